@@ -1,0 +1,110 @@
+"""Files beside the corpus: written whole or not at all, read through memory maps.
+
+Tables are uncompressed Arrow IPC files, so that a reader maps them and pays only for the columns and rows it touches.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import xxhash
+from numpy.typing import NDArray
+
+from corpuscurate.columns import to_numpy
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys: the form that is digested."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+
+
+def fingerprint(value: Any) -> str:
+    """32 hex digits that name a JSON-able value."""
+    return xxhash.xxh3_128_hexdigest(canonical(value))
+
+
+def digest_file(path: Path) -> str:
+    """xxh3-64 of a file's bytes, 16 hex digits."""
+    digest = xxhash.xxh3_64()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file under a temporary name, flush it to disk, rename it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with part.open("wb") as file:
+        file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file."""
+    return orjson.loads(path.read_bytes())
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file of a folder, and the folder, to disk, so that a later rename never shows empty files."""
+    for path in [*(p for p in folder.rglob("*") if p.is_file()), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def whole_folder(final: Path) -> Iterator[Path]:
+    """A new folder that appears as `final` only when the block ends without an error; an old one is replaced."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    part = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+        sync_tree(part)
+        if final.exists():
+            shutil.rmtree(final)
+        part.rename(final)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def table_writer(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatchFileWriter]:
+    """An Arrow IPC file to append record batches to. Atomicity is that of the folder it stands in."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        yield writer
+
+
+def write_table(path: Path, table: pa.Table | pa.RecordBatch) -> None:
+    """Write a table as one Arrow IPC file."""
+    with table_writer(path, table.schema) as writer:
+        writer.write(table)
+
+
+def read_table(path: Path) -> pa.Table:
+    """An Arrow IPC file, memory-mapped: nothing is read until it is touched."""
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def rows_between(table: pa.Table, first: int, last: int) -> pa.Table:
+    """The rows with first <= doc_id <= last of a table sorted by doc_id."""
+    ids: NDArray[np.uint64] = to_numpy(table.column("doc_id"))
+    start = int(np.searchsorted(ids, np.uint64(first), "left"))
+    stop = int(np.searchsorted(ids, np.uint64(last), "right"))
+    return table.slice(start, stop - start)

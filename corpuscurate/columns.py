@@ -1,0 +1,119 @@
+"""The only border between Arrow and NumPy.
+
+Text is `large_string` everywhere: one layout, one kernel signature (`int64` offsets, `uint8` bytes). Columns that come
+from JSON lines are not typed by guessing: they arrive as `pa.json_()` arrays, the JSON text of each value, and are
+read here as numbers, strings or truth values, whatever the stage asks for. So a value means the same thing in every
+batch, and a column of mixed types is not an error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+TEXT = pa.large_string()
+JSON = pa.json_(pa.large_string())
+
+
+def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column as one array, without a copy where it is one already."""
+    if isinstance(column, pa.ChunkedArray):
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column
+
+
+def large_string(column: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
+    """Any string-like column (string, string_view, dictionary, JSON) as one `large_string` array."""
+    array = one_array(column)
+    if is_json(array):
+        array = array.storage
+    return array if array.type == TEXT else array.cast(TEXT)
+
+
+def text_buffers(array: pa.LargeStringArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """The views a kernel works on: offsets `int64[n + 1]` and bytes `uint8[...]`; row i is bytes[off[i]:off[i+1]].
+
+    No copy. Sliced arrays work: the offsets of a slice need not begin at 0. Nulls are rows of any content: ask
+    `array.is_null()` first where they can occur (text never holds them).
+    """
+    if array.type not in (TEXT, pa.large_binary()):
+        raise TypeError(f"expected large_string or large_binary, got {array.type}")
+    _, offsets, data = array.buffers()
+    if len(array) == 0 or offsets is None:
+        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+    first = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    return first, np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+
+
+def from_buffers(
+    offsets: NDArray[np.int64], data: NDArray[np.uint8], valid: NDArray[np.bool_] | None = None
+) -> pa.LargeStringArray:
+    """A `large_string` array over kernel output: offsets `int64[n + 1]`, bytes `uint8[...]`, `valid` False = null.
+
+    No copy; the caller vouches for valid UTF-8.
+    """
+    mask = None if valid is None else pa.array(valid).buffers()[1]
+    return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data), mask)
+
+
+def lengths_bytes(array: pa.LargeStringArray) -> NDArray[np.int64]:
+    """Bytes of each row."""
+    offsets, _ = text_buffers(array)
+    return np.diff(offsets)
+
+
+def to_numpy(array: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """A column without nulls as a NumPy array; no copy for numbers (then read-only)."""
+    return one_array(array).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def is_json(array: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether the column holds the JSON text of values rather than values."""
+    return isinstance(array.type, pa.JsonType)
+
+
+def _starts(text: pa.LargeStringArray, pattern: str) -> pa.BooleanArray:
+    return pc.fill_null(pc.match_substring_regex(text, pattern), False)
+
+
+def numbers(column: pa.Array | pa.ChunkedArray) -> pa.DoubleArray:
+    """A column as `float64`; what is not a number is null. Truth values are not numbers."""
+    array = one_array(column)
+    if is_json(array):
+        text = array.storage
+        return pc.if_else(_starts(text, r"^-?[0-9]"), text, None).cast(pa.float64())
+    if pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_decimal(array.type):
+        return array.cast(pa.float64(), safe=False)
+    return pa.nulls(len(array), pa.float64())
+
+
+def truths(column: pa.Array | pa.ChunkedArray) -> pa.BooleanArray:
+    """A column as `bool`; what is neither true nor false is null."""
+    array = one_array(column)
+    if is_json(array):
+        text = array.storage
+        return pc.if_else(pc.is_in(text, pa.array(["true", "false"], TEXT)), pc.equal(text, "true"), None)
+    return array if pa.types.is_boolean(array.type) else pa.nulls(len(array), pa.bool_())
+
+
+def strings(column: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
+    """A column as `large_string`; what is not a string is null. JSON escapes are resolved."""
+    array = one_array(column)
+    if is_json(array):
+        text = array.storage
+        quoted = pc.if_else(_starts(text, '^"'), text, None)
+        plain = pc.utf8_slice_codeunits(quoted, 1, -1)
+        escaped = pc.fill_null(pc.match_substring(quoted, "\\"), False)
+        if not pc.any(escaped).as_py():
+            return plain
+        repaired = [orjson.loads(value.as_py()) for value in quoted.filter(escaped)]  # few: strings with escapes
+        return pc.replace_with_mask(plain, escaped, pa.array(repaired, TEXT))
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_dictionary, pa.types.is_string_view)
+    if any(kind(array.type) for kind in kinds):
+        return array.cast(TEXT)
+    return pa.nulls(len(array), TEXT)

@@ -1,0 +1,241 @@
+"""The two kinds of stage, what they return, and their registration.
+
+A stage is a frozen, picklable value of parameters. A `StreamingStage` maps a batch to an `Outcome`; it never drops rows
+itself: the engine does, so that accounting, the account of each dropped document, `mode: tag`, resume and statistics
+are the same for all. A `GlobalStage` needs the whole corpus once: it sketches batches, then settles over the sketches.
+
+To register: subclass in a module of `corpuscurate.stages` (or of a package with an entry point in the group
+`corpuscurate.stages`) with `word = "recipe_word"`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpuscurate.batch import Batch
+from corpuscurate.errors import RecipeError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What a stage removed or replaced for one reason: documents touched, and bytes taken out (may be negative)."""
+
+    documents: int
+    bytes: int
+
+    def __add__(self, other: Edit) -> Edit:
+        return Edit(self.documents + other.documents, self.bytes + other.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a streaming stage says of a batch of n rows; every part is optional.
+
+    text: the new text, n rows. columns: columns always added, keyed by measure (the engine prefixes the stage's
+    label). reason: int16[n], 0 = keep, i >= 1 = drop for the i-th of `Stage.reasons()`; the first rule that fails.
+    value: float64[n], what was measured by the rule that failed (nan elsewhere). measures: columns added in
+    `mode: tag` only. edits: what was removed, by reason.
+    """
+
+    text: pa.LargeStringArray | None = None
+    columns: Mapping[str, pa.Array] = field(default_factory=dict)
+    reason: NDArray[np.int16] | None = None
+    value: NDArray[np.float64] | None = None
+    measures: Mapping[str, pa.Array] = field(default_factory=dict)
+    edits: Mapping[str, Edit] = field(default_factory=dict)
+
+
+class Stage(BaseModel):
+    """A rule with its parameters. Fields are recipe keys; their descriptions and bounds are the documentation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    word: ClassVar[str] = ""
+    """The word in recipes; also the file name and the test name."""
+    version: ClassVar[int] = 1
+    """Part of the fingerprint: raise it when the output changes for the same parameters."""
+    source: ClassVar[str] = ""
+    """Where the rule was published."""
+
+    name: str | None = Field(None, description="label of this use, needed when a stage occurs twice", min_length=1)
+    mode: Literal["drop", "tag"] = Field("drop", description="tag: write the measures as columns, drop nothing")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if cls.word:
+            _REGISTRY[cls.word] = cls
+
+    @property
+    def label(self) -> str:
+        """The name of this use: in the account, the report, column prefixes and `--set`."""
+        return self.name or self.word
+
+    def reads(self) -> tuple[str, ...]:
+        """Columns the stage needs besides the text: the user's, or `<stage>.<measure>` of an earlier stage."""
+        return ()
+
+    def adds(self) -> Mapping[str, pa.DataType]:
+        """Columns the stage always adds, by measure, with their types."""
+        return {}
+
+    def measures(self) -> Mapping[str, pa.DataType]:
+        """Columns the stage adds in `mode: tag`, by measure, with their types."""
+        return {}
+
+    def reasons(self) -> Mapping[str, float | None]:
+        """Each reason for a drop, in the order of its number, with the threshold it is held against."""
+        return {}
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters as plain values, defaults included: what the fingerprint covers."""
+        return self.model_dump(mode="json", exclude={"name"})
+
+
+class StreamingStage(Stage):
+    """Batch in, outcome out; no state between batches, so any split into batches gives the same rows."""
+
+    edits_text: ClassVar[bool] = False
+    """Whether `apply` may return text: such a stage is replayed when the text is read again."""
+
+    def apply(self, batch: Batch) -> Outcome:
+        """The outcome for a batch; deterministic, row by row."""
+        raise TypeError(f"{type(self).__name__} defines no apply()")
+
+
+class Work(Protocol):
+    """A picklable unit of a settling, run on any worker; finished ones are skipped on resume."""
+
+    @property
+    def key(self) -> str:
+        """Name within the stage, unique, fit for a path part; it must tell the partition it belongs to."""
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write files into `folder` (new, empty, renamed into place when this returns); return a JSON-able account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A finished `Work`: its folder and its account."""
+
+    folder: Path
+    account: dict[str, Any]
+
+
+class Corpus(Protocol):
+    """What the engine offers a global stage that settles."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory for all workers together; it may set the number of parts, never the result."""
+
+    @property
+    def workers(self) -> int:
+        """How many works run at once."""
+
+    def sketches(self) -> Sequence[Path]:
+        """The stage's sketch files, an Arrow IPC file a split, in input order.
+
+        Columns: doc_id (uint64, ascending; only documents that no streaming stage dropped), then those of `sketch`.
+        """
+
+    def dropped(self, split: int) -> NDArray[np.uint64]:
+        """doc_ids in sketch file `split` that an earlier global stage dropped, ascending: leave them out."""
+
+    def run(self, works: Sequence[Work], title: str) -> list[Done]:
+        """Run works on the runner, with progress under `title`; results in the order of `works`."""
+
+    def reread(self, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
+        """Read the text of chosen documents again, as this stage saw it, and sketch it.
+
+        wanted: for each sketch file an `.npy` of uint64 doc_ids, ascending. sketch: name of a method of the stage,
+        `(batch) -> dict of columns`. Answers with one Arrow IPC file a split, as `sketches` does.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a global stage decided. Each file is an Arrow IPC file, sorted by doc_id, no doc_id in two files.
+
+    drops: files of DROPS rows. tags: in `mode: tag`, files with doc_id and the columns of `measures`; documents
+    that are in no file get `GlobalStage.tag_defaults`. account: JSON-able, for the report: at least {"clusters":
+    [{"kept": doc_id, "size": n}, ... the ten largest]} for deduplication; "warnings": [str] are shown to the user.
+    """
+
+    drops: Sequence[Path]
+    tags: Sequence[Path] = ()
+    account: dict[str, Any] = field(default_factory=dict)
+
+
+DROPS = pa.schema(
+    [
+        ("doc_id", pa.uint64()),
+        ("reason", pa.int16()),  # i >= 1: the i-th of Stage.reasons()
+        ("value", pa.float64()),
+        ("duplicate_of", pa.uint64()),  # the document this stage kept; null where there is none
+        ("matched", pa.uint64()),  # the verified neighbour
+        ("similarity", pa.float64()),
+    ]
+)
+
+
+class GlobalStage(Stage):
+    """A rule over the whole corpus: `sketch` each batch, then `settle` once."""
+
+    def sketch_schema(self) -> pa.Schema:
+        """Columns of a sketch row, without doc_id."""
+        raise TypeError(f"{type(self).__name__} defines no sketch_schema()")
+
+    def sketch_parameters(self) -> dict[str, Any]:
+        """The parameters the sketch depends on: a change of any other one reuses the sketches."""
+        return self.parameters()
+
+    def sketch(self, batch: Batch) -> dict[str, pa.Array]:
+        """The sketch columns, a row a document; deterministic, row by row."""
+        raise TypeError(f"{type(self).__name__} defines no sketch()")
+
+    def settle(self, corpus: Corpus) -> Settled:
+        """Decide over all sketches. The result depends on nothing but them."""
+        raise TypeError(f"{type(self).__name__} defines no settle()")
+
+    def tag_defaults(self) -> Mapping[str, Any]:
+        """Values of `measures` for documents that `Settled.tags` leaves out (missing key: null)."""
+        return {}
+
+
+_REGISTRY: dict[str, type[Stage]] = {}
+
+
+@cache
+def _load_all() -> None:
+    package = importlib.import_module("corpuscurate.stages")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"corpuscurate.stages.{module.name}")
+    for point in entry_points(group="corpuscurate.stages"):
+        point.load()
+
+
+def stage_classes() -> dict[str, type[Stage]]:
+    """Every stage by its recipe word, entry points included, sorted."""
+    _load_all()
+    return dict(sorted(_REGISTRY.items()))
+
+
+def stage_class(word: str) -> type[Stage]:
+    """The stage of a recipe word. Raises RecipeError with the nearest names."""
+    known = stage_classes()
+    if word not in known:
+        raise RecipeError(f"unknown stage {word!r}. {did_you_mean(word, known)} `corpuscurate stages` lists all.")
+    return known[word]
