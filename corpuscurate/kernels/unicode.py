@@ -1,0 +1,200 @@
+"""What the kernels know of Unicode: classes, case folding and normal forms of every code point, as tables.
+
+The tables are made from Python 3.11's `unicodedata` (Unicode 14.0.0) by `scripts/make_unicode_tables.py` and shipped
+with the package, so that word counts and signatures are the same under every Python. Each is in two levels: a page
+number for each 256 code points, and the distinct pages. ASCII has 256-entry tables by byte.
+
+A word is `SINGLE MARK*` or `LETTER (LETTER | MARK)*`, where
+- LETTER is a character with flag WORD and without SINGLE: `str.isalnum()`, that is letters, digits and other numbers;
+- SINGLE is a letter of a script written without spaces (`SINGLE_RANGES`): each is a word of its own;
+- MARK is a combining mark (categories Mn, Mc, Me): it belongs to the word before it and never begins one, so a
+  variation selector after an emoji is no word.
+Everything else separates words, apostrophes and hyphens too. With `class_of` a word begins where the class is BEGINS
+and the state is not IN_RUN, or where the class is ALONE; see `words.py`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpuscurate.kernels.compile import kernel
+
+PATH = Path(__file__).with_name("unicode_tables.npz")
+Int: TypeAlias = int | np.int64
+"""An int64 inside a kernel."""
+
+PAGE = 256
+SEVERAL = 1 << 24
+"""Above every difference of code points: marks a folding to several."""
+
+WORD = 1
+"""`str.isalnum()`: may begin and continue a word."""
+SINGLE = 2
+"""A letter of a script without spaces: a word of its own. Always with WORD."""
+ALPHA = 4
+"""`str.isalpha()`."""
+SPACE = 8
+"""`str.isspace()`: what `str.split()` splits at."""
+MARK = 16
+"""Categories Mn, Mc, Me: continues a word, never begins one."""
+CONTROL = 32
+"""Category Cc but tab and line feed, U+FEFF, and the 66 noncharacters."""
+NOT_NFC = 64
+"""NFC_Quick_Check is No or Maybe: a text with it may not be in NFC. Likewise the next three."""
+NOT_NFD = 128
+NOT_NFKC = 256
+NOT_NFKD = 512
+
+SINGLE_RANGES = (
+    (0x0E00, 0x0E7F),  # Thai
+    (0x0E80, 0x0EFF),  # Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x1950, 0x197F),  # Tai Le
+    (0x1980, 0x19DF),  # New Tai Lue
+    (0x1A20, 0x1AAF),  # Tai Tham
+    (0x3005, 0x3007),  # Han: iteration mark, closing mark, zero
+    (0x3021, 0x3029),  # Han: Hangzhou numerals
+    (0x3031, 0x3035),  # Kana repeat marks
+    (0x3038, 0x303C),  # Han: Hangzhou numerals, iteration mark, masu mark
+    (0x3040, 0x309F),  # Hiragana
+    (0x30A0, 0x30FF),  # Katakana
+    (0x31F0, 0x31FF),  # Katakana phonetic extensions
+    (0x3400, 0x4DBF),  # Han: extension A
+    (0x4E00, 0x9FFF),  # Han
+    (0xA9E0, 0xA9FF),  # Myanmar extended B
+    (0xAA60, 0xAA7F),  # Myanmar extended A
+    (0xAA80, 0xAADF),  # Tai Viet
+    (0xF900, 0xFAFF),  # Han: compatibility ideographs
+    (0xFF66, 0xFF9F),  # Katakana, half width
+    (0x11700, 0x1174F),  # Ahom
+    (0x1AFF0, 0x1B16F),  # Kana extended B, supplement, extended A, small extension
+    (0x20000, 0x3FFFF),  # Han: planes 2 and 3
+)
+"""Blocks of the scripts written without spaces: Han, Kana, and the complex-context scripts of South East Asia (line
+breaking class SA of UAX #14). Tibetan is not among them: its syllables are parted by tsheg marks. Decimal digits and
+marks of these blocks are not SINGLE."""
+
+
+class Tables(NamedTuple):
+    """All tables; a kernel takes it as one argument. Read-only.
+
+    byte_flags: uint16[256], flags of ASCII bytes, 0 above. byte_fold: uint8[256], ASCII bytes in lower case, others
+    as they are. flag_pages, flag_data: uint16[4352], uint16[]. fold_pages, fold_data: uint16[4352], int32[],
+    what to add to a code point to fold it, or SEVERAL + row of fold_several: int32[rows, 4], a count and code points.
+    combining_pages, combining_data: uint16[4352], uint8[], the canonical combining class.
+    """
+
+    byte_flags: NDArray[np.uint16]
+    byte_fold: NDArray[np.uint8]
+    flag_pages: NDArray[np.uint16]
+    flag_data: NDArray[np.uint16]
+    fold_pages: NDArray[np.uint16]
+    fold_data: NDArray[np.int32]
+    fold_several: NDArray[np.int32]
+    combining_pages: NDArray[np.uint16]
+    combining_data: NDArray[np.uint8]
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.setflags(write=False)
+    return array
+
+
+@cache
+def tables() -> Tables:
+    """The tables, loaded once a process."""
+    with np.load(PATH, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files if name != "unidata_version"}
+    byte_flags = np.zeros(256, np.uint16)
+    first = int(arrays["flag_pages"][0]) * PAGE
+    byte_flags[:128] = arrays["flag_data"][first : first + 128]
+    byte_fold = np.arange(256, dtype=np.uint8)
+    byte_fold[ord("A") : ord("Z") + 1] += 32
+    arrays |= {"byte_flags": byte_flags, "byte_fold": byte_fold}
+    return Tables(**{name: _read_only(arrays[name]) for name in Tables._fields})
+
+
+@cache
+def unidata_version() -> str:
+    """The version of the Unicode database that the tables are of."""
+    with np.load(PATH, allow_pickle=False) as stored:
+        return str(stored["unidata_version"])
+
+
+@kernel
+def decode(data: NDArray[np.uint8], i: Int) -> tuple[Int, Int]:
+    """The code point of the UTF-8 sequence at byte `i` and the index after it. `data` must be valid UTF-8."""
+    lead = np.int64(data[i])
+    if lead < 0x80:
+        return lead, i + 1
+    if lead < 0xE0:
+        return (lead & 0x1F) << 6 | (np.int64(data[i + 1]) & 0x3F), i + 2
+    if lead < 0xF0:
+        return (lead & 0x0F) << 12 | (np.int64(data[i + 1]) & 0x3F) << 6 | (np.int64(data[i + 2]) & 0x3F), i + 3
+    high = (lead & 0x07) << 18 | (np.int64(data[i + 1]) & 0x3F) << 12
+    return high | (np.int64(data[i + 2]) & 0x3F) << 6 | (np.int64(data[i + 3]) & 0x3F), i + 4
+
+
+@kernel
+def encode(code_point: Int, at: Int, out: NDArray[np.uint8]) -> Int:
+    """Write a code point as UTF-8 to `out` from index `at`; the index after it. At most 4 bytes."""
+    if code_point < 0x80:
+        out[at] = code_point
+        return at + 1
+    if code_point < 0x800:
+        out[at] = 0xC0 | code_point >> 6
+        out[at + 1] = 0x80 | code_point & 0x3F
+        return at + 2
+    if code_point < 0x10000:
+        out[at] = 0xE0 | code_point >> 12
+        out[at + 1] = 0x80 | code_point >> 6 & 0x3F
+        out[at + 2] = 0x80 | code_point & 0x3F
+        return at + 3
+    out[at] = 0xF0 | code_point >> 18
+    out[at + 1] = 0x80 | code_point >> 12 & 0x3F
+    out[at + 2] = 0x80 | code_point >> 6 & 0x3F
+    out[at + 3] = 0x80 | code_point & 0x3F
+    return at + 4
+
+
+@kernel
+def flags_of(t: Tables, code_point: Int) -> Int:
+    """The flags of a code point: WORD | SINGLE | ALPHA | ..."""
+    return np.int64(t.flag_data[np.int64(t.flag_pages[code_point >> 8]) << 8 | code_point & 0xFF])
+
+
+@kernel
+def combining_class(t: Tables, code_point: Int) -> Int:
+    """The canonical combining class of a code point, 0..254."""
+    return np.int64(t.combining_data[np.int64(t.combining_pages[code_point >> 8]) << 8 | code_point & 0xFF])
+
+
+@kernel
+def fold(t: Tables, code_point: Int) -> tuple[Int, Int, Int, Int]:
+    """Full case folding, `str.casefold()` of one character: how many code points (1..3), then those, 0 for none."""
+    step = np.int64(t.fold_data[np.int64(t.fold_pages[code_point >> 8]) << 8 | code_point & 0xFF])
+    if step < SEVERAL:
+        return 1, code_point + step, 0, 0
+    row = t.fold_several[step - SEVERAL]
+    return np.int64(row[0]), np.int64(row[1]), np.int64(row[2]), np.int64(row[3])
+
+
+@kernel
+def fold_into(t: Tables, code_point: Int, at: Int, out: NDArray[np.uint8]) -> Int:
+    """Write `str.casefold()` of one character as UTF-8 to `out` from index `at`; the index after it.
+
+    At most 6 bytes for one character, and never more than three times its own.
+    """
+    count, a, b, c = fold(t, code_point)
+    at = encode(a, at, out)
+    if count > 1:
+        at = encode(b, at, out)
+    if count > 2:
+        at = encode(c, at, out)
+    return at
