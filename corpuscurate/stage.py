@@ -68,8 +68,12 @@ class Stage(BaseModel):
     """Part of the fingerprint: raise it when the output changes for the same parameters."""
     source: ClassVar[str] = ""
     """Where the rule was published."""
+    shorthand: ClassVar[str] = ""
+    """The field that `- word: value` sets; without it, the only required one."""
 
-    name: str | None = Field(None, description="label of this use, needed when a stage occurs twice", min_length=1)
+    name: str | None = Field(
+        None, description="label of this use, needed when a stage occurs twice", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
+    )
     mode: Literal["drop", "tag"] = Field("drop", description="tag: write the measures as columns, drop nothing")
 
     @classmethod
