@@ -1,0 +1,294 @@
+"""Which files a recipe means, and how they are opened. The only file that knows fsspec.
+
+Local paths are used as they are; anything with a `scheme://` goes through fsspec.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from glob import escape, glob, has_magic
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+
+import fsspec
+import pyarrow as pa
+
+from corpuscurate.batch import POSITION_BITS
+from corpuscurate.errors import InputError, nearest
+from corpuscurate.io.base import SourceFile
+from corpuscurate.io.streams import Inflated, Truncated, decompress
+
+__all__ = ["Truncated", "expand", "file_state", "open_bytes", "open_seekable"]
+
+SUFFIXES = {
+    "jsonl": (".jsonl", ".ndjson"),
+    "parquet": (".parquet", ".pq"),
+    "arrow": (".arrow", ".feather", ".ipc"),
+    "text": (".txt", ".md"),
+}
+"""Format -> its suffixes. Stands here and not in the formats, so that a folder can be listed without them."""
+COMPRESSIONS = {".gz": "gz", ".gzip": "gz", ".zst": "zst", ".zstd": "zst"}
+COMPRESSIBLE = ("jsonl", "text")
+MAX_FILES = 1 << 24
+MAX_FILE_BYTES = 1 << POSITION_BITS
+_FORMAT_OF = {suffix: name for name, suffixes in SUFFIXES.items() for suffix in suffixes}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file before it is numbered. real: what two names of one file share."""
+
+    name: str
+    path: str
+    real: str
+    size: int
+    format: str
+    compression: str | None
+
+
+def kind_of(name: str) -> tuple[str | None, str | None]:
+    """Format (None: unknown) and compression that a file name's suffixes tell, in any case of letters."""
+    plain = PurePosixPath(name.lower())
+    compression = COMPRESSIONS.get(plain.suffix)
+    if compression:
+        plain = plain.with_suffix("")
+    format = _FORMAT_OF.get(plain.suffix)
+    if compression and format not in (None, *COMPRESSIBLE):
+        return None, compression
+    return format, compression
+
+
+def expand(patterns: Sequence[str], base: Path, format: str | None) -> list[SourceFile]:
+    """The input files, sorted bytewise by shown name, each real file once, numbered from 0.
+
+    patterns: files, folders (all files below with a known suffix; names that begin with "." or "_" are left out),
+    globs with `**`, or fsspec URLs; a folder that a glob matches counts as named. base: the folder that relative
+    patterns start from. format: used instead of the suffix; a folder then gives every file that has no other
+    format's suffix. Of two names for one file the first in the order is used. Raises InputError.
+    """
+    found: list[_Found] = []
+    for pattern in patterns:
+        matches = _expand_url(pattern, format) if _is_url(pattern) else _expand_local(pattern, base, format)
+        found.extend(matches)
+    found.sort(key=lambda file: os.fsencode(file.name))
+    unique = {file.real: file for file in reversed(found)}
+    files = sorted(unique.values(), key=lambda file: os.fsencode(file.name))
+    if len(files) > MAX_FILES:
+        raise InputError(f"{len(files)} input files are more than {MAX_FILES}: concatenate small ones.")
+    return [
+        SourceFile(number, file.name, file.path, file.size, file.format, file.compression)
+        for number, file in enumerate(files)
+    ]
+
+
+def _is_url(path: str) -> bool:
+    return "://" in path
+
+
+def _found(name: str, path: str, real: str, size: int, format: str | None) -> _Found:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+        raise InputError(f"The name of input file {shown} is not valid UTF-8. Rename it.") from None
+    known, compression = kind_of(name)
+    if format is None and known is None:
+        raise InputError(_unknown_suffix(name, compression))
+    kind = cast(str, format or known)
+    if compression and kind not in COMPRESSIBLE:
+        raise InputError(f"{name}: a {kind} file cannot be read compressed as a whole. Decompress it first.")
+    if size > MAX_FILE_BYTES:
+        raise InputError(f"{name} has {size} bytes, more than {MAX_FILE_BYTES} (1 TiB). Split it.")
+    return _Found(name, path, real, size, kind, compression)
+
+
+def _unknown_suffix(name: str, compression: str | None) -> str:
+    plain = PurePosixPath(name).with_suffix("") if compression else PurePosixPath(name)
+    suffix = "".join(part.suffix for part in ((plain, PurePosixPath(name)) if compression else (plain,)))
+    known = "; ".join(f"{kind}: {', '.join(suffixes)}" for kind, suffixes in SUFFIXES.items())
+    return (
+        f"{name}: the suffix {suffix!r} tells no format. Known are {known}; "
+        f"of these {' and '.join(COMPRESSIBLE)} may be followed by {', '.join(COMPRESSIONS)}. "
+        f"Otherwise say what the files are with `format:` ({', '.join(SUFFIXES)})."
+    )
+
+
+def _expand_local(pattern: str, base: Path, format: str | None) -> list[_Found]:
+    full = os.path.join(os.path.abspath(base), os.path.expanduser(pattern))  # noqa: PTH111, PTH100, PTH118
+    if os.path.lexists(full):
+        matches = [full]
+    elif has_magic(pattern):
+        below = os.path.join(escape(os.path.abspath(base)), os.path.expanduser(pattern))  # noqa: PTH111, PTH100, PTH118
+        explicit = PurePosixPath(pattern).name.startswith("_")
+        matches = [m for m in sorted(glob(below, recursive=True)) if explicit or not _is_hidden(m)]  # noqa: PTH207
+    else:
+        matches = []
+    paths = [path for match in matches for path in _files_below(match, format)]
+    if not paths:
+        raise InputError(_no_match(pattern, full, format))
+    return [_local(path, base, format) for path in paths]
+
+
+def _is_hidden(path: str) -> bool:
+    return PurePosixPath(path).name.startswith((".", "_"))
+
+
+def _files_below(path: str, format: str | None) -> list[str]:
+    """The path itself, or the files of a folder that are meant by naming it."""
+    if not os.path.isdir(path):  # noqa: PTH112
+        return [os.path.normpath(path)]
+    found: list[str] = []
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(path, onerror=_cannot_list, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link to a folder above
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        found += [os.path.join(folder, name) for name in names if _is_meant(name, format)]  # noqa: PTH118
+    return [os.path.normpath(name) for name in found]
+
+
+def _is_meant(name: str, format: str | None) -> bool:
+    if _is_hidden(name):
+        return False
+    known, _ = kind_of(name)
+    return known is not None if format is None else known in (None, format)
+
+
+def _cannot_list(error: OSError) -> None:
+    raise InputError(f"Cannot list the folder {error.filename}: {error.strerror}.") from error
+
+
+def _local(path: str, base: Path, format: str | None) -> _Found:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        link = " (a link to something that is not there)" if os.path.islink(path) else ""  # noqa: PTH114
+        raise InputError(f"Cannot read input file {path}{link}: {error.strerror}.") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path} is neither a file nor a folder: pipes and devices cannot be read again.")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"Cannot read input file {path}: Permission denied.")
+    above = os.path.abspath(base)  # noqa: PTH100
+    name = os.path.relpath(path, above) if path.startswith(os.path.join(above, "")) else path  # noqa: PTH118
+    return _found(Path(name).as_posix(), path, os.path.realpath(path), status.st_size, format)
+
+
+def _no_match(pattern: str, full: str, format: str | None) -> str:
+    """The message for a pattern without files: where it was looked for and what is there."""
+    folder = Path(full)
+    if not folder.is_dir():
+        parts = folder.parts
+        magic = next((at for at, part in enumerate(parts) if has_magic(part)), len(parts) - 1)
+        folder = Path(*parts[:magic])
+    shown = f"No input file matches {pattern!r}."
+    if not folder.is_dir():
+        there = next(parent for parent in folder.parents if parent.is_dir())
+        return f"{shown} The folder {folder} does not exist. {_listing(there, folder.name)}"
+    wanted = "a known suffix" if format is None else f"the format {format}"
+    reason = f"It has no file of {wanted}. " if Path(full).is_dir() else ""
+    return f"{shown} Looked in {folder}. {reason}{_listing(folder, Path(full).name)}"
+
+
+def _listing(folder: Path, wanted: str) -> str:
+    try:
+        names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
+    except OSError as error:
+        return f"{folder} cannot be listed: {error.strerror}."
+    if not names:
+        return f"{folder} is empty."
+    close = nearest(wanted, names, 5)
+    more = f" and {len(names) - len(close)} more" if len(names) > len(close) else ""
+    return f"{folder} holds {', '.join(close)}{more}."
+
+
+def _expand_url(pattern: str, format: str | None) -> list[_Found]:
+    if pattern.startswith("file://"):
+        return _expand_local(pattern.removeprefix("file://"), Path("/"), format)
+    try:
+        system, path = fsspec.core.url_to_fs(pattern)
+        folders = [path] if system.isdir(path) else []
+        listed = [] if folders else [path] if system.isfile(path) else []
+        if not folders and not listed and has_magic(path):
+            matches = system.glob(path, detail=True)
+            folders = sorted(name for name, info in matches.items() if info["type"] == "directory")
+            listed = sorted(name for name, info in matches.items() if info["type"] != "directory")
+            listed = [name for name in listed if not _is_hidden(name)]
+        for folder in folders:
+            listed += [name for name in sorted(system.find(folder)) if _is_meant_below(name, folder, format)]
+        sizes = [(name, int(system.info(name)["size"] or 0)) for name in listed]
+    except ImportError as error:
+        raise InputError(f"Cannot open {pattern}: {error}.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"Cannot list {pattern}: {error}.") from error
+    if not sizes:
+        raise InputError(f"No input file matches {pattern!r}.")
+    shown = [(system.unstrip_protocol(name), size) for name, size in sizes]
+    return [_found(url, url, url, size, format) for url, size in shown]
+
+
+def _is_meant_below(name: str, folder: str, format: str | None) -> bool:
+    parts = PurePosixPath(name.removeprefix(folder)).parts
+    return not any(_is_hidden(part) for part in parts[:-1]) and _is_meant(parts[-1], format)
+
+
+def _open_raw(file: SourceFile, start: int = 0) -> BinaryIO:
+    """The stored bytes from `start` on. Raises InputError."""
+    try:
+        raw = fsspec.open(file.path, "rb").open() if _is_url(file.path) else open(file.path, "rb")  # noqa: PTH123, SIM115
+        if start:
+            raw.seek(start)
+    except (OSError, ImportError) as error:
+        raise InputError(f"Cannot read input file {file.name}: {getattr(error, 'strerror', None) or error}.") from error
+    return cast(BinaryIO, raw)
+
+
+@contextmanager
+def open_bytes(file: SourceFile, start: int = 0) -> Iterator[BinaryIO]:
+    """A reader (`read(n)`, `readinto`) of the decompressed bytes, with bounded memory.
+
+    start: bytes to leave out, only for files that are not compressed. All members of gzip and frames of Zstandard are
+    read. The reader raises `Truncated` after the last byte that could be decompressed where the stream has a bad end.
+    Raises InputError when the file cannot be opened.
+    """
+    if file.compression is None:
+        with _open_raw(file, start) as raw:
+            yield raw
+        return
+    if start:
+        raise ValueError("a compressed file can only be read from its start")
+    with Inflated(decompress(lambda: _open_raw(file), file.compression)) as reader:
+        yield cast(BinaryIO, reader)
+
+
+def open_seekable(file: SourceFile) -> pa.NativeFile:
+    """The stored bytes for random access: a memory map of a local file. Raises InputError."""
+    try:
+        if _is_url(file.path):
+            return pa.PythonFile(_open_raw(file), "r")
+        return pa.memory_map(file.path) if file.size else pa.BufferReader(b"")
+    except OSError as error:
+        raise InputError(f"Cannot read input file {file.name}: {error.strerror or error}.") from error
+
+
+def file_state(file: SourceFile) -> dict[str, Any]:
+    """Size and time of change, to notice input that changed while it was read. Raises InputError when it is gone.
+
+    mtime_ns: 0 where the file system tells no time; then `version` holds what it tells instead (ETag, generation).
+    """
+    try:
+        if not _is_url(file.path):
+            status = os.stat(file.path)  # noqa: PTH116
+            return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+        system, path = fsspec.core.url_to_fs(file.path)
+        info = system.info(path)
+    except OSError as error:
+        raise InputError(f"Cannot read input file {file.name}: {error.strerror or error}.") from error
+    version = next((str(info[key]) for key in ("ETag", "etag", "generation", "md5") if info.get(key)), "")
+    return {"size": int(info["size"] or 0), "mtime_ns": 0, "version": version}
