@@ -43,9 +43,9 @@ def is_single(code_point: int) -> bool:
 
 
 def is_control(code_point: int) -> bool:
-    """C0 and C1 control characters but tab and line feed, the byte order mark, and the 66 noncharacters."""
+    """C0 and C1 control characters but tab and line ends, the byte order mark, and the 66 noncharacters."""
     if unicodedata.category(chr(code_point)) == "Cc":
-        return chr(code_point) not in "\t\n"
+        return chr(code_point) not in "\t\n\r"
     return code_point == 0xFEFF or 0xFDD0 <= code_point <= 0xFDEF or code_point & 0xFFFE == 0xFFFE
 
 
@@ -68,7 +68,7 @@ def flags_of(char: str, maybe: set[int]) -> int:
     found |= SINGLE * is_single(code_point) | MARK * unicodedata.category(char).startswith("M")
     found |= CONTROL * is_control(code_point)
     for form, flag in FORMS.items():
-        suspect = form in ("NFC", "NFKC") and code_point in maybe
+        suspect = unicodedata.category(char) == "Cn" or (form in ("NFC", "NFKC") and code_point in maybe)
         found |= flag * (suspect or unicodedata.normalize(form, char) != char)
     return found
 

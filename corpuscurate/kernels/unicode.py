@@ -9,8 +9,7 @@ A word is `SINGLE MARK*` or `LETTER (LETTER | MARK)*`, where
 - SINGLE is a letter of a script written without spaces (`SINGLE_RANGES`): each is a word of its own;
 - MARK is a combining mark (categories Mn, Mc, Me): it belongs to the word before it and never begins one, so a
   variation selector after an emoji is no word.
-Everything else separates words, apostrophes and hyphens too. With `class_of` a word begins where the class is BEGINS
-and the state is not IN_RUN, or where the class is ALONE; see `words.py`.
+Everything else separates words, apostrophes and hyphens too. `words.count_words` is the smallest loop over words.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ SPACE = 8
 MARK = 16
 """Categories Mn, Mc, Me: continues a word, never begins one."""
 CONTROL = 32
-"""Category Cc but tab and line feed, U+FEFF, and the 66 noncharacters."""
+"""Category Cc but tab, line feed and carriage return; U+FEFF; the 66 noncharacters."""
 NOT_NFC = 64
-"""NFC_Quick_Check is No or Maybe: a text with it may not be in NFC. Likewise the next three."""
+"""NFC_Quick_Check is No or Maybe, or unassigned: a text with it may not be in NFC. Likewise the next three."""
 NOT_NFD = 128
 NOT_NFKC = 256
 NOT_NFKD = 512

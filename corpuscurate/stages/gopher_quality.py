@@ -1,0 +1,137 @@
+"""`gopher_quality`: the quality filter of Gopher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from corpuscurate.batch import Batch
+from corpuscurate.columns import text_buffers
+from corpuscurate.filter import Filter
+from corpuscurate.kernels.gopher import STATISTICS, Strings, byte_classes, count_statistics, strings
+from corpuscurate.kernels.unicode import MARK, WORD, flags_of, tables
+
+BULLETS = ("•", "‣", "⁃", "◦", "▪", "●", "■", "-", "*")
+STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check_bullets(bullets: tuple[str, ...]) -> tuple[str, ...]:
+    for bullet in bullets:
+        if not bullet or bullet[0].isspace() or "\n" in bullet:
+            raise ValueError(f"bullet {bullet!r} can begin no line: leading white space is not compared")
+    return bullets
+
+
+def _belongs_to_word(char: str) -> bool:
+    return bool(flags_of(tables(), ord(char)) & (WORD | MARK))
+
+
+def _check_stop_words(words: tuple[str, ...]) -> tuple[str, ...]:
+    for word in words:
+        if not word or len(word.split()) != 1 or not (_belongs_to_word(word[0]) and _belongs_to_word(word[-1])):
+            raise ValueError(
+                f"stop word {word!r} can never be met: words are compared without white space and without the "
+                "punctuation at their ends"
+            )
+    return words
+
+
+Bullets = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_check_bullets)]
+StopWords = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_check_stop_words)]
+
+
+@cache
+def _lookup(values: tuple[str, ...]) -> Strings:
+    return strings(values)
+
+
+@cache
+def _classes() -> NDArray[np.uint8]:
+    return byte_classes()
+
+
+def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
+
+
+class GopherQuality(Filter):
+    """Drops documents that are too short or too long, or that look like lists, menus, tables, code or not English.
+
+    The rules of the paper in its order, each bound a parameter (null: without it). Where the paper is silent:
+    - A word is what white space parts (`str.split()`), punctuation included: the rule that 80 % of words hold a letter
+      makes sense for such words alone. Its length is in code points. So scripts written without spaces need other
+      bounds (max_mean_word_length, min_words) and, like every language but English, other stop_words.
+    - A ratio of symbols counts every "#", and every "…" or "..." (not overlapping), for each word.
+    - Lines end at a line feed; lines of white space alone are not counted. White space around a line is ignored.
+    - A stop word counts once however often it occurs. Words are compared after `str.casefold()` and without what is
+      neither alphanumeric nor a combining mark at their ends: "The," is "the".
+    - A document of no words has mean length and ratios 0.
+    """
+
+    word = "gopher_quality"
+    source = "Rae et al. 2021, arXiv 2112.11446, appendix A.1.1, Quality Filtering"
+    measured: ClassVar[Mapping[str, pa.DataType]] = {
+        "words": pa.int64(),
+        "mean_word_length": pa.float64(),
+        "hash_ratio": pa.float64(),
+        "ellipsis_ratio": pa.float64(),
+        "bullet_line_ratio": pa.float64(),
+        "ellipsis_line_ratio": pa.float64(),
+        "alphabetic_word_ratio": pa.float64(),
+        "stop_words": pa.int64(),
+    }
+
+    min_words: int | None = Field(50, description="fewest words", ge=0)
+    max_words: int | None = Field(100_000, description="most words", ge=0)
+    min_mean_word_length: float | None = Field(3, description="least mean length of a word in characters", ge=0)
+    max_mean_word_length: float | None = Field(10, description="greatest mean length of a word in characters", ge=0)
+    max_hash_ratio: float | None = Field(0.1, description='most "#" for each word', ge=0)
+    max_ellipsis_ratio: float | None = Field(0.1, description='most "…" or "..." for each word', ge=0)
+    max_bullet_line_ratio: float | None = Field(0.9, description="greatest share of lines with a bullet", ge=0, le=1)
+    max_ellipsis_line_ratio: float | None = Field(
+        0.3, description="greatest share of lines that end with an ellipsis", ge=0, le=1
+    )
+    min_alphabetic_word_ratio: float | None = Field(
+        0.8, description="least share of words with a letter (Unicode alphabetic character)", ge=0, le=1
+    )
+    min_stop_words: int | None = Field(2, description="fewest different stop words", ge=0)
+    bullets: Bullets = Field(BULLETS, description="what a line with a bullet begins with")
+    stop_words: StopWords = Field(STOP_WORDS, description="the stop words; the paper's are English")
+
+    @model_validator(mode="after")
+    def _enough_stop_words(self) -> GopherQuality:
+        known = len({word.casefold() for word in self.stop_words})
+        if self.min_stop_words is not None and self.min_stop_words > known:
+            raise ValueError(
+                f"min_stop_words ({self.min_stop_words}) is above the number of stop_words ({known}): "
+                "no document could pass"
+            )
+        return self
+
+    def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
+        """All measures, in one walk over the text."""
+        counts = np.empty((len(batch), len(STATISTICS)), np.int64)
+        stops = _lookup(tuple(word.casefold() for word in self.stop_words))
+        count_statistics(*text_buffers(batch.text), tables(), _classes(), _lookup(self.bullets), stops, counts)
+        column = dict(zip(STATISTICS, counts.T, strict=True))
+        words, lines = column["words"], column["lines"]
+        return {
+            "words": words,
+            "mean_word_length": _ratio(column["characters"], words),
+            "hash_ratio": _ratio(column["hashes"], words),
+            "ellipsis_ratio": _ratio(column["ellipses"], words),
+            "bullet_line_ratio": _ratio(column["bullet_lines"], lines),
+            "ellipsis_line_ratio": _ratio(column["ellipsis_lines"], lines),
+            "alphabetic_word_ratio": _ratio(column["alphabetic_words"], words),
+            "stop_words": column["stop_words"],
+        }
