@@ -72,7 +72,7 @@ class Sink(_Section):
     path: str = Field(description="folder; must be new, empty, or hold this same run", min_length=1)
     format: Literal["parquet", "jsonl.zst", "jsonl.gz", "jsonl", "arrow"] = Field("parquet", description="of data/")
     dropped_text: bool = Field(False, description="write the text of dropped documents too")
-    part_bytes: Bytes = Field(512 << 20, description="uncompressed size at which a part is closed", ge=1)
+    part_bytes: Bytes = Field(128 << 20, description="uncompressed size at which a part is closed", ge=1)
     row_group_bytes: Bytes = Field(32 << 20, description="uncompressed size of a Parquet row group", ge=1)
 
 
@@ -116,3 +116,13 @@ def is_global(stage: Stage) -> bool:
 def is_streaming(stage: Stage) -> bool:
     """Whether the stage maps batch to outcome."""
     return isinstance(stage, StreamingStage)
+
+
+def spec_value(spec: Spec) -> dict[str, Any]:
+    """All parameters, defaults included, as plain values: what fingerprints cover and reports show."""
+    return {
+        "input": spec.source.model_dump(mode="json"),
+        "stages": [{"word": s.word, "version": s.version, "label": s.label, **s.parameters()} for s in spec.stages],
+        "output": spec.sink.model_dump(mode="json"),
+        "run": spec.settings.model_dump(mode="json"),
+    }

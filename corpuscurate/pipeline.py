@@ -1,0 +1,154 @@
+"""The Python face: a `Pipeline` is the same value as a recipe, and `curate` runs one over data in memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpuscurate.errors import InputError
+from corpuscurate.progress import Progress
+from corpuscurate.recipe import Overrides, dump_recipe, load_recipe, spec_from_mapping
+from corpuscurate.run import run_spec
+from corpuscurate.spec import Settings, Sink, Source, Spec
+from corpuscurate.stage import Stage
+
+
+@dataclass(frozen=True)
+class Pipeline(Spec):
+    """Where documents come from, what happens to them, where they go.
+
+    >>> Pipeline(Source(paths="shards/*.jsonl.zst"), (Length(min_words=50), Exact()), Sink(path="out")).run(workers=2)
+    """
+
+    @classmethod
+    def of(cls, spec: Spec) -> Self:
+        """The pipeline of a spec."""
+        return cls(spec.source, tuple(spec.stages), spec.sink, spec.settings)
+
+    @classmethod
+    def from_recipe(cls, path: str | Path, overrides: Overrides | None = None) -> Self:
+        """The pipeline of a recipe file; its relative paths become absolute, as the recipe's folder says.
+
+        Raises RecipeError with file, line and key path.
+        """
+        spec, base = load_recipe(path, overrides)
+        found = cls.of(spec)
+        anchored = tuple(p if "://" in p else str(base / p) for p in found.source.paths)
+        return replace(
+            found,
+            source=found.source.model_copy(update={"paths": anchored}),
+            sink=found.sink.model_copy(update={"path": str(base / found.sink.path)}),
+        )
+
+    def to_recipe(self, path: str | Path | None = None) -> str:
+        """The recipe as YAML; written to `path` where one is given."""
+        text = dump_recipe(self)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def run(
+        self,
+        *,
+        workers: int | None = None,
+        runner: Literal["local", "inprocess"] | None = None,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+        base: str | Path = ".",
+    ) -> dict[str, Any]:
+        """Run it and return the report, which is also written to the output folder.
+
+        workers, runner: instead of the settings'. overwrite: replace an earlier run's output. base: the folder that
+        relative paths start from. Raises the errors of `corpuscurate.errors`.
+        """
+        changes = {"workers": workers, "runner": runner}
+        chosen = {**self.settings.model_dump(), **{key: value for key, value in changes.items() if value is not None}}
+        spec = replace(self, settings=Settings(**chosen))
+        return run_spec(spec, base=Path(base).resolve(), overwrite=overwrite, progress=progress)
+
+
+@dataclass(frozen=True)
+class Curated:
+    """What `curate` returns. kept: the input's columns plus those the stages added; dropped: a row for each dropped
+    document, the columns of dropped/; quarantined: records without usable text; report: as report.json."""
+
+    kept: pa.Table
+    dropped: pa.Table
+    quarantined: pa.Table
+    report: dict[str, Any]
+
+
+StageLike = Stage | str | Mapping[str, Any]
+
+
+def curate(
+    data: Any,
+    stages: Sequence[StageLike],
+    *,
+    text: str = "text",
+    id: str | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Curated:
+    """Run stages over data in memory.
+
+    data: anything that speaks the Arrow PyCapsule stream interface (pyarrow, polars, DuckDB, pandas, Hugging Face
+    datasets). stages: stages, or their recipe form (`"exact"`, `{"length": {"min_words": 50}}`). text, id: columns.
+    The data passes through a temporary folder once, so that this run is like any other. In `dropped`, `position`
+    is the row of `data`. Raises the errors of `corpuscurate.errors`; InputError when `data` cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="corpuscurate-") as folder:
+        place = Path(folder)
+        write_stream(data, place / "memory.arrow")
+        mapping = {"input": {"paths": ["memory.arrow"], "text": text}, "output": {"path": "out", "format": "arrow"}}
+        spec = spec_from_mapping({**mapping, "stages": [s for s in stages if not isinstance(s, Stage)]})
+        recipes = iter(spec.stages)
+        chosen = tuple(s if isinstance(s, Stage) else next(recipes) for s in stages)
+        source = Source(paths=("memory.arrow",), text=text, id=id)
+        pipeline = Pipeline(source, chosen, spec.sink, Settings(workers=workers))
+        report = pipeline.run(base=place, progress=progress)
+        out = place / "out"
+        parts = sorted((out / "data").iterdir())
+        return Curated(
+            pa.concat_tables([_in_memory(path) for path in parts]),
+            pq.read_table(out / "dropped"),
+            pq.read_table(out / "quarantine"),
+            report,
+        )
+
+
+def _in_memory(path: Path) -> pa.Table:
+    with pa.OSFile(str(path), "rb") as file:  # not mapped: the folder goes away
+        return pa.ipc.open_file(file).read_all()
+
+
+def write_stream(data: Any, path: Path) -> None:
+    """Write any Arrow stream to an IPC file, batch by batch."""
+    reader = open_stream(data)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+
+
+def open_stream(data: Any) -> pa.RecordBatchReader:
+    """A record batch reader over anything that offers Arrow data. Raises InputError otherwise."""
+    if hasattr(data, "__arrow_c_stream__"):
+        return pa.RecordBatchReader.from_stream(data)
+    inner = getattr(getattr(data, "data", None), "table", None)  # datasets.Dataset before it spoke the interface
+    if isinstance(inner, pa.Table):
+        if getattr(data, "_indices", None) is not None:
+            return pa.RecordBatchReader.from_stream(data.with_format("arrow")[:])
+        return inner.to_reader()
+    raise InputError(
+        f"curate() cannot read a {type(data).__name__}. Expected something that offers an Arrow stream "
+        "(__arrow_c_stream__): a pyarrow Table, a polars or pandas DataFrame, a DuckDB relation, a datasets.Dataset."
+    )
+
+
+__all__ = ["Curated", "Pipeline", "Settings", "Sink", "Source", "Stage", "curate"]

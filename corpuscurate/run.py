@@ -1,0 +1,261 @@
+"""Running a `Spec`: manifest, passes, settlings, writing, account, publishing; each step is resumable.
+
+Nothing here depends on workers, memory, batch size or the order of finishing: those only decide who does what when.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from corpuscurate.artefact import fingerprint
+from corpuscurate.check import check_spec
+from corpuscurate.count import Counted, count_split, first_ids
+from corpuscurate.io.base import Want
+from corpuscurate.io.census import merge, settle as settle_census
+from corpuscurate.io.writer import OutputShape
+from corpuscurate.ledger import Task, explain_os_error
+from corpuscurate.manifest import Manifest, build_manifest
+from corpuscurate.measure import MeasureBody
+from corpuscurate.output import OutputFolder
+from corpuscurate.plan import Segment, added_columns, edits_before, global_stages, segments, user_columns, write_groups
+from corpuscurate.progress import NoProgress, Progress
+from corpuscurate.report import Facts, build_report, versions
+from corpuscurate.runners import Runner, make_runner
+from corpuscurate.session import MemoryWatch, Session, locked
+from corpuscurate.settle import settle
+from corpuscurate.spec import Spec
+from corpuscurate.stage import Stage
+from corpuscurate.view import FinishedPass, View
+from corpuscurate.write import Names, WriteBody
+
+COLUMNAR = ("parquet", "arrow")
+
+
+def run_spec(
+    spec: Spec,
+    *,
+    base: Path,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    runner: Callable[[], Runner] | None = None,
+) -> dict[str, Any]:
+    """Run the spec and return its report (also written to `report.json`).
+
+    base: the folder relative paths start from. overwrite: replace what an earlier run left in the output folder
+    (artefacts that still fit are used again). A run that was interrupted goes on; one that is finished is not repeated.
+    Raises RecipeError, InputError, OutputError, StageError, BadInputError, WorkerError, AccountingError.
+    """
+    started = time.time()
+    shown = progress or NoProgress()
+    warnings = check_spec(spec, base)
+    manifest = build_manifest(spec.source, base)
+    identity = run_identity(spec, manifest)
+    output = OutputFolder(base / spec.sink.path)
+    try:
+        finished = output.claim(identity, overwrite)
+        if finished is not None:
+            shown.message(f"{output.path} already holds this very run, finished: nothing to do.")
+            return finished
+        with locked(output.state):
+            output.begin(identity, manifest)
+            report = output.pending_report(identity)
+            if report is None:
+                report = _run(spec, manifest, output, shown, warnings, identity, started, runner)
+            public = output.publish(report)
+            output.tidy(spec.settings.retain)
+            return public
+    except OSError as error:
+        raise explain_os_error(error, output.path) from error
+
+
+def run_identity(spec: Spec, manifest: Manifest) -> str:
+    """The fingerprint of all that the output's bytes depend on."""
+    whole = [manifest.identity(split) for split in manifest.splits]
+    sink = spec.sink.model_dump(mode="json", exclude={"path"})
+    return fingerprint([versions(), _source_value(spec), [_stage_value(s) for s in spec.stages], sink, whole])
+
+
+def _source_value(spec: Spec) -> dict[str, Any]:
+    return spec.source.model_dump(mode="json", exclude={"paths"})
+
+
+def _stage_value(stage: Stage) -> list[Any]:
+    return [stage.word, stage.version, stage.label, stage.parameters()]
+
+
+def _run(
+    spec: Spec,
+    manifest: Manifest,
+    output: OutputFolder,
+    shown: Progress,
+    warnings: list[str],
+    identity: str,
+    started: float,
+    runner: Callable[[], Runner] | None,
+) -> dict[str, Any]:
+    make = runner or (lambda: make_runner(spec.settings))
+    with MemoryWatch() as memory, make() as running:
+        session = Session(spec, output.state, manifest, running, shown)
+        for text in warnings:
+            session.warn(text)
+        steps = _Steps(session)
+        for segment in segments(spec.stages):
+            steps.measure(segment)
+            steps.settle(segment)
+        steps.write(identity)
+    return build_report(
+        Facts(
+            spec=spec,
+            manifest=manifest,
+            identity=identity,
+            measured=steps.measured,
+            settled=steps.settled,
+            counts=steps.counts,
+            written=steps.written,
+            outputs=output.collect(steps.write_tasks),
+            conflicts=steps.conflicts,
+            warnings=session.warnings,
+            seconds=session.seconds,
+            started=started,
+            peak_memory_bytes=memory.peak_bytes,
+        )
+    )
+
+
+class _Steps:
+    """The passes of one run, in order, and what they found."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.spec = session.spec
+        self.cut = segments(self.spec.stages)
+        self.finished: list[FinishedPass] = []
+        self.identities: list[str] = []
+        self.measured: list[list[dict[str, Any]]] = []
+        self.settled: dict[str, dict[str, Any]] = {}
+        self.conflicts: dict[str, str] = {}
+        self.counts: list[Counted] = []
+        self.written: list[dict[str, Any]] = []
+        self.write_tasks: list[Task] = []
+
+    def want(self, rest: bool, census: bool) -> Want:
+        """What the readers deliver in a pass."""
+        source = self.spec.source
+        return Want(
+            text=source.text,
+            id=source.id,
+            columns=user_columns(self.spec.stages),
+            rest=rest,
+            census=census,
+            batch_bytes=self.spec.settings.batch_bytes,
+            max_record_bytes=source.max_record_bytes,
+        )
+
+    def view(self, upto: int, columns: tuple[str, ...], *, rest: bool = False, census: bool = False) -> View:
+        """How to read documents as passes 0..upto left them (-1: as they are)."""
+        return View(
+            self.spec.stages,
+            tuple(self.finished[: upto + 1]),
+            self.want(rest, census),
+            edits_before(self.spec.stages, self.cut, upto),
+            columns,
+            self.spec.source.on_bad_input == "fail",
+        )
+
+    def columns_for(self, segment: Segment) -> tuple[str, ...]:
+        """Columns of earlier passes that this one's stages, and the edits replayed for it, read."""
+        before = [place for each in self.cut[: segment.number] for place in (*each.streaming, *each.settling)]
+        made = added_columns([self.spec.stages[place] for place in before])
+        readers = [self.spec.stages[place] for place in (*segment.streaming, *segment.settling)]
+        readers += edits_before(self.spec.stages, self.cut, segment.number - 1)
+        return tuple(sorted({name for stage in readers for name in stage.reads() if name in made}))
+
+    def measure(self, segment: Segment) -> None:
+        """Run a measuring pass."""
+        stages = self.spec.stages
+        folder = self.session.state / f"measure-{segment.number}"
+        census = segment.number == 0 and self.spec.sink.format in COLUMNAR
+        view = self.view(segment.number - 1, self.columns_for(segment), census=census)
+        sketching = [
+            [stage.word, stage.version, stage.label, stage.sketch_parameters()]
+            for stage in global_stages(stages, segment)
+        ]
+        identity = fingerprint(
+            [
+                versions(),
+                _source_value(self.spec),
+                census,
+                [_stage_value(stages[place]) for place in segment.streaming],
+                sketching,
+                user_columns(stages),
+                self.identities,
+            ]
+        )
+        tasks = [
+            Task(
+                folder / f"{split.number:05d}",
+                fingerprint([identity, self.session.manifest.identity(split)]),
+                MeasureBody(view, split, segment),
+                split.bytes,
+            )
+            for split in self.session.manifest.splits
+        ]
+        title = "reading and measuring" if segment.number == 0 else f"measuring again, pass {segment.number + 1}"
+        self.measured.append(self.session.tasks(title, tasks))
+        self.finished.append(FinishedPass(folder, segment.streaming))
+        self.identities.append(fingerprint([identity, [task.fingerprint for task in tasks]]))
+
+    def settle(self, segment: Segment) -> None:
+        """Settle the global stages of a pass, each seeing what the one before left."""
+        view = self.view(segment.number - 1, self.columns_for(segment))
+        for place in segment.settling:
+            stage = self.spec.stages[place]
+            done = self.finished[segment.number]
+            identity = fingerprint([self.identities, _stage_value(stage)])
+            with self.session.timed(f"settling {stage.label}"):
+                verdicts, account = settle(self.session, segment, place, done, view, identity)
+            for text in account.get("warnings", []):
+                self.session.warn(f"{stage.label}: {text}")
+            self.settled[stage.label] = account
+            self.finished[segment.number] = FinishedPass(done.folder, done.streaming, (*done.verdicts, verdicts))
+            self.identities.append(identity)
+
+    def write(self, identity: str) -> None:
+        """Count what is left, cut it into parts, write them."""
+        manifest, sink = self.session.manifest, self.spec.sink
+        quarantined = [sum(account["quarantined"].values()) for account in self.measured[0]]
+        with self.session.timed("counting"):
+            self.counts = [
+                count_split(self.finished, split.number, quarantined[split.number], sink.part_bytes)
+                for split in manifest.splits
+            ]
+        groups = write_groups([count.write for count in self.counts], sink.part_bytes)
+        added = added_columns(self.spec.stages)
+        view = self.view(len(self.cut) - 1, tuple(added), rest=True)
+        shape = self._shape(added)
+        names = Names(tuple(file.name for file in manifest.files), first_ids(self.counts))
+        self.write_tasks = [
+            Task(
+                self.session.state / "write" / f"{group.number:05d}",
+                fingerprint([identity, [group.number, group.splits]]),
+                WriteBody(
+                    view, tuple(manifest.splits[i] for i in group.splits), group, shape, names, sink.dropped_text
+                ),
+                sum(manifest.splits[i].bytes for i in group.splits),
+            )
+            for group in groups
+        ]
+        self.written = self.session.tasks("writing", self.write_tasks)
+
+    def _shape(self, added: dict[str, Any]) -> OutputShape:
+        import pyarrow as pa  # noqa: PLC0415
+
+        sink, source = self.spec.sink, self.spec.source
+        schema = pa.schema([])
+        if sink.format in COLUMNAR:
+            found = [account["census"] for account in self.measured[0] if account["census"] is not None]
+            schema, self.conflicts = settle_census(merge(found))
+        return OutputShape(sink.format, schema, source.text, source.id, added, sink.row_group_bytes)

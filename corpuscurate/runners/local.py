@@ -1,0 +1,106 @@
+"""Tasks in processes of this machine, started from a fork server.
+
+Forked from a small server that has only imported, a worker starts in milliseconds and shares no lock or thread with the
+caller (plain fork after threads started can hang; spawn pays all imports again in every worker).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from corpuscurate.errors import WorkerError
+from corpuscurate.ledger import Task, perform
+
+AHEAD = 2
+"""Tasks handed out for each worker: enough that none waits, few enough that an error stops soon."""
+
+
+def _start_worker() -> None:
+    import pyarrow as pa  # noqa: PLC0415  (in the worker, not where the runner is made)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the parent, which ends the workers
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+
+@contextmanager
+def _hidden_main(tasks: Sequence[Task]) -> Iterator[None]:
+    """Keep workers from running the caller's script again, which a script without a main guard would not survive.
+
+    Tasks are values of importable modules, so workers don't need it; where a stage was defined in the script itself
+    they do, and the usual guard is the user's part.
+    """
+    main = sys.modules["__main__"]
+    if any(_from_main(task) for task in tasks[:1]):
+        yield
+        return
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    main.__spec__ = None
+    if file is not None:
+        del main.__file__
+    try:
+        yield
+    finally:
+        main.__spec__ = spec
+        if file is not None:
+            main.__file__ = file
+
+
+def _from_main(task: Task) -> bool:
+    stages = getattr(getattr(task.body, "view", None), "stages", ())
+    return any(type(stage).__module__ == "__main__" for stage in stages)
+
+
+class LocalRunner:
+    """A pool of worker processes that lives as long as the runner is entered."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["corpuscurate.runners.preload"])
+        self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_start_worker)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is None:
+            return
+        if error is not None:  # don't wait for minutes of work that nobody will use
+            for process in list((self._pool._processes or {}).values()):
+                process.terminate()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = None
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Run the tasks on the pool; accounts in the order of finishing."""
+        if self._pool is None:
+            raise RuntimeError("enter the runner first: with LocalRunner(2) as runner")
+        places: dict[Future[dict[str, Any]], int] = {}
+        waiting = iter(enumerate(tasks))
+        try:
+            while True:
+                with _hidden_main(tasks):
+                    while len(places) < self.workers * AHEAD and (item := next(waiting, None)) is not None:
+                        places[self._pool.submit(perform, item[1])] = item[0]
+                if not places:
+                    return
+                ready, _ = wait(places, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    yield places.pop(future), future.result()
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                f"a worker process died; most often the machine ran out of memory ({self.workers} workers). "
+                "Run again to go on from the finished tasks, with fewer --workers or a lower run.memory."
+            ) from error

@@ -1,0 +1,16 @@
+"""What the fork server imports once, so that every worker starts with it: Arrow, Numba, all stages.
+
+Threads are held to one a worker: parallelism is tasks. The variables must be set before the libraries load.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+from corpuscurate import task as _task  # noqa: E402, F401  (imported for its side effect: it is loaded)
+from corpuscurate.stage import stage_classes  # noqa: E402
+
+stage_classes()

@@ -1,0 +1,132 @@
+"""Settling a global stage: what it is offered (`stage.Corpus`), and the memory of what it decided."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpuscurate.artefact import fingerprint, read_json, read_table, write_json
+from corpuscurate.columns import to_numpy
+from corpuscurate.ledger import MARKER, Task
+from corpuscurate.measure import RereadBody, sketch_name
+from corpuscurate.plan import Segment, edits_before
+from corpuscurate.session import Session
+from corpuscurate.stage import Done, GlobalStage, Settled, Work
+from corpuscurate.view import DOCS, FinishedPass, Verdicts, View, dropped_ids, id_range
+
+SETTLED = "settled.json"
+
+
+@dataclass
+class EngineCorpus:
+    """The engine's side of `stage.Corpus` for one stage. done: its pass, with the verdicts of the stages before it in
+    that pass; view: how its documents are read again."""
+
+    session: Session
+    stage: GlobalStage
+    folder: Path
+    fingerprint: str
+    done: FinishedPass
+    view: View
+
+    @property
+    def memory_bytes(self) -> int:
+        """See `stage.Corpus`."""
+        return self.session.spec.settings.memory
+
+    @property
+    def workers(self) -> int:
+        """See `stage.Corpus`."""
+        return self.session.spec.settings.workers
+
+    def sketches(self) -> Sequence[Path]:
+        """See `stage.Corpus`."""
+        name = sketch_name(self.stage)
+        return [self.done.split(split.number) / name for split in self.session.manifest.splits]
+
+    def dropped(self, split: int) -> NDArray[np.uint64]:
+        """See `stage.Corpus`."""
+        ids: NDArray[np.uint64] = to_numpy(read_table(self.done.split(split) / DOCS).column("doc_id"))
+        return dropped_ids(self.done.verdicts, *id_range(ids))
+
+    def run(self, works: Sequence[Work], title: str) -> list[Done]:
+        """See `stage.Corpus`."""
+        tasks = [Task(self.folder / work.key, fingerprint([self.fingerprint, work.key]), work, 1) for work in works]
+        accounts = self.session.tasks(f"{self.stage.label}: {title}", tasks)
+        return [Done(task.final, account) for task, account in zip(tasks, accounts, strict=True)]
+
+    def reread(self, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
+        """See `stage.Corpus`."""
+        tasks = []
+        for split, path in zip(self.session.manifest.splits, wanted, strict=True):
+            final = self.folder / f"reread-{sketch}-{split.number:05d}"
+            body = RereadBody(self.view, split, self.stage, sketch, path)
+            tasks.append(Task(final, fingerprint([self.fingerprint, sketch, split.number]), body, split.bytes))
+        self.session.tasks(f"{self.stage.label}: {title}", tasks)
+        return [task.final / "rows.arrow" for task in tasks]
+
+
+def settle(
+    session: Session, segment: Segment, place: int, done: FinishedPass, view: View, identity: str
+) -> tuple[Verdicts, dict[str, Any]]:
+    """Settle the global stage at `place`, or read what it decided when that was done for the same fingerprint."""
+    stage = session.spec.stages[place]
+    if not isinstance(stage, GlobalStage):
+        raise TypeError(f"{stage.label} is not a global stage")
+    folder = session.state / f"settle-{stage.label}"
+    known = _read_settled(folder, identity, place)
+    if known is not None:
+        return known
+    if folder.exists() and _other_run(folder, identity):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "identity.json", identity)
+    own = View(
+        view.stages,
+        (*view.passes, done),
+        view.want,
+        edits_before(view.stages, _segments_until(view, done, segment), segment.number),
+        view.columns,
+    )
+    settled = stage.settle(EngineCorpus(session, stage, folder, identity, done, own))
+    drops = () if stage.mode == "tag" else tuple(settled.drops)
+    write_json(
+        folder / SETTLED,
+        {
+            "fingerprint": identity,
+            "drops": [str(path.relative_to(folder)) for path in drops],
+            "tags": [str(path.relative_to(folder)) for path in settled.tags],
+            "account": settled.account,
+        },
+    )
+    return Verdicts(place, drops, tuple(settled.tags)), settled.account
+
+
+def _segments_until(view: View, done: FinishedPass, segment: Segment) -> list[Segment]:
+    earlier = [Segment(number, each.streaming, ()) for number, each in enumerate(view.passes)]
+    return [*earlier, segment]
+
+
+def _other_run(folder: Path, identity: str) -> bool:
+    try:
+        return bool(read_json(folder / "identity.json") != identity)
+    except (OSError, ValueError):
+        return True
+
+
+def _read_settled(folder: Path, identity: str, place: int) -> tuple[Verdicts, dict[str, Any]] | None:
+    try:
+        value = read_json(folder / SETTLED)
+    except (OSError, ValueError):
+        return None
+    files = [folder / name for name in [*value["drops"], *value["tags"]]]
+    if value["fingerprint"] != identity or not all((path.parent / MARKER).is_file() for path in files):
+        return None
+    drops = tuple(folder / name for name in value["drops"])
+    return Verdicts(place, drops, tuple(folder / name for name in value["tags"])), value["account"]
