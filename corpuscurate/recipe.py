@@ -7,6 +7,7 @@ Relative paths in a recipe, those of `--set` included, are relative to the recip
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def spec_to_mapping(spec: Spec) -> dict[str, Any]:
     """A spec as plain values that `spec_from_mapping` reads back as the same; defaults are left out."""
     found: dict[str, Any] = {
         "input": plain_values(spec.source),
-        "stages": [_stage_item(stage) for stage in spec.stages],
+        "stages": [stage_item(stage) for stage in spec.stages],
         "output": plain_values(spec.sink),
     }
     settings = plain_values(spec.settings)
@@ -83,7 +84,8 @@ def dump_recipe(spec: Spec) -> str:
     return dump_yaml(spec_to_mapping(spec))
 
 
-def _stage_item(stage: Stage) -> Any:
+def stage_item(stage: Stage) -> Any:
+    """A stage as an item of `stages:`, in its shortest form."""
     params = plain_values(stage, leave_out=frozenset(("name",)))
     if stage.name is not None:
         return {stage.word: params or None, "name": stage.name}
@@ -245,8 +247,10 @@ def _from_here(given: str, *, pattern: bool = False) -> str:
     """A path of the command line as an absolute one; URLs stay."""
     if not given or _SCHEME.match(given):
         return given
-    here = str(Path.cwd())
-    return str(Path(glob.escape(here) if pattern else here) / Path(given).expanduser())
+    whole = Path.cwd() / Path(given).expanduser()
+    if not pattern or os.path.lexists(whole):
+        return str(whole)
+    return str(Path(glob.escape(str(Path.cwd()))) / Path(given).expanduser())
 
 
 def _put(sections: dict[str, Node], steps: tuple[str, ...], value: Node, root: Node) -> None:

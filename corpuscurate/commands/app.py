@@ -1,0 +1,43 @@
+"""The verbs together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from corpuscurate.commands.check import check
+from corpuscurate.commands.demo import demo
+from corpuscurate.commands.plan import plan
+from corpuscurate.commands.run import run
+from corpuscurate.commands.stages import stages
+
+app = typer.Typer(
+    name="corpuscurate",
+    help="Curate text corpora: filter, deduplicate and account for every document.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"corpuscurate {version('corpuscurate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Curate text corpora: filter, deduplicate and account for every document."""
+
+
+for _verb in (run, check, plan, stages, demo):
+    app.command()(_verb)

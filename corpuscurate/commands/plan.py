@@ -1,0 +1,53 @@
+"""`corpuscurate plan`: passes, tasks, what will be read and written, the disk needed; nothing is run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from corpuscurate.commands.guard import guarded
+from corpuscurate.commands.options import AsJson, Debug, Inputs, Output, Recipe, Runner, Sets, Workers, overrides
+from corpuscurate.commands.show import console, print_json, printable, size, table
+
+
+@guarded
+def plan(
+    recipe: Recipe,
+    inputs: Inputs = None,
+    output: Output = None,
+    workers: Workers = None,
+    runner: Runner = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show the passes, tasks, reading, writing and disk space of a run; nothing is run."""
+    from corpuscurate.recipe import load_recipe
+    from corpuscurate.estimate import plan_spec
+
+    spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets))
+    planned = plan_spec(spec, base)
+    if as_json:
+        print_json(planned)
+    else:
+        print_plan(planned)
+
+
+def print_plan(planned: dict[str, Any]) -> None:
+    """A plan as a table."""
+    rows = [
+        (
+            one["title"],
+            ", ".join(one["stages"]),
+            "as needed" if one["tasks"] is None else f"{one['tasks']:,}",
+            size(one["read_bytes"]) if one["read_bytes"] else "artefacts",
+        )
+        for one in planned["passes"]
+    ]
+    console().print(table(("pass", "stages", "tasks", "reads"), rows, (2, 3)))
+    text = f"{planned['files']:,} files, {size(planned['stored_bytes'])} stored"
+    print(f"Input:  {text}, about {size(planned['text_bytes_estimate'])} of text.")
+    print(printable(f"Output: {planned['output']}"))
+    free = planned["disk_free_bytes"]
+    print(f"Disk:   about {size(planned['disk_bytes_estimate'])} needed at most, {size(free)} free.")
+    if planned["disk_bytes_estimate"] > free:
+        print("warning: the disk may be too small.")

@@ -1,0 +1,55 @@
+"""`corpuscurate run`: the main job."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from corpuscurate.commands.guard import guarded
+from corpuscurate.commands.options import (
+    AsJson,
+    Debug,
+    Inputs,
+    Output,
+    Quiet,
+    Recipe,
+    Runner,
+    Sets,
+    Workers,
+    overrides,
+)
+from corpuscurate.commands.show import print_json
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run that the output folder holds.")]
+
+
+@guarded
+def run(
+    recipe: Recipe,
+    inputs: Inputs = None,
+    output: Output = None,
+    workers: Workers = None,
+    runner: Runner = None,
+    sets: Sets = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Run a recipe. A run that was interrupted goes on where it stopped: give the same command again."""
+    from corpuscurate.commands.summary import print_summary
+    from corpuscurate.progress import NoProgress, RichProgress
+    from corpuscurate.recipe import load_recipe
+    from corpuscurate.run import run_spec
+
+    spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets))
+    if quiet:
+        report = run_spec(spec, base=base, overwrite=overwrite, progress=NoProgress())
+    else:
+        with RichProgress() as progress:
+            report = run_spec(spec, base=base, overwrite=overwrite, progress=progress)
+    if as_json:
+        print_json(report)
+    elif not quiet:
+        print_summary(report, base / spec.sink.path)

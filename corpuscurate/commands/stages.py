@@ -1,0 +1,117 @@
+"""`corpuscurate stages`: the catalogue, and all there is to know of one stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from corpuscurate.commands.guard import guarded
+from corpuscurate.commands.options import AsJson, Debug
+from corpuscurate.commands.show import console, print_json, printable, table
+
+if TYPE_CHECKING:
+    from corpuscurate.stage import Stage
+
+Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="A stage.", show_default=False)]
+
+
+@guarded
+def stages(name: Name = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """List the stages, or tell all about one: parameters, columns, reasons, source."""
+    from corpuscurate.stage import stage_class, stage_classes
+
+    if name is not None:
+        card = describe_stage(stage_class(name))
+        if as_json:
+            print_json(card)
+        else:
+            _print_card(card)
+        return
+    cards = [describe_stage(model) for model in stage_classes().values()]
+    if as_json:
+        print_json(cards)
+        return
+    rows = [(card["stage"], card["kind"], card["summary"]) for card in cards]
+    console().print(table(("stage", "kind", "what it does"), rows))
+    print("`corpuscurate stages NAME` tells all about one.")
+
+
+def describe_stage(model: type[Stage]) -> dict[str, Any]:
+    """All there is to know of a stage, JSON-able."""
+    from corpuscurate.describe import allowed, default_text
+    from corpuscurate.spec import is_global
+
+    lines = (model.__doc__ or "").strip().splitlines()
+    example, sample = _example(model)
+    return {
+        "stage": model.word,
+        "kind": _kind(model, sample, is_global(sample) if sample else None),
+        "summary": lines[0].strip() if lines else "",
+        "text": "\n".join(line.strip() for line in lines[1:]).strip(),
+        "source": model.source,
+        "version": model.version,
+        "parameters": [
+            {
+                "name": field,
+                "allowed": allowed(model, field),
+                "default": default_text(model, field),
+                "description": info.description or "",
+            }
+            for field, info in model.model_fields.items()
+        ],
+        "reasons": dict(sample.reasons()) if sample else {},
+        "adds": _columns(model, sample.adds() if sample else {}),
+        "adds_in_mode_tag": _columns(model, sample.measures() if sample else {}),
+        "reads": list(sample.reads()) if sample else [],
+        "recipe": example,
+    }
+
+
+def _columns(model: type[Stage], columns: Any) -> dict[str, str]:
+    return {f"{model.word}.{measure}": str(kind) for measure, kind in columns.items()}
+
+
+def _example(model: type[Stage]) -> tuple[str, Stage | None]:
+    """A line for a recipe, and the stage it makes; required parameters come from their field's first example."""
+    from corpuscurate.recipe import stage_item
+    from corpuscurate.recipe_yaml import dump_yaml
+
+    given = {name: info.examples[0] for name, info in model.model_fields.items() if info.is_required() and info.examples}
+    needed = [name for name, info in model.model_fields.items() if info.is_required()]
+    if set(needed) != set(given):
+        return f"- {model.word}: {{{', '.join(f'{name}: ...' for name in needed)}}}", None
+    sample = model(**given)
+    return dump_yaml([stage_item(sample)]).rstrip(), sample
+
+
+def _kind(model: type[Stage], sample: Stage | None, whole: bool | None) -> str:
+    from corpuscurate.stage import GlobalStage
+
+    if whole or issubclass(model, GlobalStage):
+        return "global"
+    if getattr(model, "edits_text", False):
+        return "edit"
+    return "filter" if sample is None or sample.reasons() else "annotation"
+
+
+def _print_card(card: dict[str, Any]) -> None:
+    out = console()
+    print(printable(f"{card['stage']} ({card['kind']}): {card['summary']}"))
+    if card["text"]:
+        print(printable(f"\n{card['text']}"))
+    rows = [(p["name"], p["allowed"], p["default"], p["description"]) for p in card["parameters"]]
+    out.print()
+    out.print(table(("parameter", "allowed", "default", "what it is"), rows))
+    if card["reasons"]:
+        rows = [(reason, "" if limit is None else f"{limit:g}") for reason, limit in card["reasons"].items()]
+        out.print(table(("reason to drop", "threshold (default)"), rows, (1,)))
+    for key, title in (("adds", "column it adds"), ("adds_in_mode_tag", "column it adds with mode: tag")):
+        if card[key]:
+            out.print(table((title, "type"), list(card[key].items())))
+    if card["reads"]:
+        print(printable(f"It reads the columns {', '.join(card['reads'])}."))
+    if card["source"]:
+        print(printable(f"Source: {card['source']}"))
+    print("In a recipe:")
+    print(printable("\n".join(f"  {line}" for line in card["recipe"].splitlines())))

@@ -1,0 +1,65 @@
+"""The end of a run in a few lines: what each stage did, what it took, where the files are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from corpuscurate.commands.show import console, printable, size, table
+
+FOLDERS = (
+    ("data", "the documents that were kept"),
+    ("dropped", "a row for every document that was not, and why"),
+    ("quarantine", "input records that could not be read"),
+)
+
+
+def print_summary(report: Mapping[str, Any], output: Path) -> None:
+    """Print the summary of a report on stdout. output: the folder it stands in."""
+    rows = [
+        (
+            row["label"],
+            f"{row['documents_in']:,}",
+            f"{row['documents_out']:,}",
+            f"{row['dropped']:,}",
+            what_was_done(row),
+            f"{row['seconds']:.1f}",
+            "-" if row["mb_per_second"] is None else f"{row['mb_per_second']:.0f}",
+        )
+        for row in report["stages"]
+    ]
+    out = console()
+    if rows:
+        headings = ("stage", "in", "out", "dropped", "why", "seconds", "MB/s")
+        out.print(table(headings, rows, (1, 2, 3, 5, 6)))
+    counts = report["documents"]
+    print(
+        f"{counts['input']:,} documents in = {counts['kept']:,} kept + {counts['dropped']:,} dropped"
+        f" + {counts['quarantined']:,} quarantined"
+    )
+    if report["quarantined_by_reason"]:
+        print(printable(f"quarantined: {_counts(report['quarantined_by_reason'])}"))
+    print(_cost(report))
+    for name, text in FOLDERS:
+        if (output / name).is_dir() and any((output / name).iterdir()):
+            print(printable(f"  {output / name}/  {text}"))
+    print(printable(f"  {output / 'report.json'}  all the figures"))
+
+
+def what_was_done(row: Mapping[str, Any]) -> str:
+    """Reasons for drops and edits of a stage, the most frequent first."""
+    parts = [_counts(row["reasons"])] if row["reasons"] else []
+    parts += [f"edited: {_counts({k: v['documents'] for k, v in row['edits'].items()})}"] if row["edits"] else []
+    return "; ".join(parts)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {count:,}" for name, count in ordered if count)
+
+
+def _cost(report: Mapping[str, Any]) -> str:
+    text = f"{size(report['bytes']['text_in'])} of text in {report['seconds']['total']:.1f} s"
+    rate = f", {report['mb_per_second']:.1f} MB/s" if report["mb_per_second"] else ""
+    return f"{text}{rate}, peak memory {size(report['peak_memory_bytes'])}"
