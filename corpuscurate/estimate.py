@@ -33,7 +33,13 @@ def plan_spec(spec: Spec, base: Path) -> dict[str, Any]:
             }
         )
         passes += [
-            {"title": f"settle {stage.label}", "kind": "settle", "stages": [stage.label], "tasks": None, "read_bytes": 0}
+            {
+                "title": f"settle {stage.label}",
+                "kind": "settle",
+                "stages": [stage.label],
+                "tasks": None,
+                "read_bytes": 0,
+            }
             for stage in global_stages(spec.stages, segment)
         ]
     parts = max(1, round(held / spec.sink.part_bytes))

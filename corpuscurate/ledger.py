@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from corpuscurate import pulse
 from corpuscurate.artefact import digest_file, read_json, whole_folder, write_json
 from corpuscurate.errors import OutputError
 
@@ -38,12 +39,11 @@ class Task:
 
 def perform(task: Task) -> dict[str, Any]:
     """Run a task in this process: the folder appears whole, with its marker, or not at all."""
+    pulse.begin(str(task.final))
     try:
         with whole_folder(task.final) as folder:
             account = task.body.run(folder)
-            files = {
-                path.name: [path.stat().st_size, digest_file(path)] for path in sorted(folder.iterdir())
-            }
+            files = {path.name: [path.stat().st_size, digest_file(path)] for path in sorted(folder.iterdir())}
             write_json(folder / MARKER, {"fingerprint": task.fingerprint, "account": account, "files": files})
     except OSError as error:
         raise explain_os_error(error, task.final) from error
@@ -89,8 +89,9 @@ def account_of(task: Task) -> dict[str, Any] | None:
 
 def run_tasks(
     tasks: Sequence[Task],
-    run: Callable[[Sequence[Task]], Iterator[tuple[int, dict[str, Any]]]],
+    run: Callable[[Sequence[Task], pulse.Sink], Iterator[tuple[int, dict[str, Any]]]],
     finished: Callable[[Task], None],
+    beat: pulse.Sink,
 ) -> list[dict[str, Any]]:
     """The accounts of all tasks, in their order; those that are finished are not run again."""
     accounts = [account_of(task) for task in tasks]
@@ -98,7 +99,7 @@ def run_tasks(
     for task, account in zip(tasks, accounts, strict=True):
         if account is not None:
             finished(task)
-    for place, account in run([tasks[i] for i in left]):
+    for place, account in run([tasks[i] for i in left], beat):
         accounts[left[place]] = account
         finished(tasks[left[place]])
     if any(account is None for account in accounts):

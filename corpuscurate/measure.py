@@ -23,8 +23,18 @@ from corpuscurate.io.base import BadRecord, SourceFile
 from corpuscurate.io.census import merge
 from corpuscurate.manifest import Split
 from corpuscurate.plan import Segment, added_columns, global_stages
-from corpuscurate.stage import GlobalStage, StreamingStage
-from corpuscurate.view import BAD, COLUMNS, DOCS, DOCS_SCHEMA, View, alive_batches, apply_stage, sorted_member, stage_error
+from corpuscurate.stage import GlobalStage, Outcome, StreamingStage
+from corpuscurate.view import (
+    BAD,
+    COLUMNS,
+    DOCS,
+    DOCS_SCHEMA,
+    View,
+    alive_batches,
+    apply_stage,
+    sorted_member,
+    stage_error,
+)
 
 BAD_SCHEMA = pa.schema(
     [
@@ -49,6 +59,18 @@ class StageAccount:
     seconds: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
     edits: dict[str, list[int]] = field(default_factory=dict)
+
+    def took(self, batch: Batch, outcome: Outcome, stage: StreamingStage) -> None:
+        """Count what came in and what was said of it; in `mode: tag` reasons count what would have been dropped."""
+        self.documents_in += len(batch)
+        self.bytes_in += batch.text_bytes
+        for reason, edit in outcome.edits.items():
+            before = self.edits.get(reason, [0, 0])
+            self.edits[reason] = [before[0] + edit.documents, before[1] + edit.bytes]
+        if outcome.reason is not None:
+            for name, count in zip(stage.reasons(), np.bincount(outcome.reason)[1:].tolist(), strict=False):
+                if count:
+                    self.reasons[name] = self.reasons.get(name, 0) + count
 
 
 def sketch_name(stage: GlobalStage) -> str:
@@ -158,8 +180,8 @@ class _Measuring:
             ids = pa.array(batch.doc_id)
             columns = [ids, *(batch.columns[name] for name in self.added)]
             self.columns.write(pa.RecordBatch.from_arrays(columns, schema=self.columns_schema))
-            for stage, writer in self.sketches:
-                writer.write(self.sketch(stage, batch))
+            for sketching, writer in self.sketches:
+                writer.write(self.sketch(sketching, batch))
         self.counts["kept"] += len(batch)
 
     def step(
@@ -170,29 +192,17 @@ class _Measuring:
         started = time.perf_counter()
         outcome = apply_stage(stage, batch)
         account.seconds += time.perf_counter() - started
-        account.documents_in += len(batch)
-        account.bytes_in += batch.text_bytes
-        for reason, edit in outcome.edits.items():
-            before = account.edits.get(reason, [0, 0])
-            account.edits[reason] = [before[0] + edit.documents, before[1] + edit.bytes]
+        account.took(batch, outcome, stage)
         if outcome.text is not None:
             batch = batch.with_text(outcome.text)
         measures = {**outcome.columns, **(outcome.measures if stage.mode == "tag" else {})}
         batch = batch.with_columns({f"{stage.label}.{name}": column for name, column in measures.items()})
-        reason, value = outcome.reason, outcome.value
-        if reason is None or not reason.any():
-            reason = None
-        else:
-            for number, name in enumerate(stage.reasons(), 1):
-                if count := int((reason == number).sum()):
-                    account.reasons[name] = account.reasons.get(name, 0) + count
-            if stage.mode == "drop":
-                batch = batch.filter(reason == 0)
-            else:
-                reason = None
+        verdict = outcome.reason if stage.mode == "drop" else None
+        if verdict is not None:
+            batch = batch.filter(verdict == 0)
         account.documents_out += len(batch)
         account.bytes_out += batch.text_bytes
-        return batch, reason, value
+        return batch, verdict, outcome.value
 
     def write_docs(
         self,

@@ -130,9 +130,7 @@ def write_groups(counts: Sequence[SplitCount], part_bytes: int) -> list[WriteGro
         has_dropped = any(counts[i].dropped for i in pack)
         has_bad = any(counts[i].quarantined for i in pack)
         groups.append(
-            WriteGroup(
-                number, tuple(pack), parts, dropped if has_dropped else None, quarantine if has_bad else None
-            )
+            WriteGroup(number, tuple(pack), parts, dropped if has_dropped else None, quarantine if has_bad else None)
         )
         data, dropped, quarantine = data + len(parts), dropped + has_dropped, quarantine + has_bad
     groups[0] = replace(  # a folder without files would be hard to read: an empty part with the right columns instead

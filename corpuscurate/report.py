@@ -17,6 +17,7 @@ from corpuscurate.manifest import Manifest
 from corpuscurate.spec import Spec, spec_value
 from corpuscurate.stage import GlobalStage, Stage
 
+
 @dataclass(frozen=True)
 class Facts:
     """What a run knows at its end. measured: accounts by pass and split; settled: account by label; written: accounts
@@ -96,7 +97,9 @@ def _sum_counts(counts: Any) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def check_account(totals: Mapping[str, int], quarantined: Mapping[str, int], stages: Sequence[Mapping[str, Any]]) -> None:
+def check_account(
+    totals: Mapping[str, int], quarantined: Mapping[str, int], stages: Sequence[Mapping[str, Any]]
+) -> None:
     """Hold the numbers of the measuring, settling and writing passes against each other."""
     by_stage = sum(row["dropped"] for row in stages)
     problems = []

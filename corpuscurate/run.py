@@ -14,7 +14,8 @@ from corpuscurate.artefact import fingerprint
 from corpuscurate.check import check_spec
 from corpuscurate.count import Counted, count_split, first_ids
 from corpuscurate.io.base import Want
-from corpuscurate.io.census import merge, settle as settle_census
+from corpuscurate.io.census import merge
+from corpuscurate.io.census import settle as settle_census
 from corpuscurate.io.writer import OutputShape
 from corpuscurate.ledger import Task, explain_os_error
 from corpuscurate.manifest import Manifest, build_manifest
@@ -29,6 +30,7 @@ from corpuscurate.settle import settle
 from corpuscurate.spec import Spec
 from corpuscurate.stage import Stage
 from corpuscurate.view import FinishedPass, View
+from corpuscurate.warm import to_text
 from corpuscurate.write import Names, WriteBody
 
 COLUMNAR = ("parquet", "arrow")
@@ -96,7 +98,8 @@ def _run(
     started: float,
     runner: Callable[[], Runner] | None,
 ) -> dict[str, Any]:
-    make = runner or (lambda: make_runner(spec.settings))
+    warm = to_text(spec, [file.format for file in manifest.files])
+    make = runner or (lambda: make_runner(spec.settings, warm))
     with MemoryWatch() as memory, make() as running:
         session = Session(spec, output.state, manifest, running, shown)
         for text in warnings:
@@ -251,7 +254,7 @@ class _Steps:
         self.written = self.session.tasks("writing", self.write_tasks)
 
     def _shape(self, added: dict[str, Any]) -> OutputShape:
-        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow as pa
 
         sink, source = self.spec.sink, self.spec.source
         schema = pa.schema([])

@@ -37,14 +37,22 @@ class Session:
     def tasks(self, title: str, tasks: Sequence[Task]) -> list[dict[str, Any]]:
         """Run tasks with progress; accounts in their order."""
 
+        sizes = {str(task.final): task.bytes for task in tasks}
+        told: dict[str, int] = {}
+
+        def beat(name: str, size: int) -> None:
+            before = told.get(name, 0)
+            told[name] = min(before + size, sizes.get(name, 0))  # sizes of compressed files are estimates
+            self.progress.advance(told[name] - before)
+
         def finished(task: Task) -> None:
-            self.progress.advance(task.bytes)
+            self.progress.advance(task.bytes - told.pop(str(task.final), 0))
             self.progress.task_done()
 
         self.progress.start(title, sum(task.bytes for task in tasks), len(tasks))
         try:
             with self.timed(title):
-                return run_tasks(tasks, self.runner.run, finished)
+                return run_tasks(tasks, self.runner.run, finished, beat)
         finally:
             self.progress.finish()
 

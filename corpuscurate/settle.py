@@ -17,7 +17,7 @@ from corpuscurate.ledger import MARKER, Task
 from corpuscurate.measure import RereadBody, sketch_name
 from corpuscurate.plan import Segment, edits_before
 from corpuscurate.session import Session
-from corpuscurate.stage import Done, GlobalStage, Settled, Work
+from corpuscurate.stage import Done, GlobalStage, Work
 from corpuscurate.view import DOCS, FinishedPass, Verdicts, View, dropped_ids, id_range
 
 SETTLED = "settled.json"

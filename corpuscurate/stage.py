@@ -72,7 +72,9 @@ class Stage(BaseModel):
     """The field that `- word: value` sets; without it, the only required one."""
 
     name: str | None = Field(
-        None, description="label of this use, needed when a stage occurs twice", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
+        None,
+        description="label of this use, needed when a stage occurs twice",
+        pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$",
     )
     mode: Literal["drop", "tag"] = Field("drop", description="tag: write the measures as columns, drop nothing")
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +23,7 @@ from corpuscurate.errors import BadInputError, CorpusCurateError, InputError, St
 from corpuscurate.io import FORMATS
 from corpuscurate.io.base import BadRecord, Chunk, SourceFile, Span, Want
 from corpuscurate.manifest import Split
+from corpuscurate.pulse import beat
 from corpuscurate.stage import DROPS, Outcome, Stage, StreamingStage
 
 DOCS = "docs.arrow"
@@ -86,6 +86,8 @@ def read_chunks(view: View, split: Split) -> Iterator[tuple[SourceFile, Chunk]]:
             if view.fail_on_bad and chunk.bad:
                 raise bad_input_error(file, chunk.bad[0])
             yield file, chunk
+            if chunk.batch is not None:
+                beat(int(chunk.batch.record_bytes.sum()))
 
 
 def _guarded(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
@@ -238,5 +240,3 @@ def alive_batches(view: View, split: Split) -> Iterator[tuple[SourceFile, Chunk,
             continue
         kept = batch.filter(sorted_member(batch.doc_id, alive))
         yield file, chunk, replay(view, kept, columns.get(kept.doc_id)) if len(kept) else None
-
-

@@ -10,8 +10,8 @@ from corpuscurate.spec import Settings
 __all__ = ["InProcessRunner", "LocalRunner", "Runner", "make_runner"]
 
 
-def make_runner(settings: Settings) -> Runner:
-    """The runner that the settings name. One worker needs no process of its own."""
+def make_runner(settings: Settings, warm: str = "") -> Runner:
+    """The runner that the settings name. One worker needs no process of its own. warm: see `LocalRunner`."""
     if settings.runner == "inprocess" or settings.workers == 1:
         return InProcessRunner()
-    return LocalRunner(settings.workers)
+    return LocalRunner(settings.workers, warm)

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from corpuscurate.ledger import Task
+from corpuscurate.pulse import Sink
 
 
 class Runner(Protocol):
@@ -18,5 +19,8 @@ class Runner(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Run all tasks; yield (place in `tasks`, account) as they finish. The first error ends the rest."""
+    def run(self, tasks: Sequence[Task], beat: Sink) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Run all tasks; yield (place in `tasks`, account) as they finish. The first error ends the rest.
+
+        beat: told what tasks under way have read, in this process and thread.
+        """

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from corpuscurate.ledger import Task, perform
+from corpuscurate.pulse import Sink, connect
 
 
 class InProcessRunner:
@@ -20,7 +21,11 @@ class InProcessRunner:
     ) -> None:
         return None
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def run(self, tasks: Sequence[Task], beat: Sink) -> Iterator[tuple[int, dict[str, Any]]]:
         """Run the tasks in order."""
-        for place, task in enumerate(tasks):
-            yield place, perform(task)
+        connect(beat)
+        try:
+            for place, task in enumerate(tasks):
+                yield place, perform(task)
+        finally:
+            connect(None)

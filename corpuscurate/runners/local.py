@@ -7,28 +7,36 @@ caller (plain fork after threads started can hang; spawn pays all imports again 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.queues import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
 from corpuscurate.errors import WorkerError
 from corpuscurate.ledger import Task, perform
+from corpuscurate.pulse import EVERY_SECONDS, Sink, connect
+from corpuscurate.warm import VARIABLE
+
+Beats = SimpleQueue[tuple[str, int]]
 
 AHEAD = 2
 """Tasks handed out for each worker: enough that none waits, few enough that an error stops soon."""
 
 
-def _start_worker() -> None:
-    import pyarrow as pa  # noqa: PLC0415  (in the worker, not where the runner is made)
+def _start_worker(beats: Beats) -> None:
+    import pyarrow as pa
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the parent, which ends the workers
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
+    connect(lambda task, size: beats.put((task, size)))
 
 
 @contextmanager
@@ -62,14 +70,25 @@ def _from_main(task: Task) -> bool:
 class LocalRunner:
     """A pool of worker processes that lives as long as the runner is entered."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, warm: str = "") -> None:
+        """workers: processes. warm: what the fork server loads ahead, see `corpuscurate.warm`."""
         self.workers = workers
+        self._warm = warm
         self._pool: ProcessPoolExecutor | None = None
+        self._beats: Beats | None = None
 
     def __enter__(self) -> Self:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["corpuscurate.runners.preload"])
-        self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_start_worker)
+        os.environ[VARIABLE] = self._warm
+        try:
+            forkserver.ensure_running()  # now, so that it loads while the caller goes on
+        finally:
+            del os.environ[VARIABLE]
+        self._beats = context.SimpleQueue()
+        self._pool = ProcessPoolExecutor(
+            self.workers, mp_context=context, initializer=_start_worker, initargs=(self._beats,)
+        )
         return self
 
     def __exit__(
@@ -83,9 +102,9 @@ class LocalRunner:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool = None
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def run(self, tasks: Sequence[Task], beat: Sink) -> Iterator[tuple[int, dict[str, Any]]]:
         """Run the tasks on the pool; accounts in the order of finishing."""
-        if self._pool is None:
+        if self._pool is None or self._beats is None:
             raise RuntimeError("enter the runner first: with LocalRunner(2) as runner")
         places: dict[Future[dict[str, Any]], int] = {}
         waiting = iter(enumerate(tasks))
@@ -96,7 +115,9 @@ class LocalRunner:
                         places[self._pool.submit(perform, item[1])] = item[0]
                 if not places:
                     return
-                ready, _ = wait(places, return_when=FIRST_COMPLETED)
+                ready, _ = wait(places, timeout=EVERY_SECONDS, return_when=FIRST_COMPLETED)
+                while not self._beats.empty():
+                    beat(*self._beats.get())
                 for future in ready:
                     yield places.pop(future), future.result()
         except BrokenProcessPool as error:

@@ -10,7 +10,11 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-from corpuscurate import task as _task  # noqa: E402, F401  (imported for its side effect: it is loaded)
+from corpuscurate import measure as _measure  # noqa: E402, F401  (imported for its side effect: it is loaded)
+from corpuscurate import write as _write  # noqa: E402, F401
 from corpuscurate.stage import stage_classes  # noqa: E402
+from corpuscurate.warm import VARIABLE, from_text  # noqa: E402
 
 stage_classes()
+if _wanted := os.environ.get(VARIABLE):
+    from_text(_wanted)
