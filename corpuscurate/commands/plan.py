@@ -22,9 +22,10 @@ def plan(
 ) -> None:
     """Show the passes, tasks, reading, writing and disk space of a run; nothing is run."""
     from corpuscurate.recipe import load_recipe
-    from corpuscurate.estimate import plan_spec
 
     spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets))
+    from corpuscurate.estimate import plan_spec
+
     planned = plan_spec(spec, base)
     if as_json:
         print_json(planned)

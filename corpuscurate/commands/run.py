@@ -41,9 +41,10 @@ def run(
     from corpuscurate.commands.summary import print_summary
     from corpuscurate.progress import NoProgress, RichProgress
     from corpuscurate.recipe import load_recipe
-    from corpuscurate.run import run_spec
 
     spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets))
+    from corpuscurate.run import run_spec
+
     if quiet:
         report = run_spec(spec, base=base, overwrite=overwrite, progress=NoProgress())
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -73,16 +74,17 @@ def _columns(model: type[Stage], columns: Any) -> dict[str, str]:
 
 
 def _example(model: type[Stage]) -> tuple[str, Stage | None]:
-    """A line for a recipe, and the stage it makes; required parameters come from their field's first example."""
+    """A line for a recipe, and the stage it makes. A stage that has no defaults is made from its fields' examples."""
     from corpuscurate.recipe import stage_item
     from corpuscurate.recipe_yaml import dump_yaml
 
-    given = {name: info.examples[0] for name, info in model.model_fields.items() if info.is_required() and info.examples}
+    examples = {name: info.examples[0] for name, info in model.model_fields.items() if info.examples}
+    for given in ({}, examples, {"mode": "tag"}):
+        with suppress(ValueError):
+            sample = model(**given)
+            return dump_yaml([stage_item(sample)]).rstrip(), sample
     needed = [name for name, info in model.model_fields.items() if info.is_required()]
-    if set(needed) != set(given):
-        return f"- {model.word}: {{{', '.join(f'{name}: ...' for name in needed)}}}", None
-    sample = model(**given)
-    return dump_yaml([stage_item(sample)]).rstrip(), sample
+    return f"- {model.word}: {{{', '.join(f'{name}: ...' for name in needed)}}}", None
 
 
 def _kind(model: type[Stage], sample: Stage | None, whole: bool | None) -> str:
@@ -104,8 +106,8 @@ def _print_card(card: dict[str, Any]) -> None:
     out.print()
     out.print(table(("parameter", "allowed", "default", "what it is"), rows))
     if card["reasons"]:
-        rows = [(reason, "" if limit is None else f"{limit:g}") for reason, limit in card["reasons"].items()]
-        out.print(table(("reason to drop", "threshold (default)"), rows, (1,)))
+        limits = [(reason, "" if limit is None else f"{limit:g}") for reason, limit in card["reasons"].items()]
+        out.print(table(("reason to drop", "threshold (default)"), limits, (1,)))
     for key, title in (("adds", "column it adds"), ("adds_in_mode_tag", "column it adds with mode: tag")):
         if card[key]:
             out.print(table((title, "type"), list(card[key].items())))
