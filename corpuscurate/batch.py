@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.columns import lengths_bytes
+from corpuscurate.columns import keep_rows, lengths_bytes
 
 POSITION_BITS = 40
 """A doc_id is file number << 40 | position in the file."""
@@ -50,14 +50,13 @@ class Batch:
         """The rows where `mask` is True; the batch itself when that is every row."""
         if mask.all():
             return self
-        keep = pa.array(mask)
         return Batch(
             self.doc_id[mask],
-            self.text.filter(keep),
+            keep_rows(self.text, mask),
             self.record_bytes[mask],
-            None if self.id is None else self.id.filter(keep),
-            {name: column.filter(keep) for name, column in self.columns.items()},
-            None if self.rest is None else self.rest.filter(keep),
+            None if self.id is None else keep_rows(self.id, mask),
+            {name: keep_rows(column, mask) for name, column in self.columns.items()},
+            None if self.rest is None else _kept(self.rest, mask),
         )
 
     def slice(self, start: int, stop: int) -> Batch:
@@ -79,3 +78,7 @@ class Batch:
     def with_columns(self, added: Mapping[str, pa.Array]) -> Batch:
         """The same documents with more columns."""
         return replace(self, columns={**self.columns, **added}) if added else self
+
+
+def _kept(rows: pa.RecordBatch, mask: NDArray[np.bool_]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([keep_rows(column, mask) for column in rows.columns], schema=rows.schema)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 TEXT = pa.large_string()
 JSON = pa.json_(pa.large_string())
+EXACT = pa.decimal128(38, 0)
 
 
 def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -72,9 +73,39 @@ def to_numpy(array: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     return one_array(array).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
+def keep_rows(array: pa.Array, mask: NDArray[np.bool_]) -> pa.Array:
+    """The rows where `mask` is True, of any Arrow type: views and run-end encoded arrays have no filter in pyarrow."""
+    try:
+        return array.filter(pa.array(mask))
+    except pa.ArrowNotImplementedError:
+        edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
+        runs = [array.slice(start, stop - start) for start, stop in edges.reshape(-1, 2).tolist()]
+        return pa.concat_arrays(runs or [array.slice(0, 0)])
+
+
 def is_json(array: pa.Array | pa.ChunkedArray) -> bool:
     """Whether the column holds the JSON text of values rather than values."""
     return isinstance(array.type, pa.JsonType)
+
+
+def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    array = one_array(column)
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def missing(column: pa.Array | pa.ChunkedArray) -> pa.BooleanArray:
+    """Which rows hold no value: null, or `null` in JSON."""
+    array = one_array(column)
+    if is_json(array):
+        return pc.fill_null(pc.equal(array.storage, "null"), True)
+    return array.is_null()
+
+
+def _unquoted(text: str) -> str | None:
+    try:
+        return str(orjson.loads(text))
+    except orjson.JSONDecodeError:  # an escape such as \ud800 without its other half is no text
+        return None
 
 
 def _starts(text: pa.LargeStringArray, pattern: str) -> pa.BooleanArray:
@@ -83,7 +114,7 @@ def _starts(text: pa.LargeStringArray, pattern: str) -> pa.BooleanArray:
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> pa.DoubleArray:
     """A column as `float64`; what is not a number is null. Truth values are not numbers."""
-    array = one_array(column)
+    array = _plain(column)
     if is_json(array):
         text = array.storage
         return pc.if_else(_starts(text, r"^-?[0-9]"), text, None).cast(pa.float64())
@@ -92,9 +123,18 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> pa.DoubleArray:
     return pa.nulls(len(array), pa.float64())
 
 
+def integers(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column as `decimal128(38, 0)`, exact where `numbers` rounds; what is not an integer of that size is null."""
+    array = _plain(column)
+    if is_json(array):
+        text = array.storage
+        return pc.if_else(_starts(text, r"^-?[0-9]{1,38}$"), text, None).cast(EXACT)
+    return array.cast(EXACT) if pa.types.is_integer(array.type) else pa.nulls(len(array), EXACT)
+
+
 def truths(column: pa.Array | pa.ChunkedArray) -> pa.BooleanArray:
     """A column as `bool`; what is neither true nor false is null."""
-    array = one_array(column)
+    array = _plain(column)
     if is_json(array):
         text = array.storage
         return pc.if_else(pc.is_in(text, pa.array(["true", "false"], TEXT)), pc.equal(text, "true"), None)
@@ -102,8 +142,8 @@ def truths(column: pa.Array | pa.ChunkedArray) -> pa.BooleanArray:
 
 
 def strings(column: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
-    """A column as `large_string`; what is not a string is null. JSON escapes are resolved."""
-    array = one_array(column)
+    """A column as `large_string`; JSON escapes are resolved; what is not a string, or half a surrogate pair, is null."""
+    array = _plain(column)
     if is_json(array):
         text = array.storage
         quoted = pc.if_else(_starts(text, '^"'), text, None)
@@ -111,9 +151,9 @@ def strings(column: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
         escaped = pc.fill_null(pc.match_substring(quoted, "\\"), False)
         if not pc.any(escaped).as_py():
             return plain
-        repaired = [orjson.loads(value.as_py()) for value in quoted.filter(escaped)]  # few: strings with escapes
+        repaired = [_unquoted(value.as_py()) for value in quoted.filter(escaped)]  # few: strings with escapes
         return pc.replace_with_mask(plain, escaped, pa.array(repaired, TEXT))
-    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_dictionary, pa.types.is_string_view)
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     if any(kind(array.type) for kind in kinds):
         return array.cast(TEXT)
     return pa.nulls(len(array), TEXT)

@@ -1,0 +1,242 @@
+"""Arrow IPC files (Feather V2) and streams. A document's position is its physical row; a span is a range of record
+batches, for a stream the whole of it.
+
+The headers of the messages are walked first: they tell the rows and bytes of each record batch without reading one, and
+they lead through a file whose footer is missing, which is then read as the stream it holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+from pyarrow import ipc
+
+from corpuscurate.errors import InputError
+from corpuscurate.io.base import Chunk, Format, SourceFile, Span, Want, register
+from corpuscurate.io.columnar import (
+    DAMAGE,
+    UTF8_ERROR,
+    Rows,
+    bad_file,
+    census_chunk,
+    check_schema,
+    describe,
+    plain,
+    pruned,
+    text_lengths,
+)
+from corpuscurate.io.files import SUFFIXES, open_seekable
+from corpuscurate.io.parquet import pack
+
+MAGIC = b"ARROW1"
+STREAM_START = 8
+"""In an IPC file: the magic bytes, padded; a stream follows."""
+FEATHER_V1 = b"FEA1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A record batch as its header tells it. body_bytes: as stored, all columns."""
+
+    rows: int
+    body_bytes: int
+
+
+class _Open:
+    """An opened file: schema, pieces, and the reader of either form. whole: has its footer, or is a stream."""
+
+    def __init__(self, file: SourceFile) -> None:
+        self.source = open_seekable(file)
+        self.is_file = self.source.read(len(MAGIC)) == MAGIC
+        self.start = STREAM_START if self.is_file else 0
+        self.source.seek(self.start)
+        self.schema = ipc.open_stream(self.source).schema
+        self.pieces = list(self._walk())
+        self.problem = ""
+        if self.is_file:
+            try:
+                self.source.seek(0)
+                held = ipc.open_file(self.source).num_record_batches
+                if held != len(self.pieces):
+                    self.problem = f"the footer tells of {held} record batches, {len(self.pieces)} are there"
+            except DAMAGE as error:
+                self.problem = f"the footer of the Arrow file cannot be read: {plain(error)}"
+
+    def _walk(self) -> Iterator[_Piece]:
+        self.source.seek(self.start)
+        reader = ipc.MessageReader.open_stream(self.source)
+        while True:
+            try:
+                message = reader.read_next_message()
+            except StopIteration:
+                return
+            except DAMAGE:
+                return
+            if message.type == "record batch":
+                yield _Piece(_rows(message.metadata), message.body.size if message.body is not None else 0)
+
+    @property
+    def random_access(self) -> bool:
+        """Whether single record batches can be read."""
+        return self.is_file and not self.problem
+
+    def reader(self, names: list[str]) -> Callable[[int], pa.RecordBatch]:
+        """Number -> record batch, only these columns, structure checked. Without random access the numbers must be
+        those from 0 on, and StopIteration tells the end."""
+        fields = [self.schema.get_field_index(name) for name in names]
+        options = ipc.IpcReadOptions(included_fields=fields, use_threads=False)
+        self.source.seek(0 if self.random_access else self.start)
+        if self.random_access:
+            file = ipc.open_file(self.source, options=options)
+            return lambda at: _checked(file.get_batch(at))
+        stream = ipc.open_stream(self.source, options=options)
+        return lambda at: _checked(stream.read_next_batch())
+
+
+def _rows(metadata: pa.Buffer) -> int:
+    """`RecordBatch.length` of a message header (FlatBuffers: Message.header is field 2, RecordBatch.length field 0)."""
+    view = memoryview(metadata).cast("B")
+    (message,) = struct.unpack_from("<I", view, 0)
+    at = message + _field(view, message, 2)
+    (offset,) = struct.unpack_from("<I", view, at)
+    batch = at + offset
+    length = _field(view, batch, 0)
+    return int(struct.unpack_from("<q", view, batch + length)[0]) if length else 0
+
+
+def _field(view: memoryview, table: int, index: int) -> int:
+    """Offset of a field within a FlatBuffers table, 0 where it has its default."""
+    (back,) = struct.unpack_from("<i", view, table)
+    vtable = table - back
+    (size,) = struct.unpack_from("<H", view, vtable)
+    at = 4 + 2 * index
+    return int(struct.unpack_from("<H", view, vtable + at)[0]) if at < size else 0
+
+
+def _why_unreadable(file: SourceFile, error: BaseException) -> tuple[str, str]:
+    with open_seekable(file) as source:
+        head = source.read(len(MAGIC))
+    if head.startswith(FEATHER_V1):
+        return "unreadable", "Feather version 1 is not read: write it again as version 2 (pyarrow.feather)"
+    if head == MAGIC or MAGIC.startswith(head):
+        return "truncated", f"the Arrow file ends before its schema: {plain(error)}"
+    return "unreadable", f"not an Arrow IPC file or stream: {plain(error)}"
+
+
+def split(file: SourceFile, split_bytes: int) -> list[Span]:
+    """Record batches packed in order up to `split_bytes` of stored data; a stream or a damaged file is one span."""
+    if file.size == 0:
+        return [Span(file.number, 0, 0, 0)]
+    try:
+        opened = _Open(file)
+    except DAMAGE:
+        return [Span(file.number, 0, 0, file.size)]
+    if not opened.random_access:
+        return [Span(file.number, 0, len(opened.pieces), file.size)]
+    sizes = [piece.body_bytes for piece in opened.pieces]
+    return pack(file.number, sizes, split_bytes) or [Span(file.number, 0, 0, 0)]
+
+
+def columns(file: SourceFile) -> dict[str, str]:
+    """Names and types as the schema tells them. Raises InputError."""
+    if file.size == 0:
+        raise InputError(f"{file.name} is empty (0 bytes), not an Arrow file.")
+    try:
+        return describe(_Open(file).schema)
+    except DAMAGE as error:
+        raise InputError(f"{file.name}: {_why_unreadable(file, error)[1]}.") from error
+
+
+def read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
+    """The chunks of the record batches [span.start, span.stop). Raises InputError for columns that do not fit."""
+    if file.size == 0:
+        yield bad_file("empty_file", "the file has no bytes")
+        return
+    try:
+        opened = _Open(file)
+    except DAMAGE as error:
+        yield bad_file(*_why_unreadable(file, error))
+        return
+    check_schema(opened.schema, file, want)
+    rows = Rows(file, want, opened.schema)
+    yield from _from_file(opened, rows, span) if opened.random_access else _from_stream(opened, rows)
+    if want.census:
+        yield census_chunk(opened.schema)
+
+
+def _from_file(opened: _Open, rows: Rows, span: Span) -> Iterator[Chunk]:
+    """A damaged record batch costs itself, not those behind it."""
+    get = opened.reader(pruned(opened.schema, rows.want))
+    first = sum(piece.rows for piece in opened.pieces[: span.start])
+    for at in range(span.start, span.stop):
+        piece = opened.pieces[at]
+        try:
+            batch = get(at)
+        except DAMAGE as error:
+            _check_text_is_damaged(opened, rows, at, error)
+            last = first + piece.rows - 1
+            detail = f"record batch {at} is damaged: rows {first} to {last} could not be read: {plain(error)}"
+            yield bad_file("unreadable", detail, first)
+        else:
+            yield from rows.chunks(batch, first, _rest_bytes(batch, piece, rows.want))
+        first += piece.rows
+
+
+def _from_stream(opened: _Open, rows: Rows) -> Iterator[Chunk]:
+    """What can be read before the end, proper or not."""
+    get = opened.reader(pruned(opened.schema, rows.want))
+    first, problem = 0, opened.problem
+    for at in itertools.count():
+        try:
+            batch = get(at)
+        except StopIteration:
+            break
+        except DAMAGE as error:
+            if at < len(opened.pieces):
+                _check_text_is_damaged(opened, rows, at, error)
+            problem = f"record batch {at} cannot be read: {plain(error)}"
+            break
+        yield from rows.chunks(batch, first, _rest_bytes(batch, opened.pieces[at], rows.want))
+        first += len(batch)
+    if problem:
+        yield bad_file("truncated", f"{problem}; {first} rows could be read", first)
+
+
+def _rest_bytes(batch: pa.RecordBatch, piece: _Piece, want: Want) -> int:
+    """A record's bytes besides its text, the mean of the record batch, the same whatever columns are read."""
+    text_bytes = int(text_lengths(batch.column(want.text)).sum())
+    return max(0, piece.body_bytes - text_bytes) // max(1, len(batch))
+
+
+def _check_text_is_damaged(opened: _Open, rows: Rows, at: int, failure: Exception) -> None:
+    """A pass that reads fewer columns must see the same documents as one that reads all. Raises InputError."""
+    if not rows.want.rest:
+        return
+    get = opened.reader(pruned(opened.schema, replace(rows.want, rest=False, columns=())))
+    try:
+        for before in range(0 if not opened.random_access else at, at + 1):
+            get(before)
+    except DAMAGE:
+        return
+    raise InputError(
+        f"{rows.file.name}: in record batch {at} the text can be read, another column cannot ({plain(failure)}). Its "
+        "documents cannot be written as they were: mend the file, or take it out of the input."
+    )
+
+
+def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Offsets of a file that lies would be followed out of bounds later. Bad UTF-8 is left to `columnar`."""
+    for column in batch.columns:
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            if UTF8_ERROR not in str(error):
+                raise
+    return batch
+
+
+ARROW = register(Format("arrow", SUFFIXES["arrow"], read, split, columns))

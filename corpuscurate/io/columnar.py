@@ -1,0 +1,247 @@
+"""From record batches of a columnar file to `Chunk`s: what Parquet and Arrow files share.
+
+Rows are cut to `Want.batch_bytes` by the lengths of their text before the text is decoded, so a dictionary that
+repeats one long value a million times costs no more than a batch. Strings in a columnar file may hold any bytes: rows
+whose text or id is not UTF-8 are bad records; a value of another named column that is not UTF-8 is delivered as null,
+and stands in `rest` as it was.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from corpuscurate.batch import Batch, doc_ids
+from corpuscurate.columns import TEXT, large_string, lengths_bytes
+from corpuscurate.errors import InputError
+from corpuscurate.io.base import HEAD_BYTES, REST_FORM, BadRecord, Chunk, SourceFile, Want
+
+UTF8_ERROR = "UTF8"
+"""In the message of every Arrow error about UTF-8."""
+
+
+def is_string(type: pa.DataType) -> bool:
+    """Whether a column of this type holds text, in whatever layout."""
+    if pa.types.is_dictionary(type):
+        return is_string(type.value_type)
+    return bool(pa.types.is_string(type) or pa.types.is_large_string(type) or pa.types.is_string_view(type))
+
+
+def check_schema(schema: pa.Schema, file: SourceFile, want: Want) -> None:
+    """Raises InputError where the text column is missing or no text, the id cannot be one, or a name stands twice."""
+    there = ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise InputError(f"{file.name}: the column name {twice[0]!r} stands for more than one column. Rename them.")
+    if want.text not in schema.names:
+        raise InputError(
+            f"{file.name} has no column {want.text!r} for the text. Its columns are: {there}. "
+            "Name the one that holds the text with `text:`."
+        )
+    kind = schema.field(want.text).type
+    if not is_string(kind) and not pa.types.is_null(kind):
+        raise InputError(
+            f"{file.name}: the text column {want.text!r} is of type {kind}, not a string. The columns are: {there}."
+        )
+    if want.id is not None and want.id in schema.names:
+        _check_id(schema.field(want.id).type, file, want.id)
+
+
+def _check_id(kind: pa.DataType, file: SourceFile, name: str) -> None:
+    kinds = pa.types
+    fits = (kinds.is_integer, kinds.is_floating, kinds.is_decimal, kinds.is_temporal, kinds.is_boolean, kinds.is_null)
+    if not is_string(kind) and not any(fit(kind) for fit in fits):
+        raise InputError(f"{file.name}: the id column {name!r} is of type {kind}, neither a string nor a number.")
+
+
+def pruned(schema: pa.Schema, want: Want) -> list[str]:
+    """The columns to read: all where `rest` is wanted, else those named."""
+    if want.rest:
+        return list(schema.names)
+    named = {want.text, want.id, *want.columns}
+    return [name for name in schema.names if name in named]
+
+
+def bad_file(reason: str, detail: str, position: int = 0) -> Chunk:
+    """A chunk that says: the file, or what follows `position` in it, could not be read."""
+    return Chunk(None, (BadRecord(position, reason, detail, b"", whole_file=True),))
+
+
+def census_chunk(schema: pa.Schema) -> Chunk:
+    """The last chunk of a span, where a census is wanted."""
+    from corpuscurate.io.census import census_of_schema
+
+    return Chunk(None, census=census_of_schema(schema))
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Record batches of one file -> chunks. schema: the file's, with the types that `rest` keeps."""
+
+    file: SourceFile
+    want: Want
+    schema: pa.Schema
+
+    def chunks(self, batch: pa.RecordBatch, first: int, rest_bytes: int) -> Iterator[Chunk]:
+        """The chunks of a record batch whose first row is row `first` of the file.
+
+        rest_bytes: size of a record besides its text, as far as known.
+        """
+        lengths = text_lengths(batch.column(self.want.text))
+        for start, stop in cuts(lengths, self.want.batch_bytes):
+            size = lengths[start:stop] + rest_bytes
+            yield self._chunk(batch.slice(start, stop - start), first + start, size)
+
+    def _chunk(self, rows: pa.RecordBatch, first: int, size: NDArray[np.int64]) -> Chunk:
+        want = self.want
+        text = _decoded(rows.column(want.text))
+        id = self._id(rows)
+        positions = np.arange(first, first + len(rows), dtype=np.int64)
+        reasons = self._reasons(text, id, size)
+        keep = np.ones(len(rows), np.bool_)
+        keep[list(reasons)] = False
+        bad = tuple(
+            BadRecord(int(positions[row]), *reason, _head(text, row)) for row, reason in sorted(reasons.items())
+        )
+        columns = {name: self._named(rows, name) for name in want.columns}
+        batch = Batch(doc_ids(self.file.number, positions), text, size, id, columns, self._rest(rows, text))
+        batch = batch.filter(keep)
+        return Chunk(batch if len(batch) else None, bad)
+
+    def _reasons(
+        self, text: pa.LargeStringArray, id: pa.LargeStringArray | None, size: NDArray[np.int64]
+    ) -> dict[int, tuple[str, str]]:
+        """Row -> reason and detail of the bad ones."""
+        want = self.want
+        found: dict[int, tuple[str, str]] = {}
+        for row in np.flatnonzero(size > want.max_record_bytes).tolist():
+            found[row] = ("too_large", f"{size[row]} bytes, more than {want.max_record_bytes}")
+        if id is not None:
+            for row in invalid_rows(id):
+                found[row] = ("invalid_utf8", f"the id column {want.id!r} is not valid UTF-8")
+        for row in invalid_rows(text):
+            found[row] = ("invalid_utf8", f"the text column {want.text!r} is not valid UTF-8")
+        if text.null_count:
+            nulls = np.flatnonzero(text.is_null().to_numpy(zero_copy_only=False))
+            found.update((row, ("null_text", f"the text column {want.text!r} is null")) for row in nulls.tolist())
+        return found
+
+    def _id(self, rows: pa.RecordBatch) -> pa.LargeStringArray | None:
+        if self.want.id is None:
+            return None
+        if self.want.id not in rows.schema.names:
+            return pa.nulls(len(rows), TEXT)
+        return _decoded(rows.column(self.want.id))
+
+    def _named(self, rows: pa.RecordBatch, name: str) -> pa.Array:
+        if name not in rows.schema.names:
+            return pa.nulls(len(rows))
+        column = rows.column(name)
+        if not is_string(column.type):
+            return column
+        text = large_string(column)
+        broken = invalid_rows(text)
+        if not broken:
+            return column
+        mask = np.zeros(len(text), np.bool_)
+        mask[broken] = True
+        return pc.if_else(pa.array(mask), pa.scalar(None, TEXT), text)
+
+    def _rest(self, rows: pa.RecordBatch, text: pa.LargeStringArray) -> pa.RecordBatch | None:
+        if not self.want.rest:
+            return None
+        at = rows.schema.get_field_index(self.want.text)
+        field = self.schema.field(at)
+        if rows.schema.field(at).type != field.type:
+            rows = rows.set_column(at, field, text.cast(field.type))
+        return rows.replace_schema_metadata({REST_FORM: b"columns"})
+
+
+def _decoded(column: pa.Array) -> pa.LargeStringArray:
+    """Any column that may be text or id as `large_string`; numbers as decimal text."""
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), TEXT)
+    return large_string(column)
+
+
+def _head(text: pa.LargeStringArray, row: int) -> bytes:
+    value = text.slice(row, 1).view(pa.large_binary())[0].as_py()  # one of few: a bad record
+    return b"" if value is None else value[:HEAD_BYTES]
+
+
+def text_lengths(column: pa.Array) -> NDArray[np.int64]:
+    """Bytes of each row's text, int64[n], 0 for null; without decoding a dictionary."""
+    kind = column.type
+    if pa.types.is_null(kind):
+        return np.zeros(len(column), np.int64)
+    if pa.types.is_dictionary(kind):
+        known = text_lengths(column.dictionary)
+        at = column.indices.fill_null(0).to_numpy(zero_copy_only=False)
+        lengths = known[at] if len(known) else np.zeros(len(column), np.int64)
+    elif pa.types.is_string_view(kind):  # a view is 16 bytes; the first four are the length
+        views = np.frombuffer(column.buffers()[1], np.int32).reshape(-1, 4)
+        lengths = views[column.offset : column.offset + len(column), 0].astype(np.int64)
+    else:
+        lengths = lengths_bytes(large_string(column))
+    if column.null_count:
+        lengths = np.where(column.is_null().to_numpy(zero_copy_only=False), 0, lengths)
+    return lengths
+
+
+def cuts(lengths: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
+    """Row ranges [start, stop) that hold about `most` bytes each, at least one row; together all rows."""
+    ends = np.cumsum(lengths)
+    start = 0
+    while start < len(lengths):
+        before = int(ends[start - 1]) if start else 0
+        stop = min(len(lengths), int(np.searchsorted(ends, before + most, "left")) + 1)
+        yield start, stop
+        start = stop
+
+
+def invalid_rows(text: pa.LargeStringArray) -> list[int]:
+    """Rows that are not valid UTF-8, ascending. The usual case, none, is one pass over the bytes."""
+    if _is_valid(text):
+        return []
+    found: list[int] = []
+    ranges = [(0, len(text))]
+    while ranges:  # halve what is broken
+        start, stop = ranges.pop()
+        if _is_valid(text.slice(start, stop - start)):
+            continue
+        if stop - start == 1:
+            found.append(start)
+            continue
+        middle = (start + stop) // 2
+        ranges += [(middle, stop), (start, middle)]
+    return found
+
+
+def _is_valid(array: pa.Array) -> bool:
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid as error:
+        if UTF8_ERROR not in str(error):
+            raise
+        return False
+    return True
+
+
+def describe(schema: pa.Schema) -> dict[str, str]:
+    """Names and types of columns, for `Format.columns`."""
+    return {field.name: str(field.type) for field in schema}
+
+
+def plain(error: BaseException) -> str:
+    """What an Arrow error says, on one line."""
+    return " ".join(str(error).split())
+
+
+DAMAGE: tuple[type[Exception], ...] = (pa.ArrowException, OSError, UnicodeDecodeError, struct.error)
+"""What is raised on files that are not what they say."""

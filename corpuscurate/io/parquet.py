@@ -1,0 +1,208 @@
+"""Parquet files. A document's position is its physical row; a span is a range of row groups.
+
+Only the columns that are wanted are read. A damaged row group costs the rows from the damage on, not the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpuscurate.errors import InputError
+from corpuscurate.io.base import Chunk, Format, SourceFile, Span, Want, register
+from corpuscurate.io.columnar import (
+    DAMAGE,
+    Rows,
+    bad_file,
+    census_chunk,
+    check_schema,
+    describe,
+    is_string,
+    plain,
+    pruned,
+)
+from corpuscurate.io.files import SUFFIXES, open_bytes, open_seekable
+
+MAGIC = b"PAR1"
+MAX_BATCH_ROWS = 1 << 16
+REPEATED_BYTES = 256
+"""Text columns with a dictionary and fewer stored bytes a row than this are read as dictionaries: rows that repeat a
+long value must not all be decoded at once."""
+
+
+def _open(file: SourceFile, dictionary: str | None = None) -> pq.ParquetFile:
+    # Checksums are verified where a writer made them. Without pre_buffer pages come straight from the memory map.
+    return pq.ParquetFile(
+        open_seekable(file),
+        read_dictionary=None if dictionary is None else [dictionary],
+        pre_buffer="://" in file.path,
+        page_checksum_verification=True,
+    )
+
+
+def _why_unreadable(file: SourceFile, error: BaseException) -> tuple[str, str]:
+    """Reason and detail for a file that does not open."""
+    with open_bytes(file) as raw:
+        head = raw.read(len(MAGIC))
+        raw.seek(max(0, file.size - len(MAGIC)))
+        tail = raw.read(len(MAGIC))
+    if head == MAGIC and tail != MAGIC:
+        return "truncated", "the Parquet footer is missing: the file was cut off or not finished"
+    if b"PARE" in (head, tail):
+        return "unreadable", "the Parquet file is encrypted"
+    if head != MAGIC:
+        return "unreadable", "not a Parquet file: it does not begin with PAR1"
+    return "unreadable", f"the Parquet footer cannot be read: {plain(error)}"
+
+
+def split(file: SourceFile, split_bytes: int) -> list[Span]:
+    """Row groups packed in order up to `split_bytes` of uncompressed data; a larger one stands alone."""
+    whole = [Span(file.number, 0, 0, file.size)]
+    if file.size == 0:
+        return whole
+    try:
+        with _open(file) as parquet:
+            metadata = parquet.metadata
+            sizes = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
+    except DAMAGE:
+        return whole  # read() says what is wrong
+    return pack(file.number, sizes, split_bytes) or whole
+
+
+def pack(file: int, sizes: list[int], split_bytes: int) -> list[Span]:
+    """Spans over pieces of these sizes, in order, each of at most `split_bytes` unless it is one piece."""
+    spans: list[Span] = []
+    start = held = 0
+    for at, size in enumerate(sizes):
+        if at > start and held + size > split_bytes:
+            spans.append(Span(file, start, at, held))
+            start, held = at, 0
+        held += size
+    if start < len(sizes):
+        spans.append(Span(file, start, len(sizes), held))
+    return spans
+
+
+def columns(file: SourceFile) -> dict[str, str]:
+    """Names and types as the footer tells them. Raises InputError."""
+    if file.size == 0:
+        raise InputError(f"{file.name} is empty (0 bytes), not a Parquet file.")
+    try:
+        with _open(file) as parquet:
+            return describe(parquet.schema_arrow)
+    except DAMAGE as error:
+        raise InputError(f"{file.name}: {_why_unreadable(file, error)[1]}.") from error
+
+
+def read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
+    """The chunks of the row groups [span.start, span.stop). Raises InputError for columns that do not fit."""
+    if file.size == 0:
+        yield bad_file("empty_file", "the file has no bytes")
+        return
+    try:
+        parquet = _open(file)
+    except DAMAGE as error:
+        yield bad_file(*_why_unreadable(file, error))
+        return
+    with parquet:
+        schema = parquet.schema_arrow
+        check_schema(schema, file, want)
+        metadata = parquet.metadata
+        first = sum(metadata.row_group(group).num_rows for group in range(span.start))
+        for group in range(span.start, span.stop):
+            yield from _RowGroup(parquet, Rows(file, want, schema), group, first).chunks()
+            first += metadata.row_group(group).num_rows
+    if want.census:
+        yield census_chunk(schema)
+
+
+class _RowGroup:
+    """One row group; first: the row of the file with which it begins."""
+
+    def __init__(self, parquet: pq.ParquetFile, rows: Rows, group: int, first: int) -> None:
+        self.parquet, self.rows, self.group, self.first = parquet, rows, group, first
+        stored = parquet.metadata.row_group(group)
+        want = rows.want
+        self.count: int = stored.num_rows
+        parts = [stored.column(at) for at in range(stored.num_columns)]
+        self.text_bytes: int = sum(part.total_uncompressed_size for part in parts if part.path_in_schema == want.text)
+        self.has_dictionary = any(part.has_dictionary_page for part in parts if part.path_in_schema == want.text)
+        others = sum(part.total_uncompressed_size for part in parts) - self.text_bytes
+        self.rest_bytes = others // max(1, self.count)
+
+    def chunks(self) -> Iterator[Chunk]:
+        done = 0
+        names = pruned(self.rows.schema, self.rows.want)
+        failure: Exception | None = None
+        batches = self._batches(names, self._batch_rows())
+        while failure is None and done < self.count:
+            try:
+                batch = next(batches)
+            except DAMAGE as error:
+                failure = error
+                break
+            except StopIteration:
+                failure = EOFError(f"only {done} of {self.count} rows are there")
+                break
+            yield from self.rows.chunks(batch, self.first + done, self.rest_bytes)
+            done += len(batch)
+        if failure is not None:
+            yield from self._before_damage(names, done, failure)
+
+    def _before_damage(self, names: list[str], done: int, failure: Exception) -> Iterator[Chunk]:
+        """The rest of what can be read, row by row: how far that reaches must not depend on the size of batches."""
+        for batch in self._until_damage(names, done):
+            yield from self.rows.chunks(batch, self.first + done, self.rest_bytes)
+            done += len(batch)
+        self._check_text_ends_there(done, failure)
+        yield bad_file(
+            "unreadable",
+            f"row group {self.group} is damaged: rows {self.first + done} to {self.first + self.count - 1} "
+            f"could not be read: {plain(failure)}",
+            self.first + done,
+        )
+
+    def _batches(self, names: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        source = self.parquet
+        want = self.rows.want
+        repeated = self.has_dictionary and self.text_bytes < REPEATED_BYTES * self.count
+        if repeated and is_string(self.rows.schema.field(want.text).type):
+            source = _open(self.rows.file, want.text)
+        return source.iter_batches(  # type: ignore[no-any-return]
+            batch_rows, row_groups=[self.group], columns=names, use_threads=False
+        )
+
+    def _batch_rows(self) -> int:
+        mean = max(1, self.text_bytes // max(1, self.count))
+        return max(1, min(MAX_BATCH_ROWS, self.rows.want.batch_bytes // mean))
+
+    def _until_damage(self, names: list[str], skip: int) -> Iterator[pa.RecordBatch]:
+        """The rows from `skip` on that can be decoded, in batches of one."""
+        done = 0
+        try:
+            for batch in self._batches(names, 1):
+                done += 1
+                if done > skip:
+                    yield batch
+        except DAMAGE:
+            return
+
+    def _check_text_ends_there(self, done: int, failure: Exception) -> None:
+        """A pass that reads fewer columns must see the same documents as one that reads all. Raises InputError."""
+        want = self.rows.want
+        if not want.rest:
+            return
+        narrow = replace(want, rest=False, columns=())
+        more = next(self._until_damage(pruned(self.rows.schema, narrow), done), None)
+        if more is not None:
+            raise InputError(
+                f"{self.rows.file.name}: in row group {self.group} the text can be read, another column cannot, from "
+                f"row {self.first + done} on ({plain(failure)}). Its documents cannot be written as they were: mend "
+                "the file, or take it out of the input."
+            )
+
+
+PARQUET = register(Format("parquet", SUFFIXES["parquet"], read, split, columns))
