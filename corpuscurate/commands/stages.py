@@ -94,7 +94,7 @@ def _kind(model: type[Stage], sample: Stage | None, whole: bool | None) -> str:
         return "global"
     if getattr(model, "edits_text", False):
         return "edit"
-    return "filter" if sample is None or sample.reasons() else "annotation"
+    return "annotation" if sample and not (sample.reasons() or sample.measures()) else "filter"
 
 
 def _print_card(card: dict[str, Any]) -> None:
