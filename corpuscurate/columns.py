@@ -142,7 +142,7 @@ def truths(column: pa.Array | pa.ChunkedArray) -> pa.BooleanArray:
 
 
 def strings(column: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
-    """A column as `large_string`; JSON escapes are resolved; what is not a string, or half a surrogate pair, is null."""
+    """A column as `large_string`; JSON escapes are resolved; what is no string, or half a surrogate pair, is null."""
     array = _plain(column)
     if is_json(array):
         text = array.storage

@@ -29,10 +29,9 @@ def find_needs(
         end = offsets[row + 1]
         high = np.uint8(0)
         low = np.uint8(0)
-        for i in range(start, end):  # without a branch: eight to sixty-four bytes at once
-            byte = data[i]
-            high |= byte & np.uint8(0x80)
-            low |= np.uint8((byte < 0x20) & (byte != 0x09) & (byte != _NEWLINE)) | np.uint8(byte == 0x7F)
+        for at in range(start, end):  # without a branch: eight to sixty-four bytes at once
+            high |= data[at] & np.uint8(0x80)
+            low |= np.uint8((data[at] < 0x20) & (data[at] != 0x09) & (data[at] != _NEWLINE) | (data[at] == 0x7F))
         needs: Int = 0
         if high or low:
             needs = HAS_OTHER if high else 0
