@@ -1,0 +1,211 @@
+"""From a `Batch` to rows of the output's schema: the user's columns with the edited text, then those that stages added.
+
+Rows travel in *flat* types until a row group is cut: the text as `large_string`, so that it cannot overflow, and
+dictionaries decoded, because a dictionary as it stands depends on how rows were batched. `finish` gives a whole row
+group its final types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from corpuscurate.batch import Batch
+from corpuscurate.columns import TEXT, large_string, lengths_bytes
+from corpuscurate.errors import InputError, OutputError
+from corpuscurate.io.base import REST_FORM
+
+STRING_BYTES = (1 << 31) - 1
+"""What one `string` array can hold."""
+_FIELD_ID = b"PARQUET:field_id"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputShape:
+    """What an output part looks like. schema: the user's columns (settled census), empty for JSON lines. text, id:
+    names of columns; id may be None. added: columns that stages added, full name -> type. row_group_bytes: size, in
+    `Batch.record_bytes`, at which a row group or record batch is closed.
+    """
+
+    format: str
+    schema: pa.Schema
+    text: str
+    id: str | None
+    added: Mapping[str, pa.DataType]
+    row_group_bytes: int
+
+
+def is_json_form(rest: pa.RecordBatch) -> bool:
+    """Whether `Batch.rest` holds JSON lines rather than columns."""
+    return (rest.schema.metadata or {}).get(REST_FORM) == b"json"
+
+
+def required_rest(batch: Batch) -> pa.RecordBatch:
+    """`batch.rest`, which a writer cannot do without."""
+    if batch.rest is None:
+        raise ValueError("this batch was read without `rest`: nothing but its text could be written")
+    return batch.rest
+
+
+def final_schema(shape: OutputShape) -> pa.Schema:
+    """The schema of an output file. Raises OutputError where a stage adds a column of a name that is there.
+
+    The user's schema without file-level notes of other programs (pandas, datasets), which would no longer be true.
+    Dictionary indices are at least 32 bits wide: several files' dictionaries become one.
+    """
+    taken = set(shape.schema.names) & set(shape.added)
+    if taken:
+        raise OutputError(
+            f"A stage adds the column {min(taken)!r}, and the input has a column of that name. Give the stage another "
+            "`name:`."
+        )
+    fields = [pa.field(field.name, _widened(field.type), metadata=_kept_notes(field)) for field in shape.schema]
+    return pa.schema([*fields, *(pa.field(name, kind) for name, kind in shape.added.items())])
+
+
+def _kept_notes(field: pa.Field) -> dict[bytes, bytes] | None:
+    return {key: value for key, value in (field.metadata or {}).items() if key != _FIELD_ID} or None
+
+
+def _widened(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind) and kind.index_type.bit_width < 32:
+        return pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
+    return kind
+
+
+def flat_schema(final: pa.Schema, text: str) -> pa.Schema:
+    """The types in which rows wait for their row group."""
+    return pa.schema([pa.field(field.name, TEXT if field.name == text else _flat(field.type)) for field in final])
+
+
+def _flat(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def assemble(batch: Batch, shape: OutputShape, flat: pa.Schema) -> pa.RecordBatch:
+    """The batch's rows in flat types. Raises InputError when a column cannot be brought to its settled type."""
+    rest = required_rest(batch)
+    names = shape.schema.names
+    if is_json_form(rest):
+        from corpuscurate.io.json_columns import columns_from_lines
+
+        user = columns_from_lines(rest, shape.schema, shape.text, batch.text)
+        arrays = [user.column(name) for name in names]
+    else:
+        arrays = [_user_column(rest, batch.text, shape, name) for name in names]
+    arrays += [batch.columns[name] for name in shape.added]
+    settled = [settle(array, field) for array, field in zip(arrays, flat, strict=True)]
+    return pa.RecordBatch.from_arrays(settled, schema=flat)
+
+
+def _user_column(rest: pa.RecordBatch, text: pa.LargeStringArray, shape: OutputShape, name: str) -> pa.Array:
+    if name == shape.text:
+        return text
+    at = rest.schema.get_field_index(name)
+    return rest.column(at) if at >= 0 else pa.nulls(len(rest), shape.schema.field(name).type)
+
+
+def settle(array: pa.Array, field: pa.Field) -> pa.Array:
+    """A column in another type, nothing lost. Raises InputError when that cannot be."""
+    if array.type == field.type:
+        return array
+    try:
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        return array if array.type == field.type else array.cast(field.type)
+    except pa.ArrowException as error:
+        raise InputError(
+            f"column {field.name!r}: values of type {array.type} cannot be kept as {field.type}: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+
+
+def finish(table: pa.Table, final: pa.Schema, text: str) -> pa.Table:
+    """A whole row group of flat rows in its final types; depends on the rows alone, not on their chunks."""
+    table = table.combine_chunks()
+    columns = []
+    for column, field in zip(table.columns, final, strict=True):
+        if field.name == text:
+            columns.append(_final_text(column, field.type))
+        elif pa.types.is_dictionary(field.type):
+            columns.append(encoded(column, field.type))
+        else:
+            columns.append(column)
+    return pa.Table.from_arrays(columns, schema=final)
+
+
+def encoded(column: pa.ChunkedArray, kind: pa.DictionaryType) -> pa.Array:
+    """Dictionary-encoded, values in the order of their first row."""
+    whole = column.combine_chunks()
+    array = (whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(array.indices.cast(kind.index_type), array.dictionary, ordered=kind.ordered)
+
+
+def _final_text(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
+    """The text in the file's own type, as several arrays where one cannot hold it."""
+    text = large_string(column)
+    if kind == TEXT:
+        return text
+    if pa.types.is_dictionary(kind):
+        return encoded(pa.chunked_array([text.cast(kind.value_type)]), kind)
+    pieces = [_compact(text.slice(start, stop - start)).cast(kind) for start, stop in _fitting(lengths_bytes(text))]
+    return pa.chunked_array(pieces, kind)
+
+
+def _compact(text: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Without the bytes before and after a slice, which count in a cast to 32-bit offsets."""
+    return pa.concat_arrays([text, text.slice(0, 0)]) if text.offset else text
+
+
+def _fitting(lengths: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Row ranges whose text fits a `string` array. Raises OutputError for a single text that does not."""
+    ends = np.cumsum(lengths)
+    ranges, start = [], 0
+    while start < len(lengths):
+        before = int(ends[start - 1]) if start else 0
+        stop = int(np.searchsorted(ends, before + STRING_BYTES, "right"))
+        if stop == start:
+            raise OutputError(f"a text of {lengths[start]} bytes is longer than a string column can hold (2 GiB)")
+        ranges.append((start, stop))
+        start = stop
+    return ranges or [(0, 0)]
+
+
+class RowGroups:
+    """Cuts rows into groups at exact documents: a group ends with the first document at which its `record_bytes` reach
+    the limit, so groups do not depend on batches."""
+
+    MAX_ROWS = 1 << 20
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._held: list[pa.RecordBatch] = []
+        self._bytes = self._rows = 0
+
+    def add(self, rows: pa.RecordBatch, record_bytes: NDArray[np.int64]) -> list[pa.Table]:
+        """Groups that these rows complete."""
+        full = []
+        start = 0
+        while start < len(rows):
+            ends = np.cumsum(record_bytes[start : start + self.MAX_ROWS - self._rows])
+            taken = int(np.searchsorted(ends, self._limit - self._bytes, "left")) + 1
+            taken = min(taken, len(ends))
+            self._held.append(rows.slice(start, taken))
+            self._bytes += int(ends[taken - 1])
+            self._rows += taken
+            start += taken
+            if self._bytes >= self._limit or self._rows == self.MAX_ROWS:
+                full.append(self.rest())
+        return [table for table in full if table is not None]
+
+    def rest(self) -> pa.Table | None:
+        """The rows since the last group, or None."""
+        if not self._held:
+            return None
+        table = pa.Table.from_batches(self._held)
+        self._held, self._bytes, self._rows = [], 0, 0
+        return table

@@ -1,0 +1,225 @@
+"""Writers of Parquet and Arrow IPC files. Their bytes depend on the rows and the shape, never on batches."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pyarrow import ipc
+
+from corpuscurate.batch import Batch
+from corpuscurate.errors import OutputError
+from corpuscurate.io.assemble import OutputShape, RowGroups, assemble, final_schema, finish, flat_schema
+from corpuscurate.io.output import OutputFile, explained
+
+ZSTD_LEVEL = 3
+PLAIN_GROUP_ROWS = 1 << 16
+
+
+class _TableSink(Protocol):
+    def write(self, table: pa.Table) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abandon(self) -> None: ...
+
+
+class ColumnWriter:
+    """Batches -> row groups -> a file of either format."""
+
+    def __init__(self, path: Path, shape: OutputShape) -> None:
+        self._shape = shape
+        self._final = final_schema(shape)
+        self._flat = flat_schema(self._final, shape.text)
+        self._groups = RowGroups(shape.row_group_bytes)
+        self._file = OutputFile(path)
+        self._sink: _TableSink | None = None
+        try:
+            with explained(path):
+                kind = _ParquetSink if shape.format == "parquet" else _ArrowSink
+                self._sink = kind(self._file, self._final, shape.text)
+        except BaseException:
+            self.abort()
+            raise
+
+    def write(self, batch: Batch) -> None:
+        """Append the batch's documents. Raises OutputError, InputError."""
+        for table in self._groups.add(assemble(batch, self._shape, self._flat), batch.record_bytes):
+            self._put(table)
+
+    def close(self) -> None:
+        """Write what is held back and the footer. Raises OutputError."""
+        rest = self._groups.rest()
+        if rest is not None:
+            self._put(rest)
+        with explained(self._file.path):
+            if self._sink is not None:
+                self._sink.close()
+        self._file.close()
+        self._sink = None
+
+    def abort(self) -> None:
+        """Remove the file; nothing is kept. Never raises."""
+        if self._sink is not None:
+            self._sink.abandon()
+            self._sink = None
+        self._file.discard()
+
+    def _put(self, table: pa.Table) -> None:
+        if self._sink is None:
+            raise ValueError("the writer is closed")
+        with explained(self._file.path):
+            self._sink.write(finish(table, self._final, self._shape.text))
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    """Parquet's names of the columns that hold values, `list.list.element` for nested ones."""
+    scratch = io.BytesIO()
+    pq.write_table(schema.empty_table(), scratch)
+    stored = pq.ParquetFile(scratch).schema
+    return [stored.column(at).path for at in range(len(stored))]
+
+
+def _writer(file: OutputFile, schema: pa.Schema, text: str | None) -> pq.ParquetWriter:
+    """zstd and page checksums; no dictionary and no statistics for the text: it does not repeat, and its smallest and
+    largest value are long and of no use."""
+    try:
+        others = [leaf for leaf in _leaves(schema) if leaf != text]
+        return pq.ParquetWriter(
+            file.raw,
+            schema,
+            compression="zstd",
+            compression_level=ZSTD_LEVEL,
+            use_dictionary=others,
+            write_statistics=others,
+            write_page_checksum=True,
+        )
+    except pa.ArrowNotImplementedError as error:
+        raise OutputError(
+            f"Parquet cannot hold a column of the input: {error}. Choose `output: format: arrow`, or take the column "
+            "out of the input."
+        ) from error
+
+
+class _ParquetSink:
+    def __init__(self, file: OutputFile, schema: pa.Schema, text: str) -> None:
+        self._writer = _writer(file, schema, text)
+
+    def write(self, table: pa.Table) -> None:
+        self._writer.write_table(table, row_group_size=max(1, len(table)))
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def abandon(self) -> None:
+        self._writer.is_open = False  # it would write a footer when it is collected
+
+
+class _ArrowSink:
+    """IPC file, not compressed: its use is that it can be memory-mapped. One dictionary a column grows by deltas."""
+
+    def __init__(self, file: OutputFile, schema: pa.Schema, text: str) -> None:
+        self._schema = schema
+        self._dictionaries: dict[int, pa.Array] = {}
+        options = ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+        self._sink = pa.PythonFile(file.raw, "w")
+        self._writer = ipc.new_file(self._sink, schema, options=options)
+
+    def write(self, table: pa.Table) -> None:
+        columns = [
+            self._grown(at, column.combine_chunks()) if pa.types.is_dictionary(column.type) else column
+            for at, column in enumerate(table.columns)
+        ]
+        whole = pa.Table.from_arrays(columns, schema=self._schema)
+        for rows in whole.to_batches():
+            self._writer.write_batch(canonical(rows))
+
+    def _grown(self, at: int, array: pa.DictionaryArray) -> pa.DictionaryArray:
+        """The same values under the dictionary of all groups so far, new ones at its end."""
+        known = self._dictionaries.get(at)
+        if known is None:
+            grown = array.dictionary
+        else:
+            new = array.dictionary.filter(array.dictionary.is_in(known).invert())
+            grown = pa.concat_arrays([known, new])
+        self._dictionaries[at] = grown
+        places = array.dictionary.index_in(grown)
+        kind = array.type
+        return pa.DictionaryArray.from_arrays(
+            places.take(array.indices).cast(kind.index_type), grown, ordered=kind.ordered
+        )
+
+    def close(self) -> None:
+        self._writer.close()
+        self._sink.flush()
+
+    def abandon(self) -> None:
+        with suppress(Exception):
+            self._writer.close()
+
+
+def canonical(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """The same rows with zeros where nulls are: what memory happens to hold there must not be written."""
+    return pa.RecordBatch.from_arrays([_zeroed(column) for column in rows.columns], schema=rows.schema)
+
+
+def _zeroed(array: pa.Array) -> pa.Array:
+    if not array.null_count or pa.types.is_nested(array.type):
+        return array
+    if isinstance(array, pa.ExtensionArray):
+        return pa.ExtensionArray.from_storage(array.type, _zeroed(array.storage))
+    if pa.types.is_dictionary(array.type):
+        return pa.DictionaryArray.from_arrays(_zeroed(array.indices), array.dictionary, ordered=array.type.ordered)
+    valid: NDArray[np.bool_] = array.is_valid().to_numpy(zero_copy_only=False)
+    mask = pa.py_buffer(np.packbits(valid, bitorder="little"))
+    if pa.types.is_boolean(array.type):
+        bits = array.fill_null(False).to_numpy(zero_copy_only=False)
+        data = pa.py_buffer(np.packbits(bits, bitorder="little"))
+        return pa.Array.from_buffers(array.type, len(array), [mask, data])
+    width = _byte_width(array.type)
+    if width is None:
+        return _zeroed_strings(array, mask)
+    cells = np.frombuffer(array.buffers()[1], np.uint8)[array.offset * width : (array.offset + len(array)) * width]
+    kept = np.where(valid[:, None], cells.reshape(len(array), width), np.uint8(0))
+    return pa.Array.from_buffers(array.type, len(array), [mask, pa.py_buffer(kept)])
+
+
+def _byte_width(kind: pa.DataType) -> int | None:
+    try:
+        return int(kind.byte_width)
+    except ValueError:  # no fixed width
+        return None
+
+
+def _zeroed_strings(array: pa.Array, mask: pa.Buffer) -> pa.Array:
+    if array.type not in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary()):
+        return array
+    filled = array.fill_null("" if "string" in str(array.type) else b"")
+    filled = pa.concat_arrays([filled, filled.slice(0, 0)])
+    return pa.Array.from_buffers(array.type, len(array), [mask, *filled.buffers()[1:]])
+
+
+def write_plain_parquet(path: Path, table: pa.Table) -> None:
+    """A whole table as Parquet in row groups of a fixed number of rows, with the settings of the data parts.
+
+    Raises OutputError; then no file is left.
+    """
+    file = OutputFile(path)
+    writer = None
+    try:
+        with explained(path):
+            writer = _writer(file, table.schema, None)
+            writer.write_table(table.combine_chunks(), row_group_size=PLAIN_GROUP_ROWS)
+            writer.close()
+        file.close()
+    except BaseException:
+        if writer is not None:
+            writer.is_open = False
+        file.discard()
+        raise
