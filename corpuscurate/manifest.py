@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corpuscurate.io import FORMATS
-from corpuscurate.io.base import SourceFile, Span
+from corpuscurate.io.base import FORMATS, SourceFile, Span
 from corpuscurate.io.files import expand, file_state
 from corpuscurate.spec import Source
 

@@ -29,9 +29,9 @@ class OutputFolder:
         self.state = path / STATE
 
     def claim(self, identity: str, overwrite: bool) -> dict[str, Any] | None:
-        """Make sure the folder may be used. The report when it holds this very run, finished; else None.
+        """Make sure the folder may be used; nothing is changed. The report when it holds this very run, finished.
 
-        Raises OutputError when it holds something else.
+        Raises OutputError when it holds something else and `overwrite` does not allow that.
         """
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"the output {self.path} is a file. Name a folder, new or empty.")
@@ -46,30 +46,29 @@ class OutputFolder:
                 f"the output folder {self.path} is not empty and holds no corpuscurate run: {', '.join(there[:5])}"
                 f"{' ...' if len(there) > 5 else ''}. Name a new or an empty folder; nothing was changed in this one."
             )
+        if overwrite:
+            return None
         if run["identity"] == identity:
-            if overwrite:
-                self._clear()
-                return None
             finished = self.path / REPORT
             return read_json(finished) if finished.is_file() else None
-        if not overwrite:
-            state = "a finished" if (self.path / REPORT).is_file() else "an unfinished"
-            raise OutputError(
-                f"the output folder {self.path} holds {state} run of another recipe or other input "
-                f"(fingerprint {run['identity'][:12]}, this one is {identity[:12]}). "
-                "Name another folder, or give --overwrite to replace it."
-            )
-        self._clear()
-        return None
+        state = "a finished" if (self.path / REPORT).is_file() else "an unfinished"
+        raise OutputError(
+            f"the output folder {self.path} holds {state} run of another recipe or other input "
+            f"(fingerprint {run['identity'][:12]}, this one is {identity[:12]}). "
+            "Name another folder, or give --overwrite to replace it."
+        )
 
     def _clear(self) -> None:
         for name in (REPORT, *KINDS, f"{STATE}/publish.json", f"{STATE}/publish", f"{STATE}/write"):
             _remove(self.path / name)
 
-    def begin(self, identity: str, manifest: Manifest) -> None:
-        """Note whose run this is; artefacts of another input are removed, since their splits mean nothing here."""
+    def begin(self, identity: str, manifest: Manifest, overwrite: bool) -> None:
+        """Note whose run this is. What an earlier run left goes: its results, and where the input was another, its
+        artefacts too, since their splits mean nothing here."""
         value = [manifest.identity(split) for split in manifest.splits]
         before = self._read("run.json")
+        if overwrite or (before is not None and before["identity"] != identity):
+            self._clear()
         if before is not None and before["manifest"] != fingerprint(value):
             for path in self.state.iterdir():
                 if path.name != "lock":

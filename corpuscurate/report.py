@@ -73,7 +73,7 @@ def build_report(facts: Facts) -> dict[str, Any]:
         "columns_kept_as_json_text": dict(facts.conflicts),
         "warnings": list(facts.warnings),
         "seconds": {"total": round(wall, 3), **{title: round(value, 3) for title, value in facts.seconds.items()}},
-        "start_up_seconds": _start_up(first),
+        "first_batch_seconds": _first_batch(first, facts.started),
         "mb_per_second": round(text_bytes / 1e6 / wall, 2) if wall > 0 else None,
         "peak_memory_bytes": facts.peak_memory_bytes,
         "versions": {**versions(), "python": platform.python_version(), "numba": version("numba")},
@@ -82,11 +82,13 @@ def build_report(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _start_up(first: Sequence[Mapping[str, Any]]) -> float | None:
-    """Seconds from the start of this process to the first batch in hand; None when that was in an earlier run."""
+def _first_batch(first: Sequence[Mapping[str, Any]], started: float) -> dict[str, float]:
+    """Seconds until the first batch was in hand, from the start of the process and of the run; none on a resume."""
     times = [account["first_batch_at"] for account in first if account["first_batch_at"] is not None]
+    if not times or min(times) < started:
+        return {}
     begun = psutil.Process().create_time()
-    return round(min(times) - begun, 3) if times and min(times) > begun else None
+    return {"from_process_start": round(min(times) - begun, 3), "from_run_start": round(min(times) - started, 3)}
 
 
 def _sum_counts(counts: Any) -> dict[str, int]:

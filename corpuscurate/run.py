@@ -62,7 +62,8 @@ def run_spec(
             shown.message(f"{output.path} already holds this very run, finished: nothing to do.")
             return finished
         with locked(output.state):
-            output.begin(identity, manifest)
+            output.claim(identity, overwrite)  # again: it may have changed before it was locked
+            output.begin(identity, manifest, overwrite)
             report = output.pending_report(identity)
             if report is None:
                 report = _run(spec, manifest, output, shown, warnings, identity, started, runner)

@@ -20,8 +20,7 @@ from corpuscurate.artefact import read_table, rows_between
 from corpuscurate.batch import Batch
 from corpuscurate.columns import one_array, to_numpy
 from corpuscurate.errors import BadInputError, CorpusCurateError, InputError, StageError
-from corpuscurate.io import FORMATS
-from corpuscurate.io.base import BadRecord, Chunk, SourceFile, Span, Want
+from corpuscurate.io.base import FORMATS, BadRecord, Chunk, SourceFile, Span, Want
 from corpuscurate.manifest import Split
 from corpuscurate.pulse import beat
 from corpuscurate.stage import DROPS, Outcome, Stage, StreamingStage
@@ -125,9 +124,14 @@ def id_range(ids: NDArray[np.uint64]) -> tuple[int, int]:
     return (int(ids[0]), int(ids[-1])) if len(ids) else (1, 0)
 
 
-@lru_cache(maxsize=64)
 def cached_table(path: Path) -> pa.Table:
-    """A memory-mapped artefact, kept open while it is likely to be asked for again."""
+    """A memory-mapped artefact, kept open while it is likely to be asked for again; a replaced file is noticed."""
+    state = path.stat()
+    return _cached(path, state.st_ino, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _cached(path: Path, *_state: int) -> pa.Table:
     return read_table(path)
 
 

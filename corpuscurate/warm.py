@@ -18,8 +18,7 @@ import pyarrow as pa
 
 from corpuscurate.batch import Batch
 from corpuscurate.columns import JSON
-from corpuscurate.io import FORMATS
-from corpuscurate.io.base import SourceFile, Want
+from corpuscurate.io.base import FORMATS, SourceFile, Want
 from corpuscurate.spec import Spec
 from corpuscurate.stage import GlobalStage, Stage, StreamingStage, stage_class
 

@@ -25,9 +25,9 @@ _ROWS = 16
 
 
 @kernel
-def permutations(seed: Int, out_a: NDArray[np.uint32], out_b: NDArray[np.uint32]) -> int:
+def permutations(seed: np.uint64, out_a: NDArray[np.uint32], out_b: NDArray[np.uint32]) -> int:
     """The k multipliers (odd) and addends of a seed, by SplitMix64. Returns k. The first of k are those of a larger k."""
-    state = np.uint64(seed)
+    state = seed
     for j in range(len(out_a)):
         state += _GAMMA
         out_a[j] = np.uint32(mix64(state) >> _SHIFT) | np.uint32(1)

@@ -31,7 +31,7 @@ class Length(Filter):
         "bytes": pa.int64(),
     }
 
-    min_words: int | None = Field(None, description="fewest words that are kept", ge=0)
+    min_words: int | None = Field(None, description="fewest words that are kept", ge=0, examples=[50])
     max_words: int | None = Field(None, description="most words that are kept", ge=0)
     min_characters: int | None = Field(None, description="fewest characters (code points) that are kept", ge=0)
     max_characters: int | None = Field(None, description="most characters (code points) that are kept", ge=0)

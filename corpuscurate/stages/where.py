@@ -39,7 +39,9 @@ class Where(StreamingStage):
 
     word = "where"
 
-    expression: Annotated[str, AfterValidator(_check)] = Field(description="what is true of the documents to keep")
+    expression: Annotated[str, AfterValidator(_check)] = Field(
+        description="what is true of the documents to keep", examples=['lang == "en" and score > 0.5']
+    )
 
     @property
     def parsed(self) -> Expression:

@@ -1,0 +1,330 @@
+"""Whole runs: nothing lost, the same bytes however it is run, resume, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pytest
+from engine.support import digests, record, rows, table, write_corpus
+
+from corpuscurate import Pipeline, Settings, Sink, Source
+from corpuscurate.artefact import read_json
+from corpuscurate.errors import BadInputError, InputError, OutputError, StageError
+from corpuscurate.ledger import Task, perform
+from corpuscurate.run import run_spec
+from corpuscurate.runners import InProcessRunner
+from corpuscurate.stage import Stage
+from corpuscurate.stages.exact import Exact
+from corpuscurate.stages.length import Length
+from corpuscurate.stages.minhash import Minhash
+from corpuscurate.stages.normalize import Normalize
+from corpuscurate.stages.where import Where
+
+STAGES: tuple[Stage, ...] = (Normalize(), Length(min_words=10), Exact(), Minhash(threshold=0.8))
+
+
+def pipeline(folder: Path, out: str = "out", stages: Sequence[Stage] = STAGES, **sink: Any) -> Pipeline:
+    source = Source(paths=(str(folder / "in" / "*.jsonl"),), id="id", split_bytes=20_000)
+    target = Sink(path=str(folder / out), **{"part_bytes": 15_000, "row_group_bytes": 5_000, **sink})
+    return Pipeline(source, tuple(stages), target, Settings(workers=1, memory=1 << 30))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_corpus(tmp_path / "in")
+    return tmp_path
+
+
+def test_every_document_is_kept_dropped_or_quarantined_and_columns_are_as_they_were(folder: Path) -> None:
+    report = pipeline(folder).run()
+    out = folder / "out"
+    counts = report["documents"]
+    assert counts["input"] == 4 * 43 == counts["kept"] + counts["dropped"] + counts["quarantined"]
+    assert report["quarantined_by_reason"] == {"broken_json": 4, "invalid_utf8": 4, "null_text": 4}
+    kept, dropped, bad = rows(out, "data"), rows(out, "dropped"), rows(out, "quarantine")
+    assert (len(kept), len(dropped), len(bad)) == (counts["kept"], counts["dropped"], counts["quarantined"])
+    by_id = {f"d{n}": record(n) for n in range(160)}
+    assert [row["n"] for row in kept] == sorted(row["n"] for row in kept)
+    for row in kept:
+        original = by_id.pop(row["id"])
+        assert row["text"] == original["text"].replace("\r\n", "\n").replace("\x00", "").replace("e\u0301", "é")
+        assert {key: row[key] for key in ("n", "day", "meta")} == {key: original[key] for key in ("n", "day", "meta")}
+    for row in dropped:
+        by_id.pop(row["id"])
+    assert by_id == {}
+    assert {row["file"].rsplit("/")[-1] for row in bad} == {f"shard-{n}.jsonl" for n in range(4)}
+
+
+def test_dropped_rows_say_why_and_lead_back(folder: Path) -> None:
+    pipeline(folder).run()
+    dropped = rows(folder / "out", "dropped")
+    assert [row["doc_id"] for row in dropped] == sorted(row["doc_id"] for row in dropped)
+    kept_ids = {row["id"] for row in rows(folder / "out", "data")}
+    stage_of = {row["id"]: row["stage"] for row in dropped}
+    for row in dropped:
+        line = Path(row["shard"]).read_bytes()[row["position"] :].split(b"\n")[0]
+        assert orjson.loads(line)["id"] == row["id"]
+        if row["stage"] == "length":
+            assert (row["reason"], row["value"], row["threshold"]) == ("min_words", 2.0, 10.0)
+            assert row["duplicate_of"] is row["matched"] is row["similarity"] is None
+        else:
+            assert row["duplicate_of"] in kept_ids or stage_of[row["duplicate_of"]] not in ("exact",)
+            assert row["matched_doc_id"] is not None
+    assert set(stage_of.values()) == {"length", "exact"}
+
+
+@pytest.mark.parametrize("sink_format", ["parquet", "jsonl.zst", "jsonl", "arrow"])
+def test_workers_batches_and_memory_never_change_a_byte(folder: Path, sink_format: str) -> None:
+    made = pipeline(folder, "one", format=sink_format)
+    made.run()
+    wanted = digests(folder / "one")
+    assert sum(name.startswith("data/") for name in wanted) > 1
+    for number, settings in enumerate(
+        [Settings(workers=2, memory=1 << 30), Settings(workers=1, batch_bytes=300, memory=256 << 20)]
+    ):
+        other = pipeline(folder, f"other-{number}", format=sink_format)
+        Pipeline(other.source, other.stages, other.sink, settings).run()
+        assert digests(folder / f"other-{number}") == wanted
+
+
+class StopsAfter(InProcessRunner):
+    """A runner that is killed after some tasks, in the middle of the next."""
+
+    left = 0
+
+    def run(self, tasks: Sequence[Task], beat: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+        for place, task in enumerate(tasks):
+            if StopsAfter.left == 0:
+                (task.final.parent / f".{task.final.name}.1.tmp").mkdir(parents=True, exist_ok=True)
+                raise KeyboardInterrupt
+            StopsAfter.left -= 1
+            yield place, perform(task)
+
+
+def test_a_run_stopped_at_any_task_goes_on_to_the_same_bytes(folder: Path) -> None:
+    pipeline(folder, "whole").run()
+    wanted = digests(folder / "whole")
+    stops = 0
+    for number in range(1000):
+        out = f"stopped-{number}"
+        StopsAfter.left = number
+        try:
+            run_spec(pipeline(folder, out), base=folder, runner=StopsAfter)
+        except KeyboardInterrupt:
+            stops += 1
+            assert not (folder / out / "data").exists()
+            report = pipeline(folder, out).run()
+            assert report["documents"]["input"] == 172
+            assert digests(folder / out) == wanted
+            continue
+        break
+    assert stops > 10
+
+
+def test_a_run_stopped_while_files_get_their_names_is_finished_by_the_next(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline(folder, "whole").run()
+    wanted = digests(folder / "whole")
+    real = Path.rename
+    for number in range(100):
+        out = f"stopped-{number}"
+        left = [number]
+
+        def rename(self: Path, target: Path, left: list[int] = left) -> Path:
+            if "publish" in self.parts or "publish" in Path(target).parts:
+                if left[0] == 0:
+                    raise KeyboardInterrupt
+                left[0] -= 1
+            return real(self, target)
+
+        monkeypatch.setattr(Path, "rename", rename)
+        try:
+            pipeline(folder, out).run()
+        except KeyboardInterrupt:
+            monkeypatch.setattr(Path, "rename", real)
+            pipeline(folder, out).run()
+            assert digests(folder / out) == wanted
+            assert not (folder / out / "_run" / "publish.json").exists()
+            continue
+        monkeypatch.setattr(Path, "rename", real)
+        break
+    assert number > 5
+
+
+def test_a_finished_run_is_not_repeated_and_another_recipe_is_refused(folder: Path) -> None:
+    first = pipeline(folder).run()
+    before = {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*.parquet")}
+    assert pipeline(folder).run() == read_json(folder / "out" / "report.json")
+    assert {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*.parquet")} == before
+    other = pipeline(folder, stages=(Length(min_words=20),))
+    with pytest.raises(OutputError, match=r"holds a finished run of another recipe or other input .* --overwrite"):
+        other.run()
+    assert other.run(overwrite=True)["fingerprint"] != first["fingerprint"]
+    assert digests(folder / "out") != {}
+
+
+def test_overwriting_gives_the_bytes_of_a_fresh_run(folder: Path) -> None:
+    for threshold in (0.5, 0.9):
+        stages = (*STAGES[:-1], Minhash(threshold=threshold))
+        pipeline(folder, stages=stages).run(overwrite=True)
+        pipeline(folder, f"fresh-{threshold}", stages=stages).run()
+        assert digests(folder / "out") == digests(folder / f"fresh-{threshold}")
+
+
+def test_a_folder_with_something_else_is_never_touched(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "thesis.txt").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=r"not empty and holds no corpuscurate run: thesis\.txt"):
+            pipeline(folder).run(overwrite=overwrite)
+    assert [path.name for path in (folder / "out").iterdir()] == ["thesis.txt"]
+    (folder / "file").write_text("x")
+    with pytest.raises(OutputError, match="is a file"):
+        pipeline(folder, "file").run()
+
+
+def test_changed_input_is_another_run(folder: Path) -> None:
+    pipeline(folder).run()
+    write_corpus(folder / "in", documents=41)
+    with pytest.raises(OutputError, match="other input"):
+        pipeline(folder).run()
+    pipeline(folder).run(overwrite=True)
+    pipeline(folder, "fresh").run()
+    assert digests(folder / "out") == digests(folder / "fresh")
+
+
+def test_a_filter_after_a_deduplication_gets_a_pass_of_its_own(folder: Path) -> None:
+    stages = (Normalize(), Exact(), Length(min_words=10), Minhash(threshold=0.8), Length(max_words=65, name="long"))
+    report = pipeline(folder, stages=stages).run()
+    assert any("after" in text for text in report["warnings"])
+    flow = [(row["documents_in"], row["documents_out"]) for row in report["stages"]]
+    assert all(before[1] == after[0] for before, after in zip(flow, flow[1:], strict=False))
+    assert flow[0][0] == 160
+    dropped = {row["stage"] for row in rows(folder / "out", "dropped")}
+    assert dropped >= {"exact", "length"}
+    texts = table(folder / "out", "data").column("text").to_pylist()
+    assert not any("\r" in text or len(text.split()) < 10 for text in texts)
+
+
+def test_tagging_drops_nothing_and_later_stages_read_the_columns(folder: Path) -> None:
+    stages = (
+        Length(min_words=10, mode="tag"),
+        Exact(mode="tag"),
+        Where(expression='col("length.words") > 5 and col("exact.is_kept")'),
+    )
+    report = pipeline(folder, stages=stages).run()
+    plain = pipeline(folder, "plain", stages=(Length(min_words=6), Exact())).run()
+    kept = table(folder / "out", "data")
+    assert report["documents"]["kept"] == plain["documents"]["kept"]
+    assert kept.column("id").to_pylist() == table(folder / "plain", "data").column("id").to_pylist()
+    assert {"length.words", "length.characters", "exact.cluster", "exact.size", "exact.is_kept"} <= set(
+        kept.column_names
+    )
+    assert report["stages"][0]["dropped"] == report["stages"][1]["dropped"] == 0
+    assert kept.column("exact.is_kept").to_pylist() == [True] * kept.num_rows
+    assert max(kept.column("exact.size").to_pylist()) > 1
+
+
+def test_dropped_text_is_the_text_as_it_was_read(folder: Path) -> None:
+    pipeline(folder, dropped_text=True).run()
+    for row in rows(folder / "out", "dropped"):
+        assert row["text"] == record(int(row["id"][1:]))["text"]
+
+
+def test_untouched_json_lines_come_out_byte_for_byte(folder: Path) -> None:
+    pipeline(folder, stages=(Length(min_words=10),), format="jsonl").run()
+    lines = b"".join(path.read_bytes() for path in sorted((folder / "out" / "data").iterdir())).splitlines()
+    given = b"".join(path.read_bytes() for path in sorted((folder / "in").iterdir())).splitlines()
+    assert len(lines) > 100
+    assert [line for line in given if line in set(lines)] == lines
+
+
+def test_on_bad_input_fail_names_the_record(folder: Path) -> None:
+    made = pipeline(folder)
+    source = made.source.model_copy(update={"on_bad_input": "fail"})
+    with pytest.raises(BadInputError, match=r"shard-0\.jsonl, position \d+: broken_json: .*\n.*begins with"):
+        Pipeline(source, made.stages, made.sink, made.settings).run()
+
+
+def test_input_that_changes_between_two_passes_is_an_error(folder: Path) -> None:
+    StopsAfter.left = 4
+    with pytest.raises(KeyboardInterrupt):
+        run_spec(pipeline(folder, stages=(Length(min_words=10),)), base=folder, runner=StopsAfter)
+    shard = folder / "in" / "shard-0.jsonl"
+    state = shard.stat()
+    shard.write_bytes(shard.read_bytes().replace(b'{"id":"d1"', b'{"id":"dX"', 1)[:-200] + b" " * 199 + b"\n")
+    import os
+
+    os.utime(shard, ns=(state.st_atime_ns, state.st_mtime_ns))
+    with pytest.raises(InputError, match=r"shard-0\.jsonl changed while the run was reading it"):
+        pipeline(folder, stages=(Length(min_words=10),)).run()
+
+
+class Fails(Length):
+    """A stage with a defect."""
+
+    def apply(self, batch: Any) -> Any:
+        raise ZeroDivisionError("oh")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_trap_21_a_failing_stage_drops_nothing_and_says_where(folder: Path, workers: int) -> None:
+    made = pipeline(folder, stages=(Fails(min_words=1, name="mine"),))
+    with pytest.raises(StageError, match=r"stage 'mine' failed on documents 0\.\.\d+: ZeroDivisionError: oh"):
+        made.run(workers=workers)
+    assert not (folder / "out" / "data").exists()
+
+
+def test_an_empty_result_and_an_empty_input_still_make_files(folder: Path) -> None:
+    report = pipeline(folder, stages=(Length(min_words=1000),)).run()
+    assert report["documents"]["kept"] == 0
+    assert table(folder / "out", "data").schema.names == ["id", "text", "n", "day", "meta"]
+    for path in (folder / "in").iterdir():
+        path.write_bytes(b"")
+    report = pipeline(folder, "empty").run()
+    assert report["documents"] == {"input": 4, "kept": 0, "dropped": 0, "quarantined": 4}
+    assert {row["reason"] for row in rows(folder / "empty", "quarantine")} == {"empty_file"}
+
+
+def test_kept_artefacts_follow_retain(folder: Path) -> None:
+    for retain, wanted in (("all", {"measure-0", "settle-exact"}), ("index", {"measure-0"}), ("none", set())):
+        made = pipeline(folder, retain, stages=(Exact(),))
+        Pipeline(made.source, made.stages, made.sink, Settings(workers=1, retain=retain)).run()  # type: ignore[arg-type]
+        state = folder / retain / "_run"
+        assert {path.name for path in state.iterdir() if path.is_dir()} == wanted
+        assert (state / "run.json").exists()
+        assert pipeline(folder, retain, stages=(Exact(),)).run()["documents"]["input"] == 172
+
+
+def test_two_runs_at_once_in_one_folder_are_refused(folder: Path) -> None:
+    from corpuscurate.session import locked
+
+    with locked(folder / "out" / "_run"), pytest.raises(OutputError, match="another corpuscurate is running in"):
+        pipeline(folder).run()
+
+
+def test_parquet_keeps_the_types_of_parquet(folder: Path) -> None:
+    import pyarrow.parquet as pq
+
+    given = pa.table(
+        {
+            "id": pa.array([7, 8, None], pa.int32()),
+            "text": pa.array(["one two", "three", "one two"]),
+            "when": pa.array([1, 2, None], pa.timestamp("us", tz="UTC")),
+            "tags": pa.array([["a"], [], None], pa.list_(pa.string())),
+            "kind": pa.array(["x", "y", "x"]).dictionary_encode(),
+        }
+    )
+    (folder / "pq").mkdir()
+    pq.write_table(given, folder / "pq" / "a.parquet", row_group_size=1)
+    sink = Sink(path=str(folder / "out"))
+    source = Source(paths=(str(folder / "pq"),), id="id", split_bytes=1)
+    Pipeline(source, (Exact(),), sink, Settings(workers=1)).run()
+    assert table(folder / "out", "data").equals(given.slice(0, 2))
+    (row,) = rows(folder / "out", "dropped")
+    assert (row["id"], row["duplicate_of"], row["position"]) == (None, "7", 2)
