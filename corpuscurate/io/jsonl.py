@@ -86,7 +86,7 @@ class _Wanted:
     def _lone(self) -> Bools:
         """Records whose text, id or a field name has no valid text."""
         scan = self.scan
-        lone = scan.take(scan.flags, self.text) & LONE != 0
+        lone: Bools = scan.take(scan.flags, self.text) & LONE != 0
         if self.want.id is not None:
             lone |= scan.take(scan.flags, self.field(self.want.id)) & LONE != 0
         in_name = np.flatnonzero(scan.flags & KEY_LONE)

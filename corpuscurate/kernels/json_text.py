@@ -211,7 +211,7 @@ def fill_quoted(
         at = put_escaped(data, offsets[row], offsets[row + 1], at + 1, out)
         out[np.uint64(at)] = 34
         at += 1
-    return at - out_offsets[0]
+    return int(at - out_offsets[0])
 
 
 @kernel
