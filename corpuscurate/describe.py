@@ -78,7 +78,8 @@ def _bytes_words(schema: Mapping[str, Any]) -> str:
         for key, sign in _BOUNDS
         if key in schema and (key, schema[key]) != ("minimum", 1)
     ]
-    return ", ".join(["a size such as 512MiB or 8GiB", *limits])
+    words = ", ".join(["a size such as 512MiB or 8GiB", *limits])
+    return f"{words} or null" if {"type": "null"} in schema.get("anyOf", ()) else words
 
 
 def schema_of(model: type[BaseModel], field: str) -> dict[str, Any]:
@@ -103,12 +104,9 @@ def default_text(model: type[BaseModel], field: str) -> str:
         return "required"
     if info.default_factory is not None:
         return "set by the machine"
-    return format_bytes_text(info.default) if _is_bytes(model, field) else recipe_text(info.default)
-
-
-def format_bytes_text(value: int) -> str:
-    """A size as text."""
-    return str(format_bytes(value))
+    if _is_bytes(model, field) and info.default is not None:
+        return str(format_bytes(info.default))
+    return recipe_text(info.default)
 
 
 def recipe_text(value: Any) -> str:

@@ -109,6 +109,13 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Text that is no plain printable line goes in double quotes: PyYAML's other styles lose U+0085 and its like."""
+    style = None if text.isprintable() else '"'
+    return dumper.represent_scalar(f"{_TAG}str", text, style=style)
+
+
+_Dumper.add_representer(str, _write_text)
 for _name, _pattern, _first in _RESOLVERS:
     _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^{_pattern}"), _first)
     if _name == "float":
