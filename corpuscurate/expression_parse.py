@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -82,6 +84,8 @@ class _Parser:
         tree = self._tree()
         if _depth(tree) > MAX_DEPTH:
             raise RecipeError(f"the expression is nested deeper than {MAX_DEPTH} levels")
+        if isinstance(tree, ast.Tuple) and not tree.elts:
+            self._fail_at(0, "the expression is empty")
         root = self._condition(tree)
         if not self.columns and not any(isinstance(node, ast.Name) and node.id == "text" for node in ast.walk(tree)):
             self._fail(tree, "the expression names no column")
@@ -91,11 +95,29 @@ class _Parser:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of odd escapes and comparisons; what is wrong is said below
-                return ast.parse(f"({self.source}\n)", mode="eval").body  # in brackets it may have several lines
+                tree = ast.parse(self._bracketed, mode="eval").body
+                self._check_brackets()
+                return tree
         except SyntaxError as error:
-            self._fail_at(self._place(error.lineno or 1, (error.offset or 1) - 1), f"not an expression ({error.msg})")
+            self._fail_at(
+                self._place(error.lineno or 1, (error.offset or 1) - 1), f"not an expression ({_plainly(error)})"
+            )
         except (ValueError, MemoryError, RecursionError) as error:
             self._fail_at(0, f"not an expression ({str(error) or 'nested too deeply'})")
+
+    @property
+    def _bracketed(self) -> str:
+        """In brackets an expression may have several lines."""
+        return f"({self.source}\n)"
+
+    def _check_brackets(self) -> None:
+        """The bracket that was added must be closed by the one that was added."""
+        depth = 0
+        for token in tokenize.generate_tokens(io.StringIO(self._bracketed).readline):
+            if token.type == tokenize.OP:
+                depth += (token.string in "([{") - (token.string in ")]}")
+                if depth == 0 and token.start[0] <= self._bracketed.count("\n"):
+                    self._fail_at(self._place(*token.start), "a bracket is closed that was never opened")
 
     def _place(self, line: int, column: int) -> int:
         """Index into the source of a column of a line, both as `ast` counts them in the bracketed text."""
@@ -103,7 +125,7 @@ class _Parser:
         return min(max(before + column - (line == 1), 0), len(self.source))
 
     def _fail(self, node: ast.expr, message: str) -> NoReturn:
-        line = f"({self.source}\n)".split("\n")[node.lineno - 1]
+        line = self._bracketed.split("\n")[node.lineno - 1]
         characters = len(line.encode()[: node.col_offset].decode())  # ast counts bytes
         self._fail_at(self._place(node.lineno, characters), message)
 
@@ -189,7 +211,8 @@ class _Parser:
     def _arithmetic(self, node: ast.BinOp) -> Node:
         operator = _ARITHMETIC.get(type(node.op))
         if operator is None:
-            self._fail(node, f"the operator {type(node.op).__name__} cannot be used")
+            better = {ast.BitAnd: ": write and", ast.BitOr: ": write or"}.get(type(node.op), "")
+            self._fail(node, f"the operator {type(node.op).__name__} cannot be used{better}")
         return Arithmetic(operator, self._of_kind(node.left, "number"), self._of_kind(node.right, "number"))  # type: ignore[arg-type]
 
     def _comparison(self, node: ast.Compare) -> Node:
@@ -247,6 +270,10 @@ class _Parser:
     def _plain_string(self, node: ast.expr) -> str:
         made = self._value(node)
         return made.value if isinstance(made, String) else self._fail(node, 'expected a string such as "x"')
+
+
+def _plainly(error: SyntaxError) -> str:
+    return "to compare write ==" if "'=='" in (error.msg or "") else error.msg
 
 
 def _called(node: ast.expr) -> str:
