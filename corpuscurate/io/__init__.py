@@ -1,5 +1,5 @@
 """Readers and writers. Importing this package fills `base.FORMATS`."""
 
-from corpuscurate.io import arrow_ipc, parquet, textfile
+from corpuscurate.io import arrow_ipc, jsonl, parquet, textfile
 
-__all__ = ["arrow_ipc", "parquet", "textfile"]
+__all__ = ["arrow_ipc", "jsonl", "parquet", "textfile"]

@@ -1,8 +1,8 @@
 """From a `Batch` to rows of the output's schema: the user's columns with the edited text, then those that stages added.
 
-Rows travel in *flat* types until a row group is cut: the text as `large_string`, so that it cannot overflow, and
-dictionaries decoded, because a dictionary as it stands depends on how rows were batched. `finish` gives a whole row
-group its final types.
+Rows travel in *flat* types until a row group is cut: the text as `large_string`, so that it cannot overflow;
+dictionaries, views and runs decoded, because what these hold in memory depends on how rows were batched. `finish` gives
+a whole row group its final types.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpuscurate.batch import Batch
 from corpuscurate.columns import TEXT, large_string, lengths_bytes
 from corpuscurate.errors import InputError, OutputError
 from corpuscurate.io.base import REST_FORM
+from corpuscurate.io.json_columns import columns_from_json, is_json_text
+from corpuscurate.io.json_out import json_texts
 
 STRING_BYTES = (1 << 31) - 1
 """What one `string` array can hold."""
@@ -79,34 +82,59 @@ def _widened(kind: pa.DataType) -> pa.DataType:
 
 def flat_schema(final: pa.Schema, text: str) -> pa.Schema:
     """The types in which rows wait for their row group."""
-    return pa.schema([pa.field(field.name, TEXT if field.name == text else _flat(field.type)) for field in final])
+    return pa.schema([_flat_field(field, text) for field in final])
+
+
+def _flat_field(field: pa.Field, text: str) -> pa.Field:
+    return field.with_type(TEXT if field.name == text else _flat(field.type))
 
 
 def _flat(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    types = pa.types
+    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+        return _plain(kind.value_type)
+    return _plain(kind)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type without views, at any depth of lists and structs."""
+    types = pa.types
+    if types.is_string_view(kind):
+        return pa.large_string()
+    if types.is_binary_view(kind):
+        return pa.large_binary()
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
+    if types.is_list(kind) or types.is_list_view(kind):
+        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
+    if types.is_large_list(kind) or types.is_large_list_view(kind):
+        return pa.large_list(kind.value_field.with_type(_plain(kind.value_type)))
+    return kind
 
 
 def assemble(batch: Batch, shape: OutputShape, flat: pa.Schema) -> pa.RecordBatch:
     """The batch's rows in flat types. Raises InputError when a column cannot be brought to its settled type."""
     rest = required_rest(batch)
-    names = shape.schema.names
+    others = pa.schema([field for field in flat if field.name != shape.text and field.name not in shape.added])
     if is_json_form(rest):
-        from corpuscurate.io.json_columns import columns_from_lines
-
-        user = columns_from_lines(rest, shape.schema, shape.text, batch.text)
-        arrays = [user.column(name) for name in names]
+        made = columns_from_json(rest, others)
     else:
-        arrays = [_user_column(rest, batch.text, shape, name) for name in names]
-    arrays += [batch.columns[name] for name in shape.added]
-    settled = [settle(array, field) for array, field in zip(arrays, flat, strict=True)]
-    return pa.RecordBatch.from_arrays(settled, schema=flat)
+        made = {field.name: _user_column(rest, field) for field in others}
+    made[shape.text] = batch.text
+    made.update((name, batch.columns[name]) for name in shape.added)
+    return pa.RecordBatch.from_arrays([settle(made[field.name], field) for field in flat], schema=flat)
 
 
-def _user_column(rest: pa.RecordBatch, text: pa.LargeStringArray, shape: OutputShape, name: str) -> pa.Array:
-    if name == shape.text:
-        return text
-    at = rest.schema.get_field_index(name)
-    return rest.column(at) if at >= 0 else pa.nulls(len(rest), shape.schema.field(name).type)
+def _user_column(rest: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    at = rest.schema.get_field_index(field.name)
+    if at < 0:
+        return pa.nulls(len(rest), field.type)
+    column = rest.column(at)
+    if not is_json_text(field):
+        return column
+    return (
+        column.cast(TEXT) if pa.types.is_null(column.type) else pc.if_else(column.is_valid(), json_texts(column), None)
+    )
 
 
 def settle(array: pa.Array, field: pa.Field) -> pa.Array:
@@ -116,6 +144,8 @@ def settle(array: pa.Array, field: pa.Field) -> pa.Array:
     try:
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
+        elif pa.types.is_run_end_encoded(array.type):
+            array = pc.run_end_decode(array)
         return array if array.type == field.type else array.cast(field.type)
     except pa.ArrowException as error:
         raise InputError(
@@ -131,18 +161,29 @@ def finish(table: pa.Table, final: pa.Schema, text: str) -> pa.Table:
     for column, field in zip(table.columns, final, strict=True):
         if field.name == text:
             columns.append(_final_text(column, field.type))
-        elif pa.types.is_dictionary(field.type):
-            columns.append(encoded(column, field.type))
         else:
-            columns.append(column)
+            columns.append(column if column.type == field.type else _final(column, field.type))
     return pa.Table.from_arrays(columns, schema=final)
+
+
+def _final(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
+    if pa.types.is_dictionary(kind):
+        return encoded(column, kind)
+    if pa.types.is_run_end_encoded(kind):
+        return pc.run_end_encode(_one(column).cast(kind.value_type), run_end_type=kind.run_end_type)
+    return column.cast(kind)
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    whole = column.combine_chunks()
+    return whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)
 
 
 def encoded(column: pa.ChunkedArray, kind: pa.DictionaryType) -> pa.Array:
     """Dictionary-encoded, values in the order of their first row."""
-    whole = column.combine_chunks()
-    array = (whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(array.indices.cast(kind.index_type), array.dictionary, ordered=kind.ordered)
+    array = _one(column).dictionary_encode()
+    values = array.dictionary if array.dictionary.type == kind.value_type else array.dictionary.cast(kind.value_type)
+    return pa.DictionaryArray.from_arrays(array.indices.cast(kind.index_type), values, ordered=kind.ordered)
 
 
 def _final_text(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
@@ -151,7 +192,7 @@ def _final_text(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray |
     if kind == TEXT:
         return text
     if pa.types.is_dictionary(kind):
-        return encoded(pa.chunked_array([text.cast(kind.value_type)]), kind)
+        return encoded(pa.chunked_array([text]), kind)
     pieces = [_compact(text.slice(start, stop - start)).cast(kind) for start, stop in _fitting(lengths_bytes(text))]
     return pa.chunked_array(pieces, kind)
 

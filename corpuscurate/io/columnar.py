@@ -21,6 +21,7 @@ from corpuscurate.batch import Batch, doc_ids
 from corpuscurate.columns import TEXT, large_string, lengths_bytes
 from corpuscurate.errors import InputError
 from corpuscurate.io.base import HEAD_BYTES, REST_FORM, BadRecord, Chunk, SourceFile, Want
+from corpuscurate.io.census import census_of_schema
 
 UTF8_ERROR = "UTF8"
 """In the message of every Arrow error about UTF-8."""
@@ -75,8 +76,6 @@ def bad_file(reason: str, detail: str, position: int = 0) -> Chunk:
 
 def census_chunk(schema: pa.Schema) -> Chunk:
     """The last chunk of a span, where a census is wanted."""
-    from corpuscurate.io.census import census_of_schema
-
     return Chunk(None, census=census_of_schema(schema))
 
 

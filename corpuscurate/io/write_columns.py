@@ -7,15 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from pyarrow import ipc
 
 from corpuscurate.batch import Batch
 from corpuscurate.errors import OutputError
 from corpuscurate.io.assemble import OutputShape, RowGroups, assemble, final_schema, finish, flat_schema
+from corpuscurate.io.canonical import canonical
 from corpuscurate.io.output import OutputFile, explained
 
 ZSTD_LEVEL = 3
@@ -146,10 +146,10 @@ class _ArrowSink:
         if known is None:
             grown = array.dictionary
         else:
-            new = array.dictionary.filter(array.dictionary.is_in(known).invert())
+            new = array.dictionary.filter(pc.invert(pc.is_in(array.dictionary, value_set=known)))
             grown = pa.concat_arrays([known, new])
         self._dictionaries[at] = grown
-        places = array.dictionary.index_in(grown)
+        places = pc.index_in(array.dictionary, value_set=grown)
         kind = array.type
         return pa.DictionaryArray.from_arrays(
             places.take(array.indices).cast(kind.index_type), grown, ordered=kind.ordered
@@ -162,47 +162,6 @@ class _ArrowSink:
     def abandon(self) -> None:
         with suppress(Exception):
             self._writer.close()
-
-
-def canonical(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """The same rows with zeros where nulls are: what memory happens to hold there must not be written."""
-    return pa.RecordBatch.from_arrays([_zeroed(column) for column in rows.columns], schema=rows.schema)
-
-
-def _zeroed(array: pa.Array) -> pa.Array:
-    if not array.null_count or pa.types.is_nested(array.type):
-        return array
-    if isinstance(array, pa.ExtensionArray):
-        return pa.ExtensionArray.from_storage(array.type, _zeroed(array.storage))
-    if pa.types.is_dictionary(array.type):
-        return pa.DictionaryArray.from_arrays(_zeroed(array.indices), array.dictionary, ordered=array.type.ordered)
-    valid: NDArray[np.bool_] = array.is_valid().to_numpy(zero_copy_only=False)
-    mask = pa.py_buffer(np.packbits(valid, bitorder="little"))
-    if pa.types.is_boolean(array.type):
-        bits = array.fill_null(False).to_numpy(zero_copy_only=False)
-        data = pa.py_buffer(np.packbits(bits, bitorder="little"))
-        return pa.Array.from_buffers(array.type, len(array), [mask, data])
-    width = _byte_width(array.type)
-    if width is None:
-        return _zeroed_strings(array, mask)
-    cells = np.frombuffer(array.buffers()[1], np.uint8)[array.offset * width : (array.offset + len(array)) * width]
-    kept = np.where(valid[:, None], cells.reshape(len(array), width), np.uint8(0))
-    return pa.Array.from_buffers(array.type, len(array), [mask, pa.py_buffer(kept)])
-
-
-def _byte_width(kind: pa.DataType) -> int | None:
-    try:
-        return int(kind.byte_width)
-    except ValueError:  # no fixed width
-        return None
-
-
-def _zeroed_strings(array: pa.Array, mask: pa.Buffer) -> pa.Array:
-    if array.type not in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary()):
-        return array
-    filled = array.fill_null("" if "string" in str(array.type) else b"")
-    filled = pa.concat_arrays([filled, filled.slice(0, 0)])
-    return pa.Array.from_buffers(array.type, len(array), [mask, *filled.buffers()[1:]])
 
 
 def write_plain_parquet(path: Path, table: pa.Table) -> None:

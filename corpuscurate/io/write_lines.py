@@ -12,6 +12,7 @@ import zstandard
 
 from corpuscurate.batch import Batch
 from corpuscurate.io.assemble import OutputShape, is_json_form, required_rest
+from corpuscurate.io.json_out import lines_from_columns, splice_lines
 from corpuscurate.io.output import OutputFile
 
 BLOCK_BYTES = 1 << 20
@@ -76,13 +77,11 @@ class LineWriter:
 
 def _lines(batch: Batch, shape: OutputShape) -> memoryview:
     """The documents as JSON lines. A line that was JSON stays as it was but for the text and what is added."""
-    from corpuscurate.io import json_out
-
     rest = required_rest(batch)
     added = {name: batch.columns[name] for name in shape.added}
     if is_json_form(rest):
-        return memoryview(json_out.splice_lines(rest, batch.text, added))
-    return memoryview(json_out.lines_from_columns(_with_text(rest, batch.text, shape.text, added)))
+        return splice_lines(rest, batch.text, added).data
+    return lines_from_columns(_with_text(rest, batch.text, shape.text, added)).data
 
 
 def _with_text(
