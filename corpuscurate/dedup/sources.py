@@ -1,0 +1,140 @@
+"""The rows of sketch files, without the documents that an earlier stage dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from corpuscurate.batch import Batch
+from corpuscurate.columns import to_numpy
+from corpuscurate.dedup.keep import NO_SCALE, Keep, comparable, places_and_scales
+from corpuscurate.stage import Corpus
+
+PLACE = "place"
+"""Sketch column, uint64: the document's place in keep order."""
+SCALE = "place_scale"
+"""Sketch column, uint8, only where the keep rule reads numbers: what the place was made from."""
+_BLOCK_ROWS = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One sketch file. without: sorted doc_ids to leave out. also_without: files (`.npy`) of more of them, each sorted.
+
+    mixed: whether places must be made comparable, because shards disagree on the type of the keep rule's column.
+    """
+
+    number: int
+    path: Path
+    without: NDArray[np.uint64]
+    keep: Keep = "first"
+    mixed: bool = False
+    also_without: tuple[Path, ...] = ()
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
+        """`doc_id` and the named columns, some rows at a time, as NumPy arrays; `PLACE` comes comparable."""
+        with pa.memory_map(str(self.path)) as mapped, pa.ipc.open_file(mapped) as reader:
+            for number in range(reader.num_record_batches):
+                batch = reader.get_batch(number)
+                for start in range(0, batch.num_rows, _BLOCK_ROWS):
+                    yield self._block(batch.slice(start, _BLOCK_ROWS), columns)
+
+    def _block(self, batch: pa.RecordBatch, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+        block = {name: to_numpy(batch.column(name)) for name in ("doc_id", *columns)}
+        if self.mixed and PLACE in block:
+            block[PLACE] = comparable(self.keep, block[PLACE], to_numpy(batch.column(SCALE)))
+        ids = block["doc_id"]
+        out = self._left_out(ids)
+        if not len(out):
+            return block
+        live = ~is_in_sorted(ids, out)
+        return {name: column[live] for name, column in block.items()}
+
+    def _left_out(self, ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Of what is to be left out, the part that can occur among `ids`, sorted."""
+        if not len(ids):
+            return np.empty(0, np.uint64)
+        pieces = [between(self.without, ids[0], ids[-1])]
+        pieces += [between(np.load(path, mmap_mode="r"), ids[0], ids[-1]) for path in self.also_without]
+        pieces = [piece for piece in pieces if len(piece)]
+        return pieces[0] if len(pieces) == 1 else np.sort(np.concatenate([*pieces, np.empty(0, np.uint64)]))
+
+
+def between(ids: NDArray[np.uint64], first: np.uint64, last: np.uint64) -> NDArray[np.uint64]:
+    """The part of sorted `ids` with first <= id <= last."""
+    return ids[np.searchsorted(ids, first, "left") : np.searchsorted(ids, last, "right")]
+
+
+def is_in_sorted(ids: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which of `ids` occur in sorted `wanted`."""
+    if not len(wanted):
+        return np.zeros(len(ids), np.bool_)
+    at = np.minimum(np.searchsorted(wanted, ids), len(wanted) - 1)
+    return wanted[at] == ids  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """All sketch files of a stage. rows: their rows, the dropped ones included. unusable: documents without a value
+    for the keep rule's column, None where the rule reads no numbers."""
+
+    files: tuple[Source, ...]
+    rows: int
+    unusable: int | None
+
+    def ranges(self, count: int) -> list[tuple[Source, ...]]:
+        """The files in at most `count` runs of neighbours."""
+        size = max(1, -(-len(self.files) // max(1, count)))
+        return [self.files[i : i + size] for i in range(0, len(self.files), size)]
+
+
+def sources_of(corpus: Corpus, keep: Keep) -> Sources:
+    """The sketch files of a stage, and whether their places can be compared as they are."""
+    rows, missing, kinds = 0, 0, set[int]()
+    has_scale = False
+    paths = list(corpus.sketches())
+    for path in paths:
+        with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
+            has_scale = SCALE in reader.schema.names
+            for number in range(reader.num_record_batches):
+                batch = reader.get_batch(number)
+                rows += batch.num_rows
+                if has_scale:
+                    scales, counts = np.unique(to_numpy(batch.column(SCALE)), return_counts=True)
+                    kinds.update(scales.tolist())
+                    missing += int(counts[scales == NO_SCALE].sum())
+    mixed = len(kinds - {int(NO_SCALE)}) > 1
+    files = tuple(Source(i, path, corpus.dropped(i), keep, mixed) for i, path in enumerate(paths))
+    return Sources(files, rows, missing if has_scale else None)
+
+
+def keep_warnings(sources: Sources, keep: Keep) -> list[str]:
+    """What the user should know of a keep rule whose column told nothing."""
+    if not sources.rows or sources.unusable != sources.rows or isinstance(keep, str):
+        return []
+    return [
+        f"keep: no document has a number, truth value or date in the column {keep.by!r}, so the first document of each "
+        "cluster is kept. For other values list them, best first: keep: {by: " + keep.by + ", rank: [...]}"
+    ]
+
+
+def _has_scale(keep: Keep) -> bool:
+    return not isinstance(keep, str) and keep.rank is None
+
+
+def place_schema(keep: Keep) -> list[tuple[str, pa.DataType]]:
+    """The sketch columns of a keep rule."""
+    return [(PLACE, pa.uint64()), *([(SCALE, pa.uint8())] if _has_scale(keep) else [])]
+
+
+def place_columns(keep: Keep, batch: Batch) -> dict[str, pa.Array]:
+    """The sketch columns of a keep rule, for a batch."""
+    place, scale = places_and_scales(keep, batch)
+    columns = {PLACE: pa.array(place, pa.uint64())}
+    return columns | {SCALE: pa.array(scale, pa.uint8())} if _has_scale(keep) else columns

@@ -1,0 +1,94 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive.neardup import folded_words, shingle_hash, shingles
+
+from corpuscurate.columns import text_buffers
+from corpuscurate.kernels.shingles import CHUNK, shingle_bound, shingle_sets, sort_distinct
+from corpuscurate.kernels.unicode import tables
+
+# letters, digits, marks, folding that expands, scripts without spaces, emoji, separators
+ALPHABET = "aZ09_-' \n\0éÉßẞıİŉΐﬃſΣςАяІѠ\u0301\u0345\u0903漢字ーカあกำັဂြ한ع\u200d😀𐐀𞤀ªⅧ½٣"
+
+
+def sets(texts: list[str], n: int) -> list[list[int]]:
+    offsets, data = text_buffers(pa.array(["other words", *texts, "x"], pa.large_string()).slice(1, len(texts)))
+    data.setflags(write=False)
+    out_offsets = np.empty(len(texts) + 1, np.int64)
+    out = np.empty(shingle_bound(offsets), np.uint64)
+    total = shingle_sets(offsets, data, tables(), n, out_offsets, out)
+    assert total == out_offsets[-1]
+    return [out[a:b].tolist() for a, b in zip(out_offsets, out_offsets[1:], strict=False)]
+
+
+def expected(text: str, n: int) -> list[int]:
+    return sorted({shingle_hash(shingle) for shingle in shingles(text, n)})
+
+
+def test_golden_words():
+    assert folded_words("Don't STOP—the 2nd Straße, İo") == ["don", "t", "stop", "the", "2nd", "strasse", "i̇o"]
+    assert folded_words("漢字kana カ\u3099x") == ["漢", "字", "kana", "カ\u3099", "x"]
+    assert folded_words("\u0301 a\u0301b _ \u0301") == ["a\u0301b"]
+
+
+def test_trap_3_short_documents_have_one_shingle_and_empty_ones_none():
+    cat, dog, shout, empty, blank = sets(["cat", "dog", "CAT!", "", " .,—\n"], 5)
+    assert len(cat) == len(dog) == 1
+    assert cat != dog
+    assert cat == shout
+    assert empty == blank == []
+
+
+def test_a_short_document_differs_from_a_part_of_a_longer():
+    short, long = sets(["a b c", "a b c d"], 4)
+    assert len(short) == len(long) == 1
+    assert short != long
+
+
+@settings(max_examples=200)
+@given(st.lists(st.text(ALPHABET, max_size=60), max_size=4), st.integers(1, 7))
+def test_equals_naive(texts, n):
+    assert sets(texts, n) == [expected(text, n) for text in texts]
+
+
+@settings(max_examples=100)
+@given(st.lists(st.text(max_size=80), max_size=3), st.integers(1, 4))
+def test_equals_naive_on_any_text(texts, n):
+    assert sets(texts, n) == [expected(text, n) for text in texts]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(-70, 20), st.text(ALPHABET, min_size=1, max_size=40), st.sampled_from(["a", "ab ", "é", "漢", "x1-"])
+)
+def test_borders_of_chunks(shift, tail, filler):
+    size = CHUNK + shift
+    text = (filler * size)[:size] + tail + " end of text"
+    assert sets([text], 3) == [expected(text, 3)]
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 255, 256, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 3])
+def test_words_of_any_length(length):
+    for text in ("a" * length, f"b {'a' * length} c", "ΐ" * length, "é" * length + "漢"):
+        assert sets([text], 2) == [expected(text, 2)]
+
+
+def test_worst_growth_of_folding_fits_the_buffers():
+    for char in ("ΐ", "ﬃ", "ŉ", "a漢", "漢a", "é漢", "İ", "\u0345", "漢"):
+        text = char * (3 * CHUNK)
+        assert sets([text], 1) == [expected(text, 1)]
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2**63, 2**64 - 1]), max_size=200))
+def test_sort_distinct(values):
+    array = np.array(values, np.uint64)
+    left = sort_distinct(array, np.empty(len(values), np.uint64), np.empty(2 * len(values) + 2, np.int64))
+    assert array[:left].tolist() == sorted(set(values))
+
+
+def test_sort_distinct_of_many_repeats():
+    array = np.repeat(np.arange(5, dtype=np.uint64) << np.uint64(60), 20_000)
+    left = sort_distinct(array, np.empty_like(array), np.empty(2 * len(array) + 2, np.int64))
+    assert left == 5
