@@ -11,8 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from corpuscurate.errors import InputError, OutputError, RecipeError, did_you_mean
-from corpuscurate.io import FORMATS
-from corpuscurate.io.base import SourceFile
+from corpuscurate.io.base import FORMATS, SourceFile
 from corpuscurate.io.files import expand
 from corpuscurate.labels import check_labels
 from corpuscurate.plan import added_columns
@@ -21,8 +20,6 @@ from corpuscurate.stage import Stage
 
 SAMPLE_FILES = 256
 """Files whose columns are looked at; of more, this many at even distances."""
-
-_SUFFIX = {"jsonl.zst", "jsonl.gz", "jsonl", "parquet", "arrow"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +171,12 @@ def check_output(source: Source, sink: Sink, base: Path, files: Sequence[SourceF
             raise InputError(
                 f"output.path: {out} holds the input file {file.name}. Choose a folder that holds no input."
             )
-    suffix = sink.format if sink.format in _SUFFIX else "parquet"
-    written = [out / "data" / f"part-00000.{suffix}", out / "dropped" / "part-00000.parquet", out / "report.json"]
+    written = [
+        out / "data" / f"part-00000.{sink.format}",
+        out / "dropped" / "part-00000.parquet",
+        out / "report.json",
+        out / "_run" / "measure-0" / "00000" / "docs.arrow",
+    ]
     for pattern in source.paths:
         if _is_local(pattern) and any(_finds(_absolute(base, pattern), path) for path in written):
             raise InputError(

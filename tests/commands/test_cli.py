@@ -1,0 +1,292 @@
+"""The command line from outside: exit codes, what is on stdout, what is on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from corpuscurate.commands import check as check_verb
+from corpuscurate.commands.app import app
+
+RECIPE = """\
+input: {paths: [shards/*.jsonl], id: id}
+stages:
+  - normalize
+  - length: {min_words: 5}
+  - where: "lang == 'en'"
+output: {path: out}
+run: {workers: 1, runner: inprocess}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for shard in range(2):
+        records = [
+            {"id": f"{shard}-{n}", "text": "a few words more or less " * (n % 3), "lang": "en" if n % 2 else "de"}
+            for n in range(30)
+        ]
+        lines = [orjson.dumps(record) for record in records]
+        (shards / f"s{shard}.jsonl").write_bytes(b"\n".join([*lines, b'{"broken']) + b"\n")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CORPUSCURATE_DEBUG", raising=False)
+    return path
+
+
+def call(*arguments: str):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def outside(*arguments: str, **options):
+    command = [sys.executable, "-m", "corpuscurate", *arguments]
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, **options
+    )
+
+
+def test_version():
+    done = outside("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"corpuscurate {version('corpuscurate')}\n", "")
+
+
+def test_help_and_version_import_nothing_heavy():
+    code = (
+        "import sys\nfrom corpuscurate.commands.app import app\n"
+        "print(sorted({'numba', 'pyarrow', 'numpy', 'pydantic', 'yaml', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_run_from_outside(recipe):
+    done = outside("run", str(recipe))
+    assert done.returncode == 0, done.stderr
+    assert "62 documents in = 20 kept + 40 dropped + 2 quarantined" in done.stdout
+    assert "quarantined: broken_json 2" in done.stdout
+    assert "min_words 20" in done.stdout
+    assert "false 20" in done.stdout
+    assert "peak memory" in done.stdout
+    for name in ("data", "dropped", "quarantine", "report.json"):
+        assert str(recipe.parent / "out" / name) in done.stdout
+    assert done.stderr.startswith("reading and measuring: 1 task, ")
+    again = outside("run", str(recipe))
+    assert again.returncode == 0
+    assert "already holds this very run, finished: nothing to do." in again.stderr
+
+
+def test_run_for_scripts(recipe):
+    done = outside("run", str(recipe), "--json", "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert report["documents"] == {"input": 62, "kept": 20, "dropped": 40, "quarantined": 2}
+    assert report == json.loads(Path("out/report.json").read_text())
+    done = outside("run", str(recipe), "--quiet", "--output", "other")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert Path("other/report.json").is_file()
+
+
+def test_overrides_reach_the_run(recipe):
+    changes = [
+        "--set",
+        "stages.length.min_words=1",
+        "--set",
+        "stages.where.mode=tag",
+        "-w",
+        "1",
+        "--runner",
+        "inprocess",
+    ]
+    done = call("run", recipe, "--json", "-q", "-i", "shards/s0.jsonl", "-o", "elsewhere", *changes)
+    assert done.exit_code == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["documents"] == {"input": 31, "kept": 20, "dropped": 10, "quarantined": 1}
+    assert report["bytes"]["files"] == 1
+
+
+def test_another_run_in_the_folder_is_refused_and_overwritten_on_demand(recipe):
+    assert call("run", recipe, "-q").exit_code == 0
+    other = ("run", recipe, "-q", "--set", "stages.length.min_words=1")
+    done = call(*other)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: the output folder {recipe.parent / 'out'} holds a finished run of another")
+    assert call(*other, "--overwrite").exit_code == 0
+
+
+WRONG = [
+    (["run", "none.yaml"], "error: there is no recipe at none.yaml\n"),
+    (
+        ["run", "recipe.yaml", "--set", "stages.length.min_words=-1"],
+        "error: --set stages.length.min_words=-1: -1 is not allowed: must be a whole number >= 0 or null\n",
+    ),
+    (
+        ["run", "recipe.yaml", "--set", "input.text=txt"],
+        "error: input.text: the input has no column 'txt'. The columns there are: id, text, lang."
+        " The nearest names are: text, lang, id.\n",
+    ),
+    (["check", "recipe.yaml", "-i", "no/*.jsonl"], "error: No input file matches "),
+    (["plan", "recipe.yaml", "-i", "no/*.jsonl"], "error: No input file matches "),
+    (["run", "recipe.yaml", "-o", "shards"], "error: output.path: "),
+    (["stages", "lenght"], "error: unknown stage 'lenght'. The nearest names are: length, "),
+    (["run"], "Usage: "),
+    (["run", "recipe.yaml", "--workers", "many"], "Usage: "),
+    (["runn"], "Usage: "),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG)
+def test_what_is_wrong_ends_with_2(recipe, arguments, message):
+    done = call(*arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(message)
+    assert "Traceback" not in done.stderr
+    assert not Path("out").exists()
+
+
+def test_check(recipe):
+    done = call("check", recipe)
+    assert (done.exit_code, done.stdout) == (0, f"{recipe} can run. Stages: normalize, length, where.\n")
+    recipe.write_text(RECIPE.replace("id: id", "text: body"))
+    done = call("check", recipe)
+    assert done.exit_code == 2
+    assert not Path("out").exists()
+
+
+def test_check_tells_warnings(recipe):
+    Path("shards/s2.jsonl").write_bytes(b'{"id": 5, "body": "x", "lang": 6}\n')
+    warning = "input.text: shards/s2.jsonl lacks the column 'text': records without it are quarantined"
+    assert call("check", recipe).stdout.startswith(f"warning: {warning}\n")
+    assert json.loads(call("check", recipe, "--json").stdout) == {"warnings": [warning]}
+
+
+def test_plan(recipe):
+    done = call("plan", recipe)
+    assert done.exit_code == 0, done.stderr
+    assert "normalize, length, where" in done.stdout
+    assert f"Output: {recipe.parent / 'out'}" in done.stdout
+    planned = json.loads(call("plan", recipe, "--json").stdout)
+    assert planned["files"] == 2
+    assert [one["kind"] for one in planned["passes"]] == ["measure", "write"]
+    assert not Path("out").exists()
+
+
+def test_stages():
+    from corpuscurate.stage import stage_classes
+
+    done = call("stages")
+    assert done.exit_code == 0
+    for word in stage_classes():
+        assert f" {word} " in done.stdout
+        card = call("stages", word)
+        assert card.exit_code == 0, card.stderr
+        for field in stage_classes()[word].model_fields:
+            assert f" {field} " in card.stdout
+    cards = json.loads(call("stages", "--json").stdout)
+    assert [card["stage"] for card in cards] == list(stage_classes())
+
+
+def test_every_stage_is_documented_and_its_line_for_a_recipe_works():
+    from corpuscurate.recipe import spec_from_mapping
+    from corpuscurate.recipe_yaml import parse_yaml
+
+    for card in json.loads(call("stages", "--json").stdout):
+        assert card["summary"], card["stage"]
+        assert not [p["name"] for p in card["parameters"] if not p["description"]], card["stage"]
+        stages = parse_yaml(card["recipe"], "card").plain()
+        spec_from_mapping({"input": {"paths": "a"}, "output": {"path": "o"}, "stages": stages})
+
+
+def test_one_stage():
+    card = json.loads(call("stages", "length", "--json").stdout)
+    assert (card["stage"], card["kind"], card["recipe"]) == ("length", "filter", "- length:\n    min_words: 50")
+    assert card["reasons"] == {"min_words": 50}
+    assert card["adds_in_mode_tag"]["length.words"] == "int64"
+    assert card["parameters"][2] == {
+        "name": "min_words",
+        "allowed": "a whole number >= 0 or null",
+        "default": "null",
+        "description": "fewest words that are kept",
+    }
+
+
+def break_check(monkeypatch, error: BaseException) -> None:
+    import corpuscurate.check
+
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(corpuscurate.check, "check_spec", broken)
+    assert check_verb
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (
+            KeyboardInterrupt(),
+            130,
+            "interrupted. What was finished is kept: run the same command again, and it goes on from there.\n",
+        ),
+        (
+            ZeroDivisionError("\x1b[31m"),
+            1,
+            "error: a defect of corpuscurate: ZeroDivisionError: \\x1b[31m\n"
+            "Run it again with --debug for the traceback, and please report it.\n",
+        ),
+        (OSError(28, "No space left on device", "/x"), 1, "error: /x: No space left on device\n"),
+        (MemoryError(), 1, "error: out of memory. Give `run: {memory: ...}` or `--workers` a smaller value.\n"),
+    ],
+)
+def test_failures_are_plain_messages(recipe, monkeypatch, error, code, message):
+    break_check(monkeypatch, error)
+    done = call("check", recipe)
+    assert (done.exit_code, done.stdout, done.stderr) == (code, "", message)
+
+
+def test_debug_shows_the_traceback(recipe, monkeypatch):
+    break_check(monkeypatch, ZeroDivisionError("zero"))
+    monkeypatch.setenv("CORPUSCURATE_DEBUG", "0")
+    assert "Traceback" not in call("check", recipe).stderr
+    assert "Traceback" in call("check", recipe, "--debug").stderr
+    monkeypatch.setenv("CORPUSCURATE_DEBUG", "1")
+    assert "Traceback" in call("check", recipe).stderr
+
+
+@pytest.mark.parametrize("runner", ["inprocess", "local"])
+def test_ctrl_c(recipe, runner):
+    """The signal comes in the middle: a task is finished, most are not. The same command again goes on from there."""
+    record = orjson.dumps({"id": "x", "text": "some words and more of them " * 50, "lang": "en"}) + b"\n"
+    Path("shards/big.jsonl").write_bytes(record * 40_000)
+    command = ["run", str(recipe), "--runner", runner, "-w", "2", "--set", "input.split_bytes=256KiB"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "corpuscurate", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(Path().glob("out/_run/measure-0/0*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.endswith("run the same command again, and it goes on from there.\n")
+    assert "Traceback" not in said
+    assert not Path("out/report.json").exists()
+    done = outside(*command, "--json", "-q")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["documents"]["input"] == 40_062
