@@ -36,19 +36,25 @@ def large_string(column: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
     return array if array.type == TEXT else array.cast(TEXT)
 
 
+def _sealed(view: NDArray[Any]) -> NDArray[Any]:
+    view.flags.writeable = False
+    return view
+
+
 def text_buffers(array: pa.LargeStringArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """The views a kernel works on: offsets `int64[n + 1]` and bytes `uint8[...]`; row i is bytes[off[i]:off[i+1]].
 
-    No copy. Sliced arrays work: the offsets of a slice need not begin at 0. Nulls are rows of any content: ask
+    No copy; read-only always, so that kernels are compiled for one type. Sliced arrays work: the offsets of a slice
+    need not begin at 0. Nulls are rows of any content: ask
     `array.is_null()` first where they can occur (text never holds them).
     """
     if array.type not in (TEXT, pa.large_binary()):
         raise TypeError(f"expected large_string or large_binary, got {array.type}")
     _, offsets, data = array.buffers()
     if len(array) == 0 or offsets is None:
-        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+        return _sealed(np.zeros(1, np.int64)), _sealed(np.zeros(0, np.uint8))
     first = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    return first, np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+    return _sealed(first), _sealed(np.frombuffer(data or b"", np.uint8))
 
 
 def from_buffers(

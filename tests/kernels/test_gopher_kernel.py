@@ -11,9 +11,9 @@ from corpuscurate.columns import TEXT, text_buffers
 from corpuscurate.kernels.gopher import STATISTICS, byte_classes, count_statistics, strings
 from corpuscurate.kernels.unicode import tables
 
-WORDS = "the The, THAT “be” of to. wiTH \u212a ſ the\u0301 - * • ... .. . … # ## é 漢 ß İ a 1 𝒳".split()
+PIECE_LINE = "the The, THAT “be” of to. wiTH \u212a ſ the\u0301 - * • ... .. . … # ## é 漢 ß İ a 1 𝒳"
 BLANKS = [" ", "  ", "\n", "\n\n", "\r\n", "\t", "\u2003", "\x85", "\x1c", "• "]
-PIECES = st.sampled_from([*WORDS, *BLANKS])
+PIECES = st.sampled_from([*PIECE_LINE.split(), *BLANKS])
 TEXTS = st.one_of(st.text(st.characters(codec="utf-8"), max_size=80), st.lists(PIECES, max_size=40).map("".join))
 
 

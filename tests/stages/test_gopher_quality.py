@@ -13,6 +13,8 @@ from corpuscurate.batch import Batch
 from corpuscurate.columns import TEXT
 from corpuscurate.stages.gopher_quality import GopherQuality
 
+EXAMPLES = [{}, {"min_words": None, "min_stop_words": 1, "stop_words": ["the", "Straße"], "max_bullet_line_ratio": 0.5}]
+
 GOOD = "The rules of the house have to be read with care, and that takes time. " * 5
 RULES = [
     "min_words",

@@ -9,6 +9,9 @@ from corpuscurate.batch import Batch
 from corpuscurate.columns import TEXT
 from corpuscurate.stages.length import Length
 
+EXAMPLES = [{"min_words": 2, "max_characters": 100, "max_bytes": 150}]
+UNPUBLISHED = True
+
 TEXTS = ["", "one", "one two", "漢字", "naïve 𝒳", "a b c d e"]
 
 

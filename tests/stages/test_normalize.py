@@ -19,6 +19,8 @@ from corpuscurate.errors import MissingExtraError
 from corpuscurate.stage import Edit
 from corpuscurate.stages.normalize import Normalize
 
+EXAMPLES = [{}, {"form": "nfkd"}, {"form": "none", "line_ends": False}]
+
 FORMS = ["nfc", "nfkc", "nfd", "nfkd", "none"]
 ODD = st.sampled_from("\r\n\0\x0c\x85﻿\U0001fffea e\u0301\u0323é각ᄀ\u1161\u11a8ﬁ²\u200dÅ\u0344\u0958\u2126")
 assigned = st.characters(codec="utf-8", exclude_categories=["Cs", "Cn", "Co"])

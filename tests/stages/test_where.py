@@ -16,6 +16,9 @@ from corpuscurate.batch import Batch
 from corpuscurate.columns import JSON, TEXT
 from corpuscurate.stages.where import Where
 
+EXAMPLES = [{"expression": "score > 0.5 and lang in ['en', 'de'] or len(text) == 3"}]
+UNPUBLISHED = True
+
 ABSENT = object()
 
 
