@@ -18,6 +18,8 @@ from corpuscurate.artefact import digest_file, read_json, whole_folder, write_js
 from corpuscurate.errors import OutputError
 
 MARKER = "done.json"
+BASIS = "basis-"
+"""Folders within a global stage's own, of what does not depend on all its parameters (see `stage.Corpus.run`)."""
 
 
 class Body(Protocol):

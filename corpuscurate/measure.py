@@ -7,6 +7,7 @@ global stage of the pass, bad.arrow (unreadable records). The account holds coun
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -240,10 +241,12 @@ class _Measuring:
         return rows
 
 
-def sketch_rows(stage: GlobalStage, method: str, batch: Batch) -> pa.RecordBatch:
+def sketch_rows(
+    stage: GlobalStage, method: str, batch: Batch, arguments: Mapping[str, Any] | None = None
+) -> pa.RecordBatch:
     """doc_id and what a sketch method of the stage makes of a batch."""
     try:
-        columns: dict[str, pa.Array] = getattr(stage, method)(batch)
+        columns: dict[str, pa.Array] = getattr(stage, method)(batch, **(arguments or {}))
     except Exception as error:
         raise stage_error(stage, batch, error) from error
     return pa.RecordBatch.from_arrays([pa.array(batch.doc_id), *columns.values()], names=["doc_id", *columns])
@@ -261,12 +264,13 @@ class RereadBody:
     stage: GlobalStage
     method: str
     wanted: Path
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write rows.arrow."""
         wanted: NDArray[np.uint64] = np.load(self.wanted, allow_pickle=False)
         empty = Batch(np.zeros(0, np.uint64), pa.array([], pa.large_string()), np.zeros(0, np.int64))
-        schema = sketch_rows(self.stage, self.method, empty).schema
+        schema = sketch_rows(self.stage, self.method, empty, self.arguments).schema
         rows = 0
         with table_writer(folder / "rows.arrow", schema) as writer:
             if len(wanted):
@@ -275,7 +279,7 @@ class RereadBody:
                         continue
                     chosen = batch.filter(sorted_member(batch.doc_id, wanted))
                     if len(chosen):
-                        writer.write(sketch_rows(self.stage, self.method, chosen))
+                        writer.write(sketch_rows(self.stage, self.method, chosen, self.arguments))
                         rows += len(chosen)
         if rows != len(wanted):
             raise RuntimeError(f"{len(wanted)} documents were asked for and {rows} found in split {self.split.number}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from corpuscurate.artefact import fingerprint, read_json, write_json
 from corpuscurate.errors import OutputError
-from corpuscurate.ledger import MARKER, Task
+from corpuscurate.ledger import BASIS, MARKER, Task
 from corpuscurate.manifest import Manifest
 
 KINDS = ("data", "dropped", "quarantine")
@@ -136,7 +136,15 @@ class OutputFolder:
         for path in self.state.iterdir():
             is_index = path.name.startswith("measure-") and retain == "index"
             if path.is_dir() and not is_index:
-                shutil.rmtree(path)
+                _remove_but(path, f"{BASIS}*" if retain == "index" else "")
+
+
+def _remove_but(folder: Path, pattern: str) -> None:
+    """Remove a folder but for its children that fit the pattern; wholly where there are none."""
+    kept = sorted(folder.glob(pattern)) if pattern else []
+    for path in sorted(folder.iterdir()) if kept else [folder]:
+        if path not in kept:
+            _remove(path)
 
 
 def _public(file: dict[str, Any]) -> dict[str, Any]:

@@ -218,9 +218,10 @@ class _Steps:
         for place in segment.settling:
             stage = self.spec.stages[place]
             done = self.finished[segment.number]
+            documents = fingerprint(self.identities)
             identity = fingerprint([self.identities, _stage_value(stage)])
             with self.session.timed(f"settling {stage.label}"):
-                verdicts, account = settle(self.session, segment, place, done, view, identity)
+                verdicts, account = settle(self.session, segment, place, done, view, identity, documents)
             for text in account.get("warnings", []):
                 self.session.warn(f"{stage.label}: {text}")
             self.settled[stage.label] = account

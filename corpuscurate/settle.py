@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.artefact import fingerprint, read_json, read_table, write_json
 from corpuscurate.columns import to_numpy
-from corpuscurate.ledger import MARKER, Task
+from corpuscurate.ledger import BASIS, MARKER, Task
 from corpuscurate.measure import RereadBody, sketch_name
 from corpuscurate.plan import Segment, edits_before
 from corpuscurate.session import Session
@@ -25,15 +25,20 @@ SETTLED = "settled.json"
 
 @dataclass
 class EngineCorpus:
-    """The engine's side of `stage.Corpus` for one stage. done: its pass, with the verdicts of the stages before it in
-    that pass; view: how its documents are read again."""
+    """The engine's side of `stage.Corpus` for one stage.
+
+    documents: fingerprint of the documents that it sees. done: its pass, with the verdicts of the stages before it in
+    that pass; view: how its documents are read again. bases: folders of what this settling made from a narrower basis.
+    """
 
     session: Session
     stage: GlobalStage
     folder: Path
     fingerprint: str
+    documents: str
     done: FinishedPass
     view: View
+    bases: set[str] = field(default_factory=set)
 
     @property
     def memory_bytes(self) -> int:
@@ -55,27 +60,48 @@ class EngineCorpus:
         ids: NDArray[np.uint64] = to_numpy(read_table(self.done.split(split) / DOCS).column("doc_id"))
         return dropped_ids(self.done.verdicts, *id_range(ids))
 
-    def run(self, works: Sequence[Work], title: str) -> list[Done]:
+    def _place(self, basis: Any) -> tuple[Path, str]:
+        """Where results that depend on a basis stand, and the fingerprint of all that they depend on."""
+        if basis is None:
+            return self.folder, self.fingerprint
+        whole = fingerprint([self.documents, self.stage.word, self.stage.version, basis])
+        self.bases.add(BASIS + whole)
+        return self.folder / (BASIS + whole), whole
+
+    def run(self, works: Sequence[Work], title: str, *, basis: Any = None) -> list[Done]:
         """See `stage.Corpus`."""
-        tasks = [Task(self.folder / work.key, fingerprint([self.fingerprint, work.key]), work, 1) for work in works]
+        folder, identity = self._place(basis)
+        tasks = [Task(folder / work.key, fingerprint([identity, work.key]), work, 1) for work in works]
         accounts = self.session.tasks(f"{self.stage.label}: {title}", tasks)
         return [Done(task.final, account) for task, account in zip(tasks, accounts, strict=True)]
 
-    def reread(self, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
+    def reread(
+        self,
+        wanted: Sequence[Path],
+        sketch: str,
+        title: str,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        basis: Any = None,
+    ) -> list[Path]:
         """See `stage.Corpus`."""
+        folder, identity = self._place(basis)
         tasks = []
         for split, path in zip(self.session.manifest.splits, wanted, strict=True):
-            final = self.folder / f"reread-{sketch}-{split.number:05d}"
-            body = RereadBody(self.view, split, self.stage, sketch, path)
-            tasks.append(Task(final, fingerprint([self.fingerprint, sketch, split.number]), body, split.bytes))
+            final = folder / f"reread-{sketch}-{split.number:05d}"
+            body = RereadBody(self.view, split, self.stage, sketch, path, dict(arguments or {}))
+            tasks.append(Task(final, fingerprint([identity, sketch, split.number]), body, split.bytes))
         self.session.tasks(f"{self.stage.label}: {title}", tasks)
         return [task.final / "rows.arrow" for task in tasks]
 
 
 def settle(
-    session: Session, segment: Segment, place: int, done: FinishedPass, view: View, identity: str
+    session: Session, segment: Segment, place: int, done: FinishedPass, view: View, identity: str, documents: str
 ) -> tuple[Verdicts, dict[str, Any]]:
-    """Settle the global stage at `place`, or read what it decided when that was done for the same fingerprint."""
+    """Settle the global stage at `place`, or read what it decided when that was done for the same fingerprint.
+
+    identity: fingerprint of the stage and all before it; documents: of what is before it alone.
+    """
     stage = session.spec.stages[place]
     if not isinstance(stage, GlobalStage):
         raise TypeError(f"{stage.label} is not a global stage")
@@ -84,7 +110,7 @@ def settle(
     if known is not None:
         return known
     if folder.exists() and _other_run(folder, identity):
-        shutil.rmtree(folder)
+        _remove_all(folder, lambda name: not name.startswith(BASIS))
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "identity.json", identity)
     own = View(
@@ -94,7 +120,9 @@ def settle(
         edits_before(view.stages, _segments_until(view, done, segment), segment.number),
         view.columns,
     )
-    settled = stage.settle(EngineCorpus(session, stage, folder, identity, done, own))
+    corpus = EngineCorpus(session, stage, folder, identity, documents, done, own)
+    settled = stage.settle(corpus)
+    _remove_all(folder, lambda name: name.startswith(BASIS) and name not in corpus.bases)
     drops = () if stage.mode == "tag" else tuple(settled.drops)
     write_json(
         folder / SETTLED,
@@ -111,6 +139,12 @@ def settle(
 def _segments_until(view: View, done: FinishedPass, segment: Segment) -> list[Segment]:
     earlier = [Segment(number, each.streaming, ()) for number, each in enumerate(view.passes)]
     return [*earlier, segment]
+
+
+def _remove_all(folder: Path, chosen: Callable[[str], bool]) -> None:
+    for path in folder.iterdir():
+        if chosen(path.name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _other_run(folder: Path, identity: str) -> bool:

@@ -160,14 +160,28 @@ class Corpus(Protocol):
     def dropped(self, split: int) -> NDArray[np.uint64]:
         """doc_ids in sketch file `split` that an earlier global stage dropped, ascending: leave them out."""
 
-    def run(self, works: Sequence[Work], title: str) -> list[Done]:
-        """Run works on the runner, with progress under `title`; results in the order of `works`."""
+    def run(self, works: Sequence[Work], title: str, *, basis: Any = None) -> list[Done]:
+        """Run works on the runner, with progress under `title`; results in the order of `works`.
 
-    def reread(self, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
+        basis: JSON-able, all that the results depend on besides the documents that are alive: then they are kept, and
+        found again, when other parameters of the stage change. None: they depend on all parameters.
+        """
+
+    def reread(
+        self,
+        wanted: Sequence[Path],
+        sketch: str,
+        title: str,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        basis: Any = None,
+    ) -> list[Path]:
         """Read the text of chosen documents again, as this stage saw it, and sketch it.
 
         wanted: for each sketch file an `.npy` of uint64 doc_ids, ascending. sketch: name of a method of the stage,
-        `(batch) -> dict of columns`. Answers with one Arrow IPC file a split, as `sketches` does.
+        `(batch, **arguments) -> dict of columns`; arguments: picklable, say the folder of a model. basis: as for `run`;
+        it must tell what `wanted` and `arguments` were made from. Answers with one Arrow IPC file a split, as
+        `sketches` does.
         """
 
 

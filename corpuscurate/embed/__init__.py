@@ -1,0 +1,1 @@
+"""Text to unit vectors: one file an embedder, one interface (`base`), and whole corpora (`corpus`)."""

@@ -1,0 +1,270 @@
+"""Embeddings of a whole corpus for a global stage: `EmbedsCorpus` to inherit from, `embed_corpus` to call in `settle`.
+
+Steps of `learned`, each resumable: the documents that are alive and their bytes (a work a split); those with
+hash(doc_id) below sample_bytes / all bytes are the sample; their text is read again (the first SAMPLE_TEXT_BYTES of
+each); one work fits a model; then every document that is alive is read again and embedded with it. So the sample is a
+matter of doc_ids alone, and its expected size is `sample_bytes` whatever the corpus. The other kinds have the first and
+the last step only; `column` reads no text: its rows were kept by `sketch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import Field
+
+from corpuscurate.artefact import read_table, table_writer
+from corpuscurate.batch import Batch
+from corpuscurate.columns import lengths_bytes, one_array, text_buffers, to_numpy
+from corpuscurate.embed.base import (
+    EMBEDDING,
+    Column,
+    EmbedderParameters,
+    Learned,
+    Parameters,
+    embedding_column,
+    embedding_rows,
+    embedding_type,
+    make_embedder,
+    model_digest,
+    unit_rows,
+)
+from corpuscurate.embed.vectors import vectors
+from corpuscurate.errors import InputError
+from corpuscurate.stage import Corpus, GlobalStage
+
+SAMPLE_TEXT_BYTES = 64 << 10
+"""At most so much of one document is learned from: one huge document must not be the sample."""
+VERSION = 1
+"""Raise it when the rows change for the same parameters."""
+
+
+class EmbedsCorpus(GlobalStage):
+    """A global stage that works on embeddings. In `settle`, call `embed_corpus(corpus, self, self.embedder)`."""
+
+    embedder: EmbedderParameters = Field(default=Learned(), description="what makes vectors of documents")
+
+    SKETCH: ClassVar[Mapping[str, pa.DataType]] = {"text_bytes": pa.int64()}
+
+    def reads(self) -> tuple[str, ...]:
+        """The column with embeddings, where there is one."""
+        return (self.embedder.column,) if isinstance(self.embedder, Column) else ()
+
+    def parameters(self) -> dict[str, Any]:
+        """Also the digest of the model's files: another model in the same folder is another result."""
+        return {**super().parameters(), "model_digest": model_digest(self.embedder)}
+
+    def sketch_schema(self) -> pa.Schema:
+        """The size of the text; the vectors where they are in a column."""
+        vector = {EMBEDDING: pa.large_list(pa.float32())} if isinstance(self.embedder, Column) else {}
+        return pa.schema({**self.SKETCH, **vector})
+
+    def sketch_parameters(self) -> dict[str, Any]:
+        """The column that is read, if any."""
+        return {"column": self.reads()}
+
+    def sketch(self, batch: Batch) -> dict[str, pa.Array]:
+        """Nothing dear: documents that an earlier global stage drops are never embedded."""
+        rows: dict[str, pa.Array] = {"text_bytes": pa.array(lengths_bytes(batch.text))}
+        if isinstance(self.embedder, Column):
+            rows[EMBEDDING] = vectors(batch.columns[self.embedder.column], self.embedder.column)
+        return rows
+
+    def sample_text(self, batch: Batch) -> dict[str, pa.Array]:
+        """The text to learn from (called by the engine, see `Corpus.reread`)."""
+        return {"text": heads(batch.text, SAMPLE_TEXT_BYTES)}
+
+    def embed_text(self, batch: Batch, *, model: str | None) -> dict[str, pa.Array]:
+        """The unit rows of a batch (called by the engine). model: folder of the fitted model of a `learned` embedder."""
+        parameters = self.embedder if model is None else self.embedder.model_copy(update={"model": model})
+        return {EMBEDDING: embedding_column(make_embedder(parameters).embed(batch.text))}
+
+
+def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> list[Path]:
+    """Embed every document that is alive: one Arrow IPC file a split, in input order.
+
+    Columns: doc_id (uint64, ascending), embedding (fixed_size_list<float32>[d], unit rows; the zero row for a document
+    without anything to embed). Read them with `base.embedding_batches`. embedder: `stage.embedder`. Raises InputError
+    when a column of embeddings has rows of different lengths.
+    """
+    basis = ["embeddings", VERSION, embedder.model_dump(mode="json"), model_digest(embedder)]
+    sketches = corpus.sketches()
+    if isinstance(embedder, Column):
+        return _from_column(corpus, sketches, basis, embedder)
+    alive = corpus.run(
+        [Alive(number, path, corpus.dropped(number)) for number, path in enumerate(sketches)],
+        "documents to embed",
+        basis=basis,
+    )
+    model: str | None = None
+    if isinstance(embedder, Learned) and embedder.model is None:
+        total = sum(done.account["bytes"] for done in alive)
+        picked = corpus.run(
+            [Pick(number, done.folder / ALIVE, total, embedder) for number, done in enumerate(alive)],
+            "choosing a sample",
+            basis=basis,
+        )
+        texts = corpus.reread([done.folder / WANTED for done in picked], "sample_text", "reading a sample", basis=basis)
+        fitted = corpus.run([Fit(tuple(texts), embedder, corpus.workers)], "learning word vectors", basis=basis)
+        model = str(fitted[0].folder)
+    wanted = [done.folder / WANTED for done in alive]
+    return corpus.reread(wanted, "embed_text", "embedding", arguments={"model": model}, basis=basis)
+
+
+ALIVE = "alive.arrow"
+WANTED = "wanted.npy"
+ROWS = "rows.arrow"
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The documents of a split that are to be embedded. dropped: those to leave out, ascending."""
+
+    split: int
+    sketches: Path
+    dropped: NDArray[np.uint64]
+
+    @property
+    def key(self) -> str:
+        """A folder a split."""
+        return f"alive-{self.split:05d}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write wanted.npy and alive.arrow (doc_id, text_bytes)."""
+        table = read_table(self.sketches).select(["doc_id", "text_bytes"])
+        left = ~np.isin(to_numpy(table.column("doc_id")), self.dropped)
+        table = table.filter(pa.array(left))
+        with table_writer(folder / ALIVE, table.schema) as writer:
+            writer.write_table(table)
+        np.save(folder / WANTED, to_numpy(table.column("doc_id")).astype(np.uint64))
+        size = np.minimum(to_numpy(table.column("text_bytes")), SAMPLE_TEXT_BYTES)
+        return {"documents": table.num_rows, "bytes": int(size.sum())}
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The sample of a split. total: bytes to learn from in the whole corpus (see `SAMPLE_TEXT_BYTES`)."""
+
+    split: int
+    alive: Path
+    total: int
+    embedder: Learned
+
+    @property
+    def key(self) -> str:
+        """A folder a split."""
+        return f"pick-{self.split:05d}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write wanted.npy."""
+        ids: NDArray[np.uint64] = to_numpy(read_table(self.alive).column("doc_id")).astype(np.uint64)
+        chosen = ids[in_sample(ids, self.embedder.sample_bytes, self.total)]
+        np.save(folder / WANTED, chosen)
+        return {"documents": len(chosen)}
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Learning from the texts of the sample. threads: how many, which changes nothing in the result."""
+
+    texts: tuple[Path, ...]
+    embedder: Learned
+    threads: int
+
+    @property
+    def key(self) -> str:
+        """One of a kind."""
+        return "model"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write the model's files."""
+        from corpuscurate.embed.learned import fit
+
+        arrays = (one_array(read_table(path).column("text")) for path in self.texts)
+        return fit(arrays, self.embedder, folder, threads=self.threads)
+
+
+@dataclass(frozen=True, slots=True)
+class FromColumn:
+    """Rows that were in the input, brought to length 1. dimension: of every row."""
+
+    split: int
+    sketches: Path
+    dropped: NDArray[np.uint64]
+    dimension: int
+
+    @property
+    def key(self) -> str:
+        """A folder a split."""
+        return f"column-{self.split:05d}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write rows.arrow."""
+        kind = embedding_type(self.dimension)
+        schema = pa.schema([("doc_id", pa.uint64()), (EMBEDDING, kind)])
+        with table_writer(folder / ROWS, schema) as writer:
+            for batch in read_table(self.sketches).to_batches():
+                left = pa.array(~np.isin(to_numpy(batch.column("doc_id")), self.dropped))
+                kept = batch.filter(left)
+                lists = kept.column(EMBEDDING)
+                rows = np.zeros((len(kept), self.dimension), np.float32)
+                there = to_numpy(pc.equal(pc.list_value_length(lists), self.dimension)).astype(bool)
+                rows[there] = to_numpy(lists.filter(pa.array(there)).flatten()).reshape(-1, self.dimension)
+                column = embedding_column(unit_rows(rows))
+                writer.write(pa.RecordBatch.from_arrays([kept.column("doc_id"), column], schema=schema))
+        return {}
+
+
+def _from_column(corpus: Corpus, sketches: Any, basis: Any, embedder: Column) -> list[Path]:
+    lengths: set[int] = set()
+    for path in sketches:
+        found = pc.unique(pc.list_value_length(read_table(path).column(EMBEDDING)))
+        lengths |= {int(value) for value in found.to_pylist() if value}
+    if len(lengths) > 1:
+        raise InputError(
+            f"the column {embedder.column!r} holds embeddings of different lengths: {sorted(lengths)}. "
+            "All must come from one model."
+        )
+    dimension = lengths.pop() if lengths else 1
+    works = [FromColumn(number, path, corpus.dropped(number), dimension) for number, path in enumerate(sketches)]
+    return [done.folder / ROWS for done in corpus.run(works, "reading embeddings", basis=basis)]
+
+
+def in_sample(ids: NDArray[np.uint64], sample_bytes: int, total: int) -> NDArray[np.bool_]:
+    """Which documents belong to a sample of about `sample_bytes` of `total`: those whose hash is below the share."""
+    if total <= sample_bytes:
+        return np.ones(len(ids), np.bool_)
+    x = ids ^ np.uint64(0x5851F42D4C957F2D)  # not the hash of any other sampling by doc_id
+    with np.errstate(over="ignore"):
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    chosen: NDArray[np.bool_] = x < np.uint64((sample_bytes << 64) // total)
+    return chosen
+
+
+def heads(texts: pa.LargeStringArray, limit: int) -> pa.LargeStringArray:
+    """The first `limit` bytes of each text, less the last character where that would be cut."""
+    sizes = lengths_bytes(texts)
+    if (sizes <= limit).all():
+        return texts
+    offsets, data = text_buffers(texts)
+    ends = offsets[:-1] + np.minimum(sizes, limit)
+    for _ in range(3):  # a character has at most three bytes after its first
+        inside = ends < offsets[1:]
+        inside[inside] = (data[ends[inside]] & 0xC0) == 0x80
+        ends = ends - inside
+    pieces = [texts.buffers()[2].slice(start, stop - start) for start, stop in zip(offsets[:-1], ends, strict=True)]
+    joined = np.concatenate([[0], np.cumsum(ends - offsets[:-1])]).astype(np.int64)
+    whole = b"".join(pieces)
+    return pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(joined), pa.py_buffer(whole))
+
+
+__all__ = ["EmbedsCorpus", "embed_corpus", "embedding_rows"]
