@@ -218,7 +218,10 @@ def _columns(file: SourceFile) -> dict[str, str]:
                 taker.add(scan, (scan.status == 0) & ~_invalid_utf8(scan))
             break
     schema, conflicts = settle(taker.census())
-    return {name: "JSON" if name in conflicts else str(schema.field(name).type) for name in schema.names}
+    return {
+        name: "JSON" if name in conflicts else str(schema.field(name).type).replace("large_string", "string")
+        for name in schema.names
+    }
 
 
 JSONL = register(Format("jsonl", SUFFIXES["jsonl"], _read, _split, _columns))

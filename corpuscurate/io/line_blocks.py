@@ -110,6 +110,8 @@ class _Lines:
         self.limit = limit
         """Offset behind the span; lines that begin there belong to the next one. None: to the end."""
         self.max_bytes = max_bytes
+        self.hold = max(max_bytes, HEAD_BYTES) + 2
+        """A line this long without its end is too large: the end has two bytes at most."""
         self.at_start = span.start == 0
 
     def _fill(self) -> None:
@@ -175,7 +177,7 @@ class _Lines:
             if window.finished:
                 yield from self._last()
                 return
-            if window.end - window.begin >= self.max_bytes + 2:  # a line end has two bytes at most
+            if window.end - window.begin >= self.hold:
                 yield too_large(window.position, window.head(), self.max_bytes)
                 if not self._pass_over():
                     return
@@ -188,7 +190,7 @@ class _Lines:
         if window.begin:
             window.drop(window.begin)
         if window.end == window.size:
-            window.grow(self.max_bytes + 2)
+            window.grow(self.hold)
 
     def _pass_over(self) -> bool:
         """Read to the end of a line that is not held; False where the span ends with it."""
@@ -210,7 +212,7 @@ class _Lines:
         window = self.window
         if window.truncated is not None:
             error = window.truncated
-            if window.end - window.begin >= self.max_bytes + 2:
+            if window.end - window.begin >= self.hold:
                 yield too_large(window.position, window.head(), self.max_bytes)
                 window.begin = window.end
             yield BadRecord(window.position, error.reason, error.detail, window.head(), whole_file=True)
