@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -26,25 +26,17 @@ class Pipeline(Spec):
     >>> Pipeline(Source(paths="shards/*.jsonl.zst"), (Length(min_words=50), Exact()), Sink(path="out")).run(workers=2)
     """
 
-    @classmethod
-    def of(cls, spec: Spec) -> Self:
-        """The pipeline of a spec."""
-        return cls(spec.source, tuple(spec.stages), spec.sink, spec.settings)
+    base: Path | None = field(default=None, compare=False)
+    """The folder that relative paths start from; None: the current one when it runs."""
 
     @classmethod
     def from_recipe(cls, path: str | Path, overrides: Overrides | None = None) -> Self:
-        """The pipeline of a recipe file; its relative paths become absolute, as the recipe's folder says.
+        """The pipeline of a recipe file; its relative paths start from the recipe's folder.
 
         Raises RecipeError with file, line and key path.
         """
         spec, base = load_recipe(path, overrides)
-        found = cls.of(spec)
-        anchored = tuple(p if "://" in p else str(base / p) for p in found.source.paths)
-        return replace(
-            found,
-            source=found.source.model_copy(update={"paths": anchored}),
-            sink=found.sink.model_copy(update={"path": str(base / found.sink.path)}),
-        )
+        return cls(spec.source, spec.stages, spec.sink, spec.settings, base)
 
     def to_recipe(self, path: str | Path | None = None) -> str:
         """The recipe as YAML; written to `path` where one is given."""
@@ -60,17 +52,16 @@ class Pipeline(Spec):
         runner: Literal["local", "inprocess"] | None = None,
         overwrite: bool = False,
         progress: Progress | None = None,
-        base: str | Path = ".",
     ) -> dict[str, Any]:
         """Run it and return the report, which is also written to the output folder.
 
-        workers, runner: instead of the settings'. overwrite: replace an earlier run's output. base: the folder that
-        relative paths start from. Raises the errors of `corpuscurate.errors`.
+        workers, runner: instead of the settings'. overwrite: replace an earlier run's output. Raises the errors of
+        `corpuscurate.errors`.
         """
         changes = {"workers": workers, "runner": runner}
         chosen = {**self.settings.model_dump(), **{key: value for key, value in changes.items() if value is not None}}
         spec = replace(self, settings=Settings(**chosen))
-        return run_spec(spec, base=Path(base).resolve(), overwrite=overwrite, progress=progress)
+        return run_spec(spec, base=(self.base or Path()).absolute(), overwrite=overwrite, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -111,8 +102,8 @@ def curate(
         recipes = iter(spec.stages)
         chosen = tuple(s if isinstance(s, Stage) else next(recipes) for s in stages)
         source = Source(paths=("memory.arrow",), text=text, id=id)
-        pipeline = Pipeline(source, chosen, spec.sink, Settings(workers=workers))
-        report = pipeline.run(base=place, progress=progress)
+        pipeline = Pipeline(source, chosen, spec.sink, Settings(workers=workers), place)
+        report = pipeline.run(progress=progress)
         out = place / "out"
         parts = sorted((out / "data").iterdir())
         return Curated(

@@ -10,7 +10,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-WORDS = "the of and to with that have be river stone light winter garden paper engine letter summer music glass road".split()
+WORDS = tuple(
+    word
+    for line in ("the of and to with that have be river stone", "light winter garden paper engine letter summer music")
+    for word in line.split()
+)
 
 
 def sentence(seed: int, words: int = 60) -> str:

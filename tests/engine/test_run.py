@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pyarrow as pa
 import pytest
+from corpuscurate.stages.minhash import Minhash
 from engine.support import digests, record, rows, table, write_corpus
 
 from corpuscurate import Pipeline, Settings, Sink, Source
@@ -20,7 +22,6 @@ from corpuscurate.runners import InProcessRunner
 from corpuscurate.stage import Stage
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.length import Length
-from corpuscurate.stages.minhash import Minhash
 from corpuscurate.stages.normalize import Normalize
 from corpuscurate.stages.where import Where
 
@@ -30,7 +31,7 @@ STAGES: tuple[Stage, ...] = (Normalize(), Length(min_words=10), Exact(), Minhash
 def pipeline(folder: Path, out: str = "out", stages: Sequence[Stage] = STAGES, **sink: Any) -> Pipeline:
     source = Source(paths=(str(folder / "in" / "*.jsonl"),), id="id", split_bytes=20_000)
     target = Sink(path=str(folder / out), **{"part_bytes": 15_000, "row_group_bytes": 5_000, **sink})
-    return Pipeline(source, tuple(stages), target, Settings(workers=1, memory=1 << 30))
+    return Pipeline(source, tuple(stages), target, Settings(workers=1, memory=1 << 30), folder)
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_dropped_rows_say_why_and_lead_back(folder: Path) -> None:
     kept_ids = {row["id"] for row in rows(folder / "out", "data")}
     stage_of = {row["id"]: row["stage"] for row in dropped}
     for row in dropped:
-        line = Path(row["shard"]).read_bytes()[row["position"] :].split(b"\n")[0]
+        line = (folder / row["shard"]).read_bytes()[row["position"] :].split(b"\n")[0]
         assert orjson.loads(line)["id"] == row["id"]
         if row["stage"] == "length":
             assert (row["reason"], row["value"], row["threshold"]) == ("min_words", 2.0, 10.0)
@@ -87,7 +88,7 @@ def test_workers_batches_and_memory_never_change_a_byte(folder: Path, sink_forma
         [Settings(workers=2, memory=1 << 30), Settings(workers=1, batch_bytes=300, memory=256 << 20)]
     ):
         other = pipeline(folder, f"other-{number}", format=sink_format)
-        Pipeline(other.source, other.stages, other.sink, settings).run()
+        Pipeline(other.source, other.stages, other.sink, settings, folder).run()
         assert digests(folder / f"other-{number}") == wanted
 
 
@@ -203,7 +204,7 @@ def test_a_filter_after_a_deduplication_gets_a_pass_of_its_own(folder: Path) -> 
     report = pipeline(folder, stages=stages).run()
     assert any("after" in text for text in report["warnings"])
     flow = [(row["documents_in"], row["documents_out"]) for row in report["stages"]]
-    assert all(before[1] == after[0] for before, after in zip(flow, flow[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in pairwise(flow))
     assert flow[0][0] == 160
     dropped = {row["stage"] for row in rows(folder / "out", "dropped")}
     assert dropped >= {"exact", "length"}
@@ -294,7 +295,7 @@ def test_an_empty_result_and_an_empty_input_still_make_files(folder: Path) -> No
 def test_kept_artefacts_follow_retain(folder: Path) -> None:
     for retain, wanted in (("all", {"measure-0", "settle-exact"}), ("index", {"measure-0"}), ("none", set())):
         made = pipeline(folder, retain, stages=(Exact(),))
-        Pipeline(made.source, made.stages, made.sink, Settings(workers=1, retain=retain)).run()  # type: ignore[arg-type]
+        Pipeline(made.source, made.stages, made.sink, Settings(workers=1, retain=retain), folder).run()  # type: ignore[arg-type]
         state = folder / retain / "_run"
         assert {path.name for path in state.iterdir() if path.is_dir()} == wanted
         assert (state / "run.json").exists()
