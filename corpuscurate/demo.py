@@ -60,15 +60,15 @@ def make_demo(folder: Path, progress: Progress) -> Made:
     recipe = folder / RECIPE
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not recipe.is_file())):
         raise OutputError(f"{folder} holds something else than a demo. Choose another folder with --output.")
-    progress.message("collecting docstrings, descriptions and licences of this Python installation")
-    documents = collect()
     folder.mkdir(parents=True, exist_ok=True)
     if not recipe.exists():
         recipe.write_bytes(bundled_recipe("demo.yaml").read_bytes())
+    spec, base = load_recipe(recipe)
+    progress.message("collecting docstrings, descriptions and licences of this Python installation")
+    documents = collect()
     shards = write_shards(documents, folder / "shards")
     for old in set((folder / "shards").glob("docs-*.jsonl.zst")) - set(shards):
         old.unlink()
-    spec, base = load_recipe(recipe)
     report = run_spec(spec, base=base, overwrite=True, progress=progress)
     return Made(report, len(documents), shards, recipe, base / spec.sink.path)
 

@@ -20,12 +20,15 @@ import zstandard
 
 SHARD_BYTES = 2 << 20
 """Text in a shard."""
-PACKAGE_BYTES = 3 << 20
-"""Source of a package that is parsed, in the order of its paths; the standard library is parsed whole."""
+PACKAGE_BYTES = 1 << 20
+PACKAGES_BYTES = 12 << 20
+"""Source that is parsed of a package, and of all packages, in the order of names and paths. The standard library is
+parsed whole. So a large installation takes no longer than a small one."""
 FILE_BYTES = 1 << 20
 """Longer files hold tables, not text."""
 
 _LICENCE = re.compile(r"(licen[cs]e|copying|notice|authors)", re.IGNORECASE)
+_LICENCE_SUFFIXES = ("", ".txt", ".md", ".rst", ".apache", ".apache2", ".bsd", ".mit")
 _SKIPPED = {"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "__pycache__", "config"}
 
 
@@ -94,6 +97,7 @@ def _standard_library() -> Iterator[Document]:
 
 
 def _packages() -> Iterator[Document]:
+    left = PACKAGES_BYTES
     for package in sorted(distributions(), key=lambda found: (str(found.metadata["Name"]).lower(), found.version)):
         name = str(package.metadata["Name"]).lower()
         if name == "corpuscurate":  # it would change its own demo
@@ -101,21 +105,28 @@ def _packages() -> Iterator[Document]:
         description = package.metadata.get_payload() or package.metadata["Description"]
         if isinstance(description, str):
             yield Document(f"readme/{name}", "readme", name, description)
-        yield from _package_files(package, name)
+        yield from _licences(package, name)
+        for path, inside in _sources(package, min(PACKAGE_BYTES, left)):
+            left -= path.stat().st_size
+            yield from _docstrings(path, inside, name)
 
 
-def _package_files(package: Distribution, name: str) -> Iterator[Document]:
-    parsed = 0
+def _licences(package: Distribution, name: str) -> Iterator[Document]:
     for file in sorted(package.files or (), key=str):
         path = Path(str(package.locate_file(file)))
-        if path.suffix in ("", ".txt", ".md", ".rst", ".apache", ".bsd", ".mit") and _LICENCE.search(path.name):
-            if path.is_file():
-                yield Document(f"licence/{name}/{file.name}", "licence", name, _read(path))
-        elif path.suffix == ".py" and not _SKIPPED & set(file.parts[:-1]) and path.is_file():
-            parsed += path.stat().st_size
-            if parsed > PACKAGE_BYTES:
+        if path.suffix.lower() in _LICENCE_SUFFIXES and _LICENCE.search(path.name) and path.is_file():
+            yield Document(f"licence/{name}/{file.as_posix()}", "licence", name, _read(path))
+
+
+def _sources(package: Distribution, limit: int) -> Iterator[tuple[Path, str]]:
+    """The first modules of a package, of at most `limit` bytes together, with their names inside it."""
+    for file in sorted(package.files or (), key=str):
+        path = Path(str(package.locate_file(file)))
+        if path.suffix == ".py" and not _SKIPPED & set(file.parts[:-1]) and path.is_file():
+            limit -= path.stat().st_size
+            if limit < 0:
                 return
-            yield from _docstrings(path, file.as_posix(), name)
+            yield path, file.as_posix()
 
 
 def _read(path: Path) -> str:

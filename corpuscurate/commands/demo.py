@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,12 +44,13 @@ def demo(output: Folder = Path("demo-out"), quiet: Quiet = False, debug: Debug =
 
 
 def _print_places(made: Made) -> None:
+    dropped = made.output / "dropped"
     shown = [
         "",
         f"{made.documents:,} documents were collected into {len(made.shards)} shards: {made.shards[0].parent}/",
-        f"The recipe: {made.recipe}. Change it, then: corpuscurate run {made.recipe} --overwrite",
-        f"Why was a document removed? Look for its id in {made.output / 'dropped'}/, for instance:",
-        f"  python -c \"import pandas; print(pandas.read_parquet('{made.output / 'dropped'}').head())\"",
+        f"The recipe is {made.recipe}: change it, then `corpuscurate run {made.recipe} --overwrite`.",
+        "Why was a document removed? Look for its id in dropped/, with anything that reads Parquet, for instance",
+        f"  {sys.executable} -c \"import pyarrow.parquet as p; print(p.read_table('{dropped}')[:3].to_pylist())\"",
     ]
     print(printable("\n".join(shown)))
 

@@ -9,10 +9,11 @@ from typing import Any
 from corpuscurate.commands.show import console, printable, size, table
 
 FOLDERS = (
-    ("data", "the documents that were kept"),
-    ("dropped", "a row for every document that was not, and why"),
-    ("quarantine", "input records that could not be read"),
+    ("data", "kept", "the documents that were kept"),
+    ("dropped", "dropped", "a row for every document that was not, and why"),
+    ("quarantine", "quarantined", "input records that could not be read"),
 )
+"""Folder, the count that tells whether anything is in it, and what that is."""
 
 
 def print_summary(report: Mapping[str, Any], output: Path) -> None:
@@ -41,8 +42,8 @@ def print_summary(report: Mapping[str, Any], output: Path) -> None:
     if report["quarantined_by_reason"]:
         print(printable(f"quarantined: {_counts(report['quarantined_by_reason'])}"))
     print(_cost(report))
-    for name, text in FOLDERS:
-        if (output / name).is_dir() and any((output / name).iterdir()):
+    for name, count, text in FOLDERS:
+        if counts[count]:
             print(printable(f"  {output / name}/  {text}"))
     print(printable(f"  {output / 'report.json'}  all the figures"))
 
