@@ -54,9 +54,11 @@ $(BIN)/python:
 		&& PYTHONPATH=build/virtualenv $(PYTHON) -m virtualenv --quiet $(VENV); }
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "setting up $(VENV): packages are fetched once"
 	$(PIP) install --quiet --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	@echo "setting up $(VENV) for tests: packages are fetched once"
 	$(PIP) install --quiet --editable '.[ftfy,dev]'
 	@touch $@ $(VENV)/.installed
