@@ -31,13 +31,14 @@ def write_clusters(
     doc_id: NDArray[np.uint64],
     offsets: NDArray[np.int64],
     matched: NDArray[np.uint64],
-    similarity: NDArray[np.float64] | None,
-    value: NDArray[np.float64] | None,
+    similarity: NDArray[np.float64],
+    is_value: bool = True,
 ) -> None:
     """Write the clusters of a part as `drops.arrow`, or in tag mode as `tags.arrow`, sorted by doc_id.
 
     doc_id: uint64[m], cluster after cluster, the kept document first. offsets: int64[clusters + 1]. matched:
-    uint64[m], the neighbour of each dropped one. similarity, value: float64[m], None for unknown.
+    uint64[m], the neighbour of each dropped one. similarity: float64[m], nan for unknown. is_value: whether the
+    similarity is also the value held against the threshold.
     """
     sizes = np.diff(offsets)
     kept = np.repeat(doc_id[offsets[:-1]], sizes)
@@ -54,15 +55,15 @@ def write_clusters(
         write_table(folder / TAGS_FILE, pa.table({name: pa.array(column) for name, column in columns.items()}))
         return
     order = order[~is_kept[order]]
-    empty = pa.nulls(len(order), pa.float64())
+    similar = pa.array(similarity[order], from_pandas=True)  # nan to null
     table = pa.table(
         {
             "doc_id": doc_id[order],
             "reason": np.ones(len(order), np.int16),
-            "value": empty if value is None else value[order],
+            "value": similar if is_value else pa.nulls(len(order), pa.float64()),
             "duplicate_of": kept[order],
             "matched": matched[order],
-            "similarity": empty if similarity is None else similarity[order],
+            "similarity": similar,
         },
         schema=DROPS,
     )

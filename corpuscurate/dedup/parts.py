@@ -26,11 +26,15 @@ _MOST_PARTS = 512
 """Files that a worker holds open at once."""
 
 
-def part_count(corpus: Corpus, rows: int, bytes_each: int) -> int:
-    """Parts of a table: so many that one fits into half a worker's share of memory, and enough to occupy all workers."""
+def memory_parts(corpus: Corpus, rows: int, bytes_each: int) -> int:
+    """So many parts of a table that one fits into half a worker's share of memory."""
     share = corpus.memory_bytes // (2 * max(1, corpus.workers))
-    needed = -(-rows * bytes_each // max(1, share))
-    return int(min(_MOST_PARTS, max(1, needed, corpus.workers if rows > _SMALL else 1)))
+    return int(min(_MOST_PARTS, max(1, -(-rows * bytes_each // max(1, share)))))
+
+
+def part_count(corpus: Corpus, rows: int, bytes_each: int) -> int:
+    """As `memory_parts`, and enough to occupy all workers."""
+    return min(_MOST_PARTS, max(memory_parts(corpus, rows, bytes_each), corpus.workers if rows > _SMALL else 1))
 
 
 def part_of(keys: NDArray[np.uint64], parts: int) -> NDArray[np.int64]:

@@ -138,3 +138,17 @@ def place_columns(keep: Keep, batch: Batch) -> dict[str, pa.Array]:
     place, scale = places_and_scales(keep, batch)
     columns = {PLACE: pa.array(place, pa.uint64())}
     return columns | {SCALE: pa.array(scale, pa.uint8())} if _has_scale(keep) else columns
+
+
+def first_ids(sources: Sources) -> tuple[int, ...]:
+    """The first doc_id of each sketch file, -1 for one without rows."""
+    return tuple(_first_id(file.path) for file in sources.files)
+
+
+def _first_id(path: Path) -> int:
+    with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
+        for number in range(reader.num_record_batches):
+            batch = reader.get_batch(number)
+            if batch.num_rows:
+                return int(batch.column("doc_id")[0].as_py())
+    return -1

@@ -106,5 +106,5 @@ class EqualTexts:
         """Write drops or tags of the part."""
         rows, offsets = equal_groups(load_part(self.paths))
         kept = np.repeat(rows["doc_id"][offsets[:-1]], np.diff(offsets))
-        write_clusters(folder, self.tag, rows["doc_id"], offsets, kept, np.ones(len(rows)), None)
+        write_clusters(folder, self.tag, rows["doc_id"], offsets, kept, np.ones(len(rows)), is_value=False)
         return cluster_account(rows["doc_id"], offsets)

@@ -1,0 +1,237 @@
+"""Verify the candidates of one part, and settle its clusters.
+
+Memory: 4 bytes a signature value and 8 a distinct shingle of the part's documents. Where the shingles exceed `share_bytes`
+they are laid out in a file, so that the system may page them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from corpuscurate.columns import to_numpy
+from corpuscurate.dedup.candidates import PlannedPart, ragged_indices, read_part
+from corpuscurate.dedup.clusters import cluster_account, write_clusters
+from corpuscurate.dedup.gather import take
+from corpuscurate.dedup.sources import is_in_sorted
+from corpuscurate.kernels.components import best_neighbours, flatten, star_edges
+from corpuscurate.kernels.verify import (
+    CAPPED_BUCKETS,
+    CAPPED_DOCUMENTS,
+    COMPARED,
+    COUNTS,
+    EXACT,
+    FEW_EQUAL_VALUES,
+    REJECTED,
+    SIGNATURE,
+    SKIPPED,
+    VERIFIED,
+    Rule,
+    Sketches,
+    verify_buckets,
+)
+
+Verify = Literal["exact", "signature", "none"]
+SHINGLE_SET = "shingle_set"
+"""Column of the gathered shingle sets: large_list<uint64>, sorted, distinct."""
+SIGMAS = 5
+"""A pair is rejected on its signatures when the estimate is this many standard deviations below the threshold."""
+BUDGET = 2_000_000
+BUDGET_EACH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPart:
+    """plan: folder of `candidates.Candidates`; gathered: folders of `gather.Gather`, with their (candidates, rows).
+    sets: files of shingle sets, one a sketch file; empty unless kind is exact."""
+
+    part: int
+    of: int
+    plan: Path
+    gathered: tuple[tuple[Path, int, int], ...]
+    sets: tuple[Path, ...]
+    kind: Verify
+    threshold: float
+    values: int
+    rows: int
+    tag: bool
+    share_bytes: int
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"verify-{self.part}of{self.of}-{self.plan.name}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write drops or tags of the part."""
+        plan = read_part(self.plan, self.part)
+        documents, part = self._in_keep_order(plan)
+        parent = np.arange(len(documents))
+        parent[part.copies[:, 0]] = part.copies[:, 1]
+        counts = np.zeros(COUNTS, np.int64)
+        edges = self._edges(folder, plan.documents, documents, part, parent, counts)
+        flatten(parent)
+        self._write(folder, documents, parent, part.copies, edges)
+        ids, offsets, _ = _clusters(documents, parent)
+        return {**cluster_account(ids, offsets), **_named(counts)}
+
+    def _in_keep_order(self, plan: PlannedPart) -> tuple[NDArray[np.uint64], PlannedPart]:
+        """The documents in keep order, and the part with its indices changed to that; buckets sorted by group."""
+        all_documents = np.load(self.plan / "documents.npy", mmap_mode="r")
+        indices = np.searchsorted(all_documents, plan.documents)
+        paths = [path / "places.bin" for path, _, _ in self.gathered]
+        places = take(paths, [count for _, count, _ in self.gathered], indices, np.uint64)
+        order = np.lexsort((plan.documents, places))
+        renumbered = np.empty(len(order), np.int64)
+        renumbered[order] = np.arange(len(order))
+        by_group = np.argsort(plan.groups, kind="stable")
+        members = renumbered[plan.members[ragged_indices(plan.offsets, by_group)]]
+        sizes = np.diff(plan.offsets)[by_group]
+        members = members[np.lexsort((members, np.repeat(np.arange(len(sizes)), sizes)))]
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        part = PlannedPart(
+            plan.documents, renumbered[plan.copies], members, offsets, plan.bands[by_group], plan.groups[by_group]
+        )
+        return plan.documents[order], part
+
+    def _edges(
+        self,
+        folder: Path,
+        ids: NDArray[np.uint64],
+        documents: NDArray[np.uint64],
+        part: PlannedPart,
+        parent: NDArray[np.int64],
+        counts: NDArray[np.int64],
+    ) -> Edges:
+        """Join what belongs together in `parent`; the edges that did. ids: the documents, sorted."""
+        size = len(documents)
+        a, b = np.empty((2, size), np.int64)
+        similarity = np.zeros(size, np.float64)
+        if self.kind == "none":
+            found = star_edges(parent, part.members, part.offsets, a, b)
+            return Edges(a[:found], b[:found], similarity[:found])
+        everyone = np.load(self.plan / "bucketed.npy", mmap_mode="r")
+        bucketed = ids[is_in_sorted(ids, everyone)]
+        paths = [path / "signatures.bin" for path, _, _ in self.gathered]
+        rows = [count for _, _, count in self.gathered]
+        signatures = take(paths, rows, np.searchsorted(everyone, bucketed), np.uint32, self.values)
+        if self.kind == "exact":
+            set_offsets, sets, scratch = load_sets(self.sets, bucketed, folder / "sets.tmp", self.share_bytes)
+        else:
+            set_offsets, sets, scratch = np.zeros(1, np.int64), np.empty(0, np.uint64), None
+        sketches = Sketches(np.searchsorted(bucketed, documents), signatures, set_offsets, sets)
+        rule = Rule(
+            EXACT if self.kind == "exact" else SIGNATURE,
+            self.threshold,
+            fewest_equal_values(self.threshold, self.values) if self.kind == "exact" else 0,
+            self.rows,
+            BUDGET,
+            BUDGET_EACH,
+        )
+        found = verify_buckets(
+            part.members, part.offsets, part.bands, part.groups, sketches, rule, parent, counts, a, b, similarity
+        )
+        if scratch is not None:
+            scratch.unlink()
+        return Edges(a[:found], b[:found], similarity[:found])
+
+    def _write(
+        self,
+        folder: Path,
+        documents: NDArray[np.uint64],
+        parent: NDArray[np.int64],
+        copies: NDArray[np.int64],
+        edges: Edges,
+    ) -> None:
+        neighbour = np.full(len(documents), -1, np.int64)
+        best = np.zeros(len(documents), np.float64)
+        best_neighbours(edges.a, edges.b, edges.similarity, documents, neighbour, best)
+        if self.kind == "none":
+            best[:] = np.nan
+        neighbour[copies[:, 0]] = copies[:, 1]
+        best[copies[:, 0]] = 1.0
+        ids, offsets, order = _clusters(documents, parent)
+        matched = documents[neighbour[order]]
+        write_clusters(folder, self.tag, ids, offsets, matched, best[order])
+
+
+class Edges(NamedTuple):
+    """Verified edges: documents a and b (int64), and their similarity (float64)."""
+
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    similarity: NDArray[np.float64]
+
+
+def fewest_equal_values(threshold: float, values: int) -> int:
+    """Equal signature values below which a pair is rejected without looking at its shingles.
+
+    The estimate of a pair with J = threshold has the standard deviation sqrt(J (1 - J) / values); five of them below the
+    threshold lie less than one in a million such pairs, and fewer of more similar ones.
+    """
+    deviation = np.sqrt(threshold * (1 - threshold) / values)
+    return max(0, int(np.ceil(values * (threshold - SIGMAS * deviation) - 1e-9)))
+
+
+def _clusters(
+    documents: NDArray[np.uint64], root: NDArray[np.int64]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
+    """doc_ids cluster after cluster, the kept one (the root: first in keep order) first; offsets; indices."""
+    sizes = np.bincount(root, minlength=len(documents))
+    order = np.argsort(root, kind="stable")
+    order = order[sizes[root[order]] > 1]
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[sizes > 1])])
+    return documents[order], offsets, order
+
+
+def _named(counts: NDArray[np.int64]) -> dict[str, int]:
+    return {
+        "compared": int(counts[COMPARED]),
+        "verified": int(counts[VERIFIED]),
+        "rejected_by_signature": int(counts[FEW_EQUAL_VALUES]),
+        "rejected": int(counts[REJECTED]),
+        "capped_buckets": int(counts[CAPPED_BUCKETS]),
+        "capped_documents": int(counts[CAPPED_DOCUMENTS]),
+        "comparisons_skipped": int(counts[SKIPPED]),
+    }
+
+
+def load_sets(
+    paths: Sequence[Path], wanted: NDArray[np.uint64], scratch: Path, share_bytes: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint64], Path | None]:
+    """Shingle sets of the documents `wanted` (sorted), one after the other: int64 offsets, uint64 values, and the file
+    that holds them where they exceed share_bytes. Two readings: sizes, then values."""
+    sizes = np.zeros(len(wanted), np.int64)
+    for at, rows, offsets, _ in _set_batches(paths, wanted):
+        sizes[at] = offsets[rows + 1] - offsets[rows]
+    out_offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+    total = int(out_offsets[-1])
+    on_disk = total * 8 > share_bytes
+    out = np.memmap(scratch, np.uint64, "w+", shape=(total,)) if on_disk else np.empty(total, np.uint64)
+    for at, rows, offsets, values in _set_batches(paths, wanted):
+        out[out_offsets[at[0]] : out_offsets[at[-1] + 1]] = values[ragged_indices(offsets, rows)]
+    return out_offsets, out, scratch if on_disk else None
+
+
+def _set_batches(paths: Sequence[Path], wanted: NDArray[np.uint64]) -> Any:
+    """Of each record batch that has any: indices into `wanted` (a run), rows of the batch, list offsets, and values."""
+    for path in paths:
+        with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
+            for number in range(reader.num_record_batches):
+                batch = reader.get_batch(number)
+                ids = to_numpy(batch.column("doc_id"))
+                if not len(ids):
+                    continue
+                low, high = np.searchsorted(wanted, [ids[0], ids[-1]], "left")
+                high += bool(high < len(wanted) and wanted[high] == ids[-1])
+                if low >= high:
+                    continue
+                lists = batch.column(SHINGLE_SET)
+                rows = np.searchsorted(ids, wanted[low:high])
+                yield np.arange(low, high), rows, to_numpy(lists.offsets), to_numpy(lists.values)

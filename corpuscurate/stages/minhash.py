@@ -1,0 +1,286 @@
+"""Near-duplicates: documents whose sets of word n-grams are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from corpuscurate.batch import Batch
+from corpuscurate.columns import text_buffers
+from corpuscurate.dedup.bands import (
+    SHINGLES,
+    candidate_probability,
+    choose_bands,
+    find_buckets,
+    s_curve,
+    value_column,
+)
+from corpuscurate.dedup.candidates import Candidates
+from corpuscurate.dedup.clusters import DROPS_FILE, MEASURES, TAG_DEFAULTS, TAGS_FILE, giant_warning, merged_account
+from corpuscurate.dedup.gather import Gather
+from corpuscurate.dedup.identical import IdenticalWords
+from corpuscurate.dedup.keep import Keep, columns_of
+from corpuscurate.dedup.parts import partition
+from corpuscurate.dedup.sources import Sources, first_ids, keep_warnings, place_columns, place_schema, sources_of
+from corpuscurate.dedup.verify import SHINGLE_SET, Verify, VerifyPart
+from corpuscurate.kernels.hashing import HASH_VERSION
+from corpuscurate.kernels.minhash import permutations, signatures
+from corpuscurate.kernels.shingles import shingle_bound, shingle_sets
+from corpuscurate.kernels.unicode import tables
+from corpuscurate.stage import Corpus, Done, GlobalStage, Settled
+
+_SET_BYTES = 8 << 10
+"""What the shingles of a candidate take, about."""
+
+
+class MinHash(GlobalStage):
+    """Drop all but one of the documents that are near-duplicates of each other.
+
+    Two documents are near-duplicates when the Jaccard similarity of their sets of word n-grams is at least `threshold`.
+    Candidates are found with MinHash signatures in bands; with `verify: exact` their true similarity is computed from the
+    text before they are joined, so no document is dropped for a similarity below the threshold to a verified
+    neighbour. Clusters are the connected components: a chain of neighbours is one cluster. Words are runs of letters,
+    digits and combining marks, case-folded; in scripts without spaces each character is one. A document with fewer
+    words than `ngram` is one shingle; one without words is never a near-duplicate. Documents with equal sequences of
+    words are taken as one before all else.
+
+    On disk 4 bytes a value and 28 more a document in the sketch (540 at 128 values), and 32 while settling; for each candidate its
+    signature, 8 bytes for each bucket that it is in, and 8 for each distinct shingle. In memory 48 bytes a document that
+    shares a key of the band and part at hand, and those of the candidates in `dedup.candidates` and `dedup.verify`.
+    """
+
+    word: ClassVar[str] = "minhash"
+    source: ClassVar[str] = "Broder 1997, On the resemblance and containment of documents"
+    shorthand: ClassVar[str] = "threshold"
+
+    threshold: float = Field(0.8, description="Jaccard similarity from which documents are near-duplicates", gt=0, le=1)
+    ngram: int = Field(5, description="words of a shingle", ge=1, le=1000)
+    signature: Literal["classic"] = Field("classic", description="classic: k permutations of the shingle hashes")
+    values: int = Field(128, description="values of a signature", ge=1, le=4096)
+    bands: int | None = Field(None, description="bands of the signature, with rows; chosen by recall otherwise", ge=1)
+    rows: int | None = Field(None, description="values of a band", ge=1)
+    recall: float = Field(
+        0.99, description="least P(candidate) of a pair exactly as similar as the threshold", gt=0, lt=1
+    )
+    verify: Verify = Field(
+        "exact", description="exact: true similarity of candidates; signature: estimated; none: candidates are joined"
+    )
+    keep: Keep = Field("first", description="which copy stays: first, longest, {by: column, order: desc | asc | rank}")
+    seed: int = Field(1, description="of the permutations", ge=0, lt=1 << 63)
+
+    @model_validator(mode="after")
+    def _banding(self) -> Self:
+        if (self.bands is None) != (self.rows is None):
+            raise ValueError("bands and rows are given together or not at all")
+        if self.bands is not None and self.rows is not None and self.bands * self.rows > self.values:
+            raise ValueError(f"bands x rows is {self.bands * self.rows}, but a signature has {self.values} values")
+        return self
+
+    @property
+    def banding(self) -> tuple[int, int]:
+        """Bands and rows."""
+        if self.bands is not None and self.rows is not None:
+            return self.bands, self.rows
+        return choose_bands(self.threshold, self.values, self.recall)
+
+    def reads(self) -> tuple[str, ...]:
+        """See `Stage`."""
+        return columns_of(self.keep)
+
+    def reasons(self) -> Mapping[str, float | None]:
+        """See `Stage`."""
+        return {"near_duplicate": self.threshold}
+
+    def measures(self) -> Mapping[str, pa.DataType]:
+        """See `Stage`."""
+        return MEASURES
+
+    def tag_defaults(self) -> Mapping[str, Any]:
+        """See `GlobalStage`."""
+        return TAG_DEFAULTS
+
+    def sketch_parameters(self) -> dict[str, Any]:
+        """See `GlobalStage`."""
+        own = self.parameters()
+        names = ("ngram", "signature", "values", "seed", "keep")
+        return {name: own[name] for name in names} | {"hash_version": HASH_VERSION}
+
+    def sketch_schema(self) -> pa.Schema:
+        """See `GlobalStage`."""
+        return pa.schema(
+            [
+                (SHINGLES, pa.uint32()),
+                ("words_high", pa.uint64()),
+                ("words_low", pa.uint64()),
+                *place_schema(self.keep),
+                *((value_column(j), pa.uint32()) for j in range(self.values)),
+            ]
+        )
+
+    def sketch(self, batch: Batch) -> dict[str, pa.Array]:
+        """See `GlobalStage`."""
+        offsets, data = text_buffers(batch.text)
+        counts = np.empty(len(batch), np.uint32)
+        words = np.empty((2, len(batch)), np.uint64)
+        values = np.empty((self.values, len(batch)), np.uint32)
+        a, b = _permutations(self.seed, self.values)
+        signatures(offsets, data, tables(), self.ngram, a, b, counts, words, values)
+        return {
+            SHINGLES: pa.array(counts),
+            "words_high": pa.array(words[0]),
+            "words_low": pa.array(words[1]),
+            **place_columns(self.keep, batch),
+            **{value_column(j): pa.array(values[j]) for j in range(self.values)},
+        }
+
+    def shingle_sets(self, batch: Batch) -> dict[str, pa.Array]:
+        """The sorted distinct shingle hashes of each document: what verification compares."""
+        offsets, data = text_buffers(batch.text)
+        ends = np.empty(len(batch) + 1, np.int64)
+        values = np.empty(shingle_bound(offsets), np.uint64)
+        total = shingle_sets(offsets, data, tables(), self.ngram, ends, values)
+        return {SHINGLE_SET: pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values[:total].copy()))}
+
+    def settle(self, corpus: Corpus) -> Settled:
+        """See `GlobalStage`."""
+        return _Settling(self, corpus, sources_of(corpus, self.keep)).run()
+
+
+@lru_cache(maxsize=8)
+def _permutations(seed: int, values: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    a, b = np.empty((2, values), np.uint32)
+    permutations(np.uint64(seed), a, b)
+    return a, b
+
+
+@dataclass(frozen=True)
+class _Settling:
+    """The steps: identical documents, buckets, candidates, their signatures and shingles, verification."""
+
+    stage: MinHash
+    corpus: Corpus
+    sources: Sources
+
+    def run(self) -> Settled:
+        partitioned, parts = partition(self.corpus, self.sources, "words_high", "words_low", SHINGLES)
+        copies = self.corpus.run([IdenticalWords(i, len(parts), paths) for i, paths in enumerate(parts)], "identical")
+        bands, rows = self.stage.banding
+        without = tuple(done.folder / "copies.npy" for done in copies if done.account["copies"])
+        distinct = replace(
+            self.sources, files=tuple(replace(file, also_without=without) for file in self.sources.files)
+        )
+        buckets = find_buckets(self.corpus, distinct, bands, rows)
+        plan = self._plan(buckets, copies, len(buckets) // bands)
+        verified = self._verify(plan, rows) if plan.account["candidates"] else []
+        documents = sum(done.account["documents"] for done in partitioned)
+        account = {
+            "documents": documents,
+            "without_words": documents - sum(done.account["rows"] for done in partitioned),
+            "identical": plan.account["identical"],
+            "candidates": plan.account["candidates"],
+            "buckets": sum(done.account["buckets"] for done in buckets),
+            "largest_bucket": max(done.account["largest"] for done in buckets),
+            "pairs_in_buckets": sum(done.account["pairs"] for done in buckets),
+            **_counts(verified),
+            **merged_account(done.account for done in verified),
+            "bands": bands,
+            "rows": rows,
+            "s_curve": s_curve(bands, rows),
+        }
+        name = TAGS_FILE if self.stage.mode == "tag" else DROPS_FILE
+        files = [done.folder / name for done in verified if done.account["clusters_total"]]
+        tag = self.stage.mode == "tag"
+        return Settled([] if tag else files, files if tag else [], {**account, "warnings": self._warnings(account)})
+
+    def _plan(self, buckets: Sequence[Done], copies: Sequence[Done], parts: int) -> Done:
+        stage = self.stage
+        bytes_each = 4 * stage.values + (_SET_BYTES if stage.verify == "exact" else 0)
+        work = Candidates(
+            tuple((i // parts, done.folder) for i, done in enumerate(buckets)),
+            tuple(done.folder for done in copies),
+            first_ids(self.sources),
+            self.corpus.workers,
+            self._share_bytes(),
+            bytes_each,
+        )
+        return self.corpus.run([work], "candidates")[0]
+
+    def _share_bytes(self) -> int:
+        return self.corpus.memory_bytes // (2 * self.corpus.workers)
+
+    def _verify(self, plan: Done, rows: int) -> list[Done]:
+        stage = self.stage
+        sets: tuple[Any, ...] = ()
+        if stage.verify == "exact":
+            wanted = [plan.folder / f"wanted-{i:06d}.npy" for i in range(len(self.sources.files))]
+            sets = tuple(self.corpus.reread(wanted, "shingle_sets", "shingles of candidates"))
+        ranges = self.sources.ranges(4 * self.corpus.workers)
+        values = 0 if stage.verify == "none" else stage.values
+        gathered = self.corpus.run(
+            [Gather(i, len(ranges), files, plan.folder, values) for i, files in enumerate(ranges)], "signatures"
+        )
+        pieces = tuple((done.folder, done.account["candidates"], done.account["rows"]) for done in gathered)
+        parts = plan.account["parts"]
+        return self.corpus.run(
+            [
+                VerifyPart(
+                    i,
+                    parts,
+                    plan.folder,
+                    pieces,
+                    sets,
+                    stage.verify,
+                    stage.threshold,
+                    stage.values,
+                    rows,
+                    stage.mode == "tag",
+                    self._share_bytes(),
+                )
+                for i in range(parts)
+            ],
+            "verify",
+        )
+
+    def _warnings(self, account: Mapping[str, Any]) -> list[str]:
+        stage = self.stage
+        warnings = keep_warnings(self.sources, stage.keep)
+        warnings += giant_warning(stage.label, account["clusters"], account["documents"])
+        found = candidate_probability(stage.threshold, account["bands"], account["rows"])
+        if found < stage.recall:
+            warnings.append(
+                f"{stage.label}: {account['bands']} bands of {account['rows']} rows find a pair exactly as similar as the "
+                f"threshold {stage.threshold} with probability {found:.3f}, below recall {stage.recall}."
+            )
+        capped = account["capped"]
+        if capped["buckets"]:
+            warnings.append(
+                f"{stage.label}: in {capped['buckets']:,} large buckets of {capped['documents']:,} documents, "
+                f"{capped['comparisons_skipped']:,} comparisons were left out, so near-duplicates may remain there."
+            )
+        return warnings
+
+
+def _counts(verified: Sequence[Done]) -> dict[str, Any]:
+    """Comparisons of all parts."""
+
+    def total(name: str) -> int:
+        return sum(done.account[name] for done in verified)
+
+    return {
+        "compared": total("compared"),
+        "verified": total("verified"),
+        "rejected": total("rejected"),
+        "rejected_by_signature": total("rejected_by_signature"),
+        "capped": {
+            "buckets": total("capped_buckets"),
+            "documents": total("capped_documents"),
+            "comparisons_skipped": total("comparisons_skipped"),
+        },
+    }
