@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import kernel
-from corpuscurate.kernels.unicode import ALPHA, MARK, SPACE, WORD, Int, Tables, decode, flags_of, fold_into
+from corpuscurate.kernels.unicode import ALPHA, MARK, SPACE, WORD, Int, Tables, decode, flags_of, fold, fold_into
 
 STATISTICS = (
     "words",
@@ -39,18 +39,26 @@ STATISTICS = (
 _SPACE, _ALPHA, _MARKED, _HIGH = 1, 2, 4, 8  # classes of a byte; _MARKED: "#" and "."
 _NEWLINE, _HASH, _DOT = 0x0A, 0x23, 0x2E
 _ELLIPSIS = 0x2026
+_KEY_BYTES = 7
+_BYTE = np.uint64(8)
 
 
 class Strings(NamedTuple):
     """Distinct byte strings, sorted; those that begin with byte b are rows first[b]..first[b + 1] - 1.
 
-    offsets: int64[rows + 1]. data: uint8[]. first: int64[257]. longest: the greatest length in bytes.
+    offsets: int64[rows + 1]. data: uint8[]. first: int64[257]. keys: uint64[rows], length and bytes in one number
+    for strings of up to 7 bytes, 0 for longer ones. longest: the greatest length in bytes.
     """
 
     offsets: NDArray[np.int64]
     data: NDArray[np.uint8]
     first: NDArray[np.int64]
+    keys: NDArray[np.uint64]
     longest: int
+
+
+def _key(value: bytes) -> int:
+    return int.from_bytes(bytes([len(value)]) + value) if len(value) <= _KEY_BYTES else 0
 
 
 def strings(values: Sequence[str]) -> Strings:
@@ -59,7 +67,8 @@ def strings(values: Sequence[str]) -> Strings:
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     leads = np.array([value[0] for value in encoded], np.int64)
     first = np.searchsorted(leads, np.arange(257)).astype(np.int64)
-    return Strings(offsets, np.frombuffer(b"".join(encoded), np.uint8), first, max(map(len, encoded), default=0))
+    keys = np.array([_key(value) for value in encoded], np.uint64)
+    return Strings(offsets, np.frombuffer(b"".join(encoded), np.uint8), first, keys, max(map(len, encoded), default=0))
 
 
 def byte_classes() -> NDArray[np.uint8]:
@@ -109,6 +118,23 @@ def _ends_with_ellipsis(data: NDArray[np.uint8], start: Int, end: Int) -> bool:
 
 
 @kernel
+def _may_begin(t: Tables, code_point: Int, stops: Strings) -> bool:
+    """Whether a stop word may begin with this character, or the character may be stripped."""
+    if not flags_of(t, code_point) & (WORD | MARK):
+        return True
+    folded = fold(t, code_point)[1]
+    if folded < 0x80:
+        lead = folded
+    elif folded < 0x800:
+        lead = 0xC0 | folded >> 6
+    elif folded < 0x10000:
+        lead = 0xE0 | folded >> 12
+    else:
+        lead = 0xF0 | folded >> 18
+    return bool(stops.first[lead] < stops.first[lead + 1])
+
+
+@kernel
 def _stop_word(
     data: NDArray[np.uint8], first: Int, last: Int, t: Tables, stops: Strings, folded: NDArray[np.uint8]
 ) -> Int:
@@ -133,26 +159,6 @@ def _stop_word(
         if size > stops.longest:
             return -1
     return _find(folded, size, stops) if size else -1
-
-
-@kernel
-def _ascii_stop_word(
-    data: NDArray[np.uint8], first: Int, last: Int, t: Tables, stops: Strings, folded: NDArray[np.uint8]
-) -> Int:
-    """As `_stop_word`, for a word of ASCII alone."""
-    while first < last and not t.byte_flags[data[first]] & WORD:
-        first += 1
-    while first < last and not t.byte_flags[data[last - 1]] & WORD:
-        last -= 1
-    size = last - first
-    if size == 0 or size > stops.longest:
-        return -1
-    lead = t.byte_fold[data[first]]
-    if stops.first[lead] == stops.first[np.int64(lead) + 1]:
-        return -1
-    for at in range(size):
-        folded[at] = t.byte_fold[data[first + at]]
-    return _find(folded, size, stops)
 
 
 @kernel
@@ -234,10 +240,29 @@ def count_statistics(
                         ellipses += 1
                         dots = 0
             if found < known:
+                stop: Int = -1
                 if seen & _HIGH:
-                    stop = _stop_word(data, word, i, t, stops, folded)
-                else:
-                    stop = _ascii_stop_word(data, word, i, t, stops, folded)
+                    code_point, after = decode(data, word)
+                    if _may_begin(t, code_point, stops):
+                        stop = _stop_word(data, word, i, t, stops, folded)
+                else:  # ASCII, by far the most: without a call
+                    begin, behind = word, i
+                    while begin < behind and not t.byte_flags[data[begin]] & WORD:
+                        begin += 1
+                    while begin < behind and not t.byte_flags[data[behind - 1]] & WORD:
+                        behind -= 1
+                    size = behind - begin
+                    lead = np.int64(t.byte_fold[data[begin]]) if size else np.int64(0)
+                    candidate, bound = stops.first[lead], stops.first[lead + 1]
+                    if candidate < bound and size <= _KEY_BYTES:
+                        key = np.uint64(size)
+                        for at in range(begin, behind):
+                            key = key << _BYTE | np.uint64(t.byte_fold[data[at]])
+                        while candidate < bound and stops.keys[candidate] != key:
+                            candidate += 1
+                        stop = candidate if candidate < bound else -1
+                    elif candidate < bound and size <= stops.longest:
+                        stop = _stop_word(data, begin, behind, t, stops, folded)
                 if stop >= 0 and met[stop] != row:
                     met[stop] = row
                     found += 1

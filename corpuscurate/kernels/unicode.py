@@ -180,8 +180,9 @@ def fold(t: Tables, code_point: Int) -> tuple[Int, Int, Int, Int]:
     step = np.int64(t.fold_data[np.int64(t.fold_pages[code_point >> 8]) << 8 | code_point & 0xFF])
     if step < SEVERAL:
         return 1, code_point + step, 0, 0
-    row = t.fold_several[step - SEVERAL]
-    return np.int64(row[0]), np.int64(row[1]), np.int64(row[2]), np.int64(row[3])
+    row = step - SEVERAL
+    several = t.fold_several
+    return np.int64(several[row, 0]), np.int64(several[row, 1]), np.int64(several[row, 2]), np.int64(several[row, 3])
 
 
 @kernel
