@@ -137,6 +137,17 @@ def _user_column(rest: pa.RecordBatch, field: pa.Field) -> pa.Array:
     )
 
 
+def check_utf8(column: pa.Array, name: str) -> None:
+    """Raises InputError where a column that is to become JSON holds strings that are not UTF-8."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            f"column {name!r} holds text that is not valid UTF-8, which JSON cannot hold: {' '.join(str(error).split())}. "
+            "Choose `output: format: parquet` or arrow, or mend the input."
+        ) from error
+
+
 def settle(array: pa.Array, field: pa.Field) -> pa.Array:
     """A column in another type, nothing lost. Raises InputError when that cannot be."""
     if array.type == field.type:

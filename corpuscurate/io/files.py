@@ -150,7 +150,7 @@ def _files_below(path: str, format: str | None) -> list[str]:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        found += [os.path.join(folder, name) for name in names if _is_meant(name, format)]  # noqa: PTH118
+        found += [os.path.join(folder, name) for name in sorted(names) if _is_meant(name, format)]  # noqa: PTH118
     return [os.path.normpath(name) for name in found]
 
 
@@ -274,7 +274,8 @@ def open_seekable(file: SourceFile) -> pa.NativeFile:
             return pa.PythonFile(_open_raw(file), "r")
         return pa.memory_map(file.path) if file.size else pa.BufferReader(b"")
     except OSError as error:
-        raise InputError(f"Cannot read input file {file.name}: {error.strerror or error}.") from error
+        why = os.strerror(error.errno) if error.errno else error
+        raise InputError(f"Cannot read input file {file.name}: {why}.") from error
 
 
 def file_state(file: SourceFile) -> dict[str, Any]:

@@ -110,13 +110,24 @@ def read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
     with parquet:
         schema = parquet.schema_arrow
         check_schema(schema, file, want)
-        metadata = parquet.metadata
-        first = sum(metadata.row_group(group).num_rows for group in range(span.start))
-        for group in range(span.start, span.stop):
-            yield from _RowGroup(parquet, Rows(file, want, schema), group, first).chunks()
-            first += metadata.row_group(group).num_rows
+        try:
+            groups = _groups(parquet, Rows(file, want, schema), span)
+        except DAMAGE as error:
+            yield bad_file(*_why_unreadable(file, error))
+            return
+        for group in groups:
+            yield from group.chunks()
     if want.census:
         yield census_chunk(schema)
+
+
+def _groups(parquet: pq.ParquetFile, rows: Rows, span: Span) -> list[_RowGroup]:
+    """The row groups of a span. Raises one of DAMAGE where the footer tells nonsense of them."""
+    metadata = parquet.metadata
+    counts = [metadata.row_group(group).num_rows for group in range(span.stop)]
+    if min(counts, default=0) < 0:
+        raise pa.ArrowInvalid("a row group has fewer rows than none")
+    return [_RowGroup(parquet, rows, group, sum(counts[:group])) for group in range(span.start, span.stop)]
 
 
 class _RowGroup:

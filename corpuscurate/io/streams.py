@@ -75,6 +75,8 @@ def _gunzip(raw: BinaryIO, step: Step, module: Any, read_bytes: int = IN_BYTES) 
             done += len(out)
             if out:
                 yield out
+            if at_end and module is not zlib:  # ISA-L keeps back the last few bytes that could be had; zlib does not
+                raise _Corrupt("the stream ends early")
             if at_end:
                 raise Truncated(f"the gzip stream ends inside member {members + 1}")
         data = decoder.unused_data

@@ -11,7 +11,7 @@ import pyarrow as pa
 import zstandard
 
 from corpuscurate.batch import Batch
-from corpuscurate.io.assemble import OutputShape, is_json_form, required_rest
+from corpuscurate.io.assemble import OutputShape, check_utf8, is_json_form, required_rest
 from corpuscurate.io.json_out import lines_from_columns, splice_lines
 from corpuscurate.io.output import OutputFile
 
@@ -87,6 +87,8 @@ def _lines(batch: Batch, shape: OutputShape) -> memoryview:
 def _with_text(
     rest: pa.RecordBatch, text: pa.LargeStringArray, name: str, added: dict[str, pa.Array]
 ) -> pa.RecordBatch:
+    for field, column in zip(rest.schema, rest.columns, strict=True):
+        check_utf8(column, field.name)
     columns = [text if field.name == name else column for field, column in zip(rest.schema, rest.columns, strict=True)]
     names = [*rest.schema.names, *added]
     return pa.RecordBatch.from_arrays([*columns, *added.values()], names=names)

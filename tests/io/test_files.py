@@ -1,0 +1,326 @@
+"""Which files a recipe means, and how they are opened."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import fsspec
+import pytest
+import zstandard
+
+from corpuscurate.errors import InputError
+from corpuscurate.io import files
+from corpuscurate.io.base import FORMATS
+from corpuscurate.io.files import Truncated, expand, file_state, open_bytes, open_seekable
+
+
+def put(path: Path, content: bytes = b"x\n") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def names(found) -> list[str]:
+    assert [file.number for file in found] == list(range(len(found)))
+    return [file.name for file in found]
+
+
+def test_suffixes_are_those_of_the_formats():
+    import corpuscurate.io  # noqa: F401
+
+    assert {name: format.suffixes for name, format in FORMATS.items()} == files.SUFFIXES
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "compression"),
+    [
+        ("a.jsonl", "jsonl", None),
+        ("a.ndjson", "jsonl", None),
+        ("a.jsonl.gz", "jsonl", "gz"),
+        ("a.ndjson.gzip", "jsonl", "gz"),
+        ("a.jsonl.zst", "jsonl", "zst"),
+        ("a.jsonl.zstd", "jsonl", "zst"),
+        ("A.JSONL.GZ", "jsonl", "gz"),
+        ("a.parquet", "parquet", None),
+        ("a.pq", "parquet", None),
+        ("a.arrow", "arrow", None),
+        ("a.feather", "arrow", None),
+        ("a.ipc", "arrow", None),
+        ("a.txt", "text", None),
+        ("a.md", "text", None),
+        ("a.txt.gz", "text", "gz"),
+        ("a.b.c.jsonl", "jsonl", None),
+    ],
+)
+def test_format_by_suffix(tmp_path, name, format, compression):
+    put(tmp_path / name)
+    (file,) = expand([name], tmp_path, None)
+    assert (file.format, file.compression, file.name, file.size) == (format, compression, name, 2)
+    assert file.path == str(tmp_path / name)
+
+
+def test_format_overrides_the_suffix_but_not_the_compression(tmp_path):
+    put(tmp_path / "c4.json.gz")
+    (file,) = expand(["c4.json.gz"], tmp_path, "jsonl")
+    assert (file.format, file.compression) == ("jsonl", "gz")
+
+
+def test_folders_are_walked_without_hidden_and_marker_files(tmp_path):
+    for name in (
+        "a.jsonl",
+        "b/c.parquet",
+        "b/.hidden.jsonl",
+        "_SUCCESS",
+        "_tmp/x.jsonl",
+        ".git/x.jsonl",
+        "b/notes.csv",
+    ):
+        put(tmp_path / "d" / name)
+    assert names(expand(["d"], tmp_path, None)) == ["d/a.jsonl", "d/b/c.parquet"]
+    assert names(expand(["."], tmp_path / "d", None)) == ["a.jsonl", "b/c.parquet"]
+
+
+def test_folder_with_a_format_takes_what_is_of_no_other(tmp_path):
+    for name in ("a.json", "b.jsonl", "c.parquet", "README.md", "noext"):
+        put(tmp_path / "d" / name)
+    assert names(expand(["d"], tmp_path, "jsonl")) == ["d/a.json", "d/b.jsonl", "d/noext"]
+
+
+def test_order_is_bytewise_by_shown_name(tmp_path):
+    shown = ["B.jsonl", "a-1.jsonl", "a.jsonl", "a/z.jsonl", "a10.jsonl", "a2.jsonl", "é.jsonl", "😀.jsonl"]
+    for name in shown:
+        put(tmp_path / name)
+    found = names(expand(["*.jsonl", "a"], tmp_path, None))
+    assert found == sorted(shown, key=str.encode)
+
+
+def test_globs(tmp_path):
+    for name in ("x/a.jsonl", "x/y/b.jsonl", "x/y/z/c.jsonl", "x/y/d.parquet", "x/.h/e.jsonl", "x/_t.jsonl"):
+        put(tmp_path / name)
+    assert names(expand(["x/**/*.jsonl"], tmp_path, None)) == ["x/a.jsonl", "x/y/b.jsonl", "x/y/z/c.jsonl"]
+    assert names(expand(["x/?.jsonl"], tmp_path, None)) == ["x/a.jsonl"]
+    assert names(expand(["x/y/[cd].*"], tmp_path, None)) == ["x/y/d.parquet"]
+    assert names(expand(["x/_*.jsonl"], tmp_path, None)) == ["x/_t.jsonl"]
+    assert names(expand(["x/*"], tmp_path, None)) == ["x/a.jsonl", "x/y/b.jsonl", "x/y/d.parquet", "x/y/z/c.jsonl"]
+
+
+def test_each_file_once(tmp_path):
+    real = put(tmp_path / "data" / "b.jsonl")
+    (tmp_path / "data" / "z.jsonl").symlink_to(real)
+    (tmp_path / "also").symlink_to(tmp_path / "data")
+    found = expand(["data/*.jsonl", "data", "also", "also/b.jsonl", str(real), "data/../data/b.jsonl"], tmp_path, None)
+    assert names(found) == ["also/b.jsonl"]
+    assert names(expand(["data"], tmp_path, None)) == ["data/b.jsonl"]
+
+
+def test_a_loop_of_links_ends(tmp_path):
+    put(tmp_path / "d" / "a.jsonl")
+    (tmp_path / "d" / "loop").symlink_to(tmp_path / "d")
+    assert names(expand(["d"], tmp_path, None)) == ["d/a.jsonl"]
+
+
+def test_names_outside_the_base_are_absolute(tmp_path):
+    put(tmp_path / "else" / "a.jsonl")
+    (tmp_path / "base").mkdir()
+    assert names(expand(["../else/a.jsonl"], tmp_path / "base", None)) == [str(tmp_path / "else" / "a.jsonl")]
+    put(tmp_path / "base2" / "a.jsonl")  # shares a prefix with base, is not below it
+    assert names(expand([str(tmp_path / "base2")], tmp_path / "base", None)) == [str(tmp_path / "base2" / "a.jsonl")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "with space.jsonl",
+        "a[1].jsonl",
+        "new\nline.jsonl",
+        "star*.jsonl",
+        "quote'\".jsonl",
+        "ünï.jsonl",
+        "-rf.jsonl",
+        "a;b.jsonl",
+    ],
+)
+def test_nasty_names(tmp_path, name):
+    put(tmp_path / name, b"content")
+    (file,) = expand([name], tmp_path, None)
+    assert file.name == name
+    with open_bytes(file) as reader:
+        assert reader.read() == b"content"
+    assert names(expand(["."], tmp_path, None)) == [name]
+
+
+def test_base_with_glob_characters(tmp_path):
+    base = tmp_path / "a[b]*"
+    put(base / "x.jsonl")
+    assert names(expand(["*.jsonl"], base, None)) == ["x.jsonl"]
+
+
+def test_name_that_is_not_utf8(tmp_path):
+    put(Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.jsonl")))
+    with pytest.raises(InputError, match=r"bad\\xff\.jsonl is not valid UTF-8"):
+        expand(["."], tmp_path, None)
+
+
+def test_no_match_says_where_and_what_is_there(tmp_path):
+    put(tmp_path / "shards" / "part-0.jsonl")
+    put(tmp_path / "shards" / "part-1.jsonl")
+    with pytest.raises(InputError) as error:
+        expand(["shards/*.parquet"], tmp_path, None)
+    assert str(error.value) == (
+        f"No input file matches 'shards/*.parquet'. Looked in {tmp_path}/shards. "
+        f"{tmp_path}/shards holds part-1.jsonl, part-0.jsonl."
+    )
+
+
+def test_no_match_in_a_folder_that_is_not_there(tmp_path):
+    (tmp_path / "shards").mkdir()
+    with pytest.raises(InputError, match=r"shrads does not exist\. .* holds shards/\.") as error:
+        expand(["shrads/*.jsonl"], tmp_path, None)
+    assert "'shrads/*.jsonl'" in str(error.value)
+
+
+def test_no_match_of_a_single_file(tmp_path):
+    put(tmp_path / "corpus.jsonl")
+    with pytest.raises(InputError, match=r"'corpsu\.jsonl'.*holds corpus\.jsonl"):
+        expand(["corpsu.jsonl"], tmp_path, None)
+
+
+def test_empty_folder_and_folder_of_unknown_files(tmp_path):
+    (tmp_path / "d").mkdir()
+    with pytest.raises(InputError, match=r"No input file matches 'd'\..*is empty"):
+        expand(["d"], tmp_path, None)
+    put(tmp_path / "d" / "x.csv")
+    with pytest.raises(InputError, match=r"has no file of a known suffix\. .*holds x\.csv"):
+        expand(["d"], tmp_path, None)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "noext", "a.csv.gz"])
+def test_unknown_suffix(tmp_path, name):
+    put(tmp_path / name)
+    with pytest.raises(InputError) as error:
+        expand([name], tmp_path, None)
+    message = str(error.value)
+    assert name in message
+    assert repr("".join(Path(name).suffixes)) in message
+    assert "jsonl: .jsonl, .ndjson" in message
+    assert "`format:`" in message
+
+
+def test_compressed_parquet_is_refused(tmp_path):
+    put(tmp_path / "a.parquet.gz")
+    with pytest.raises(InputError, match=r"'\.parquet\.gz'"):
+        expand(["a.parquet.gz"], tmp_path, None)
+    with pytest.raises(InputError, match="Decompress it first"):
+        expand(["a.parquet.gz"], tmp_path, "parquet")
+
+
+def test_dangling_link_and_pipe(tmp_path):
+    (tmp_path / "a.jsonl").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match="a link to something that is not there"):
+        expand(["."], tmp_path, None)
+    (tmp_path / "a.jsonl").unlink()
+    os.mkfifo(tmp_path / "p.jsonl")
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        expand(["p.jsonl"], tmp_path, None)
+
+
+def test_too_large_and_too_many(tmp_path, monkeypatch):
+    put(tmp_path / "a.jsonl", b"12345")
+    put(tmp_path / "b.jsonl", b"12345")
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 4)
+    with pytest.raises(InputError, match=r"a\.jsonl has 5 bytes, more than 4"):
+        expand(["."], tmp_path, None)
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 5)
+    monkeypatch.setattr(files, "MAX_FILES", 1)
+    with pytest.raises(InputError, match="2 input files are more than 1"):
+        expand(["."], tmp_path, None)
+
+
+def test_no_permission(tmp_path, monkeypatch):
+    put(tmp_path / "a.jsonl")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match=r"Cannot read input file .*a\.jsonl: Permission denied"):
+        expand(["a.jsonl"], tmp_path, None)
+
+
+def test_file_that_vanishes(tmp_path):
+    path = put(tmp_path / "a.jsonl")
+    (file,) = expand(["a.jsonl"], tmp_path, None)
+    path.unlink()
+    for use in (lambda: open_bytes(file).__enter__(), lambda: open_seekable(file), lambda: file_state(file)):
+        with pytest.raises(InputError, match=r"Cannot read input file a\.jsonl: No such file"):
+            use()
+
+
+def test_state_changes_with_the_file(tmp_path):
+    path = put(tmp_path / "a.jsonl", b"one")
+    (file,) = expand(["a.jsonl"], tmp_path, None)
+    before = file_state(file)
+    assert before == {"size": 3, "mtime_ns": path.stat().st_mtime_ns}
+    os.utime(path, ns=(1, 1))
+    assert file_state(file) == {"size": 3, "mtime_ns": 1}
+
+
+def test_open_at_an_offset(tmp_path):
+    put(tmp_path / "a.jsonl", b"0123456789")
+    put(tmp_path / "b.jsonl.gz", gzip.compress(b"0123456789"))
+    plain, packed = expand(["."], tmp_path, None)
+    buffer = bytearray(4)
+    with open_bytes(plain, 3) as reader:
+        assert reader.readinto(buffer) == 4
+        assert bytes(buffer) == b"3456"
+        assert reader.read(100) == b"789"
+    with pytest.raises(ValueError, match="from its start"), open_bytes(packed, 3):
+        pass
+    with open_bytes(packed) as reader:
+        assert reader.read(4) == b"0123"
+        assert reader.readinto(buffer) == 4
+        assert bytes(buffer) == b"4567"
+        assert reader.read(100) == b"89"
+        assert reader.read(100) == b""
+
+
+def test_cut_file_is_told_on_the_call_after_the_last_bytes(tmp_path):
+    whole = zstandard.ZstdCompressor().compressobj()
+    data = whole.compress(b"line\n" * 100_000) + whole.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    put(tmp_path / "a.jsonl.zst", data)
+    (file,) = expand(["."], tmp_path, None)
+    with open_bytes(file) as reader:
+        got = reader.read(1 << 20)
+        assert got == b"line\n" * 100_000
+        with pytest.raises(Truncated, match="ends inside frame 1"):
+            reader.read(1)
+
+
+def test_fsspec_urls(tmp_path):
+    system = fsspec.filesystem("memory")
+    system.pipe("/corpus/a.jsonl", b"one\n")
+    system.pipe("/corpus/sub/b.jsonl.gz", gzip.compress(b"two\n"))
+    system.pipe("/corpus/_skip/c.jsonl", b"no\n")
+    system.pipe("/corpus/notes.csv", b"no\n")
+    try:
+        put(tmp_path / "z.jsonl")
+        found = expand(["memory://corpus", "memory://corpus/*.jsonl", "z.jsonl"], tmp_path, None)
+        assert names(found) == ["memory:///corpus/a.jsonl", "memory:///corpus/sub/b.jsonl.gz", "z.jsonl"]
+        contents = []
+        for file in found[:2]:
+            with open_bytes(file) as reader:
+                contents.append(reader.read(100))
+        assert contents == [b"one\n", b"two\n"]
+        with open_bytes(found[0], 2) as reader:
+            assert reader.read(10) == b"e\n"
+        assert file_state(found[0])["size"] == 4
+        assert open_seekable(found[0]).read() == b"one\n"
+        with pytest.raises(InputError, match=r"No input file matches 'memory://corpus/\*\.parquet'"):
+            expand(["memory://corpus/*.parquet"], tmp_path, None)
+    finally:
+        system.rm("/corpus", recursive=True)
+    with pytest.raises(InputError, match=r"Cannot list nosuch://x: "):
+        expand(["nosuch://x"], tmp_path, None)
+
+
+def test_file_url(tmp_path):
+    path = put(tmp_path / "a.jsonl")
+    assert expand([f"file://{path}"], tmp_path, None)[0].path == str(path)
