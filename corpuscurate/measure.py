@@ -35,6 +35,7 @@ from corpuscurate.view import (
     apply_stage,
     sorted_member,
     stage_error,
+    stages_named_with,
 )
 
 BAD_SCHEMA = pa.schema(
@@ -147,7 +148,8 @@ class _Measuring:
                 self.census = chunk.census if self.census is None else merge([self.census, chunk.census])
             if batch is not None and len(batch):
                 self.first_batch_at = self.first_batch_at or time.time()
-                self.batch(batch)
+                with stages_named_with(file):
+                    self.batch(batch)
         return {
             **self.counts,
             "quarantined": self.quarantined,

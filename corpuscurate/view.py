@@ -7,6 +7,7 @@ finished passes; text edits are deterministic and simply done again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -230,6 +231,15 @@ def stage_error(stage: Stage, batch: Batch, error: Exception) -> StageError:
     )
 
 
+@contextmanager
+def stages_named_with(file: SourceFile) -> Iterator[None]:
+    """Let the error of a stage also say in which file its documents are."""
+    try:
+        yield
+    except StageError as error:
+        raise StageError(f"{error}\n  The documents are in {file.name}.") from error.__cause__
+
+
 def alive_batches(view: View, split: Split) -> Iterator[tuple[SourceFile, Chunk, Batch | None]]:
     """The chunks of a split, each with its documents that are alive after the finished passes, edits replayed.
 
@@ -243,4 +253,6 @@ def alive_batches(view: View, split: Split) -> Iterator[tuple[SourceFile, Chunk,
             yield file, chunk, batch
             continue
         kept = batch.filter(sorted_member(batch.doc_id, alive))
-        yield file, chunk, replay(view, kept, columns.get(kept.doc_id)) if len(kept) else None
+        with stages_named_with(file):
+            ready = replay(view, kept, columns.get(kept.doc_id)) if len(kept) else None
+        yield file, chunk, ready

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pytest
-from corpuscurate.stages.minhash import Minhash
+from corpuscurate.stages.minhash import MinHash
 from engine.support import digests, record, rows, table, write_corpus
 
 from corpuscurate import Pipeline, Settings, Sink, Source
@@ -25,7 +25,7 @@ from corpuscurate.stages.length import Length
 from corpuscurate.stages.normalize import Normalize
 from corpuscurate.stages.where import Where
 
-STAGES: tuple[Stage, ...] = (Normalize(), Length(min_words=10), Exact(), Minhash(threshold=0.8))
+STAGES: tuple[Stage, ...] = (Normalize(), Length(min_words=10), Exact(), MinHash(threshold=0.8))
 
 
 def pipeline(folder: Path, out: str = "out", stages: Sequence[Stage] = STAGES, **sink: Any) -> Pipeline:
@@ -171,7 +171,7 @@ def test_a_finished_run_is_not_repeated_and_another_recipe_is_refused(folder: Pa
 
 def test_overwriting_gives_the_bytes_of_a_fresh_run(folder: Path) -> None:
     for threshold in (0.5, 0.9):
-        stages = (*STAGES[:-1], Minhash(threshold=threshold))
+        stages = (*STAGES[:-1], MinHash(threshold=threshold))
         pipeline(folder, stages=stages).run(overwrite=True)
         pipeline(folder, f"fresh-{threshold}", stages=stages).run()
         assert digests(folder / "out") == digests(folder / f"fresh-{threshold}")
@@ -200,7 +200,7 @@ def test_changed_input_is_another_run(folder: Path) -> None:
 
 
 def test_a_filter_after_a_deduplication_gets_a_pass_of_its_own(folder: Path) -> None:
-    stages = (Normalize(), Exact(), Length(min_words=10), Minhash(threshold=0.8), Length(max_words=65, name="long"))
+    stages = (Normalize(), Exact(), Length(min_words=10), MinHash(threshold=0.8), Length(max_words=65, name="long"))
     report = pipeline(folder, stages=stages).run()
     assert any("after" in text for text in report["warnings"])
     flow = [(row["documents_in"], row["documents_out"]) for row in report["stages"]]
@@ -276,7 +276,8 @@ class Fails(Length):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_trap_21_a_failing_stage_drops_nothing_and_says_where(folder: Path, workers: int) -> None:
     made = pipeline(folder, stages=(Fails(min_words=1, name="mine"),))
-    with pytest.raises(StageError, match=r"stage 'mine' failed on documents 0\.\.\d+: ZeroDivisionError: oh"):
+    wanted = r"(?s)stage 'mine' failed on documents \d+\.\.\d+: ZeroDivisionError: oh\n.*are in in/shard-\d\.jsonl"
+    with pytest.raises(StageError, match=wanted):
         made.run(workers=workers)
     assert not (folder / "out" / "data").exists()
 
