@@ -78,6 +78,11 @@ def clean(
     bytes saved by it, control characters replaced or left out and bytes saved by it. out_offsets: int64[n + 1].
     out: uint8[], as long as the documents together at least: cleaning never adds bytes. Returns the bytes written.
     """
+    watched = np.zeros(256, np.bool_)  # bytes that may begin something to change: few
+    for byte in range(128):
+        watched[byte] = byte == _RETURN or t.byte_flags[byte] & CONTROL
+    watched[0xC2] = True  # U+0080..U+009F
+    watched[0xEF:] = True  # U+FEFF and the noncharacters
     at = 0
     out_offsets[0] = 0
     for row in range(len(offsets) - 1):
@@ -86,6 +91,11 @@ def clean(
         account[row, :] = 0
         while i < end:
             byte = data[i]
+            if not watched[byte]:
+                out[at] = byte
+                at += 1
+                i += 1
+                continue
             if byte == _RETURN and line_ends:
                 account[row, 0] += 1
                 if i + 1 < end and data[i + 1] == _NEWLINE:
