@@ -82,7 +82,7 @@ class EmbedsCorpus(GlobalStage):
         return {"text": heads(batch.text, SAMPLE_TEXT_BYTES)}
 
     def embed_text(self, batch: Batch, *, model: str | None) -> dict[str, pa.Array]:
-        """The unit rows of a batch (called by the engine). model: folder of the fitted model of a `learned` embedder."""
+        """The unit rows of a batch (called by the engine). model: folder of a model that was fitted in this run."""
         parameters = self.embedder if model is None else self.embedder.model_copy(update={"model": model})
         return {EMBEDDING: embedding_column(make_embedder(parameters).embed(batch.text))}
 

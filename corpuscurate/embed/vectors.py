@@ -13,7 +13,10 @@ _ROWS = pa.large_list(pa.float32())
 
 
 def vectors(column: pa.Array | pa.ChunkedArray, name: str) -> pa.LargeListArray:
-    """A column as `large_list<float32>`; a null within a list counts as 0. Raises InputError for anything but numbers."""
+    """A column as `large_list<float32>`; a null within a list counts as 0.
+
+    Raises InputError where a value is neither null nor a list of numbers.
+    """
     array = one_array(column)
     try:
         lists = _parsed(array.storage) if is_json(array) else array.cast(_ROWS)
@@ -23,24 +26,19 @@ def vectors(column: pa.Array | pa.ChunkedArray, name: str) -> pa.LargeListArray:
         return lists
     filled = pc.fill_null(lists.flatten(), 0.0)
     sizes = pc.fill_null(pc.list_value_length(lists), 0)
-    offsets = pa.array([0], pa.int64()).cast(pa.int64())
-    offsets = pa.concat_arrays([offsets, pc.cumulative_sum(sizes).cast(pa.int64())])
+    offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(sizes)])
     return pa.LargeListArray.from_arrays(offsets, filled, mask=lists.is_null())
 
 
 def _parsed(texts: pa.LargeStringArray) -> pa.LargeListArray:
     if len(texts) == 0:
         return pa.array([], _ROWS)
-    joined = pc.binary_join_element_wise('{"e":', pc.fill_null(texts, "null"), "}\n", "")
-    whole = _bytes(joined)
+    before, after, nothing = (pa.scalar(part, pa.large_string()) for part in ('{"e":', "}\n", ""))
+    lines = pc.binary_join_element_wise(before, pc.fill_null(texts, "null"), after, nothing)
+    whole = lines.buffers()[2]
     table = pyarrow.json.read_json(
         pa.BufferReader(whole),
-        read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(whole) + 1),
+        read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=whole.size + 1),
         parse_options=pyarrow.json.ParseOptions(explicit_schema=pa.schema([("e", pa.list_(pa.float32()))])),
     )
     return one_array(table.column("e")).cast(_ROWS)
-
-
-def _bytes(texts: pa.LargeStringArray) -> pa.Buffer:
-    large = texts.cast(pa.large_string())
-    return large.buffers()[2].slice(0, int(pc.sum(pc.binary_length(large)).as_py()))
