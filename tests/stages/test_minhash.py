@@ -1,0 +1,304 @@
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from corpuscurate.dedup import bands as bands_module
+from corpuscurate.dedup import candidates, parts, verify
+from corpuscurate.kernels.verify import exact_similarity
+from corpuscurate.stage import stage_class
+from corpuscurate.stages.minhash import MinHash
+from dedup_double import clusters_of, corpus_of, drops_of, make_batch, rows_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive import neardup
+from pydantic import ValidationError
+
+CATCH_ALL = {"bands": 128, "rows": 1}
+
+
+def settle(stage, texts, folder, **more):
+    settled = stage.settle(corpus_of(stage, texts, folder, **more))
+    return drops_of(settled), settled.account
+
+
+def naive_clusters(texts, n, threshold) -> dict[int, set[int]]:
+    groups = neardup.components(len(texts), list(neardup.edges(texts, n, threshold)))
+    return {min(group): set(group) for group in groups}
+
+
+def random_corpus(seed: int, size: int, words: int = 40) -> list[str]:
+    """Families of documents: copies with some words replaced, cut or appended."""
+    rng = np.random.default_rng(seed)
+    texts: list[str] = []
+    while len(texts) < size:
+        base = [f"w{i}" for i in rng.integers(0, 3000, words)]
+        for _ in range(rng.integers(1, 6)):
+            copy = list(base)
+            for _ in range(rng.integers(0, 4)):
+                copy[rng.integers(0, len(copy))] = f"x{rng.integers(0, 3000)}"
+            texts.append(" ".join(copy[: len(copy) - rng.integers(0, 3)]))
+    order = rng.permutation(len(texts))
+    return [texts[i] for i in order][:size]
+
+
+def test_registered():
+    assert stage_class("minhash") is MinHash
+    assert MinHash().banding == (21, 6)
+    assert MinHash(threshold=0.75).reasons() == {"near_duplicate": 0.75}
+
+
+def test_golden_border(tmp_path):
+    # unigrams: {a b c d} and {a b c d e} share 4 of 5
+    texts = ["a b c d", "e d c b a", "f g"]
+    drops, _ = settle(MinHash(ngram=1, threshold=0.8, **CATCH_ALL), texts, tmp_path / "a")
+    assert drops == [{"doc_id": 1, "reason": 1, "value": 0.8, "duplicate_of": 0, "matched": 0, "similarity": 0.8}]
+    drops, account = settle(MinHash(ngram=1, threshold=0.81, **CATCH_ALL), texts, tmp_path / "b")
+    assert drops == []
+    assert account["rejected"] == account["compared"] == 1
+
+
+@given(st.integers(1, 10_000), st.integers(1, 999))
+def test_the_border_is_that_of_the_decimal(union, thousandths):
+    """J >= t exactly when intersection * 1000 >= thousandths * union, in whole numbers."""
+    threshold = thousandths / 1000
+    for intersection in {max(1, thousandths * union // 1000), min(union, thousandths * union // 1000 + 1)}:
+        a = np.arange(union, dtype=np.uint64)
+        found = exact_similarity(a, a[:intersection], threshold)
+        assert (found >= 0) == (intersection * 1000 >= thousandths * union)
+
+
+def test_matched_is_the_neighbour_and_duplicate_of_the_kept(tmp_path):
+    # a chain: neighbours share 9 of 11 unigrams, the ends 8 of 12
+    words = [f"w{i}" for i in range(12)]
+    chain = [" ".join(words[i : i + 10]) for i in range(3)]
+    drops, account = settle(MinHash(ngram=1, threshold=0.8, **CATCH_ALL), chain, tmp_path)
+    assert [(row["doc_id"], row["duplicate_of"], row["matched"]) for row in drops] == [(1, 0, 0), (2, 0, 1)]
+    assert [row["similarity"] for row in drops] == [9 / 11, 9 / 11]
+    assert account["verified"] == 2 and account["clusters"] == [{"kept": 0, "size": 3, "members": [1, 2]}]
+
+
+VOCABULARY = st.sampled_from(["a", "b", "c", "d", "É", "漢", "é", ".", "A"])
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.lists(VOCABULARY, max_size=7).map(" ".join), max_size=10),
+    st.integers(1, 3),
+    st.sampled_from([0.5, 0.6, 0.8, 1.0]),
+    st.integers(1, 3),
+)
+def test_components_equal_naive_when_bands_catch_all(tmp_path_factory, texts, ngram, threshold, splits):
+    stage = MinHash(ngram=ngram, threshold=threshold, **CATCH_ALL)
+    drops, account = settle(stage, texts, tmp_path_factory.mktemp("c"), splits=splits, batch_rows=3)
+    assert clusters_of(drops) == naive_clusters(texts, ngram, threshold)
+    edges = neardup.edges(texts, ngram, threshold)
+    for row in drops:
+        pair = tuple(sorted((row["doc_id"], row["matched"])))
+        assert row["similarity"] == row["value"] == edges[pair]
+    assert account["without_words"] == sum(not neardup.shingles(text, ngram) for text in texts)
+
+
+def test_near_duplicates_of_a_larger_corpus_equal_naive(tmp_path):
+    texts = random_corpus(3, 400)
+    drops, account = settle(MinHash(ngram=3, threshold=0.6, recall=0.999999), texts, tmp_path, splits=3)
+    assert clusters_of(drops) == naive_clusters(texts, 3, 0.6)
+    assert account["rejected"] > 0 and account["rejected_by_signature"] > 0
+    assert account["duplicates"] == len(drops)
+
+
+@pytest.mark.parametrize("kind", ["exact", "signature", "none"])
+def test_trap_8_nothing_but_the_corpus_changes_the_result(tmp_path, monkeypatch, kind):
+    texts = random_corpus(4, 300)
+    texts += texts[:20] + [text.upper() + "!" for text in texts[20:40]] + ["", " "]
+    stage = MinHash(ngram=3, threshold=0.6, verify=kind, keep="longest")
+    monkeypatch.setattr(verify, "BUDGET", 0)
+    monkeypatch.setattr(verify, "BUDGET_EACH", 1)
+    found = []
+    for i, (splits, workers, memory, count) in enumerate(
+        [(1, 1, 1 << 30, 1), (5, 3, 1 << 30, 2), (2, 2, 1 << 16, 3), (9, 16, 1 << 14, 7)]
+    ):
+        monkeypatch.setattr(parts, "part_count", lambda corpus, rows, each, count=count: count)
+        monkeypatch.setattr(bands_module, "memory_parts", lambda corpus, rows, each, count=count: count)
+        monkeypatch.setattr(candidates, "_SMALL", 1 if count > 1 else 10**9)
+        corpus = {"splits": splits, "workers": workers, "memory_bytes": memory, "batch_rows": 10 * count}
+        found.append(settle(stage, texts, tmp_path / str(i), **corpus))
+    assert all(each == found[0] for each in found)
+    assert found[0][0]
+    assert (found[0][1]["capped"]["buckets"] > 0) == (kind != "none")
+
+
+def test_trap_1_candidates_are_verified_before_they_join(tmp_path):
+    # a common half, and a half of one's own: J = 1/3, so unverified bands of one row chain all of them
+    common = " ".join(f"c{i}" for i in range(30))
+    texts = [common + " " + " ".join(f"d{j}x{i}" for i in range(30)) for j in range(60)]
+    loose = MinHash(ngram=1, threshold=0.8, verify="none", **CATCH_ALL)
+    assert len(settle(loose, texts, tmp_path / "none")[0]) == 59
+    for kind in ("exact", "signature"):
+        drops, account = settle(loose.model_copy(update={"verify": kind}), texts, tmp_path / kind)
+        assert drops == []
+        assert account["compared"] == 60 * 59 // 2
+
+
+def test_trap_2_two_true_clusters_in_one_bucket_stay_two(tmp_path):
+    common = [f"c{i}" for i in range(30)]
+    families = [[*common, *(f"f{f}w{i}" for i in range(30))] for f in range(2)]
+    texts = [" ".join([*family, f"own{i}"]) for i in range(3) for family in families]
+    drops, _ = settle(MinHash(ngram=1, threshold=0.8, **CATCH_ALL), texts, tmp_path)
+    assert clusters_of(drops) == {0: {0, 2, 4}, 1: {1, 3, 5}}
+
+
+def test_trap_3_short_and_empty_documents(tmp_path):
+    texts = ["cat", "dog", "Cat.", "", "!!", "", "cat dog"]
+    drops, account = settle(MinHash(), texts, tmp_path)
+    assert clusters_of(drops) == {0: {0, 2}}
+    assert account["without_words"] == 3
+
+
+def test_trap_4_and_7_documents_are_known_by_any_doc_id(tmp_path):
+    text = "the same words in the same order"
+    ids = [0, 2**40, 2**63, 2**64 - 2, 2**64 - 1]
+    texts = [text, "quite another", text + " x", text, text + " x"]
+    stage = MinHash(ngram=1, threshold=0.8, **CATCH_ALL)
+    drops, _ = settle(stage, texts, tmp_path, ids=ids, splits=3)
+    assert clusters_of(drops) == {0: {0, 2**63, 2**64 - 2, 2**64 - 1}}
+
+
+def test_trap_10_no_duplicates_and_no_documents(tmp_path):
+    for i, texts in enumerate([[], [""], ["a b"], ["a b", "c d", "e f"]]):
+        drops, account = settle(MinHash(), texts, tmp_path / str(i), splits=2)
+        assert drops == []
+        assert account["clusters_total"] == 0 and account["clusters"] == []
+
+
+def test_a_bucket_of_like_documents_costs_one_comparison_each(tmp_path):
+    rng = np.random.default_rng(1)
+    words = [f"w{i}" for i in range(20)]
+    texts = [" ".join(rng.permutation(words)) for _ in range(3000)]  # equal sets, different sequences
+    drops, account = settle(MinHash(ngram=1), texts, tmp_path)
+    assert len(drops) == 2999 and account["compared"] == 2999 and account["identical"] == 0
+    assert {row["duplicate_of"] for row in drops} == {0}
+
+
+def test_identical_documents_collapse_before_all_else(tmp_path):
+    texts = ["A b c d e f"] * 500 + ["a B c, d e f"] * 500 + ["a b c d e f g"]
+    drops, account = settle(MinHash(ngram=1), texts, tmp_path)
+    assert account["identical"] == 999 and account["compared"] == 1
+    assert len(drops) == 1000
+    assert {row["duplicate_of"] for row in drops} == {0}
+    assert drops[-1]["similarity"] == 6 / 7
+
+
+def test_copies_of_a_dropped_document_follow_it(tmp_path):
+    long = "a b c d e f g h i j"
+    texts = [long, long, long + " k", long + " K"]
+    drops, account = settle(MinHash(ngram=1, keep="longest"), texts, tmp_path)
+    assert [(row["doc_id"], row["duplicate_of"], row["matched"], row["similarity"]) for row in drops] == [
+        (0, 2, 2, 10 / 11),
+        (1, 2, 0, 1.0),
+        (3, 2, 2, 1.0),
+    ]
+    assert account["clusters"] == [{"kept": 2, "size": 4, "members": [0, 1, 3]}]
+
+
+def test_a_hard_bucket_is_capped_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(verify, "BUDGET", 100)
+    monkeypatch.setattr(verify, "BUDGET_EACH", 2)
+    common = " ".join(f"c{i}" for i in range(50))
+    texts = [common + " " + " ".join(f"d{j}x{i}" for i in range(30)) for j in range(60)]  # J = 50 / 110
+    stage = MinHash(ngram=1, threshold=0.5, bands=1, rows=1, values=1, recall=0.4)
+    drops, account = settle(stage, texts, tmp_path)
+    assert drops == []
+    capped = account["capped"]
+    assert capped["buckets"] == 1
+    assert 100 <= account["compared"] <= 100 + 2 * capped["documents"]
+    pairs = account["pairs_in_buckets"]
+    biggest = account["largest_bucket"]
+    assert capped["documents"] == biggest
+    assert account["compared"] + capped["comparisons_skipped"] == pairs
+    assert "comparisons were left out" in account["warnings"][0]
+
+
+def test_dropped_documents_take_no_part(tmp_path):
+    texts = ["a b c d e f"] * 4
+    drops, account = settle(MinHash(), texts, tmp_path, splits=2, gone=frozenset({0, 2}))
+    assert clusters_of(drops) == {1: {1, 3}}
+    assert account["documents"] == 2
+
+
+def test_verify_none_knows_no_similarity(tmp_path):
+    texts = ["a b c d e f g h i j k l", "a b c d e f g h i j k m"]
+    drops, _ = settle(MinHash(ngram=1, verify="none"), texts, tmp_path)
+    assert drops == [{"doc_id": 1, "reason": 1, "value": None, "duplicate_of": 0, "matched": 0, "similarity": None}]
+
+
+def test_verify_signature_estimates(tmp_path):
+    texts = [" ".join(f"w{i}" for i in range(j, j + 100)) for j in (0, 5)]
+    (row,), _ = settle(MinHash(ngram=1, verify="signature"), texts, tmp_path)
+    assert row["similarity"] * 128 == round(row["similarity"] * 128)
+    assert abs(row["similarity"] - 95 / 105) < 5 * np.sqrt(95 / 105 * 10 / 105 / 128)
+
+
+def test_keep_by_column(tmp_path):
+    stage = MinHash.model_validate({"keep": {"by": "source", "rank": ["book", "web"]}})
+    columns = {"source": pa.array(["web", "spam", "book", "web"])}
+    drops, _ = settle(stage, ["a b c d e f"] * 4, tmp_path, columns=columns)
+    assert clusters_of(drops) == {2: {0, 1, 2, 3}}
+
+
+def test_tag_mode(tmp_path):
+    stage = MinHash(mode="tag")
+    settled = stage.settle(corpus_of(stage, ["a b c", "d e f", "A b c"], tmp_path))
+    assert settled.drops == []
+    assert rows_of(settled.tags) == [
+        {"doc_id": 0, "cluster": 0, "size": 2, "is_kept": True},
+        {"doc_id": 2, "cluster": 0, "size": 2, "is_kept": False},
+    ]
+
+
+def test_a_giant_component_and_a_poor_banding_warn(tmp_path):
+    _, account = settle(MinHash(bands=2, rows=50), ["same words here"] * 1100, tmp_path)
+    assert "find a pair exactly as similar as the threshold 0.8 with probability 0.000" in account["warnings"][1]
+    assert "one cluster holds 1,100 of 1,100 documents (100.0 %)" in account["warnings"][0]
+
+
+def test_sketches_serve_every_threshold():
+    own = MinHash().sketch_parameters()
+    for other in ({"threshold": 0.5}, {"bands": 4, "rows": 4}, {"verify": "none"}, {"recall": 0.5}, {"mode": "tag"}):
+        assert MinHash(**other).sketch_parameters() == own
+    for other in ({"ngram": 4}, {"values": 64}, {"seed": 2}, {"keep": "longest"}):
+        assert MinHash(**other).sketch_parameters() != own
+
+
+def test_the_sketch_does_not_depend_on_batches():
+    texts = random_corpus(5, 40) + ["", "漢字 x", "a"]
+    whole = make_batch(texts, range(len(texts)))
+    stage = MinHash(values=20)
+    together = stage.sketch(whole)
+    assert list(together) == stage.sketch_schema().names
+    for name, column in together.items():
+        assert column.type == stage.sketch_schema().field(name).type
+        apart = [stage.sketch(whole.slice(i, i + 1))[name] for i in range(len(texts))]
+        assert column.to_pylist() == list(itertools.chain(*(each.to_pylist() for each in apart)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"bands": 3}, "bands and rows are given together"),
+        ({"bands": 13, "rows": 10}, "bands x rows is 130, but a signature has 128 values"),
+        ({"threshold": 0}, "greater than 0"),
+        ({"threshold": 1.5}, "less than or equal to 1"),
+        ({"ngram": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_wrong_parameters(wrong, says):
+    with pytest.raises(ValidationError, match=says):
+        MinHash(**wrong)
+
+
+def test_five_deviations_below_the_threshold():
+    # by hand: 128 * (.8 - 5 * sqrt(.8 * .2 / 128)) = 79.77
+    assert verify.fewest_equal_values(0.8, 128) == 80
+    assert verify.fewest_equal_values(1.0, 128) == 128
+    assert verify.fewest_equal_values(0.05, 16) == 0
