@@ -91,12 +91,15 @@ def find_fields(
         guess = 0
         for k in range(lines[row, 3], lines[row, 4]):
             escaped = flags[k] & KEY_ESCAPED != 0
+            size = fields[k, 1] - fields[k, 0]
             for _ in range(count):
                 name = guess
-                guess += 1
-                if guess == count:
-                    guess = 0
-                if key_is(data, fields[k], escaped, names, name_offsets[name], name_offsets[name + 1], scratch):
+                guess = guess + 1 if guess + 1 < count else 0
+                start = name_offsets[name]
+                stop = name_offsets[name + 1]
+                if size != stop - start and not escaped:  # most keys part here
+                    continue
+                if key_is(data, fields[k], escaped, names, start, stop, scratch):
                     repeated[row] |= found[row, name] >= 0
                     found[row, name] = k
                     break

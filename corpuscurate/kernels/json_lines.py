@@ -104,7 +104,7 @@ def skip_escape(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
             if 0xDC00 <= low <= 0xDFFF:
                 return i + 12, 0
         return i + 6, 1
-    return (i + 2 if RESOLVED[byte] else -1), 0
+    return (i + 2 if RESOLVED[np.uint64(byte)] else -1), 0
 
 
 @kernel
@@ -122,6 +122,10 @@ def skip_string(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
         if byte != 92:
             return -1 - i, flags
         flags |= 1
+        letter = byte_at(data, i + 1)
+        if letter != 117 and RESOLVED[np.uint64(letter)] != 0:
+            i += 2
+            continue
         after, lone = skip_escape(data, i)
         if after < 0:
             return -1 - i, flags

@@ -56,7 +56,7 @@ def put_escape(data: NDArray[np.uint8], i: int, at: int, out: NDArray[np.uint8])
     """
     byte = byte_at(data, i + 1)
     if byte != 117:
-        out[np.uint64(at)] = RESOLVED[byte]
+        out[np.uint64(at)] = RESOLVED[np.uint64(byte)]
         return i + 2, at + 1
     code = hex_value(data, i + 2)
     i += 6
@@ -84,7 +84,15 @@ def unescape(data: NDArray[np.uint8], i: int, stop: int, at: int, out: NDArray[n
             at += 8
         else:
             plain = first_mark(marks)
-            i, at = put_escape(data, i + plain, at + plain, out)
+            i += plain
+            at += plain
+            letter = byte_at(data, i + 1)
+            if letter != 117:
+                out[np.uint64(at)] = RESOLVED[np.uint64(letter)]
+                i += 2
+                at += 1
+            else:
+                i, at = put_escape(data, i, at, out)
     while i < stop:
         if byte_at(data, i) == 92:
             i, at = put_escape(data, i, at, out)
@@ -143,14 +151,14 @@ def escaped_bytes(data: NDArray[np.uint8], start: int, stop: int) -> int:
     """How many bytes data[start:stop] takes inside a JSON string (without the quotes)."""
     size = stop - start
     for i in range(start, stop):
-        letter = SHORT[byte_at(data, i)]
+        letter = SHORT[np.uint64(byte_at(data, i))]
         size += (letter != 0) + 4 * (letter == 117)
     return size
 
 
 @kernel
 def _put_byte(byte: int, at: int, out: NDArray[np.uint8]) -> int:
-    letter = SHORT[byte]
+    letter = SHORT[np.uint64(byte)]
     if letter == 0:
         out[np.uint64(at)] = byte
         return at + 1
@@ -160,8 +168,8 @@ def _put_byte(byte: int, at: int, out: NDArray[np.uint8]) -> int:
         return at + 2
     out[np.uint64(at + 2)] = 48
     out[np.uint64(at + 3)] = 48
-    out[np.uint64(at + 4)] = HEX[byte >> 4]
-    out[np.uint64(at + 5)] = HEX[byte & 15]
+    out[np.uint64(at + 4)] = HEX[np.uint64(byte >> 4)]
+    out[np.uint64(at + 5)] = HEX[np.uint64(byte & 15)]
     return at + 6
 
 
