@@ -21,7 +21,8 @@ from corpuscurate.stage import Outcome, StreamingStage
 class Filter(StreamingStage):
     """Drops a document when a measure lies outside its bounds; the bounds themselves are allowed values.
 
-    The reason is the first bound that fails, in the order of the fields; the value is its measure.
+    The reason is the first bound that fails, in the order of the fields; the value is its measure. A measure that is
+    nan lies outside no bound.
     """
 
     measured: ClassVar[Mapping[str, pa.DataType]] = {}

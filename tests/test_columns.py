@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpuscurate.columns import (
+    JSON,
+    TEXT,
+    from_buffers,
+    integers,
+    large_string,
+    lengths_bytes,
+    missing,
+    numbers,
+    strings,
+    text_buffers,
+    truths,
+)
+
+CELLS = [
+    "1",
+    "-0.5",
+    "1e3",
+    "1e999",
+    '"a"',
+    '"\\u00e9\\n"',
+    '"\\ud800"',
+    "true",
+    "false",
+    "null",
+    None,
+    "[1]",
+    "{}",
+    '"1"',
+]
+
+
+def json_column(cells):
+    return pa.ExtensionArray.from_storage(JSON, pa.array(cells, TEXT))
+
+
+def test_json_cells_by_what_they_are_asked_for():
+    column = json_column(CELLS)
+    nothing = [None] * len(CELLS)
+    assert numbers(column).to_pylist() == [1.0, -0.5, 1000.0, float("inf"), *nothing[4:]]
+    assert strings(column).to_pylist() == [None] * 4 + ["a", "é\n", None, *nothing[7:13], "1"]
+    assert truths(column).to_pylist() == [*nothing[:7], True, False, *nothing[9:]]
+    assert integers(column).to_pylist() == [Decimal(1), *nothing[1:]]
+    assert missing(column).to_pylist() == [cell in (None, "null") for cell in CELLS]
+
+
+def test_integers_are_exact_up_to_38_digits():
+    big = [2**53 + 1, -(2**63), 12345678901234567890, 10**38 - 1]
+    assert integers(json_column([*map(str, big), str(10**38)])).to_pylist() == [*map(Decimal, big), None]
+    assert integers(pa.array([2**64 - 1, None], pa.uint64())).to_pylist() == [Decimal(2**64 - 1), None]
+    assert integers(pa.array([1.0])).to_pylist() == [None]
+
+
+@pytest.mark.parametrize(
+    ("array", "as_numbers", "as_strings", "as_truths"),
+    [
+        (pa.array([1, None], pa.int8()), [1.0, None], [None, None], [None, None]),
+        (pa.array([Decimal("1.5"), None]), [1.5, None], [None, None], [None, None]),
+        (pa.array(["a", None]), [None, None], ["a", None], [None, None]),
+        (pa.array(["a", None], pa.string_view()), [None, None], ["a", None], [None, None]),
+        (pa.array(["a", None]).dictionary_encode(), [None, None], ["a", None], [None, None]),
+        (pa.array([7, None]).dictionary_encode(), [7.0, None], [None, None], [None, None]),
+        (pa.array([True, None]), [None, None], [None, None], [True, None]),
+        (pa.array([[1], None]), [None, None], [None, None], [None, None]),
+    ],
+)
+def test_typed_columns(array, as_numbers, as_strings, as_truths):
+    assert numbers(array).to_pylist() == as_numbers
+    assert strings(array).to_pylist() == as_strings
+    assert truths(array).to_pylist() == as_truths
+    assert missing(array).to_pylist() == [False, True]
+    assert numbers(pa.chunked_array([array, array])).to_pylist() == as_numbers * 2
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"))), st.integers(0, 5))
+def test_buffers_there_and_back(texts, start):
+    array = pa.array(texts, TEXT).slice(start)
+    offsets, data = text_buffers(array)
+    assert not offsets.flags.writeable
+    assert not data.flags.writeable
+    assert [data[a:b].tobytes().decode() for a, b in pairwise(offsets)] == texts[start:]
+    assert from_buffers(offsets, data).to_pylist() == texts[start:]
+    assert lengths_bytes(array).tolist() == [len(text.encode()) for text in texts[start:]]
+
+
+def test_from_buffers_with_nulls():
+    array = from_buffers(np.array([0, 1, 1, 2]), np.frombuffer(b"ab", np.uint8), np.array([True, False, True]))
+    assert array.to_pylist() == ["a", None, "b"]
+
+
+def test_large_string_of_what_is_like_a_string():
+    for array in (
+        pa.array(["a"]),
+        pa.array(["a"]).dictionary_encode(),
+        json_column(["a"]),
+        pa.chunked_array([["a"], []]),
+    ):
+        assert large_string(array).type == TEXT
+        assert large_string(array).to_pylist() == ["a"]
+
+
+def test_text_buffers_refuses_other_types():
+    with pytest.raises(TypeError, match="expected large_string or large_binary, got string"):
+        text_buffers(pa.array(["a"]))
