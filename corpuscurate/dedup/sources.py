@@ -25,13 +25,13 @@ _BLOCK_ROWS = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One sketch file. without: sorted doc_ids to leave out. also_without: files (`.npy`) of more of them, each sorted.
+    """One sketch file. schema: its columns. without: sorted doc_ids to leave out. also_without: files (`.npy`) of more of them, each sorted.
 
     mixed: whether places must be made comparable, because shards disagree on the type of the keep rule's column.
     """
 
-    number: int
     path: Path
+    schema: tuple[str, ...]
     without: NDArray[np.uint64]
     keep: Keep = "first"
     mixed: bool = False
@@ -39,11 +39,10 @@ class Source:
 
     def blocks(self, columns: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
         """`doc_id` and the named columns, some rows at a time, as NumPy arrays; `PLACE` comes comparable."""
-        with pa.memory_map(str(self.path)) as mapped, pa.ipc.open_file(mapped) as reader:
-            for number in range(reader.num_record_batches):
-                batch = reader.get_batch(number)
-                for start in range(0, batch.num_rows, _BLOCK_ROWS):
-                    yield self._block(batch.slice(start, _BLOCK_ROWS), columns)
+        names = ["doc_id", *columns, *([SCALE] if self.mixed and PLACE in columns else [])]
+        for batch in record_batches(self.path, self.schema, names):
+            for start in range(0, batch.num_rows, _BLOCK_ROWS):
+                yield self._block(batch.slice(start, _BLOCK_ROWS), columns)
 
     def _block(self, batch: pa.RecordBatch, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
         block = {name: to_numpy(batch.column(name)) for name in ("doc_id", *columns)}
@@ -64,6 +63,14 @@ class Source:
         pieces += [between(np.load(path, mmap_mode="r"), ids[0], ids[-1]) for path in self.also_without]
         pieces = [piece for piece in pieces if len(piece)]
         return pieces[0] if len(pieces) == 1 else np.sort(np.concatenate([*pieces, np.empty(0, np.uint64)]))
+
+
+def record_batches(path: Path, schema: Sequence[str], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The record batches of an Arrow file of columns `schema`, memory-mapped, with the named columns alone."""
+    options = pa.ipc.IpcReadOptions(included_fields=[schema.index(name) for name in names])
+    with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped, options=options) as reader:
+        for number in range(reader.num_record_batches):
+            yield reader.get_batch(number)
 
 
 def between(ids: NDArray[np.uint64], first: np.uint64, last: np.uint64) -> NDArray[np.uint64]:
@@ -96,22 +103,24 @@ class Sources:
 
 def sources_of(corpus: Corpus, keep: Keep) -> Sources:
     """The sketch files of a stage, and whether their places can be compared as they are."""
-    rows, missing, kinds = 0, 0, set[int]()
-    has_scale = False
     paths = list(corpus.sketches())
+    schema = _column_names(paths[0]) if paths else ()
+    rows, missing, kinds = 0, 0, set[int]()
     for path in paths:
-        with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
-            has_scale = SCALE in reader.schema.names
-            for number in range(reader.num_record_batches):
-                batch = reader.get_batch(number)
-                rows += batch.num_rows
-                if has_scale:
-                    scales, counts = np.unique(to_numpy(batch.column(SCALE)), return_counts=True)
-                    kinds.update(scales.tolist())
-                    missing += int(counts[scales == NO_SCALE].sum())
+        for batch in record_batches(path, schema, ["doc_id", *([SCALE] if SCALE in schema else [])]):
+            rows += batch.num_rows
+            if SCALE in schema:
+                scales, counts = np.unique(to_numpy(batch.column(SCALE)), return_counts=True)
+                kinds.update(scales.tolist())
+                missing += int(counts[scales == NO_SCALE].sum())
     mixed = len(kinds - {int(NO_SCALE)}) > 1
-    files = tuple(Source(i, path, corpus.dropped(i), keep, mixed) for i, path in enumerate(paths))
-    return Sources(files, rows, missing if has_scale else None)
+    files = tuple(Source(path, schema, corpus.dropped(i), keep, mixed) for i, path in enumerate(paths))
+    return Sources(files, rows, missing if SCALE in schema else None)
+
+
+def _column_names(path: Path) -> tuple[str, ...]:
+    with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
+        return tuple(reader.schema.names)
 
 
 def keep_warnings(sources: Sources, keep: Keep) -> list[str]:
@@ -142,13 +151,11 @@ def place_columns(keep: Keep, batch: Batch) -> dict[str, pa.Array]:
 
 def first_ids(sources: Sources) -> tuple[int, ...]:
     """The first doc_id of each sketch file, -1 for one without rows."""
-    return tuple(_first_id(file.path) for file in sources.files)
+    return tuple(_first_id(file) for file in sources.files)
 
 
-def _first_id(path: Path) -> int:
-    with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
-        for number in range(reader.num_record_batches):
-            batch = reader.get_batch(number)
-            if batch.num_rows:
-                return int(batch.column("doc_id")[0].as_py())
+def _first_id(file: Source) -> int:
+    for batch in record_batches(file.path, file.schema, ["doc_id"]):
+        if batch.num_rows:
+            return int(batch.column("doc_id")[0].as_py())
     return -1

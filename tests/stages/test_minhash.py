@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from naive import neardup
 from pydantic import ValidationError
 
-CATCH_ALL = {"bands": 128, "rows": 1}
+CATCH_ALL = {"values": 40, "bands": 40, "rows": 1}  # misses J = .5 once in 10^12, J = 1/3 once in 10^7
 
 
 def settle(stage, texts, folder, **more):
@@ -81,7 +81,7 @@ def test_matched_is_the_neighbour_and_duplicate_of_the_kept(tmp_path):
 VOCABULARY = st.sampled_from(["a", "b", "c", "d", "É", "漢", "é", ".", "A"])
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.lists(st.lists(VOCABULARY, max_size=7).map(" ".join), max_size=10),
     st.integers(1, 3),
@@ -111,17 +111,17 @@ def test_near_duplicates_of_a_larger_corpus_equal_naive(tmp_path):
 def test_trap_8_nothing_but_the_corpus_changes_the_result(tmp_path, monkeypatch, kind):
     texts = random_corpus(4, 300)
     texts += texts[:20] + [text.upper() + "!" for text in texts[20:40]] + ["", " "]
-    stage = MinHash(ngram=3, threshold=0.6, verify=kind, keep="longest")
+    stage = MinHash(ngram=3, threshold=0.6, values=48, verify=kind, keep="longest")
     monkeypatch.setattr(verify, "BUDGET", 0)
     monkeypatch.setattr(verify, "BUDGET_EACH", 1)
     found = []
     for i, (splits, workers, memory, count) in enumerate(
-        [(1, 1, 1 << 30, 1), (5, 3, 1 << 30, 2), (2, 2, 1 << 16, 3), (9, 16, 1 << 14, 7)]
+        [(1, 1, 1 << 30, 1), (3, 3, 1 << 30, 2), (2, 16, 1 << 14, 3)]
     ):
         monkeypatch.setattr(parts, "part_count", lambda corpus, rows, each, count=count: count)
         monkeypatch.setattr(bands_module, "memory_parts", lambda corpus, rows, each, count=count: count)
         monkeypatch.setattr(candidates, "_SMALL", 1 if count > 1 else 10**9)
-        corpus = {"splits": splits, "workers": workers, "memory_bytes": memory, "batch_rows": 10 * count}
+        corpus = {"splits": splits, "workers": workers, "memory_bytes": memory, "batch_rows": 100 * count}
         found.append(settle(stage, texts, tmp_path / str(i), **corpus))
     assert all(each == found[0] for each in found)
     assert found[0][0]
