@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS = 10.0
 """Between two plain lines, where stderr is no terminal."""
+MENTIONED_BYTES = 100_000
+"""Below it a pass reads artefacts rather than text, and MB/s would mean nothing."""
 
 
 class Progress(Protocol):
@@ -76,11 +78,13 @@ class _State:
 
     def rate(self) -> str:
         """MB/s so far."""
-        return f"{self.bytes / 1e6 / self.seconds:.1f} MB/s" if self.bytes and self.seconds else "- MB/s"
+        mentioned = self.bytes >= MENTIONED_BYTES and self.seconds > 0
+        return f"{self.bytes / 1e6 / self.seconds:.1f} MB/s" if mentioned else "- MB/s"
 
     def left(self) -> str:
-        """Time left at the pace so far."""
-        return f"{clock(self.seconds * (1 - self.share) / self.share)} left" if self.share else "-:-- left"
+        """Time left at the pace so far; unknown at the start, and when there was more to read than was thought."""
+        known = self.share if self.share < 1 or self.done == self.tasks else 0.0
+        return f"{clock(self.seconds * (1 - known) / known)} left" if known else "-:-- left"
 
     def line(self) -> str:
         """All of it on one line."""
@@ -124,7 +128,8 @@ class RichProgress:
         self._state = _State(title, total_bytes, tasks)
         self._said = self._state.began
         if not self._stream.isatty():
-            self._print(f"{title}: {tasks} {'task' if tasks == 1 else 'tasks'}, {total_bytes / 1e6:.1f} MB to read")
+            reads = f", {total_bytes / 1e6:.1f} MB to read" if total_bytes >= MENTIONED_BYTES else ""
+            self._print(f"{title}: {tasks} {'task' if tasks == 1 else 'tasks'}{reads}")
             return
         if self._bars is None:
             self._bars = _bars(self._stream)
@@ -155,7 +160,8 @@ class RichProgress:
             self._bars.stop_task(self._bar)
             self._bar = None
         else:
-            self._print(f"{state.title}: done in {clock(state.seconds)}, {state.rate()}")
+            rate = f", {state.rate()}" if state.bytes >= MENTIONED_BYTES else ""
+            self._print(f"{state.title}: done in {clock(state.seconds)}{rate}")
 
     def message(self, text: str) -> None:
         """A line above the bar."""

@@ -35,15 +35,24 @@ def checkout(tmp_path):
     return tmp_path
 
 
+def call(checkout: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`make` as from a shell, though these tests may themselves be run by `make`."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS", "PYTEST"))}
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**kept, **environment},
+    )
+
+
 def make(checkout: Path, *targets: str, **environment: str) -> tuple[int, list[str]]:
     """Exit code and what Python was asked, in order."""
     log = checkout / "log"
     log.unlink(missing_ok=True)
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "PYTEST"))}
-    command = ["make", *targets, f"PYTHON={checkout / 'fake-python'}"]
-    done = subprocess.run(
-        command, cwd=checkout, capture_output=True, text=True, check=False, env={**kept, **environment}
-    )
+    done = call(checkout, *targets, f"PYTHON={checkout / 'fake-python'}", **environment)
     return done.returncode, log.read_text().splitlines() if log.exists() else []
 
 
@@ -89,14 +98,14 @@ def test_a_python_without_venv(checkout):
 
 
 def test_no_python_is_a_plain_message(checkout):
-    done = subprocess.run(["make", "demo", "PYTHON="], cwd=checkout, capture_output=True, text=True, check=False)
+    done = call(checkout, "demo", "PYTHON=")
     assert done.returncode == 2
     assert "make: Python 3.11 or later is needed, and none was found\n" in done.stderr
 
 
 def test_help_and_clean(checkout):
     make(checkout, "demo")
-    done = subprocess.run(["make"], cwd=checkout, capture_output=True, text=True, check=True)
+    done = call(checkout)
     assert done.stdout.splitlines()[0].startswith("help")
     assert {line.split()[0] for line in done.stdout.splitlines()} >= {
         "demo",

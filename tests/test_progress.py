@@ -60,6 +60,26 @@ def test_a_pass_without_bytes_goes_by_tasks(monkeypatch):
     assert stream.getvalue().splitlines()[1] == "matching:  25%, - MB/s, task 1 of 4, 1:00:00, 3:00:00 left"
 
 
+def test_more_to_read_than_was_thought(monkeypatch):
+    time = Clock()
+    monkeypatch.setattr(progress_module, "time", time)
+    stream = io.StringIO()
+    progress = RichProgress(stream, every_seconds=1)
+    progress.start("reading", 1_000_000, 2)
+    time.now += 10
+    progress.advance(5_000_000)
+    assert stream.getvalue().splitlines()[1] == "reading: 100%, 0.5 MB/s, task 0 of 2, 0:10, -:-- left"
+
+
+def test_artefacts_are_not_told_in_megabytes():
+    stream = io.StringIO()
+    progress = RichProgress(stream)
+    progress.start("exact: match", 1, 1)
+    progress.advance(1)
+    progress.finish()
+    assert stream.getvalue() == "exact: match: 1 task\nexact: match: done in 0:00\n"
+
+
 def test_a_bar_on_a_terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
