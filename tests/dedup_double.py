@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -134,6 +135,6 @@ def corpus_of(
     borders = [round(i * len(texts) / splits) for i in range(splits + 1)]
     batches = [
         [whole.slice(i, min(i + batch_rows, stop)) for i in range(start, stop, batch_rows)]
-        for start, stop in zip(borders, borders[1:], strict=False)
+        for start, stop in itertools.pairwise(borders)
     ]
     return DoubleCorpus(stage, batches, folder, **settings)

@@ -59,8 +59,8 @@ def value_column(j: int) -> str:
 class Buckets:
     """Find the documents that share a key of one band with another, among the keys of one part.
 
-    The values are read twice: the first time to count keys in a sieve of 2 bits a slot, so that only documents whose key
-    can occur twice are held and sorted.
+    The values are read twice: the first time to count keys in a sieve of 2 bits a slot, so that only documents whose
+    key can occur twice are held and sorted.
     """
 
     band: int

@@ -1,7 +1,7 @@
 """Candidates: who they are, which of them could end in one cluster, and how the work of verifying them is parted.
 
-Documents in one bucket, unverified, form coarse components. Two coarse components never meet, so they are verified apart
-from each other, and however they are spread over parts, the result is the same.
+Documents in one bucket, unverified, form coarse components. Two coarse components never meet, so they are verified
+apart from each other, and however they are spread over parts, the result is the same.
 
 Memory: about 40 bytes a candidate document, and the buckets of one band and part. Disk: 8 bytes for each place of a
 document in a bucket. Both follow the number of candidates, not that of the corpus.
@@ -45,8 +45,8 @@ class Candidates:
         return f"candidates-{len(self.buckets)}-{len(self.copies)}-{self.workers}-{self.share_bytes}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Files, all uint64 doc_ids sorted: documents.npy (all), bucketed.npy (those in buckets), wanted-<split>.npy (the same by
-        sketch file); and for each part those of `_write_part`."""
+        """Files, all uint64 doc_ids sorted: documents.npy (all), bucketed.npy (those in buckets), wanted-<split>.npy
+        (the same by sketch file); and for each part those of `_write_part`."""
         bucketed = _union(path / "documents.npy" for _, path in self.buckets)
         both = [path / name for path in self.copies for name in ("copies.npy", "originals.npy")]
         documents = np.union1d(bucketed, _union(both))
@@ -107,8 +107,8 @@ class Candidates:
         local: NDArray[np.int64],
         parts: int,
     ) -> None:
-        """For each part, in the order of band and key: members (int64 indices of its documents), and of each bucket size,
-        band and group (the coarse component)."""
+        """For each part, in the order of band and key: members (int64 indices of its documents), and of each bucket
+        size, band and group (the coarse component)."""
         names = ("members", "sizes", "bands", "groups")
         outs = [[(folder / f"part-{i}-{name}.bin").open("wb") for name in names] for i in range(parts)]
         try:
@@ -142,7 +142,9 @@ def ragged_indices(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDA
     """Indices of the elements of the `chosen` runs offsets[i]..offsets[i+1]-1, one run after the other."""
     sizes = offsets[chosen + 1] - offsets[chosen]
     ends = np.cumsum(sizes)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(offsets[chosen] - (ends - sizes), sizes)
+    total = int(ends[-1]) if len(ends) else 0
+    indices: NDArray[np.int64] = np.arange(total) + np.repeat(offsets[chosen] - (ends - sizes), sizes)
+    return indices
 
 
 @dataclass(frozen=True, slots=True)

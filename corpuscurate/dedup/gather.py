@@ -46,16 +46,14 @@ class Gather:
                     chosen = is_in_sorted(ids, between(documents, ids[0], ids[-1]))
                     places.write(block[PLACE][chosen].tobytes())
                     candidates += int(chosen.sum())
-                    chosen = np.flatnonzero(is_in_sorted(ids, between(bucketed, ids[0], ids[-1])))
+                    at = np.flatnonzero(is_in_sorted(ids, between(bucketed, ids[0], ids[-1])))
                     if names:
-                        signatures.write(np.stack([block[name][chosen] for name in names], axis=1).tobytes())
-                    rows += len(chosen)
+                        signatures.write(np.stack([block[name][at] for name in names], axis=1).tobytes())
+                    rows += len(at)
         return {"candidates": candidates, "rows": rows}
 
 
-def take(
-    paths: list[Path], counts: list[int], indices: NDArray[np.int64], dtype: Any, width: int = 0
-) -> NDArray[Any]:
+def take(paths: list[Path], counts: list[int], indices: NDArray[np.int64], dtype: Any, width: int = 0) -> NDArray[Any]:
     """Rows `indices` (ascending) of the table that files of `counts` rows form together."""
     out = np.empty((len(indices), width) if width else len(indices), dtype)
     start = 0

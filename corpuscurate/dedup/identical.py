@@ -1,7 +1,7 @@
 """Documents with the same sequence of words: similarity 1 without any comparison.
 
-They collapse into one before candidates are looked for, so a million copies cost a sort. On disk 32 bytes a document while
-partitioning, and 16 a copy.
+They collapse into one before candidates are looked for, so a million copies cost a sort. On disk 32 bytes a document
+while partitioning, and 16 a copy.
 """
 
 from __future__ import annotations

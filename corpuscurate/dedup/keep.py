@@ -1,13 +1,13 @@
 """The keep rule: which document of a cluster stays. Shared by all deduplications.
 
-`first` (the lowest doc_id), `longest` (bytes of text), `{by: COLUMN, order: desc | asc}` for numbers, truth values (false
-before true), dates and times (ISO 8601 strings or typed), or `{by: COLUMN, rank: [best, next, ...]}`. Values of other
-kinds, NaN and nulls come last; every rule ends in the lowest doc_id, so it is a total order.
+`first` (the lowest doc_id), `longest` (bytes of text), `{by: COLUMN, order: desc | asc}` for numbers, truth values
+(false before true), dates and times (ISO 8601 strings or typed), or `{by: COLUMN, rank: [best, next, ...]}`. Values of
+other kinds, NaN and nulls come last; every rule ends in the lowest doc_id, so it is a total order.
 
 A document's place is a uint64, smaller = kept first, which each sketch stores. Numbers map to it in their own order:
-integer columns exactly (but the two worst 64-bit numbers share a place, since `MISSING` is beyond both), floats and JSON
-numbers as float64, instants in microseconds. Where shards disagree on a column's type, each row's `scale` says which map
-was used, and `comparable` puts all on that of float64.
+integer columns exactly (but the two worst 64-bit numbers share a place, since `MISSING` is beyond both), floats and
+JSON numbers as float64, instants in microseconds. Where shards disagree on a column's type, each row's `scale` says
+which map was used, and `comparable` puts all on that of float64.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Partition, sort, reduce: rows of 128-bit keys are spread over parts by the leading bits of the key, so that equal keys
-meet in one part, and each part fits into a worker's share of memory. The number of parts never changes the result.
+"""Partition, sort, reduce: rows of 128-bit keys are spread over parts by the leading bits of the key, so that equal
+keys meet in one part, and each part fits into a worker's share of memory. The number of parts never changes the result.
 
 On disk 32 bytes a document, once. In memory a part's rows times `REDUCE_BYTES`.
 """

@@ -25,7 +25,8 @@ _BLOCK_ROWS = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One sketch file. schema: its columns. without: sorted doc_ids to leave out. also_without: files (`.npy`) of more of them, each sorted.
+    """One sketch file. schema: its columns. without: sorted doc_ids to leave out. also_without: files (`.npy`) of more
+    of them, each sorted.
 
     mixed: whether places must be made comparable, because shards disagree on the type of the keep rule's column.
     """

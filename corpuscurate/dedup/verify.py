@@ -1,7 +1,7 @@
 """Verify the candidates of one part, and settle its clusters.
 
-Memory: 4 bytes a signature value and 8 a distinct shingle of the part's documents. Where the shingles exceed `share_bytes`
-they are laid out in a file, so that the system may page them.
+Memory: 4 bytes a signature value and 8 a distinct shingle of the part's documents. Where the shingles exceed
+`share_bytes` they are laid out in a file, so that the system may page them.
 """
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ class Edges(NamedTuple):
 def fewest_equal_values(threshold: float, values: int) -> int:
     """Equal signature values below which a pair is rejected without looking at its shingles.
 
-    The estimate of a pair with J = threshold has the standard deviation sqrt(J (1 - J) / values); five of them below the
-    threshold lie less than one in a million such pairs, and fewer of more similar ones.
+    The estimate of a pair with J = threshold has the standard deviation sqrt(J (1 - J) / values). About one such pair in
+    a million lies five of them below the threshold, and fewer of more similar ones.
     """
     deviation = np.sqrt(threshold * (1 - threshold) / values)
     return max(0, int(np.ceil(values * (threshold - SIGMAS * deviation) - 1e-9)))

@@ -19,7 +19,7 @@ def _number(data: NDArray[np.uint8], start: Int, size: Int, stop: Int) -> Int:
     """The decimal number of exactly `size` digits from `start`, or -1."""
     if start + size > stop:
         return -1
-    value = 0
+    value: Int = 0
     for i in range(start, start + size):
         digit = np.int64(data[i]) - 48
         if digit < 0 or digit > 9:
@@ -44,7 +44,7 @@ def _days(year: Int, month: Int, day: Int) -> Int:
 def _length_of(year: Int, month: Int) -> Int:
     if month == 2:
         return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
-    return 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+    return 30 if month in (4, 6, 9, 11) else 31
 
 
 @kernel
@@ -93,7 +93,7 @@ def _instant(data: NDArray[np.uint8], i: Int, stop: Int) -> tuple[bool, Int]:
         return False, 0
     sign = 1 if data[i] == 43 else -1
     hours = _number(data, i + 1, 2, stop)
-    minutes = 0
+    minutes: Int = 0
     if stop - i == 6 and data[i + 3] == 58:
         minutes = _number(data, i + 4, 2, stop)
     elif stop - i == 5:
@@ -111,9 +111,9 @@ def iso_instants(
 ) -> int:
     """Read each row as an ISO 8601 date or date and time. Returns n.
 
-    Accepted: `2024-05-31`, then optionally T or a space, `hh:mm`, `:ss`, a fraction (digits beyond microseconds are cut),
-    and Z or an offset `+hh`, `+hhmm`, `+hh:mm`. Without one, UTC. out_valid: bool[n], False for anything else. out:
-    int64[n], microseconds since 1970-01-01T00:00Z, 0 where not valid.
+    Accepted: `2024-05-31`, then optionally T or a space, `hh:mm`, `:ss`, a fraction (digits beyond microseconds are
+    cut), and Z or an offset `+hh`, `+hhmm`, `+hh:mm`. Without one, UTC. out_valid: bool[n], False for anything else.
+    out: int64[n], microseconds since 1970-01-01T00:00Z, 0 where not valid.
     """
     for row in range(len(offsets) - 1):
         out_valid[row], out[row] = _instant(data, offsets[row], offsets[row + 1])

@@ -1,9 +1,9 @@
 """Classic MinHash over word n-grams, from text to signature in one pass.
 
-A signature has k values; value j is the smallest of a[j] * h + b[j] modulo 2^32 over the document's shingle hashes h, with
-a[j] odd, so each j is a bijection of the 32-bit hashes and the values keep their full 32 bits. h is the upper half of a
-well-mixed 64-bit hash: multiply-add alone is biased on structured integers. The share of equal values of two signatures
-estimates the Jaccard similarity J of the two shingle sets, with standard deviation sqrt(J (1 - J) / k).
+A signature has k values; value j is the smallest of a[j] * h + b[j] modulo 2^32 over the document's shingle hashes h,
+with a[j] odd, so each j is a bijection of the 32-bit hashes and the values keep their full 32 bits. h is the upper half
+of a well-mixed 64-bit hash: multiply-add alone is biased on structured integers. The share of equal values of two
+signatures estimates the Jaccard similarity J of the two shingle sets, with standard deviation sqrt(J (1 - J) / k).
 
 Source: Broder, "On the resemblance and containment of documents", 1997.
 """
@@ -26,7 +26,8 @@ _ROWS = 16
 
 @kernel
 def permutations(seed: np.uint64, out_a: NDArray[np.uint32], out_b: NDArray[np.uint32]) -> int:
-    """The k multipliers (odd) and addends of a seed, by SplitMix64. Returns k. The first of k are those of a larger k."""
+    """The k multipliers (odd) and addends of a seed, by SplitMix64. Returns k. The first of k are those of a larger
+    k."""
     state = seed
     for j in range(len(out_a)):
         state += _GAMMA
@@ -110,7 +111,7 @@ def signatures(
         for r in range(size):
             row = base + r
             begin(offsets[row], offsets[row + 1], n, walk)
-            total = 0
+            total: Int = 0
             made = next_shingles(data, t, n, power, walk)
             while made >= 0:
                 lower(walk.shingles[:made], a, b, block[r])

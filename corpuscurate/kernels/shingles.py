@@ -6,8 +6,8 @@ Three steps, each over a buffer that stays in the cache:
 2. `_hash_words`: the borders of words as bit masks of 64 bytes, then a 64-bit hash of each word's folded bytes.
 3. `_roll`: the hash of each window of n words, S = sum of w[i] P^(n-1-i) modulo 2^64, mixed.
 
-A word is what `kernels.unicode` says, folded as `str.casefold()` folds each character. A document of 1..n-1 words has one
-shingle, of all its words; one without words has none.
+A word is what `kernels.unicode` says, folded as `str.casefold()` folds each character. A document of 1..n-1 words has
+one shingle, of all its words; one without words has none.
 
 The hash of a word: its folded bytes in little-endian pieces of 8, each absorbed by h = mix64(h ^ piece), then the rest
 with the length (modulo 256) in the top byte. Words up to 7 bytes therefore never collide.
@@ -57,7 +57,7 @@ def _is_ascii(block: NDArray[np.uint8]) -> bool:
     bits = np.uint8(0)
     for i in range(len(block)):
         bits |= block[i]
-    return bits < 0x80
+    return bool(bits < 0x80)
 
 
 @kernel
@@ -256,7 +256,7 @@ def _roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
     s = walk.rolling[0]
     first = walk.rolling[1]
     second = walk.rolling[2]
-    before = max(0, min(count, n - 1 - walk.place[4]))  # words of this chunk that complete no shingle
+    before: Int = max(0, min(count, n - 1 - walk.place[4]))  # words of this chunk that complete no shingle
     for i in range(count):
         word = words[n + i]
         s = s * BASE + word - words[i] * power
@@ -361,11 +361,11 @@ def shingle_sets(
     power = power_of_base(n)
     scratch = np.empty(0, np.uint64)
     starts = np.empty(2, np.int64)
-    at = 0
+    at: Int = 0
     out_offsets[0] = 0
     for row in range(len(offsets) - 1):
         begin(offsets[row], offsets[row + 1], n, walk)
-        filled = at
+        filled: Int = at
         made = next_shingles(data, t, n, power, walk)
         while made >= 0:
             out[filled : filled + made] = walk.shingles[:made]
@@ -381,8 +381,8 @@ def shingle_sets(
 
 @kernel
 def shingle_bound(offsets: NDArray[np.int64]) -> Int:
-    """The most shingles that documents of these lengths can have: a word takes a byte, and another parts it from the next
-    (letters of scripts without spaces take three bytes and need no separator)."""
+    """The most shingles that documents of these lengths can have: a word takes a byte, and another parts it from the
+    next (letters of scripts without spaces take three bytes and need no separator)."""
     bound = 0
     for row in range(len(offsets) - 1):
         bound += (offsets[row + 1] - offsets[row] + 1) // 2

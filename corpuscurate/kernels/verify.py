@@ -1,9 +1,9 @@
 """Verification of candidate buckets: which documents of a bucket are truly similar, and so belong together.
 
 The result is the connected components of the graph of all candidate pairs (two documents in one bucket) that are as
-similar as the threshold asks. Pairs that are connected already are not compared. Buckets are taken in the order given and
-their documents in keep order, each against the components that the bucket has so far: first against the first member
-of each, then against the others. A bucket of copies therefore costs one comparison a document. Where nothing is
+similar as the threshold asks. Pairs that are connected already are not compared. Buckets are taken in the order given
+and their documents in keep order, each against the components that the bucket has so far: first against the first
+member of each, then against the others. A bucket of copies therefore costs one comparison a document. Where nothing is
 alike, the work grows with the square of the bucket; a budget bounds it, and what it left out is counted.
 """
 
@@ -147,9 +147,9 @@ def verify_buckets(
     """Join the documents that are similar. Returns the number of edges written: each joined two components.
 
     members: int64, documents 0..m-1 numbered in keep order, ascending in each bucket offsets[i]..offsets[i+1]-1.
-    bands: int64, the band of each bucket; groups: int64, the same number for buckets that may share documents, ascending;
-    within a group bands ascend. parent: int64[m], the components known before; changed. counts: int64[COUNTS], added
-    to. out_a, out_b: int64[m], out_similarity: float64[m].
+    bands: int64, the band of each bucket; groups: int64, the same number for buckets that may share documents,
+    ascending; within a group bands ascend. parent: int64[m], the components known before; changed. counts:
+    int64[COUNTS], added to. out_a, out_b: int64[m], out_similarity: float64[m].
     """
     m = len(parent)
     longest = 0

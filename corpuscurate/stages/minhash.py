@@ -44,16 +44,17 @@ class MinHash(GlobalStage):
     """Drop all but one of the documents that are near-duplicates of each other.
 
     Two documents are near-duplicates when the Jaccard similarity of their sets of word n-grams is at least `threshold`.
-    Candidates are found with MinHash signatures in bands; with `verify: exact` their true similarity is computed from the
-    text before they are joined, so no document is dropped for a similarity below the threshold to a verified
+    Candidates are found with MinHash signatures in bands; with `verify: exact` their true similarity is computed from
+    the text before they are joined, so no document is dropped for a similarity below the threshold to a verified
     neighbour. Clusters are the connected components: a chain of neighbours is one cluster. Words are runs of letters,
     digits and combining marks, case-folded; in scripts without spaces each character is one. A document with fewer
     words than `ngram` is one shingle; one without words is never a near-duplicate. Documents with equal sequences of
     words are taken as one before all else.
 
-    On disk 4 bytes a value and 28 more a document in the sketch (540 at 128 values), and 32 while settling; for each candidate its
-    signature, 8 bytes for each bucket that it is in, and 8 for each distinct shingle. In memory 48 bytes a document that
-    shares a key of the band and part at hand, and those of the candidates in `dedup.candidates` and `dedup.verify`.
+    On disk 4 bytes a value and 28 more a document in the sketch (540 at 128 values), and 32 while settling; for each
+    candidate its signature, 8 bytes for each bucket that it is in, and 8 for each distinct shingle. In memory 48 bytes
+    a document that shares a key of the band and part at hand, and those of the candidates in `dedup.candidates` and
+    `dedup.verify`.
     """
 
     word: ClassVar[str] = "minhash"
@@ -255,8 +256,8 @@ class _Settling:
         found = candidate_probability(stage.threshold, account["bands"], account["rows"])
         if found < stage.recall:
             warnings.append(
-                f"{stage.label}: {account['bands']} bands of {account['rows']} rows find a pair exactly as similar as the "
-                f"threshold {stage.threshold} with probability {found:.3f}, below recall {stage.recall}."
+                f"{stage.label}: {account['bands']} bands of {account['rows']} rows find a pair exactly as similar as "
+                f"the threshold {stage.threshold} with probability {found:.3f}, below recall {stage.recall}."
             )
         capped = account["capped"]
         if capped["buckets"]:

@@ -1,8 +1,9 @@
 import numpy as np
-from corpuscurate.kernels.components import best_neighbours, find, flatten, star_edges, union, union_stars
 from hypothesis import given
 from hypothesis import strategies as st
 from naive.neardup import components
+
+from corpuscurate.kernels.components import best_neighbours, find, flatten, star_edges, union, union_stars
 
 GROUPS = st.lists(st.lists(st.integers(0, 19), min_size=1, max_size=6), max_size=12)
 

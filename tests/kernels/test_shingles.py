@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -20,7 +22,7 @@ def sets(texts: list[str], n: int) -> list[list[int]]:
     out = np.empty(shingle_bound(offsets), np.uint64)
     total = shingle_sets(offsets, data, tables(), n, out_offsets, out)
     assert total == out_offsets[-1]
-    return [out[a:b].tolist() for a, b in zip(out_offsets, out_offsets[1:], strict=False)]
+    return [out[a:b].tolist() for a, b in itertools.pairwise(out_offsets)]
 
 
 def expected(text: str, n: int) -> list[int]:

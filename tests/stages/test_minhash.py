@@ -3,16 +3,17 @@ import itertools
 import numpy as np
 import pyarrow as pa
 import pytest
-from corpuscurate.dedup import bands as bands_module
-from corpuscurate.dedup import candidates, parts, verify
-from corpuscurate.kernels.verify import exact_similarity
-from corpuscurate.stage import stage_class
-from corpuscurate.stages.minhash import MinHash
 from dedup_double import clusters_of, corpus_of, drops_of, make_batch, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import neardup
 from pydantic import ValidationError
+
+from corpuscurate.dedup import bands as bands_module
+from corpuscurate.dedup import candidates, parts, verify
+from corpuscurate.kernels.verify import exact_similarity
+from corpuscurate.stage import stage_class
+from corpuscurate.stages.minhash import MinHash
 
 CATCH_ALL = {"values": 40, "bands": 40, "rows": 1}  # misses J = .5 once in 10^12, J = 1/3 once in 10^7
 
@@ -115,9 +116,7 @@ def test_trap_8_nothing_but_the_corpus_changes_the_result(tmp_path, monkeypatch,
     monkeypatch.setattr(verify, "BUDGET", 0)
     monkeypatch.setattr(verify, "BUDGET_EACH", 1)
     found = []
-    for i, (splits, workers, memory, count) in enumerate(
-        [(1, 1, 1 << 30, 1), (3, 3, 1 << 30, 2), (2, 16, 1 << 14, 3)]
-    ):
+    for i, (splits, workers, memory, count) in enumerate([(1, 1, 1 << 30, 1), (3, 3, 1 << 30, 2), (2, 16, 1 << 14, 3)]):
         monkeypatch.setattr(parts, "part_count", lambda corpus, rows, each, count=count: count)
         monkeypatch.setattr(bands_module, "memory_parts", lambda corpus, rows, each, count=count: count)
         monkeypatch.setattr(candidates, "_SMALL", 1 if count > 1 else 10**9)
@@ -271,7 +270,7 @@ def test_sketches_serve_every_threshold():
 
 
 def test_the_sketch_does_not_depend_on_batches():
-    texts = random_corpus(5, 40) + ["", "漢字 x", "a"]
+    texts = [*random_corpus(5, 40), "", "漢字 x", "a"]
     whole = make_batch(texts, range(len(texts)))
     stage = MinHash(values=20)
     together = stage.sketch(whole)
