@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.batch import Batch, doc_ids
-from corpuscurate.columns import JSON
+from corpuscurate.columns import JSON, from_buffers
 from corpuscurate.io.base import (
     HEAD_BYTES,
     REASONS,
@@ -152,8 +152,12 @@ class _Wanted:
 
 
 def _invalid_utf8(scan: Scan) -> Bools:
+    """Which records are not UTF-8. Arrow judges them together, and only where it finds something is each looked at."""
     invalid = np.zeros(len(scan), np.bool_)
-    if invalid_utf8_at(scan.data, int(scan.lines[0, 0]), int(scan.lines[-1, 1])) >= 0:
+    ends = np.array([scan.lines[0, 0], scan.lines[-1, 1]])
+    try:
+        from_buffers(ends, scan.data).validate(full=True)
+    except pa.ArrowInvalid:
         mark_invalid_utf8(scan.data, scan.lines, invalid)
     return invalid
 
