@@ -143,8 +143,8 @@ def check_utf8(column: pa.Array, name: str) -> None:
         column.validate(full=True)
     except pa.ArrowInvalid as error:
         raise InputError(
-            f"column {name!r} holds text that is not valid UTF-8, which JSON cannot hold: {' '.join(str(error).split())}. "
-            "Choose `output: format: parquet` or arrow, or mend the input."
+            f"column {name!r} holds text that is not valid UTF-8, which JSON cannot hold: "
+            f"{' '.join(str(error).split())}. Choose `output: format: parquet` or arrow, or mend the input."
         ) from error
 
 

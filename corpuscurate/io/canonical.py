@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 _STRINGS = (pa.string(), pa.binary())
 _LARGE_STRINGS = (pa.large_string(), pa.large_binary())
+_VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+_VIEW_BYTES = 16
 
 
 def canonical(rows: pa.RecordBatch) -> pa.RecordBatch:
@@ -24,9 +26,12 @@ def _column(array: pa.Array) -> pa.Array:
     if isinstance(array, pa.ExtensionArray):
         return pa.ExtensionArray.from_storage(kind, _column(array.storage))
     if pa.types.is_dictionary(kind):
-        return pa.DictionaryArray.from_arrays(_column(array.indices), array.dictionary, ordered=kind.ordered)
+        values = _column(array.dictionary)
+        return pa.DictionaryArray.from_arrays(_column(array.indices), values, ordered=kind.ordered)
     if pa.types.is_nested(kind):
         return _nested(array)
+    if kind in _VIEWS:
+        return _views(array)
     if kind in _STRINGS or kind in _LARGE_STRINGS:
         return _strings(array)
     return _fixed_width(array)
@@ -67,6 +72,17 @@ def _strings(array: pa.Array) -> pa.Array:
         offsets = np.frombuffer(stored, width)[array.offset : array.offset + len(array) + 1]
     exact = pa.py_buffer(b"") if data is None else data.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
     return pa.Array.from_buffers(array.type, len(array), [_bits(valid), pa.py_buffer(offsets - offsets[0]), exact])
+
+
+def _views(array: pa.Array) -> pa.Array:
+    made = _strings(array.cast(_VIEWS[array.type])).cast(array.type)
+    valid = _valid(made)
+    if valid is None:
+        return made
+    _, views, *data = made.buffers()
+    cells = np.frombuffer(views, np.uint8)[: len(made) * _VIEW_BYTES].reshape(len(made), _VIEW_BYTES)
+    kept = np.where(valid[:, None], cells, np.uint8(0))
+    return pa.Array.from_buffers(made.type, len(made), [_bits(valid), pa.py_buffer(kept), *data])
 
 
 def _fixed_width(array: pa.Array) -> pa.Array:

@@ -42,13 +42,17 @@ def _what_to_do(path: Path, number: int | None) -> str:
     return "Check the disk and the output folder, then run the same recipe again: what is finished is kept."
 
 
+def _open(path: Path) -> BinaryIO:
+    return path.open("wb", buffering=_BUFFER_BYTES)
+
+
 class OutputFile:
     """A new file that is written from start to end; `discard` leaves nothing behind."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with explained(path):
-            self.raw: BinaryIO = path.open("wb", buffering=_BUFFER_BYTES)
+            self.raw = _open(path)
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes. Raises OutputError."""

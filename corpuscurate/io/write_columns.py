@@ -143,8 +143,8 @@ class _ArrowSink:
     def _grown(self, at: int, array: pa.DictionaryArray) -> pa.DictionaryArray:
         """The same values under the dictionary of all groups so far, new ones at its end."""
         known = self._dictionaries.get(at)
-        if known is None:
-            grown = array.dictionary
+        if known is None:  # a delta cannot follow an empty dictionary: one null, which nothing points at
+            grown = array.dictionary if len(array.dictionary) else pa.nulls(1, array.dictionary.type)
         else:
             new = array.dictionary.filter(pc.invert(pc.is_in(array.dictionary, value_set=known)))
             grown = pa.concat_arrays([known, new])
