@@ -34,7 +34,8 @@ class Where(StreamingStage):
     makes a comparison undecided, and an expression that stays undecided (after the rules of and, or, not: `False and
     undecided` is false) drops the document under that name. Say `is_null(x) or x > 1` to keep what has no value.
     Integers of up to 38 digits are compared exactly, everything else as float64; strings by code points. `len` counts
-    characters. Two columns are compared as numbers where both are numbers, as strings where both are strings.
+    characters. Two columns are compared as numbers where both are numbers, as strings where both are strings;
+    true and false have no order.
     """
 
     word = "where"

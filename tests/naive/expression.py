@@ -57,6 +57,8 @@ def compare(left: ast.expr, op: ast.cmpop, right: ast.expr, record: dict[str, An
     b = value(right, record, text)
     if kind(a) is None or kind(a) != kind(b):
         return None
+    if kind(a) == "truth" and not isinstance(op, ast.Eq | ast.NotEq):
+        return None  # true and false have no order
     if kind(a) == "number" and not (isinstance(a, int) and isinstance(b, int)):
         a, b = float(a), float(b)
     return COMPARE[type(op)](a, b)
