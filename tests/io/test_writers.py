@@ -228,15 +228,14 @@ def test_any_rows_any_batches(tmp_path_factory, data):
     copies = [part.filter(np.arange(len(part)) >= 0) for part in parts]
     folder = tmp_path_factory.mktemp("any")
     group = data.draw(st.integers(1, 200))
-    for format in [data.draw(st.sampled_from(FORMATS))]:
-        schema = rest.schema.remove_metadata() if format in FORMATS[:2] else pa.schema([])
-        written = [
-            write(folder / f"{at}.{format}", shape(format, schema, group=group), batch)
-            for at, batch in enumerate(([whole], parts, copies))
-        ]
-        contents = {path.read_bytes() for path in written}
-        assert len(contents) == 1, format
-        assert load(written[0]) == rest.to_pylist(), format
+    format = data.draw(st.sampled_from(FORMATS))
+    schema = rest.schema.remove_metadata() if format in FORMATS[:2] else pa.schema([])
+    written = [
+        write(folder / f"{at}.{format}", shape(format, schema, group=group), batch)
+        for at, batch in enumerate(([whole], parts, copies))
+    ]
+    assert len({path.read_bytes() for path in written}) == 1
+    assert load(written[0]) == rest.to_pylist()
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -266,10 +265,8 @@ def test_json_lines_keep_every_value(tmp_path, lines, format):
     assert rows == expected
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", FORMATS[2:])
 def test_untouched_json_lines_are_copied(tmp_path, lines, format):
-    if not format.startswith("jsonl"):
-        pytest.skip("only JSON lines stay lines")
     path = write(tmp_path / f"out.{format}", shape(format, pa.schema([])), read_batches(lines))
     data = path.read_bytes()
     if format.endswith("gz"):
