@@ -14,6 +14,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 WORKERS ?= auto
 PYTEST_ARGS ?=
 DEMO ?= demo-out
+# Every extra of the project, as pyproject.toml lists them.
+EXTRAS = $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"], sep=",")')
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .PHONY: help demo test lint types format bench setup clean
@@ -60,5 +62,5 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	@echo "setting up $(VENV) for tests: packages are fetched once"
-	$(PIP) install --quiet --editable '.[ftfy,dev]'
+	$(PIP) install --quiet --editable ".[$(EXTRAS)]"
 	@touch $@ $(VENV)/.installed

@@ -43,7 +43,7 @@ def test_plain_lines_where_there_is_no_terminal(monkeypatch):
     assert stream.getvalue().splitlines() == [
         "reading [bold]: 4 tasks, 100.0 MB to read",
         "reading [bold]:  50%, 4.2 MB/s, task 1 of 4, 0:12, 0:12 left",
-        "reading [bold]: 100%, 4.2 MB/s, task 3 of 4, 0:24, 0:00 left",
+        "reading [bold]: 100%, 4.2 MB/s, task 3 of 4, 0:24, -:-- left",
         "warning: [red]look[/red]",
         "reading [bold]: done in 0:24, 4.2 MB/s",
     ]

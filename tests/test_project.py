@@ -73,13 +73,6 @@ def test_what_make_runs_is_there():
         assert (ROOT / script).is_file(), script
 
 
-def test_the_set_up_of_tests_installs_every_extra():
-    extras = set(project()["project"]["optional-dependencies"])
-    installed = re.search(r"--editable '\.\[([a-z,]+)\]'", (ROOT / "Makefile").read_text())
-    assert installed
-    assert set(installed[1].split(",")) == extras
-
-
 def test_the_readme_recipe_and_python_are_right(tmp_path, monkeypatch):
     from corpuscurate.recipe import load_recipe
 
