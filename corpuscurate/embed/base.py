@@ -180,9 +180,31 @@ def model_digest(parameters: Parameters) -> str | None:
     return _digest(folder, states)
 
 
+def embedder_value(parameters: Parameters) -> dict[str, Any]:
+    """What rows depend on, JSON-able: the parameters, with the digest of the model's files in the place of its path."""
+    digest = model_digest(parameters)
+    return parameters.model_dump(mode="json") | ({} if digest is None else {"model": digest})
+
+
 @lru_cache(maxsize=16)
 def _digest(folder: Path, states: tuple[tuple[str, int, int], ...]) -> str:
     return fingerprint([[name, digest_file(folder / name)] for name, _, _ in states])
+
+
+def dimension_of(parameters: Parameters) -> int:
+    """Length of a row, from the model's files alone where there are any. ValueError for `column`."""
+    folder = model_folder(parameters)
+    if isinstance(parameters, Static) and folder is not None:
+        from corpuscurate.embed.static import static_dimension
+
+        return static_dimension(folder)
+    if isinstance(parameters, SentenceTransformers) and folder is not None:
+        from corpuscurate.embed.sentence import sentence_dimension
+
+        return sentence_dimension(folder)
+    if isinstance(parameters, Learned):
+        return parameters.dimension if folder is None else make_embedder(parameters).dimension
+    raise ValueError("the length of embeddings in a column is not known before it is read")
 
 
 def embedding_type(dimension: int) -> pa.DataType:
@@ -222,7 +244,7 @@ def embedding_shape(path: Path) -> tuple[int, int]:
         return rows, file.schema.field(EMBEDDING).type.list_size
 
 
-def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_rows(rows: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float32]:
     """Rows divided by their length; zero rows, and rows that are not finite, become zero rows."""
     wide = rows.astype(np.float64)
     squares = np.zeros(len(wide))

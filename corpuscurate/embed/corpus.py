@@ -29,11 +29,10 @@ from corpuscurate.embed.base import (
     EmbedderParameters,
     Learned,
     Parameters,
+    embedder_value,
     embedding_column,
-    embedding_rows,
     embedding_type,
     make_embedder,
-    model_digest,
     unit_rows,
 )
 from corpuscurate.embed.vectors import vectors
@@ -57,9 +56,9 @@ class EmbedsCorpus(GlobalStage):
         """The column with embeddings, where there is one."""
         return (self.embedder.column,) if isinstance(self.embedder, Column) else ()
 
-    def parameters(self) -> dict[str, Any]:
-        """Also the digest of the model's files: another model in the same folder is another result."""
-        return {**super().parameters(), "model_digest": model_digest(self.embedder)}
+    def identity(self) -> dict[str, Any]:
+        """The parameters, with the digest of the model's files in the place of its path."""
+        return {**super().identity(), "embedder": embedder_value(self.embedder)}
 
     def sketch_schema(self) -> pa.Schema:
         """The size of the text; the vectors where they are in a column."""
@@ -94,7 +93,7 @@ def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> l
     without anything to embed). Read them with `base.embedding_batches`. embedder: `stage.embedder`. Raises InputError
     when a column of embeddings has rows of different lengths.
     """
-    basis = ["embeddings", VERSION, embedder.model_dump(mode="json"), model_digest(embedder)]
+    basis = ["embeddings", VERSION, embedder_value(embedder)]
     sketches = corpus.sketches()
     if isinstance(embedder, Column):
         return _from_column(corpus, sketches, basis, embedder)
@@ -261,10 +260,7 @@ def heads(texts: pa.LargeStringArray, limit: int) -> pa.LargeStringArray:
         inside = ends < offsets[1:]
         inside[inside] = (data[ends[inside]] & 0xC0) == 0x80
         ends = ends - inside
-    pieces = [texts.buffers()[2].slice(start, stop - start) for start, stop in zip(offsets[:-1], ends, strict=True)]
+    spans = zip(offsets[:-1].tolist(), ends.tolist(), strict=True)
+    whole = b"".join(texts.buffers()[2].slice(start, stop - start) for start, stop in spans)
     joined = np.concatenate([[0], np.cumsum(ends - offsets[:-1])]).astype(np.int64)
-    whole = b"".join(pieces)
     return pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(joined), pa.py_buffer(whole))
-
-
-__all__ = ["EmbedsCorpus", "embed_corpus", "embedding_rows"]

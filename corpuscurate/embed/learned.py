@@ -31,7 +31,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.artefact import fingerprint, read_json, write_json
+from corpuscurate.artefact import digest_file, fingerprint, read_json, write_json
 from corpuscurate.columns import text_buffers
 from corpuscurate.embed.base import Learned, Resources
 from corpuscurate.embed.spectrum import Sparse, right_vectors
@@ -154,14 +154,14 @@ def _quantised(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.
 class LearnedEmbedder:
     """A fitted model (see `base.Embedder`). Made by `load`."""
 
-    def __init__(self, settings: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> None:
+    def __init__(self, settings: dict[str, Any], tensors: dict[str, NDArray[Any]], digest: str) -> None:
         self.dimension: int = settings["dimension"]
         self._settings = settings
         self._rows = tensors["rows"]
         self._factors = tensors["factors"]
         self._seed = np.uint64(settings["seed"])
         self._keys, self._places = table_of(tensors["words"])
-        self._identity = fingerprint([settings, [float(self._factors.sum()), len(self._factors)]])
+        self._identity = fingerprint([settings, digest])
 
     @property
     def resources(self) -> Resources:
@@ -202,4 +202,4 @@ def load(folder: Path) -> LearnedEmbedder:
         sound = tensors["rows"].shape == (size, dimension) and tensors["factors"].shape == (size,)
     if not sound or type(seed) is not int:
         raise RecipeError(f"the learned model in {folder} is damaged: {WEIGHTS} does not fit {SETTINGS}. Fit it again.")
-    return LearnedEmbedder(settings, tensors)
+    return LearnedEmbedder(settings, tensors, digest_file(folder / WEIGHTS))

@@ -245,8 +245,8 @@ def embed_documents(
                 counts[place] += 1
             made = next_shingles(data, t, 1, BASE, walk)
         for k in range(distinct):
-            place = np.int64(seen[k])
-            _add_row(factors[place] * np.float32(counts[place]), rows[place], sums)
-            counts[place] = 0
+            known = np.int64(seen[k])
+            _add_row(factors[known] * np.float32(counts[known]), rows[known], sums)
+            counts[known] = 0
         _unit(sums, out[document])
     return len(offsets) - 1

@@ -1,0 +1,61 @@
+"""`embed`: a vector for each document, as a column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from corpuscurate.batch import Batch
+from corpuscurate.embed.base import (
+    EMBEDDING,
+    Column,
+    EmbedderParameters,
+    Learned,
+    dimension_of,
+    embedder_value,
+    embedding_column,
+    embedding_type,
+    make_embedder,
+)
+from corpuscurate.stage import Outcome, StreamingStage
+
+
+class Embed(StreamingStage):
+    """Adds `<label>.embedding`, a vector of length 1 for each document (all zeros where it has nothing to embed).
+
+    Stages that work on embeddings make their own; use this one to have them in the output, or to share one embedding
+    among several such stages: `embedder: {kind: column, column: embed.embedding}`. The text is embedded as it stands at
+    this point of the pipeline. A `learned` embedder needs the folder of a model that was fitted before (`model`), since
+    fitting needs the whole corpus once.
+    """
+
+    word = "embed"
+
+    embedder: EmbedderParameters = Field(description="what makes vectors of documents")
+
+    @field_validator("embedder")
+    @classmethod
+    def _can_stream(cls, value: Any) -> Any:
+        if isinstance(value, Column):
+            raise ValueError("the vectors are in a column already: there is nothing to embed")
+        if isinstance(value, Learned) and value.model is None:
+            raise ValueError(
+                "`learned` needs `model`, the folder of a fitted model, here: fitting needs the whole corpus once. "
+                "Stages that work on embeddings fit their own"
+            )
+        return value
+
+    def identity(self) -> dict[str, Any]:
+        """The parameters, with the digest of the model's files in the place of its path."""
+        return {**super().identity(), "embedder": embedder_value(self.embedder)}
+
+    def adds(self) -> Mapping[str, pa.DataType]:
+        """The vectors."""
+        return {EMBEDDING: embedding_type(dimension_of(self.embedder))}
+
+    def apply(self, batch: Batch) -> Outcome:
+        """Embed the batch."""
+        return Outcome(columns={EMBEDDING: embedding_column(make_embedder(self.embedder).embed(batch.text))})
