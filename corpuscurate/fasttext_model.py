@@ -188,7 +188,9 @@ def _read(file: _File) -> FasttextModel:
     if kind != 3:
         found = KINDS.get(kind)
         if found is None:
-            raise file.fault(f"the model file is damaged: its kind is {kind}, not 1 (cbow), 2 (skipgram), 3 (supervised)")
+            raise file.fault(
+                f"the model file is damaged: its kind is {kind}, not 1 (cbow), 2 (skipgram), 3 (supervised)"
+            )
         raise file.fault(
             f"the model is unsupervised ({found}): it gives word vectors and no labels."
             " Expected a supervised model, as made by `fasttext supervised` or `corpuscurate train quality`."
@@ -255,16 +257,14 @@ def _read_dictionary(
         file.take(10 * size, f"a dictionary of {size:,} entries")
     starts, stops, counts = (np.empty(size, np.int64) for _ in range(3))
     kinds = np.empty(size, np.int8)
-    end = scan_entries(file.data, file.at, starts, stops, counts, kinds)
+    end = int(scan_entries(file.data, file.at, starts, stops, counts, kinds))
     if end < 0:
         file.at = int(starts[-1 - end])
         file.take(len(file.data), f"entry {-1 - end:,} of {size:,} of the dictionary")
     file.at = end
     if kinds[:words].any() or (kinds[words:] != 1).any():
         raise file.fault("the model file is damaged: words and labels of the dictionary are mixed")
-    names = tuple(
-        file.data[starts[i] : stops[i]].tobytes().decode("utf-8", "replace") for i in range(words, size)
-    )
+    names = tuple(file.data[starts[i] : stops[i]].tobytes().decode("utf-8", "replace") for i in range(words, size))
     return words, starts, stops, names, counts[words:].copy(), _read_pruned(file, kept, bucket)
 
 

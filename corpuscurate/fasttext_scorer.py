@@ -150,7 +150,7 @@ def make_vocabulary(model: FasttextModel) -> Vocabulary:
         model.data, model.starts, model.stops, slots, remap, ones, model.words, -1, model.bucket, model.minn,
         max(model.maxn, 0), model.word_ngrams,
     )  # fmt: skip
-    eos = find_entry(found, np.frombuffer(EOS, np.uint8), 0, len(EOS), _EOS_HASH)
+    eos = find_entry(slots, model.data, model.starts, model.stops, np.frombuffer(EOS, np.uint8), 0, len(EOS), _EOS_HASH)
     return found._replace(eos=int(eos) if eos < model.words else -1)
 
 
@@ -260,5 +260,5 @@ def _near_steps(logits: NDArray[np.float64]) -> NDArray[np.int64]:
 
 @lru_cache(1)
 def _sigmoid_table() -> NDArray[np.float32]:
-    cells = range(SIGMOID_CELLS + 1)
-    return np.array([1 / (1 + math.exp(-(i * 2 * SIGMOID_RANGE / SIGMOID_CELLS - SIGMOID_RANGE))) for i in cells], np.float32)
+    step = 2 * SIGMOID_RANGE / SIGMOID_CELLS
+    return np.array([1 / (1 + math.exp(SIGMOID_RANGE - i * step)) for i in range(SIGMOID_CELLS + 1)], np.float32)

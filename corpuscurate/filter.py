@@ -61,14 +61,19 @@ class Filter(StreamingStage):
     def apply(self, batch: Batch) -> Outcome:
         """Hold the measures against the bounds."""
         found = self.measure(batch)
-        reason = np.zeros(len(batch), np.int16)
-        value = np.full(len(batch), np.nan)
+        reason, value = self.judge(found, len(batch))
+        tagged = self.measures() if self.mode == "tag" else {}
+        columns = {name: pa.array(found[name], kind) for name, kind in tagged.items()}
+        return Outcome(reason=reason, value=value, measures=columns)
+
+    def judge(self, found: Mapping[str, NDArray[Any]], size: int) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+        """Reason int16[size] and value float64[size] of each document; nan lies inside every bound."""
+        reason = np.zeros(size, np.int16)
+        value = np.full(size, np.nan)
         for number, (name, bound) in enumerate(self.bounds().items(), 1):
             values = found[name[4:]]
             outside = values < bound if name.startswith("min_") else values > bound
             failed = outside & (reason == 0)
             reason[failed] = number
             value[failed] = values[failed]
-        tagged = self.measures() if self.mode == "tag" else {}
-        columns = {name: pa.array(found[name], kind) for name, kind in tagged.items()}
-        return Outcome(reason=reason, value=value, measures=columns)
+        return reason, value

@@ -10,12 +10,13 @@ import glob
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from corpuscurate.errors import RecipeError, did_you_mean
 from corpuscurate.labels import check_label
+from corpuscurate.local_path import anchored
 from corpuscurate.recipe_values import build, plain_values
 from corpuscurate.recipe_yaml import Node, child_path, dump_yaml, node_from, parse_yaml, read_yaml
 from corpuscurate.spec import Settings, Sink, Source, Spec
@@ -60,7 +61,9 @@ def load_recipe(path: str | Path, overrides: Overrides | None = None) -> tuple[S
     """
     file = Path(path)
     spec = _spec(read_yaml(file), str(file), overrides or Overrides())
-    return spec, file.absolute().parent
+    base = file.absolute().parent
+    stages = [(stage, anchored(stage, base)) for stage in spec.stages]
+    return replace(spec, stages=tuple(stage.model_copy(update=paths) for stage, paths in stages)), base
 
 
 def spec_from_mapping(mapping: Mapping[str, Any]) -> Spec:

@@ -86,7 +86,7 @@ def _source_value(spec: Spec) -> dict[str, Any]:
 
 
 def _stage_value(stage: Stage) -> list[Any]:
-    return [stage.word, stage.version, stage.label, stage.parameters()]
+    return [stage.word, stage.version, stage.label, stage.identity()]
 
 
 def _run(
@@ -145,25 +145,33 @@ class _Steps:
         self.written: list[dict[str, Any]] = []
         self.write_tasks: list[Task] = []
 
-    def want(self, rest: bool, census: bool) -> Want:
-        """What the readers deliver in a pass."""
+    def want(self, rest: bool, census: bool, reserved: tuple[str, ...]) -> Want:
+        """What the readers deliver in a pass. reserved: names that the input must not have, to be looked for."""
         source = self.spec.source
         return Want(
             text=source.text,
             id=source.id,
-            columns=user_columns(self.spec.stages),
+            columns=(*user_columns(self.spec.stages), *reserved),
             rest=rest,
             census=census,
             batch_bytes=self.spec.settings.batch_bytes,
             max_record_bytes=source.max_record_bytes,
         )
 
-    def view(self, upto: int, columns: tuple[str, ...], *, rest: bool = False, census: bool = False) -> View:
+    def view(
+        self,
+        upto: int,
+        columns: tuple[str, ...],
+        *,
+        rest: bool = False,
+        census: bool = False,
+        reserved: tuple[str, ...] = (),
+    ) -> View:
         """How to read documents as passes 0..upto left them (-1: as they are)."""
         return View(
             self.spec.stages,
             tuple(self.finished[: upto + 1]),
-            self.want(rest, census),
+            self.want(rest, census, reserved),
             edits_before(self.spec.stages, self.cut, upto),
             columns,
             self.spec.source.on_bad_input == "fail",
@@ -182,7 +190,8 @@ class _Steps:
         stages = self.spec.stages
         folder = self.session.state / f"measure-{segment.number}"
         census = segment.number == 0 and self.spec.sink.format in COLUMNAR
-        view = self.view(segment.number - 1, self.columns_for(segment), census=census)
+        reserved = tuple(added_columns(stages)) if segment.number == 0 else ()
+        view = self.view(segment.number - 1, self.columns_for(segment), census=census, reserved=reserved)
         sketching = [
             [stage.word, stage.version, stage.label, stage.sketch_parameters()]
             for stage in global_stages(stages, segment)
@@ -195,6 +204,7 @@ class _Steps:
                 [_stage_value(stages[place]) for place in segment.streaming],
                 sketching,
                 user_columns(stages),
+                reserved,
                 self.identities,
             ]
         )

@@ -106,8 +106,15 @@ class Stage(BaseModel):
         return {}
 
     def parameters(self) -> dict[str, Any]:
-        """The parameters as plain values, defaults included: what the fingerprint covers."""
+        """The parameters as plain values, defaults included."""
         return self.model_dump(mode="json", exclude={"name"})
+
+    def identity(self) -> dict[str, Any]:
+        """What the fingerprint covers: the parameters; a stage that reads a file has its digest here, not its path.
+
+        Asked for before anything runs: raise InputError or RecipeError here when such a file cannot be used.
+        """
+        return self.parameters()
 
 
 class StreamingStage(Stage):

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import kernel
 from corpuscurate.kernels.hashing import load64
+from corpuscurate.kernels.unicode import Int
 
 _FNV_START = np.uint32(2166136261)
 _FNV_PRIME = np.uint32(16777619)
@@ -69,12 +70,12 @@ class Vocabulary(NamedTuple):
 @kernel
 def scan_entries(
     data: NDArray[np.uint8],
-    at: int,
+    at: Int,
     starts: NDArray[np.int64],
     stops: NDArray[np.int64],
     counts: NDArray[np.int64],
     kinds: NDArray[np.int8],
-) -> int:
+) -> Int:
     """Read a dictionary's entries (bytes up to NUL, int64 count, int8 kind) from data[at:]; out arrays have one
     place an entry. Returns the offset behind the last one, or -1 - i when entry i runs beyond the data."""
     size = len(data)
@@ -85,14 +86,14 @@ def scan_entries(
         if at + 10 > size:
             return -1 - i
         stops[i] = at
-        counts[i] = np.int64(load64(data, at + 1))
+        counts[i] = np.int64(load64(data, int(at) + 1))
         kinds[i] = np.int8(data[at + 9])
         at += 10
     return at
 
 
 @kernel
-def _hash(data: NDArray[np.uint8], start: int, stop: int) -> np.uint32:
+def _hash(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint32:
     h = _FNV_START
     for i in range(start, stop):
         h = np.uint32((h ^ np.uint32(np.int8(data[i]))) * _FNV_PRIME)
@@ -100,11 +101,11 @@ def _hash(data: NDArray[np.uint8], start: int, stop: int) -> np.uint32:
 
 
 @kernel
-def _first8(data: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
+def _first8(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
     """The first 8 bytes of data[start:stop], little-endian, padded with zeros."""
     size = stop - start
     if start + 8 <= len(data):
-        word = load64(data, start)
+        word = load64(data, int(start))
         return word if size >= 8 else word & ((_ONE << np.uint64(8 * size)) - _ONE)
     word = np.uint64(0)
     for i in range(min(size, 8)):
@@ -114,11 +115,11 @@ def _first8(data: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
 
 @kernel
 def _same(
-    data: NDArray[np.uint8], start: int, stop: int, other: NDArray[np.uint8], other_start: int, other_stop: int
+    data: NDArray[np.uint8], start: Int, stop: Int, other: NDArray[np.uint8], other_start: Int, other_stop: int
 ) -> bool:
     if stop - start != other_stop - other_start:
         return False
-    for i in range(8, stop - start):  # the first 8 were compared
+    for i in range(8, stop - start):  # noqa: SIM110 (a loop, not a generator); the first 8 were compared
         if data[start + i] != other[other_start + i]:
             return False
     return True
@@ -127,7 +128,7 @@ def _same(
 @kernel
 def fill_slots(
     data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], slots: NDArray[np.uint64]
-) -> int:
+) -> Int:
     """Hash all entries into `slots` (zeros; see `Vocabulary`); of equal entries the last one counts. Returns their
     number."""
     mask = np.int64(len(slots) - 1)
@@ -146,24 +147,34 @@ def fill_slots(
 
 
 @kernel
-def find_entry(v: Vocabulary, data: NDArray[np.uint8], start: int, stop: int, h: np.uint32) -> int:
-    """The entry equal to data[start:stop], whose hash is h, or -1."""
-    mask = np.int64(len(v.slots) - 1)
+def find_entry(
+    slots: NDArray[np.uint64],
+    entries: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    start: Int,
+    stop: Int,
+    h: np.uint32,
+) -> Int:
+    """The entry equal to data[start:stop], whose hash is h, or -1. slots, starts, stops: see `Vocabulary`; entries:
+    its data."""
+    mask = np.int64(len(slots) - 1)
     first = _first8(data, start, stop)
     at = np.int64(h) & mask
     while True:
-        slot = v.slots[at, 0]
+        slot = slots[at, 0]
         if slot == 0:
             return -1
-        if slot >> _S32 == np.uint64(h) and v.slots[at, 1] == first:
+        if slot >> _S32 == np.uint64(h) and slots[at, 1] == first:
             entry = np.int64(slot & _LOW32) - 1
-            if stop - start < 8 or _same(data, start, stop, v.data, v.starts[entry], v.stops[entry]):
+            if stop - start < 8 or _same(data, start, stop, entries, starts[entry], stops[entry]):
                 return entry
         at = (at + 1) & mask
 
 
 @kernel
-def _next_token(data: NDArray[np.uint8], i: int, end: int) -> tuple[int, int, np.uint32]:
+def _next_token(data: NDArray[np.uint8], i: Int, end: Int) -> tuple[Int, Int, np.uint32]:
     """Start, stop and hash of the next token of data[i:end]; start = end where there is none."""
     while i < end and data[i] <= 32 and (_SPACES >> np.uint64(data[i])) & _ONE:
         i += 1
@@ -179,61 +190,70 @@ def _next_token(data: NDArray[np.uint8], i: int, end: int) -> tuple[int, int, np
 
 
 @kernel
-def _begins(data: NDArray[np.uint8], start: int, stop: int, with_: NDArray[np.uint8]) -> bool:
+def _begins(data: NDArray[np.uint8], start: Int, stop: Int, with_: NDArray[np.uint8]) -> bool:
     if stop - start < len(with_):
         return False
-    for i in range(len(with_)):
+    for i in range(len(with_)):  # noqa: SIM110
         if data[start + i] != with_[i]:
             return False
     return True
 
 
 @kernel
-def _bucket_row(v: Vocabulary, bucket: int) -> int:
+def _bucket_row(remap: NDArray[np.int32], words: int, bucket: Int) -> Int:
     """The row of a bucket, or -1 where a pruned model has none."""
-    if len(v.remap) == 0:
-        return v.words + bucket
-    row = np.int64(v.remap[bucket])
-    return v.words + row if row >= 0 else -1
+    if len(remap) == 0:
+        return words + bucket
+    row = np.int64(remap[bucket])
+    return words + row if row >= 0 else -1
 
 
 @kernel
-def _char(data: NDArray[np.uint8], start: int, stop: int, i: int) -> np.uint8:
-    """Byte i of `<` + data[start:stop] + `>`."""
-    if i == 0:
-        return np.uint8(60)
-    return np.uint8(62) if i == stop - start + 1 else data[start + i - 1]
+def _bracketed(data: NDArray[np.uint8], start: Int, stop: Int, room: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`<` + data[start:stop] + `>` and a NUL, at the front of `room` or of a larger array."""
+    size = stop - start
+    if size + 3 > len(room):
+        room = np.empty(2 * size + 3, np.uint8)
+    room[0] = 60
+    for i in range(size):
+        room[i + 1] = data[start + i]
+    room[size + 1] = 62
+    room[size + 2] = 0
+    return room
 
 
 @kernel
 def _subwords(
-    v: Vocabulary, data: NDArray[np.uint8], start: int, stop: int, i: int, ids: NDArray[np.int32], n: int
-) -> tuple[int, int]:
-    """Append the rows of a token's character n-grams that begin at byte i or later of `<token>`, as far as there is
-    room in `ids` (n are in use). Returns the byte to go on from (the size of `<token>` when done) and the new n."""
-    size = stop - start + 2
-    bucket = np.uint32(v.bucket)
+    shape: tuple[int, int, int, int],
+    remap: NDArray[np.int32],
+    token: NDArray[np.uint8],
+    size: Int,
+    i: Int,
+    ids: NDArray[np.int32],
+    n: Int,
+) -> tuple[Int, Int]:
+    """Append the rows of the character n-grams of token[:size] that begin at byte i or later, as far as there is
+    room in `ids` (n are in use); a NUL follows the token. shape: words, bucket, minn, maxn. Returns the byte to go on from (size when done), the new n.
+    """
+    words, buckets, minn, maxn = shape
+    bucket = np.uint32(buckets)
     while i < size:
-        if _char(data, start, stop, i) & 0xC0 == 0x80:
+        if token[i] & 0xC0 == 0x80:
             i += 1
             continue
-        if n + v.maxn > len(ids):
+        if n + maxn > len(ids):
             break
         h = _FNV_START
         j = i
         length = 1
-        while j < size and length <= v.maxn:
-            byte = _char(data, start, stop, j)
-            while True:
-                h = np.uint32((h ^ np.uint32(np.int8(byte))) * _FNV_PRIME)
+        while j < size and length <= maxn:
+            h = np.uint32((h ^ np.uint32(np.int8(token[j]))) * _FNV_PRIME)
+            j += 1
+            while token[j] & 0xC0 == 0x80:
+                h = np.uint32((h ^ np.uint32(np.int8(token[j]))) * _FNV_PRIME)
                 j += 1
-                if j >= size:
-                    break
-                byte = _char(data, start, stop, j)
-                if byte & 0xC0 != 0x80:
-                    break
-            if length >= v.minn and not (length == 1 and (i == 0 or j == size)):
-                row = _bucket_row(v, np.int64(h % bucket))
+            if length >= minn and not (length == 1 and (i == 0 or j == size)):
+                row = _bucket_row(remap, words, np.int64(h % bucket))
                 if row >= 0:
                     ids[n] = row
                     n += 1
@@ -243,12 +263,22 @@ def _subwords(
 
 
 @kernel
+def _add_row(rows: NDArray[np.float32], at: Int, width: Int, total: NDArray[np.float32]) -> None:
+    even = width & ~7
+    for first in range(0, even, 8):  # a loop of constant size is unrolled into vectors
+        for c in range(8):
+            total[first + c] += rows[at + first + c]
+    for c in range(even, width):
+        total[c] += rows[at + c]
+
+
+@kernel
 def _flush(
     table: NDArray[np.float32],
     folded: NDArray[np.float32],
-    width: int,
+    width: Int,
     ids: NDArray[np.int32],
-    n: int,
+    n: Int,
     block: NDArray[np.float32],
     out: NDArray[np.float64],
 ) -> int:
@@ -261,15 +291,12 @@ def _flush(
         out[0] += total
         return 0
     block[:] = 0.0
-    even = width & ~7
     for k in range(n):
         at = np.int64(ids[k]) * width
-        rows = folded if at < len(folded) else table
-        for first in range(0, even, 8):  # a loop of constant size is unrolled into vectors
-            for c in range(8):
-                block[first + c] += rows[at + first + c]
-        for c in range(even, width):
-            block[c] += rows[at + c]
+        if at < len(folded):
+            _add_row(folded, at, width, block)
+        else:
+            _add_row(table, at, width, block)
     for c in range(width):
         out[c] += block[c]
     return 0
@@ -282,41 +309,45 @@ def feature_sums(
     v: Vocabulary,
     table: NDArray[np.float32],
     folded: NDArray[np.float32],
-    width: int,
+    width: Int,
     out_sums: NDArray[np.float64],
     out_counts: NDArray[np.int64],
-) -> int:
+) -> Int:
     """Sum the rows of each document's features.
 
     table: float32[rows * width]. folded: float32[words * width], instead of the first rows of `table` (see
     `fold_subwords`), or empty; it must be empty where width = 1. out_sums: float64[n, width]. out_counts: int64[n],
     the features. A document's result depends on nothing but its bytes. Returns n.
     """
+    entries, begins, ends, slots, remap = v.data, v.starts, v.stops, v.slots, v.remap
+    shape = (v.words, v.bucket, v.minn, v.maxn)
     ids = np.empty(max(BLOCK, v.maxn + v.word_ngrams + 1), np.int32)
+    token = np.empty(256, np.uint8)
     block = np.empty(width, np.float32)
     starts = np.empty(max(v.word_ngrams - 1, 1), np.uint64)  # hashes of the n-grams that the next word goes on
     room = len(ids) - v.word_ngrams - 1
     bucket = np.uint64(v.bucket)
+    words, word_ngrams, maxn, eos, counts = v.words, v.word_ngrams, v.maxn, v.eos, v.counts
     for row in range(len(offsets) - 1):
         i = offsets[row]
         end = offsets[row + 1]
         out = out_sums[row]
         out[:] = 0.0
         count = np.int64(0)
-        n = 0
+        n: Int = 0
         open_ngrams = 0
         ended = False
         while not ended:
             start, stop, h = _next_token(data, i, end)
             i = stop
-            entry = -1
+            entry: Int = -1
             if start == end:
                 ended = True
                 h = _EOS_HASH
-                entry = v.eos
+                entry = eos
             else:
-                entry = find_entry(v, data, start, stop, h)
-                if entry >= v.words:
+                entry = find_entry(slots, entries, begins, ends, data, start, stop, h)
+                if entry >= words:
                     continue
                 if h == _EOS_HASH and stop - start == 4 and _begins(data, start, stop, _EOS):
                     ended = True
@@ -325,27 +356,29 @@ def feature_sums(
             if entry >= 0:
                 ids[n] = entry
                 n += 1
-                count += v.counts[entry]
-            elif v.maxn > 0 and not ended:
-                at = 0
-                while at < stop - start + 2:
+                count += counts[entry]
+            elif maxn > 0 and not ended:
+                token = _bracketed(data, start, stop, token)
+                size = stop - start + 2
+                at: Int = 0
+                while at < size:
                     before = n
-                    at, n = _subwords(v, data, start, stop, at, ids, n)
+                    at, n = _subwords(shape, remap, token, size, at, ids, n)
                     count += n - before
-                    if at < stop - start + 2:
+                    if at < size:
                         n = _flush(table, folded, width, ids, n, block, out)
             if n >= room:
                 n = _flush(table, folded, width, ids, n, block, out)
-            if v.word_ngrams > 1:
+            if word_ngrams > 1:
                 signed = np.uint64(np.int64(np.int32(h)))
                 for k in range(open_ngrams):
                     starts[k] = starts[k] * _NGRAM + signed
-                    bucket_row = _bucket_row(v, np.int64(starts[k] % bucket))
+                    bucket_row = _bucket_row(remap, words, np.int64(starts[k] % bucket))
                     if bucket_row >= 0:
                         ids[n] = bucket_row
                         n += 1
                         count += 1
-                if open_ngrams < v.word_ngrams - 1:
+                if open_ngrams < word_ngrams - 1:
                     open_ngrams += 1
                 else:
                     for k in range(1, open_ngrams):
@@ -357,14 +390,17 @@ def feature_sums(
 
 
 @kernel
-def list_features(data: NDArray[np.uint8], start: int, end: int, v: Vocabulary, out: NDArray[np.int32]) -> int:
+def list_features(data: NDArray[np.uint8], start: Int, end: Int, v: Vocabulary, out: NDArray[np.int32]) -> Int:
     """The rows of a document's features, in fastText's order, without sums: a dictionary word's row is followed by
     those of its character n-grams, and word n-grams come last. Fills `out` as far as it goes; returns their number."""
+    entries, begins, ends, slots, remap = v.data, v.starts, v.stops, v.slots, v.remap
+    shape = (v.words, v.bucket, v.minn, v.maxn)
     ids = np.empty(max(BLOCK, v.maxn + 1), np.int32)
+    token = np.empty(256, np.uint8)
     hashes = np.empty(64, np.uint64)
     tokens = 0
-    total = 0
-    i = start
+    total: Int = 0
+    i: Int = start
     ended = False
     while not ended:
         first, stop, h = _next_token(data, i, end)
@@ -372,9 +408,9 @@ def list_features(data: NDArray[np.uint8], start: int, end: int, v: Vocabulary, 
         if first == end:
             ended = True
             h = _EOS_HASH
-            entry = v.eos
+            entry: Int = v.eos
         else:
-            entry = find_entry(v, data, first, stop, h)
+            entry = find_entry(slots, entries, begins, ends, data, first, stop, h)
             if entry >= v.words:
                 continue
             if stop - first == 4 and _begins(data, first, stop, _EOS):
@@ -386,9 +422,10 @@ def list_features(data: NDArray[np.uint8], start: int, end: int, v: Vocabulary, 
                 out[total] = entry
             total += 1
         if v.maxn > 0 and not ended:
-            at = 0
+            token = _bracketed(data, first, stop, token)
+            at: Int = 0
             while at < stop - first + 2:
-                at, n = _subwords(v, data, first, stop, at, ids, 0)
+                at, n = _subwords(shape, remap, token, stop - first + 2, at, ids, 0)
                 for k in range(n):
                     if total + k < len(out):
                         out[total + k] = ids[k]
@@ -403,7 +440,7 @@ def list_features(data: NDArray[np.uint8], start: int, end: int, v: Vocabulary, 
         whole = hashes[a]
         for b in range(a + 1, min(tokens, a + v.word_ngrams)):
             whole = whole * _NGRAM + hashes[b]
-            row = _bucket_row(v, np.int64(whole % np.uint64(v.bucket)))
+            row = _bucket_row(remap, v.words, np.int64(whole % np.uint64(v.bucket)))
             if row >= 0:
                 if total < len(out):
                     out[total] = row
@@ -413,22 +450,25 @@ def list_features(data: NDArray[np.uint8], start: int, end: int, v: Vocabulary, 
 
 @kernel
 def fold_subwords(
-    v: Vocabulary, table: NDArray[np.float32], width: int, out_rows: NDArray[np.float32], out_counts: NDArray[np.int64]
-) -> int:
+    v: Vocabulary, table: NDArray[np.float32], width: Int, out_rows: NDArray[np.float32], out_counts: NDArray[np.int64]
+) -> Int:
     """For each word of the dictionary its row plus those of its character n-grams, and how many these are.
 
     out_rows: float32[words * width]. out_counts: int64[words]. Returns words.
     """
+    shape = (v.words, v.bucket, v.minn, v.maxn)
     ids = np.empty(max(BLOCK, v.maxn + 1), np.int32)
+    token = np.empty(256, np.uint8)
     total = np.empty(width, np.float64)
     for word in range(v.words):
         for c in range(width):
             total[c] = table[word * width + c]
         count = np.int64(1)
-        start, stop = v.starts[word], v.stops[word]
-        at = 0
-        while word != v.eos and at < stop - start + 2:
-            at, n = _subwords(v, v.data, start, stop, at, ids, 0)
+        size = v.stops[word] - v.starts[word] + 2
+        token = _bracketed(v.data, v.starts[word], v.stops[word], token)
+        at: Int = size if word == v.eos else 0
+        while at < size:
+            at, n = _subwords(shape, v.remap, token, size, at, ids, 0)
             count += n
             for k in range(n):
                 for c in range(width):
@@ -441,7 +481,7 @@ def fold_subwords(
 
 @kernel
 def project_dense(
-    rows: NDArray[np.float32], outputs: NDArray[np.float64], width: int, out_table: NDArray[np.float32]
+    rows: NDArray[np.float32], outputs: NDArray[np.float64], width: Int, out_table: NDArray[np.float32]
 ) -> bool:
     """Products of each input row with each output row, added in a fixed order, so that they repeat to the byte.
 
@@ -473,7 +513,7 @@ def project_codes(
     codes: NDArray[np.uint8],
     norms: NDArray[np.float32],
     products: NDArray[np.float64],
-    width: int,
+    width: Int,
     out_table: NDArray[np.float32],
 ) -> bool:
     """`project_dense` for a quantised matrix. codes: uint8[m, parts]. norms: float32[m], or empty for all 1.
@@ -482,7 +522,7 @@ def project_codes(
     for i in range(len(codes)):
         norm = norms[i] if len(norms) else np.float32(1.0)
         for c in range(len(products)):
-            total = 0.0
+            total = np.float64(0.0)
             for part in range(codes.shape[1]):
                 total += products[c, part, codes[i, part]]
             total *= norm
