@@ -42,8 +42,10 @@ SHINGLE_SET = "shingle_set"
 """Column of the gathered shingle sets: large_list<uint64>, sorted, distinct."""
 SIGMAS = 5
 """A pair is rejected on its signatures when the estimate is this many standard deviations below the threshold."""
-BUDGET = 2_000_000
-BUDGET_EACH = 256
+BUDGET = 10_000_000
+"""Comparisons of a bucket: all pairs of 4,472 documents."""
+BUDGET_EACH = 64
+"""Comparisons of a document of a bucket whose budget is used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class VerifyPart:
         """The documents in keep order, and the part with its indices changed to that; buckets sorted by group."""
         all_documents = np.load(self.plan / "documents.npy", mmap_mode="r")
         indices = np.searchsorted(all_documents, plan.documents)
+        if sum(count for _, count, _ in self.gathered) != len(all_documents):
+            raise RuntimeError("candidates are missing from the sketch files")
         paths = [path / "places.bin" for path, _, _ in self.gathered]
         places = take(paths, [count for _, count, _ in self.gathered], indices, np.uint64)
         order = np.lexsort((plan.documents, places))
@@ -208,9 +212,13 @@ def load_sets(
 ) -> tuple[NDArray[np.int64], NDArray[np.uint64], Path | None]:
     """Shingle sets of the documents `wanted` (sorted), one after the other: int64 offsets, uint64 values, and the file
     that holds them where they exceed share_bytes. Two readings: sizes, then values."""
-    sizes = np.zeros(len(wanted), np.int64)
+    sizes = np.full(len(wanted), -1, np.int64)
     for at, rows, offsets, _ in _set_batches(paths, wanted):
         sizes[at] = offsets[rows + 1] - offsets[rows]
+    if (sizes <= 0).any():  # every candidate has words
+        raise RuntimeError(
+            f"shingles of document {wanted[sizes <= 0][0]} are missing: its text changed while it was read"
+        )
     out_offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
     total = int(out_offsets[-1])
     on_disk = total * 8 > share_bytes
@@ -234,5 +242,8 @@ def _set_batches(paths: Sequence[Path], wanted: NDArray[np.uint64]) -> Any:
                 if low >= high:
                     continue
                 lists = batch.column(SHINGLE_SET)
-                rows = np.searchsorted(ids, wanted[low:high])
+                rows = np.minimum(np.searchsorted(ids, wanted[low:high]), len(ids) - 1)
+                found = ids[rows] == wanted[low:high]
+                if not found.all():
+                    continue
                 yield np.arange(low, high), rows, to_numpy(lists.offsets), to_numpy(lists.values)

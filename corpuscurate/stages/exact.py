@@ -33,7 +33,7 @@ from corpuscurate.stage import Corpus, GlobalStage, Settled
 class Exact(GlobalStage):
     """Drop all but one of the documents with the same text.
 
-    Texts are compared by a 128-bit SipHash. Empty texts are equal to each other. On disk 28 bytes a document in the
+    Texts are compared by a 128-bit SipHash. Empty texts are equal to each other. On disk 32 bytes a document in the
     sketch and 32 while settling; in memory 160 bytes a document of the part at hand.
     """
 

@@ -51,7 +51,7 @@ class MinHash(GlobalStage):
     words than `ngram` is one shingle; one without words is never a near-duplicate. Documents with equal sequences of
     words are taken as one before all else.
 
-    On disk 4 bytes a value and 28 more a document in the sketch (540 at 128 values), and 32 while settling; for each
+    On disk 4 bytes a value and 36 more a document in the sketch (548 at 128 values), and 32 while settling; for each
     candidate its signature, 8 bytes for each bucket that it is in, and 8 for each distinct shingle. In memory 48 bytes
     a document that shares a key of the band and part at hand, and those of the candidates in `dedup.candidates` and
     `dedup.verify`.

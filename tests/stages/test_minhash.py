@@ -218,6 +218,15 @@ def test_a_hard_bucket_is_capped_and_says_so(tmp_path, monkeypatch):
     assert "comparisons were left out" in account["warnings"][0]
 
 
+def test_a_document_whose_shingles_are_missing_stops_the_run(tmp_path, monkeypatch):
+    texts = ["a b c d e f g h", "a b c d e f g i"]
+    stage = MinHash(ngram=1, threshold=0.7, **CATCH_ALL)
+    corpus = corpus_of(stage, texts, tmp_path)
+    monkeypatch.setattr(corpus, "batches", [[make_batch([texts[0], "!"], [0, 1])]])  # the file changed meanwhile
+    with pytest.raises(RuntimeError, match="shingles of document 1 are missing: its text changed"):
+        stage.settle(corpus)
+
+
 def test_dropped_documents_take_no_part(tmp_path):
     texts = ["a b c d e f"] * 4
     drops, account = settle(MinHash(), texts, tmp_path, splits=2, gone=frozenset({0, 2}))
