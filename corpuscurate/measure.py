@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from corpuscurate.artefact import table_writer
 from corpuscurate.batch import Batch
 from corpuscurate.columns import lengths_bytes
+from corpuscurate.errors import InputError
 from corpuscurate.io.base import BadRecord, SourceFile
 from corpuscurate.io.census import merge
 from corpuscurate.manifest import Split
@@ -147,6 +148,8 @@ class _Measuring:
             if chunk.census is not None:
                 self.census = chunk.census if self.census is None else merge([self.census, chunk.census])
             if batch is not None and len(batch):
+                if not self.body.view.passes:
+                    self.refuse_taken_names(file, batch)
                 self.first_batch_at = self.first_batch_at or time.time()
                 with stages_named_with(file):
                     self.batch(batch)
@@ -158,6 +161,19 @@ class _Measuring:
             "first_batch_at": self.first_batch_at,
             "seconds": time.perf_counter() - started,
         }
+
+    def refuse_taken_names(self, file: SourceFile, batch: Batch) -> None:
+        """Raise InputError when a document has a field with the name of a column that a stage adds.
+
+        The files' first records were looked at before the run; here every record is.
+        """
+        for name in added_columns(self.body.view.stages):
+            column = batch.columns.get(name)
+            if column is not None and column.null_count < len(column):
+                raise InputError(
+                    f"{file.name}: a record has the column {name!r} already, which a stage of the recipe adds. "
+                    f"Give the stage another `name:`, so that its columns are called otherwise."
+                )
 
     def batch(self, batch: Batch) -> None:
         """One batch through all streaming stages, its verdicts and sketches to their files."""

@@ -21,6 +21,7 @@ from corpuscurate.batch import POSITION_BITS, Batch
 from corpuscurate.columns import TEXT, to_numpy
 from corpuscurate.errors import InputError
 from corpuscurate.io.base import SourceFile
+from corpuscurate.io.output import explained
 from corpuscurate.io.writer import OutputShape, Writer, open_writer
 from corpuscurate.manifest import Split
 from corpuscurate.measure import BAD_SCHEMA
@@ -77,7 +78,9 @@ class RowFile:
 
     def __init__(self, path: Path, schema: pa.Schema, stack: ExitStack) -> None:
         self._schema = schema
-        self._writer = stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd", compression_level=3))
+        self._path = path
+        with explained(path):
+            self._writer = stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd", compression_level=3))
         self._held: list[pa.Table] = []
         self.rows = 0
         self._waiting = 0
@@ -99,7 +102,8 @@ class RowFile:
 
     def _flush(self) -> None:
         table = pa.concat_tables([self._schema.empty_table(), *self._held]).combine_chunks()
-        self._writer.write_table(table, row_group_size=ACCOUNT_ROWS)
+        with explained(self._path):
+            self._writer.write_table(table, row_group_size=ACCOUNT_ROWS)
         self.rows += table.num_rows
         self._held, self._waiting = [], 0
 

@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pytest
-from corpuscurate.stages.minhash import MinHash
 from engine.support import digests, record, rows, table, write_corpus
 
 from corpuscurate import Pipeline, Settings, Sink, Source
@@ -22,6 +21,7 @@ from corpuscurate.runners import InProcessRunner
 from corpuscurate.stage import Stage
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.length import Length
+from corpuscurate.stages.minhash import MinHash
 from corpuscurate.stages.normalize import Normalize
 from corpuscurate.stages.where import Where
 
@@ -330,3 +330,12 @@ def test_parquet_keeps_the_types_of_parquet(folder: Path) -> None:
     assert table(folder / "out", "data").equals(given.slice(0, 2))
     (row,) = rows(folder / "out", "dropped")
     assert (row["id"], row["duplicate_of"], row["position"]) == (None, "7", 2)
+
+
+@pytest.mark.parametrize("sink_format", ["parquet", "jsonl"])
+def test_a_field_with_the_name_of_an_added_column_is_refused_wherever_it_stands(folder: Path, sink_format: str) -> None:
+    with (folder / "in" / "shard-2.jsonl").open("ab") as shard:
+        filler = b'{"text": "' + b"many words " * 6000 + b'"}\n'  # what is looked at before the run ends within these
+        shard.write(filler * 100 + b'{"id": "x", "text": "a text", "length.words": 7}\n')
+    with pytest.raises(InputError, match=r"shard-2\.jsonl.* the column 'length\.words'"):
+        pipeline(folder, stages=(Length(min_words=10, mode="tag"),), format=sink_format).run()
