@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -49,8 +49,12 @@ def _string_words(schema: Mapping[str, Any]) -> str:
 def _words(schema: Mapping[str, Any], shared: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         return _words(shared.get(schema["$ref"].rpartition("/")[2], {}), shared)
-    if "anyOf" in schema:
-        return " or ".join(_words(option, shared) for option in schema["anyOf"])
+    if "discriminator" in schema:
+        key, kinds = schema["discriminator"]["propertyName"], schema["discriminator"]["mapping"]
+        return f"a mapping with {key}: one of {', '.join(kinds)}"
+    options = schema.get("anyOf") or schema.get("oneOf")
+    if options:
+        return " or ".join(dict.fromkeys(_words(option, shared) for option in options))
     if "const" in schema or "enum" in schema:
         options = [str(option) for option in schema.get("enum", [schema.get("const")])]
         return options[0] if len(options) == 1 else f"one of {', '.join(options)}"
@@ -82,10 +86,39 @@ def _bytes_words(schema: Mapping[str, Any]) -> str:
     return f"{words} or null" if {"type": "null"} in schema.get("anyOf", ()) else words
 
 
-def schema_of(model: type[BaseModel], field: str) -> dict[str, Any]:
-    """The JSON schema of one field."""
-    found: dict[str, Any] = model.model_json_schema()["properties"].get(field, {})
-    return found
+def _resolved(schema: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema itself, where it is only the name of a shared one."""
+    while "$ref" in schema:
+        schema = shared.get(schema["$ref"].rpartition("/")[2], {})
+    return schema
+
+
+def schema_at(model: type[BaseModel], loc: Sequence[str | int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The JSON schema of a value deep inside `model`, and the shared schemas it may name.
+
+    loc: keys, places of lists, and the tags of unions as pydantic gives them in a fault; unknown steps are passed over.
+    """
+    whole: dict[str, Any] = model.model_json_schema()
+    shared: dict[str, Any] = whole.get("$defs", {})
+    schema = whole
+    for step in loc:
+        tagged = schema.get("discriminator", {}).get("mapping", {}).get(step)
+        if tagged:
+            schema = {"$ref": tagged}
+        elif isinstance(step, int):
+            schema = schema.get("items", schema)
+        else:
+            schema = schema.get("properties", {}).get(step, schema)
+        schema = _resolved(schema, shared)
+    return schema, shared
+
+
+def allowed_at(model: type[BaseModel], loc: Sequence[str | int]) -> str:
+    """What a value deep inside `model` may be."""
+    if len(loc) == 1 and loc[0] in model.model_fields:
+        return allowed(model, str(loc[0]))
+    schema, shared = schema_at(model, loc)
+    return _words(schema, shared)
 
 
 def allowed(model: type[BaseModel], field: str) -> str:

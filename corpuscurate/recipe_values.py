@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from corpuscurate.describe import allowed, bounds, schema_of, shorten
+from corpuscurate.describe import allowed_at, bounds, schema_at, shorten
 from corpuscurate.errors import did_you_mean
 from corpuscurate.recipe_yaml import Node, child_path
 
@@ -46,35 +46,35 @@ def _real(node: Node, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """The part of pydantic's location that is in the recipe: it adds the names of a union's members."""
     steps: list[str | int] = []
     for step in loc:
-        if node.find(tuple(steps)).holds(step) is None:
-            break
-        steps.append(step)
+        if node.find(tuple(steps)).holds(step) is not None:
+            steps.append(step)
     return tuple(steps)
 
 
 def _messages(model: type[BaseModel], node: Node, what: str, faults: list[ErrorDetails]) -> list[str]:
     found: dict[tuple[str | int, ...], str] = {}
     for fault in faults:
-        steps = fault["loc"] if fault["type"] == "missing" and len(fault["loc"]) == 1 else _real(node, fault["loc"])
+        steps = _real(node, fault["loc"])
+        if fault["type"] == "missing":
+            steps = (*steps, fault["loc"][-1])
         found.setdefault(steps, _message(model, node, what, fault, steps))
     deepest = [s for s in found if not any(o != s and o[: len(s)] == s for o in found)]
     return [found[steps] for steps in deepest]
 
 
 def _message(model: type[BaseModel], node: Node, what: str, fault: ErrorDetails, steps: tuple[str | int, ...]) -> str:
-    kind = fault["type"]
+    kind, loc = fault["type"], fault["loc"]
     here = node.find(steps)
     if kind == "missing":
-        path = child_path(node.path, str(steps[0])) if len(steps) == 1 else here.path
-        field = str(steps[0]) if steps else ""
-        wanted = allowed(model, field) if field in model.model_fields else "a value"
-        return Node(None, node.place, path).error(f"is missing: {what} needs it; must be {wanted}")
+        path = child_path(here.path, str(loc[-1]))
+        needs = what if len(loc) == 1 else here.path.rpartition(".")[2]
+        return Node(None, here.place, path).error(f"is missing: {needs} needs it; must be {allowed_at(model, loc)}")
     if kind == "extra_forbidden":
-        offered = did_you_mean(str(steps[-1]), model.model_fields) if len(steps) == 1 else ""
-        return here.error(f"unknown key. {offered}".rstrip())
+        known = schema_at(model, loc[:-1])[0].get("properties", {})
+        return here.error(f"unknown key. {did_you_mean(str(steps[-1]), known)}".rstrip())
     if kind in ("value_error", "assertion_error"):
         return here.error(_own_words(fault, here, steps))
-    return here.error(f"{shorten(here.plain())} is not allowed: {_wanted(model, fault, here, steps)}{_hint(here)}")
+    return here.error(f"{shorten(here.plain())} is not allowed: {_wanted(model, fault)}{_hint(here)}")
 
 
 def _own_words(fault: ErrorDetails, here: Node, steps: tuple[str | int, ...]) -> str:
@@ -83,18 +83,24 @@ def _own_words(fault: ErrorDetails, here: Node, steps: tuple[str | int, ...]) ->
     return f"{shorten(here.plain())} is not allowed: {said}" if steps else said
 
 
-def _wanted(model: type[BaseModel], fault: ErrorDetails, here: Node, steps: tuple[str | int, ...]) -> str:
-    if not steps:
+def _wanted(model: type[BaseModel], fault: ErrorDetails) -> str:
+    loc = fault["loc"]
+    if not loc:
         return "must be a mapping of keys to values"
-    field = str(steps[0])
-    if field not in model.model_fields:
-        return fault["msg"]
-    if len(steps) > 1:
-        return f"{fault['msg'].removeprefix('Input ')}; {field} is {allowed(model, field)}"
-    schema = schema_of(model, field)
-    if fault["type"] in _BOUND_FAULTS and bounds(schema) and allowed(model, field).startswith(("a number", "a whole")):
-        return f"must be {bounds(schema)}"
-    return f"must be {allowed(model, field)}"
+    # A fault of a union's member is told as what the whole union allows.
+    while len(loc) > 1 and fault["type"] != "union_tag_invalid" and _is_member(model, loc):
+        loc = loc[:-1]
+    words = allowed_at(model, loc)
+    limits = bounds(schema_at(model, loc)[0])
+    if fault["type"] in _BOUND_FAULTS and limits and words.startswith(("a number", "a whole")):
+        return f"must be {limits}"
+    return f"must be {words}"
+
+
+def _is_member(model: type[BaseModel], loc: tuple[str | int, ...]) -> bool:
+    """Whether the last step names a member of a union and not a value."""
+    above, _ = schema_at(model, loc[:-1])
+    return not isinstance(loc[-1], int) and loc[-1] not in above.get("properties", {})
 
 
 def _hint(here: Node) -> str:

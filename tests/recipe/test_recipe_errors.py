@@ -95,8 +95,7 @@ STAGES = [
     ),
     (
         "- minhash: {words: [a, 5]}",
-        "recipe.yaml:4: stages[0].minhash.words[1]: 5 is not allowed: should be a valid string;"
-        " words is a list of texts",
+        "recipe.yaml:4: stages[0].minhash.words[1]: 5 is not allowed: must be text",
     ),
     (
         "- minhash: {bands: 1.5}",
@@ -114,6 +113,38 @@ STAGES = [
     (
         "- {minhash: {name: a}, name: b}",
         "recipe.yaml:4: stages[0].name: name is there twice: here and at stages[0].minhash.name",
+    ),
+    (
+        "- embed: {embedder: {kind: learnt}}",
+        "recipe.yaml:4: stages[0].embed.embedder: {kind: learnt} is not allowed: must be a mapping with kind:"
+        " one of learned, table",
+    ),
+    (
+        "- embed: {embedder: {dimensions: 8}}",
+        "recipe.yaml:4: stages[0].embed.embedder: {dimensions: 8} is not allowed: must be a mapping with kind:"
+        " one of learned, table",
+    ),
+    (
+        "- embed: learned",
+        "recipe.yaml:4: stages[0].embed.embedder: 'learned' is not allowed: must be a mapping with kind:"
+        " one of learned, table",
+    ),
+    (
+        "- embed:\n    embedder:\n      kind: learned",
+        "recipe.yaml:5: stages[0].embed.embedder.dimensions: is missing: embedder needs it;"
+        " must be a whole number >= 2 and <= 4096",
+    ),
+    (
+        "- embed:\n    embedder:\n      kind: learned\n      dimensions: 1",
+        "recipe.yaml:7: stages[0].embed.embedder.dimensions: 1 is not allowed: must be >= 2 and <= 4096",
+    ),
+    (
+        "- embed:\n    embedder:\n      kind: table\n      path: x\n      pth: y",
+        "recipe.yaml:8: stages[0].embed.embedder.pth: unknown key. The nearest names are: path, kind.",
+    ),
+    (
+        "- embed: {embedder: {kind: table, path: x}, weights: [1, 0]}",
+        "recipe.yaml:4: stages[0].embed.weights[1]: 0 is not allowed: must be > 0",
     ),
     (
         "- minhash: {mode: dorp}",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pytest
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 import corpuscurate.stage as stage_module
 from corpuscurate.spec import Bytes
@@ -77,4 +77,21 @@ def register_toys(monkeypatch: pytest.MonkeyPatch) -> dict[str, type[Stage]]:
         def adds(self) -> dict[str, pa.DataType]:
             return {"value": pa.float64()}
 
-    return {cls.word: cls for cls in (Minhash, Length, Where, Normalize, Score)}
+    class Learned(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        kind: Literal["learned"]
+        dimensions: int = Field(ge=2, le=4096)
+
+    class Table(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        kind: Literal["table"]
+        path: str = Field(min_length=1)
+
+    class Embed(StreamingStage):
+        """Vectors."""
+
+        word = "embed"
+        embedder: Annotated[Learned | Table, Field(discriminator="kind")]
+        weights: tuple[Annotated[float, Field(gt=0)], ...] = ()
+
+    return {cls.word: cls for cls in (Minhash, Length, Where, Normalize, Score, Embed)}
