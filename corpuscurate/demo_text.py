@@ -102,9 +102,8 @@ def _packages() -> Iterator[Document]:
         name = str(package.metadata["Name"]).lower()
         if name == "corpuscurate":  # it would change its own demo
             continue
-        description = package.metadata.get_payload() or package.metadata["Description"]
-        if isinstance(description, str):
-            yield Document(f"readme/{name}", "readme", name, description)
+        if "Description" in package.metadata:
+            yield Document(f"readme/{name}", "readme", name, package.metadata["Description"])
         yield from _licences(package, name)
         for path, inside in _sources(package, min(PACKAGE_BYTES, left)):
             left -= path.stat().st_size
@@ -167,6 +166,7 @@ def _topics(path: Path) -> Iterator[Document]:
     tree = ast.parse(path.read_bytes()) if path.is_file() else None
     for node in tree.body if tree else []:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
-            for key, value in zip(node.value.keys, node.value.values, strict=True):
-                if isinstance(key, ast.Constant) and isinstance(value, ast.Constant) and isinstance(value.value, str):
-                    yield Document(f"topic/{key.value}", "topic", "python", value.value)
+            chapters: dict[str, object] = ast.literal_eval(node.value)
+            for name, text in chapters.items():
+                if isinstance(text, str):
+                    yield Document(f"topic/{name}", "topic", "python", text)
