@@ -115,8 +115,8 @@ class Buckets:
 
 
 def _runs(keys: NDArray[np.uint64], ids: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """ids of keys that occur twice or more, by key, and the offsets of each key's run."""
-    order = np.argsort(keys)
+    """ids of keys that occur twice or more, by key and id, and the offsets of each key's run. ids come ascending."""
+    order = np.argsort(keys, kind="stable")
     keys = keys[order]
     starts = np.ones(len(keys), np.bool_)
     starts[1:] = keys[1:] != keys[:-1]

@@ -49,7 +49,7 @@ class Candidates:
         (the same by sketch file); and for each part those of `_write_part`."""
         bucketed = _union(path / "documents.npy" for _, path in self.buckets)
         both = [path / name for path in self.copies for name in ("copies.npy", "originals.npy")]
-        documents = np.union1d(bucketed, _union(both))
+        documents = _distinct(np.concatenate([bucketed, _union(both)]))
         np.save(folder / "documents.npy", documents)
         np.save(folder / "bucketed.npy", bucketed)
         self._write_wanted(folder, bucketed)
@@ -134,8 +134,16 @@ def _union(paths: Iterator[Path] | Sequence[Path]) -> NDArray[np.uint64]:
     """The distinct ids of all files, sorted, never more than one file beside the result."""
     found = np.empty(0, np.uint64)
     for path in paths:
-        found = np.union1d(found, np.load(path, mmap_mode="r"))
+        found = _distinct(np.concatenate([found, np.load(path, mmap_mode="r")]))
     return found
+
+
+def _distinct(ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The distinct ids, sorted. (`np.unique` of integers goes through a hash table, 30 times slower here.)"""
+    ids = np.sort(ids)
+    first = np.ones(len(ids), np.bool_)
+    first[1:] = ids[1:] != ids[:-1]
+    return ids[first]
 
 
 def ragged_indices(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
