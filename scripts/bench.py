@@ -40,14 +40,13 @@ def show(report: dict[str, Any], workers: int) -> None:
     """A run in a few lines."""
     counts, memory = report["documents"], report["peak_memory_bytes"] / 1e6
     print(f"\n{workers} workers: {report['bytes']['text_in'] / 1e6:.1f} MB of text, {counts['input']:,} documents")
-    print(
-        f"  {report['mb_per_second']:.1f} MB/s in {report['seconds']['total']:.2f} s, {memory:,.0f} MB of memory at most"
-    )
+    took, rate = report["seconds"]["total"], report["mb_per_second"]
+    print(f"  {rate:.1f} MB/s in {took:.2f} s, {memory:,.0f} MB of memory at most")
     for title, seconds in report["seconds"].items():
         print(f"  {seconds:8.2f} s  {title}")
     for row in report["stages"]:
-        rate = "-" if row["mb_per_second"] is None else f"{row['mb_per_second']:.0f}"
-        print(f"  {rate:>8} MB/s in {row['label']}: {row['documents_in']:,} -> {row['documents_out']:,}")
+        speed = "-" if row["mb_per_second"] is None else f"{row['mb_per_second']:.0f}"
+        print(f"  {speed:>8} MB/s in {row['label']}: {row['documents_in']:,} -> {row['documents_out']:,}")
 
 
 def main() -> None:
