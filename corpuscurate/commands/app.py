@@ -8,6 +8,7 @@ import typer
 
 from corpuscurate.commands.check import check
 from corpuscurate.commands.demo import demo
+from corpuscurate.commands.explain import explain
 from corpuscurate.commands.plan import plan
 from corpuscurate.commands.run import run
 from corpuscurate.commands.stages import stages
@@ -39,5 +40,5 @@ def root(
     """Curate text corpora: filter, deduplicate and account for every document."""
 
 
-for _verb in (run, check, plan, stages, demo):
+for _verb in (run, check, plan, stages, explain, demo):
     app.command()(_verb)

@@ -1,0 +1,55 @@
+"""`corpuscurate explain`: why was this document removed?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from corpuscurate.commands.guard import guarded
+from corpuscurate.commands.options import AsJson, Debug
+from corpuscurate.commands.show import print_json, printable
+
+Out = Annotated[Path, typer.Argument(help="output folder of a finished run")]
+Name = Annotated[str, typer.Argument(metavar="ID", help="the document's id, or its doc_id with --doc-id")]
+ByDocId = Annotated[bool, typer.Option("--doc-id", help="ID is a doc_id, as in the columns of dropped/")]
+
+
+@guarded
+def explain(out: Out, name: Name, by_doc_id: ByDocId = False, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Say why a document was removed, and which document stands for it."""
+    from corpuscurate.explain import explain as answer
+
+    found = answer(out, name, by_doc_id=by_doc_id)
+    if as_json:
+        print_json(found)
+        return
+    if found["fate"] == "kept":
+        print(printable(f"{name} was kept: it is in {out / 'data'}."))
+        return
+    for row in found["chain"]:
+        print(printable(sentence(row)))
+    if found["ends_at"] is not None:
+        print(printable(f"{_named(found['ends_at']['id'], found['ends_at']['doc_id'])} was kept."))
+    if found["same_id"] > 1:
+        print(f"{found['same_id']} dropped documents have this id; this is the first. --doc-id names one.")
+
+
+def _named(name: str | None, doc_id: int) -> str:
+    return f"doc_id {doc_id}" if name is None else f"{name} (doc_id {doc_id})"
+
+
+def sentence(row: dict[str, Any]) -> str:
+    """A row of dropped/ in words."""
+    text = f"{_named(row['id'], row['doc_id'])}, {row['shard']} at {row['position']}, was dropped by {row['stage']}"
+    text += f": {row['reason']}"
+    if row["value"] is not None and row["duplicate_of_doc_id"] is None:
+        text += f" (measured {row['value']:.6g}"
+        text += f", threshold {row['threshold']:.6g})" if row["threshold"] is not None else ")"
+    if row["duplicate_of_doc_id"] is not None:
+        text += f" of {_named(row['duplicate_of'], row['duplicate_of_doc_id'])}"
+    if row["matched_doc_id"] is not None and row["similarity"] is not None:
+        text += f"; similarity {row['similarity']:.4f} to {_named(row['matched'], row['matched_doc_id'])}"
+        text += f", threshold {row['threshold']:.6g}" if row["threshold"] is not None else ""
+    return text + "."
