@@ -1,0 +1,1 @@
+"""Embeddings of a corpus as clusters and pairs: what the stages over embeddings share."""

@@ -1,0 +1,302 @@
+"""Semantic duplicates: documents whose embeddings are alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from corpuscurate.artefact import read_table, write_table
+from corpuscurate.batch import Batch
+from corpuscurate.columns import one_array
+from corpuscurate.dedup.clusters import DROPS_FILE, MEASURES, TAG_DEFAULTS, TAGS_FILE, giant_warning, merged_account
+from corpuscurate.dedup.keep import Keep, columns_of
+from corpuscurate.dedup.sources import is_in_sorted, keep_warnings, place_columns, place_schema, sources_of
+from corpuscurate.kernels.semantic import BINS
+from corpuscurate.semantic.borders import border_account, estimate_borders
+from corpuscurate.semantic.clusters import Assigned, Clustered, ClustersCorpus, cluster_corpus, skew_warning
+from corpuscurate.semantic.decide import MEMBERS_FILE, Decide, Rule
+from corpuscurate.semantic.order import Place, order_corpus
+from corpuscurate.semantic.pairs import Found, find_pairs
+from corpuscurate.semantic.vectors import Vectors
+from corpuscurate.stage import Corpus, Settled
+
+DEFAULT_THRESHOLD = 0.95
+LOST = 0.05
+"""Share of pairs lost at borders from which the user is told."""
+
+
+class Semantic(ClustersCorpus):
+    """Drop documents whose embedding is near that of a document that stays (SemDeDup, Abbas et al. 2023).
+
+    Documents are clustered by spherical k-means; within a cluster, and with those in the `probes` - 1 next clusters,
+    all are compared, in keep order. `rule: independent` drops a document that is near a *kept* earlier one: whatever
+    goes has a near document in the output. `rule: paper` drops one that is near any earlier one, even one that goes
+    too, as the paper's code does: chains of near documents shrink to their first. The ledger names for each dropped
+    document the nearest (kept, or any) earlier one and the cosine.
+
+    The threshold is a cosine, and it means something else for each embedder and corpus: look at `corpuscurate tune
+    semantic`, or give `remove_fraction`. When the threshold or the rule changes, embeddings, clusters and pairs are
+    used again, down to the cosine `pairs_from`. Documents without anything to embed are never duplicates.
+
+    The promise: embeddings are stored in 8 bits an element, and all that follows is done in whole numbers, so the same
+    embeddings give the same bytes for any number of workers and threads, any memory limit, and any BLAS, FAISS or kind
+    of CPU (`semantic.vectors`, `semantic.means`). Embeddings themselves are the same for the same versions and the same
+    kind of CPU only.
+
+    On disk 6 bytes an element of the embeddings (float32, and 8 bits twice; once more for each further probe), and at
+    most 768 bytes for each document with near ones. In memory see `semantic.order`, `.pairs` and `.decide`.
+    """
+
+    word: ClassVar[str] = "semantic"
+    source: ClassVar[str] = "Abbas et al. 2023, SemDeDup, arXiv 2303.09540"
+    shorthand: ClassVar[str] = "threshold"
+
+    threshold: float | None = Field(
+        None, description=f"cosine from which documents are duplicates; {DEFAULT_THRESHOLD} where null", gt=0, le=1
+    )
+    remove_fraction: float | None = Field(
+        None, description="instead of threshold: the greatest share of documents to drop", gt=0, lt=1
+    )
+    rule: Rule = Field("independent", description="independent: near a kept one; paper: near any earlier one")
+    keep: Literal["hard", "easy"] | Keep = Field(
+        "hard",
+        description="which stays: hard (far from the centroid), easy (near it), first, longest, "
+        "{by: column, order: desc | asc | rank}",
+    )
+    probes: int = Field(1, description="clusters in which a document is compared: its own and the next nearest", ge=1)
+    pairs_from: float = Field(
+        0.8,
+        description="cosine from which pairs are stored, so that lower thresholds need no new comparison",
+        gt=0,
+        le=1,
+    )
+    border_sample: int = Field(
+        256, description="documents compared with all others, to estimate the pairs lost between clusters", ge=0
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.threshold is not None and self.remove_fraction is not None:
+            raise ValueError("give threshold or remove_fraction, not both")
+        return self
+
+    @property
+    def floor(self) -> float:
+        """The cosine from which pairs are stored: `pairs_from`, or the next lower twentieth for a lower threshold."""
+        if self.remove_fraction is not None:
+            return self.pairs_from
+        threshold = self.cosine
+        return self.pairs_from if threshold >= self.pairs_from else math.floor(threshold * 20) / 20
+
+    @property
+    def cosine(self) -> float:
+        """The threshold, where no share is asked for."""
+        return DEFAULT_THRESHOLD if self.threshold is None else self.threshold
+
+    @property
+    def rule_of_places(self) -> Keep | None:
+        """The shared keep rule; None for hard and easy."""
+        return None if self.keep in ("hard", "easy") else self.keep  # type: ignore[return-value]
+
+    def reads(self) -> tuple[str, ...]:
+        """See `Stage`."""
+        rule = self.rule_of_places
+        return tuple(dict.fromkeys([*super().reads(), *(columns_of(rule) if rule is not None else ())]))
+
+    def reasons(self) -> Mapping[str, float | None]:
+        """See `Stage`."""
+        return {"semantic_duplicate": None if self.remove_fraction is not None else self.cosine}
+
+    def measures(self) -> Mapping[str, pa.DataType]:
+        """The cluster of duplicates (doc_id of the kept one), its size, whether this is the kept one, the cosine with
+        the one that decided; the number of the k-means cluster and the cosine with its centroid."""
+        return {
+            **MEASURES,
+            "similarity": pa.float64(),
+            "centroid": pa.int32(),
+            "centroid_similarity": pa.float64(),
+        }
+
+    def tag_defaults(self) -> Mapping[str, Any]:
+        """See `GlobalStage`."""
+        return TAG_DEFAULTS
+
+    def sketch_parameters(self) -> dict[str, Any]:
+        """See `GlobalStage`."""
+        rule = self.rule_of_places
+        return {**super().sketch_parameters(), "keep": None if rule is None else self.parameters()["keep"]}
+
+    def sketch_schema(self) -> pa.Schema:
+        """See `GlobalStage`."""
+        rule = self.rule_of_places
+        return pa.schema([*super().sketch_schema(), *(place_schema(rule) if rule is not None else [])])
+
+    def sketch(self, batch: Batch) -> dict[str, pa.Array]:
+        """See `GlobalStage`."""
+        rule = self.rule_of_places
+        return super().sketch(batch) | (place_columns(rule, batch) if rule is not None else {})
+
+    def settle(self, corpus: Corpus) -> Settled:
+        """See `GlobalStage`."""
+        return _Settling(self, corpus).run()
+
+    def levels(self) -> tuple[float, ...]:
+        """Further thresholds to count at: none in a run."""
+        return ()
+
+
+@dataclass(frozen=True)
+class _Settling:
+    """The steps: clusters, keep order, pairs, what borders lose, decisions."""
+
+    stage: Semantic
+    corpus: Corpus
+
+    def run(self) -> Settled:
+        stage = self.stage
+        clustered = cluster_corpus(self.corpus, stage, stage.probes)
+        one = clustered.probes >= clustered.clusters
+        places, notes = self._places(len(clustered.files))
+        basis = [*clustered.basis, "pairs", stage.parameters()["keep"]]
+        parts = order_corpus(self.corpus, clustered, places, one, basis)
+        found = find_pairs(self.corpus, parts, stage.floor, one, basis)
+        borders = estimate_borders(self.corpus, clustered, stage.border_sample, stage.floor, clustered.basis)
+        decided = self.corpus.run([self._decide(clustered, found)], "deciding")[0]
+        account = self._account(clustered, found, decided.account, borders)
+        warnings = [*notes, *self._warnings(account, decided.account)]
+        settled = {**account, "warnings": warnings}
+        if stage.mode == "tag":
+            tags = [
+                Tag(i, file, assigned, decided.folder / MEMBERS_FILE)
+                for i, (file, assigned) in enumerate(zip(clustered.files, clustered.assigned, strict=True))
+            ]
+            return Settled([], [done.folder / TAGS_FILE for done in self.corpus.run(tags, "tags")], settled)
+        return Settled([decided.folder / DROPS_FILE] if account["duplicates"] else [], [], settled)
+
+    def _places(self, splits: int) -> tuple[list[Place], list[str]]:
+        rule = self.stage.rule_of_places
+        if rule is None:
+            return [Place(str(self.stage.keep))] * splits, []
+        sources = sources_of(self.corpus, rule)
+        return [Place("rule", source) for source in sources.files], keep_warnings(sources, rule)
+
+    def _decide(self, clustered: Clustered, found: Found) -> Decide:
+        stage = self.stage
+        return Decide(
+            found.works,
+            found.parts,
+            found.one,
+            found.floor,
+            stage.rule,
+            None if stage.remove_fraction is not None else stage.cosine,
+            stage.remove_fraction,
+            clustered.account["documents"],
+            stage.mode == "tag",
+            self.corpus.memory_bytes // 2,
+            stage.levels(),
+        )
+
+    def _account(
+        self, clustered: Clustered, found: Found, decided: Mapping[str, Any], borders: NDArray[np.int64]
+    ) -> dict[str, Any]:
+        stage = self.stage
+        return {
+            **clustered.account,
+            "probes": clustered.probes,
+            "rule": stage.rule,
+            "threshold": decided["threshold"],
+            "pairs_from": stage.floor,
+            "compared": found.compared,
+            "pairs": found.pairs,
+            "pairs_by_cosine": histogram_account(found.histogram),
+            "compared_again": decided["compared_again"],
+            "borders": border_account(borders, stage.border_sample, decided["threshold"])
+            if borders.any() or clustered.probes < clustered.clusters
+            else {"pairs_lost": 0, "lost_ratio": 0.0, "reason": "all documents were compared with all"},
+            **({"levels": decided["levels"]} if decided["levels"] else {}),
+            **merged_account([decided]),
+        }
+
+    def _warnings(self, account: Mapping[str, Any], decided: Mapping[str, Any]) -> list[str]:
+        stage = self.stage
+        warnings = giant_warning(stage.label, account["clusters"], account["documents"])
+        warnings += skew_warning(stage.label, dict(account))
+        warnings += self._fraction_warnings(account, decided)
+        lost = account["borders"]["lost_ratio"]
+        if lost is not None and lost > LOST:
+            borders = account["borders"]
+            warnings.append(
+                f"{stage.label}: about {100 * lost:.0f} % of near pairs lie across borders of clusters and are not "
+                f"compared ({borders['pairs_lost']} of {borders['pairs_lost'] + borders['pairs_found']} pairs of "
+                f"{borders['documents']} documents). `probes: {2 * account['probes']}` finds more of them."
+            )
+        return warnings
+
+    def _fraction_warnings(self, account: Mapping[str, Any], decided: Mapping[str, Any]) -> list[str]:
+        stage = self.stage
+        if stage.remove_fraction is None:
+            return []
+        target = int(stage.remove_fraction * account["documents"])
+        if account["duplicates"] > target:
+            return [
+                f"{stage.label}: remove_fraction {stage.remove_fraction} asks for at most {target:,} documents, but "
+                f"{account['duplicates']:,} have the same embedding as another one."
+            ]
+        if decided["threshold"] <= stage.floor and account["duplicates"] < target:
+            return [
+                f"{stage.label}: remove_fraction {stage.remove_fraction} asks for {target:,} documents, but only "
+                f"{account['duplicates']:,} are near another one at the cosine {stage.floor} from which pairs are "
+                "stored. A lower `pairs_from:` finds more."
+            ]
+        return []
+
+
+def histogram_account(histogram: NDArray[np.int64]) -> dict[str, int]:
+    """Pairs by cosine, in steps of a hundredth; those of equal embeddings apart."""
+    steps = {f"{i / 100:.2f}": int(histogram[i * 10 : i * 10 + 10].sum()) for i in range(BINS // 10)}
+    return {**{name: count for name, count in steps.items() if count}, "1.00": int(histogram[BINS])}
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """The columns of `mode: tag` of one split. members: file of all documents in clusters of duplicates."""
+
+    split: int
+    file: Vectors
+    assigned: Assigned
+    members: Path
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"tags-{self.split:05d}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write tags.arrow."""
+        ids = self.file.ids()
+        members = read_table(self.members)
+        known = one_array(members.column("doc_id")).to_numpy()
+        here = is_in_sorted(ids, known)
+        rows = pa.array(np.where(here, np.searchsorted(known, ids), 0), mask=~here)
+        columns = {name: one_array(members.column(name).take(rows)) for name in members.column_names[1:]}
+        columns["size"] = columns["size"].fill_null(1)
+        columns["is_kept"] = columns["is_kept"].fill_null(True)
+        centroid = np.ascontiguousarray(self.assigned.clusters()[:, 0])
+        table = pa.table(
+            {
+                "doc_id": ids,
+                **columns,
+                "centroid": centroid,
+                "centroid_similarity": np.ascontiguousarray(self.assigned.cosines()),
+            }
+        )
+        write_table(folder / TAGS_FILE, table)
+        return {"documents": len(ids)}
