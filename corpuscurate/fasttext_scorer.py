@@ -69,8 +69,8 @@ class Scorer:
         outputs = self.plan.outputs
         self.folded = np.zeros(0, np.float32)
         if self.projected:
-            self.width = len(outputs)
-            self.table = _project(model, outputs)
+            self.width = 4 if len(outputs) in (2, 3) else len(outputs)  # four at once are quicker than three
+            self.table = _project(model, outputs, self.width)
             self.outputs = np.zeros((0, 0))
         else:
             self.width = model.dim
@@ -208,8 +208,8 @@ def tree_path(counts: NDArray[np.int64], label: int) -> tuple[NDArray[np.int64],
     return np.array(nodes[::-1], np.int64), np.array(right[::-1], np.bool_)
 
 
-def _project(model: FasttextModel, outputs: NDArray[np.float64]) -> NDArray[np.float32]:
-    rows, width = model.input.shape[0], len(outputs)
+def _project(model: FasttextModel, outputs: NDArray[np.float64], width: int) -> NDArray[np.float32]:
+    rows = model.input.shape[0]
     table = np.zeros(rows * width, np.float32)
     if isinstance(model.input, Dense):
         finite = project_dense(model.input.values, outputs, width, table)

@@ -38,7 +38,10 @@ _LOW32 = np.uint64(0xFFFFFFFF)
 _ONE = np.uint64(1)
 _S3 = np.uint64(3)
 _S32 = np.uint64(32)
+_S64 = np.uint64(64)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+_SMALL = np.uint64(1 << 16)
 
 BLOCK = 2048
 """Features gathered before their rows are summed: it bounds the scratch memory, whatever a document's size."""
@@ -104,9 +107,8 @@ def _hash(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint32:
 def _first8(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
     """The first 8 bytes of data[start:stop], little-endian, padded with zeros."""
     size = stop - start
-    if start + 8 <= len(data):
-        word = load64(data, int(start))
-        return word if size >= 8 else word & ((_ONE << np.uint64(8 * size)) - _ONE)
+    if size and start + 8 <= len(data):
+        return load64(data, int(start)) & (_ALL >> (_S64 - np.uint64(8 * min(size, 8))))  # no branch on the size
     word = np.uint64(0)
     for i in range(min(size, 8)):
         word |= np.uint64(data[start + i]) << np.uint64(8 * i)
@@ -117,9 +119,13 @@ def _first8(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
 def _same(
     data: NDArray[np.uint8], start: Int, stop: Int, other: NDArray[np.uint8], other_start: Int, other_stop: int
 ) -> bool:
-    if stop - start != other_stop - other_start:
+    """Whether two runs of at least 8 bytes, whose first 8 are equal, are equal."""
+    size = stop - start
+    if size != other_stop - other_start:
         return False
-    for i in range(8, stop - start):  # noqa: SIM110 (a loop, not a generator); the first 8 were compared
+    if load64(data, int(stop) - 8) != load64(other, int(other_stop) - 8):
+        return False
+    for i in range(8, size - 8):  # noqa: SIM110 (a loop, not a generator)
         if data[start + i] != other[other_start + i]:
             return False
     return True
@@ -138,7 +144,8 @@ def fill_slots(
         at = np.int64(h) & mask
         while slots[at, 0] != 0:
             j = np.int64(slots[at, 0] & _LOW32) - 1
-            if slots[at, 1] == first and _same(data, starts[i], stops[i], data, starts[j], stops[j]):
+            short = stops[i] - starts[i] < 8 and stops[j] - starts[j] < 8
+            if slots[at, 1] == first and (short or _same(data, starts[i], stops[i], data, starts[j], stops[j])):
                 break
             at = (at + 1) & mask
         slots[at, 0] = np.uint64(h) << _S32 | np.uint64(i + 1)
@@ -209,6 +216,17 @@ def _bucket_row(remap: NDArray[np.int32], words: int, bucket: Int) -> Int:
 
 
 @kernel
+def _modulo(h: np.uint64, divisor: np.uint64, inverse: float) -> np.uint64:
+    """h % divisor without a division where it can be had: the quotient's float is wrong by less than 1 then."""
+    if divisor < _SMALL:
+        return h % divisor
+    rest = np.int64(h - np.uint64(np.float64(h) * inverse) * divisor)
+    if rest < 0:
+        return np.uint64(rest) + divisor
+    return np.uint64(rest) - divisor if np.uint64(rest) >= divisor else np.uint64(rest)
+
+
+@kernel
 def _bracketed(data: NDArray[np.uint8], start: Int, stop: Int, room: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """`<` + data[start:stop] + `>` and a NUL, at the front of `room` or of a larger array."""
     size = stop - start
@@ -233,7 +251,8 @@ def _subwords(
     n: Int,
 ) -> tuple[Int, Int]:
     """Append the rows of the character n-grams of token[:size] that begin at byte i or later, as far as there is
-    room in `ids` (n are in use); a NUL follows the token. shape: words, bucket, minn, maxn. Returns the byte to go on from (size when done), the new n.
+    room in `ids` (n are in use, and one more is scratch); a NUL follows the token. shape: words, bucket, minn, maxn.
+    Returns the byte to go on from (size when done), and the new n.
     """
     words, buckets, minn, maxn = shape
     bucket = np.uint32(buckets)
@@ -241,41 +260,27 @@ def _subwords(
         if token[i] & 0xC0 == 0x80:
             i += 1
             continue
-        if n + maxn > len(ids):
+        if n + maxn >= len(ids):
             break
         h = _FNV_START
         j = i
-        length = 1
-        while j < size and length <= maxn:
+        length: Int = 0
+        while j < size and length < maxn:  # no branch on what the bytes are: it would be guessed wrong too often
             h = np.uint32((h ^ np.uint32(np.int8(token[j]))) * _FNV_PRIME)
             j += 1
-            while token[j] & 0xC0 == 0x80:
-                h = np.uint32((h ^ np.uint32(np.int8(token[j]))) * _FNV_PRIME)
-                j += 1
-            if length >= minn and not (length == 1 and (i == 0 or j == size)):
-                row = _bucket_row(remap, words, np.int64(h % bucket))
-                if row >= 0:
-                    ids[n] = row
-                    n += 1
-            length += 1
+            whole = np.int64(token[j] & 0xC0 != 0x80)
+            length += whole
+            row = _bucket_row(remap, words, np.int64(h % bucket))
+            ids[n] = row
+            lone = np.int64(length == 1) & (np.int64(i == 0) | np.int64(j == size))
+            n += whole & np.int64(length >= minn) & (lone ^ 1) & np.int64(row >= 0)
         i += 1
     return i, n
 
 
 @kernel
-def _add_row(rows: NDArray[np.float32], at: Int, width: Int, total: NDArray[np.float32]) -> None:
-    even = width & ~7
-    for first in range(0, even, 8):  # a loop of constant size is unrolled into vectors
-        for c in range(8):
-            total[first + c] += rows[at + first + c]
-    for c in range(even, width):
-        total[c] += rows[at + c]
-
-
-@kernel
-def _flush(
-    table: NDArray[np.float32],
-    folded: NDArray[np.float32],
+def _add_rows(
+    rows: NDArray[np.float32],
     width: Int,
     ids: NDArray[np.int32],
     n: Int,
@@ -283,22 +288,47 @@ def _flush(
     out: NDArray[np.float64],
 ) -> int:
     """Add the rows ids[:n] to `out`. Within a block the sum is float32, as fastText's; blocks add up in float64.
-    Rows of `folded` stand for those of `table` with the same number. Returns 0, the features now in `ids`."""
+    Returns 0, the features that are now left in `ids`."""
     if width == 1:
         total = 0.0
-        for k in range(n):
-            total += table[np.int64(ids[k])]
+        for feature in ids[:n]:
+            total += rows[np.int64(feature)]
         out[0] += total
         return 0
+    if width == 4:
+        a = b = c = d = np.float32(0.0)  # named, so that they stay in registers
+        for feature in ids[:n]:
+            at = np.int64(feature) * 4
+            a += rows[at]
+            b += rows[at + 1]
+            c += rows[at + 2]
+            d += rows[at + 3]
+        out[0] += a
+        out[1] += b
+        out[2] += c
+        out[3] += d
+        return 0
     block[:] = 0.0
-    for k in range(n):
-        at = np.int64(ids[k]) * width
-        if at < len(folded):
-            _add_row(folded, at, width, block)
-        else:
-            _add_row(table, at, width, block)
-    for c in range(width):
-        out[c] += block[c]
+    even = width & ~7
+    k: Int = 0
+    while k + 4 <= n:  # four rows at once: their loads overlap, and the sum is stored once
+        one = np.int64(ids[k]) * width
+        two = np.int64(ids[k + 1]) * width
+        three = np.int64(ids[k + 2]) * width
+        four = np.int64(ids[k + 3]) * width
+        for first in range(0, even, 8):  # a loop of constant size is unrolled into vectors
+            for j in range(first, first + 8):
+                block[j] += (rows[one + j] + rows[two + j]) + (rows[three + j] + rows[four + j])
+        for j in range(even, width):
+            block[j] += (rows[one + j] + rows[two + j]) + (rows[three + j] + rows[four + j])
+        k += 4
+    while k < n:
+        one = np.int64(ids[k]) * width
+        for j in range(width):
+            block[j] += rows[one + j]
+        k += 1
+    for j in range(width):
+        out[j] += block[j]
     return 0
 
 
@@ -321,12 +351,16 @@ def feature_sums(
     """
     entries, begins, ends, slots, remap = v.data, v.starts, v.stops, v.slots, v.remap
     shape = (v.words, v.bucket, v.minn, v.maxn)
+    of_words = folded if len(folded) else table
+    known = np.empty(BLOCK, np.int32)
     ids = np.empty(max(BLOCK, v.maxn + v.word_ngrams + 1), np.int32)
     token = np.empty(256, np.uint8)
     block = np.empty(width, np.float32)
     starts = np.empty(max(v.word_ngrams - 1, 1), np.uint64)  # hashes of the n-grams that the next word goes on
     room = len(ids) - v.word_ngrams - 1
     bucket = np.uint64(v.bucket)
+    inverse = 1.0 / max(v.bucket, 1)
+    previous = np.uint64(0)
     words, word_ngrams, maxn, eos, counts = v.words, v.word_ngrams, v.maxn, v.eos, v.counts
     for row in range(len(offsets) - 1):
         i = offsets[row]
@@ -335,6 +369,7 @@ def feature_sums(
         out[:] = 0.0
         count = np.int64(0)
         n: Int = 0
+        m = 0
         open_ngrams = 0
         ended = False
         while not ended:
@@ -354,9 +389,11 @@ def feature_sums(
                 elif entry < 0 and data[start] == 95 and _begins(data, start, stop, _LABEL):
                     continue
             if entry >= 0:
-                ids[n] = entry
-                n += 1
-                count += counts[entry]
+                known[m] = entry
+                m += 1
+                count += counts[entry] if maxn > 0 else 1
+                if m == BLOCK:
+                    m = _add_rows(of_words, width, known, m, block, out)
             elif maxn > 0 and not ended:
                 token = _bracketed(data, start, stop, token)
                 size = stop - start + 2
@@ -366,16 +403,25 @@ def feature_sums(
                     at, n = _subwords(shape, remap, token, size, at, ids, n)
                     count += n - before
                     if at < size:
-                        n = _flush(table, folded, width, ids, n, block, out)
+                        n = _add_rows(table, width, ids, n, block, out)
             if n >= room:
-                n = _flush(table, folded, width, ids, n, block, out)
-            if word_ngrams > 1:
-                signed = np.uint64(np.int64(np.int32(h)))
+                n = _add_rows(table, width, ids, n, block, out)
+            signed = np.uint64(np.int64(np.int32(h)))
+            if word_ngrams == 2:  # the usual case, without the loop
+                if open_ngrams:
+                    row_of = _bucket_row(remap, words, np.int64(_modulo(previous * _NGRAM + signed, bucket, inverse)))
+                    ids[n] = row_of
+                    kept = np.int64(row_of >= 0)
+                    n += kept
+                    count += kept
+                open_ngrams = 1
+                previous = signed
+            elif word_ngrams > 1:
                 for k in range(open_ngrams):
                     starts[k] = starts[k] * _NGRAM + signed
-                    bucket_row = _bucket_row(remap, words, np.int64(starts[k] % bucket))
-                    if bucket_row >= 0:
-                        ids[n] = bucket_row
+                    row_of = _bucket_row(remap, words, np.int64(_modulo(starts[k], bucket, inverse)))
+                    if row_of >= 0:
+                        ids[n] = row_of
                         n += 1
                         count += 1
                 if open_ngrams < word_ngrams - 1:
@@ -384,7 +430,8 @@ def feature_sums(
                     for k in range(1, open_ngrams):
                         starts[k - 1] = starts[k]
                 starts[open_ngrams - 1] = signed
-        _flush(table, folded, width, ids, n, block, out)
+        _add_rows(of_words, width, known, m, block, out)
+        _add_rows(table, width, ids, n, block, out)
         out_counts[row] = count
     return len(offsets) - 1
 
