@@ -33,6 +33,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from corpuscurate.artefact import digest_file, fingerprint
 from corpuscurate.columns import to_numpy
 from corpuscurate.errors import RecipeError
+from corpuscurate.local_path import FromRecipe, LocalPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +77,16 @@ class Learned(_Parameters):
     )
     vocabulary: int = Field(100_000, description="most words that are learned", ge=1, le=2_000_000)
     seed: int = Field(0, description="of the random parts", ge=0, le=2**63 - 1)
-    model: str | None = Field(None, description="folder of a model that was fitted before; nothing is fitted then")
+    model: Annotated[str | None, FromRecipe()] = Field(
+        None, description="folder of a model that was fitted before; nothing is fitted then"
+    )
 
 
 class Static(_Parameters):
     """A Model2Vec or StaticEmbedding folder (tokenizer.json and safetensors): a row a token, looked up and averaged."""
 
     kind: Literal["static"] = "static"
-    model: str = Field(description="folder with tokenizer.json and model.safetensors", min_length=1)
+    model: LocalPath = Field(description="folder with tokenizer.json and model.safetensors", min_length=1)
     max_tokens: int | None = Field(None, description="tokens of a document that are used; all where null", ge=1)
 
 
@@ -91,7 +94,9 @@ class SentenceTransformers(_Parameters):
     """Any sentence-transformers model. Documents longer than `max_tokens` are cut (head) or averaged over windows."""
 
     kind: Literal["sentence-transformers"] = "sentence-transformers"
-    model: str = Field(description="folder, Hugging Face name, or installed package that holds a model", min_length=1)
+    model: Annotated[str, FromRecipe(only_existing=True)] = Field(
+        description="folder, Hugging Face name, or installed package that holds a model", min_length=1
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="where it runs")
     half: bool = Field(False, description="16-bit weights and sums; only on cuda")
     window: Literal["head", "mean"] = Field(

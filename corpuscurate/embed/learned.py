@@ -3,7 +3,8 @@
 Latent semantic analysis (Deerwester et al. 1990): words are alike when they occur in the same passages.
 1. Documents of the sample are cut into passages of about 64 words. A matrix holds (1 + ln occurrences) * ln(passages /
    passages with the word) for the `vocabulary` most frequent words that occur at least twice; rows have length 1.
-2. Its leading right singular vectors give each word a vector (`embed.spectrum`), brought to length 1.
+2. Its leading right singular vectors give each word a vector (`embed.spectrum`), brought to length 1. They are not
+   multiplied with the singular values: at equal word overlap that told rewrites apart worse (AUC .92 instead of .94).
 3. A word's row is sqrt(1 - RANDOM) of that and sqrt(RANDOM) of a fixed random vector of +1 and -1, made from the word's
    hash. Words that were not learned have the random vector alone. So two texts are near when they share topics, and
    nearer when they share words.
@@ -56,8 +57,6 @@ RANDOM = 0.3
 """Share of the random vector in the square of a row's length."""
 COMMON = 1e-3
 """The `a` of smooth inverse frequency."""
-POWER = 1.0
-"""Singular values' exponent in word vectors, before they are brought to length 1."""
 FORM = 1
 """Version of the files."""
 SETTINGS = "learned.json"
@@ -73,7 +72,7 @@ def fit(texts: Iterable[pa.LargeStringArray], parameters: Learned, folder: Path,
     names, counts = _vocabulary(words, parameters.vocabulary)
     matrix = _passages(words, offsets, names)
     seed = parameters.seed
-    vectors = right_vectors(matrix, names, parameters.dimension, ITERATIONS, seed, threads, POWER)
+    vectors = right_vectors(matrix, names, parameters.dimension, ITERATIONS, seed, threads)
     rows, scales = _quantised(_mixed(vectors, names, seed))
     weights = COMMON / (COMMON + counts / max(1, len(words)))
     write_tensors(folder / WEIGHTS, {"words": names, "rows": rows, "factors": (scales * weights).astype(np.float32)})
