@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,19 +40,20 @@ def demo(output: Folder = Path("demo-out"), quiet: Quiet = False, debug: Debug =
     with RichProgress() as progress:
         made = make_demo(output, progress)
     print_summary(made.report, made.output)
-    for number, pair in enumerate(pairs(made.output), 1):
+    shown = list(pairs(made.output))
+    for number, pair in enumerate(shown, 1):
         print_pair(number, pair)
-    _print_places(made)
+    _print_places(made, shown)
 
 
-def _print_places(made: Made) -> None:
-    dropped = made.output / "dropped"
+def _print_places(made: Made, pairs: Sequence[Pair]) -> None:
+    example = shlex.quote(pairs[0].dropped_id) if pairs else "ID"
     shown = [
         "",
         f"{made.documents:,} documents were collected into {len(made.shards)} shards: {made.shards[0].parent}/",
         f"The recipe is {made.recipe}: change it, then `corpuscurate run {made.recipe} --overwrite`.",
-        "Why was a document removed? Look for its id in dropped/, with anything that reads Parquet, for instance",
-        f"  {sys.executable} -c \"import pyarrow.parquet as p; print(p.read_table('{dropped}')[:3].to_pylist())\"",
+        "Why was a document removed? For instance the first one above:",
+        f"  {sys.executable} -m corpuscurate explain {shlex.quote(str(made.output))} {example}",
     ]
     print(printable("\n".join(shown)))
 
