@@ -35,7 +35,7 @@ class FasttextQuality(Filter):
     measured: ClassVar[Mapping[str, pa.DataType]] = {"score": pa.float64()}
 
     model: LocalPath = Field(description="the model file, .bin or .ftz; relative to the recipe", examples=["hq.bin"])
-    label: str = Field(description="the label whose score counts, with or without __label__", min_length=1)
+    target: str = Field(description="the label whose score counts, with or without __label__", min_length=1)
     min_score: float | None = Field(None, description="least score that is kept", ge=0, le=1)
     max_score: float | None = Field(None, description="greatest score that is kept", ge=0, le=1)
 
@@ -56,12 +56,12 @@ class FasttextQuality(Filter):
 
         Raises InputError where the model cannot be used or lacks the label.
         """
-        read_model(self.model).label_index(self.label)
+        read_model(self.model).label_index(self.target)
         return {**super().identity(), "model": f"xxh3-64:{file_digest(self.model)}"}
 
     def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
         """The scores; nan where there is none."""
-        return {"score": scorer(self.model, self.label).score(batch.text)}
+        return {"score": scorer(self.model, self.target).score(batch.text)}
 
     def apply(self, batch: Batch) -> Outcome:
         """Score, and hold the scores against the bounds."""
