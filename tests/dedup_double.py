@@ -55,7 +55,7 @@ class DoubleCorpus:
         ids = [int(i) for batch in self.batches[split] for i in batch.doc_id if int(i) in self.gone]
         return np.array(ids, np.uint64)
 
-    def run(self, works, title: str) -> list[Done]:
+    def run(self, works, title: str, *, basis=None) -> list[Done]:
         done = []
         for work in works:
             assert work.key not in self.keys

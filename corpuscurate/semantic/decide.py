@@ -5,7 +5,8 @@ near, even one that itself goes. `independent`: it goes only when an earlier one
 dropped document has a near one in the output.
 
 Lists are bounded. A document whose listed neighbours above the threshold are all dropped, and that has further ones
-beyond its list, is compared again with the kept documents before it in its clusters: so the decision is exact.
+beyond its list, is compared again with the kept documents before it in its clusters: so the decision is exact. In the
+end those with full lists are compared with the kept ones once more, so that the nearest of them is named.
 
 In memory 100 bytes for each document that has a neighbour above the floor, 16 for each listed pair (in a file, so that
 the system may page it, where it exceeds the share).
@@ -13,7 +14,7 @@ the system may page it, where it exceeds the share).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -34,6 +35,7 @@ Rule = Literal["independent", "paper"]
 STEPS = 1_000_000
 """Thresholds that `remove_fraction` chooses from: multiples of 1 / STEPS."""
 _BLOCK_ROWS = 1 << 15
+_BLOCK = 1 << 11
 MEMBERS_FILE = "members.arrow"
 
 
@@ -138,12 +140,10 @@ class Neighbourhoods:
         """Blocks of (ids, cosines) of the earlier rows in a cluster that are near enough."""
         part = int(row["part"])
         table, vectors = self._parts[part].table(), self._parts[part].vectors()
-        if part not in self._clusters:
-            self._clusters[part] = {int(table["cluster"][first]): first for first, _ in clusters_of(table)}
         mine, cluster = int(row["row"]), int(row["cluster"])
         vector, square = vectors[mine].astype(np.float32), float(table["square"][mine])
         visitor = not self._one and table["clusters"][mine, 0] != cluster
-        for start in range(self._clusters[part][cluster], mine, _BLOCK_ROWS):
+        for start in range(self._first(part, cluster), mine, _BLOCK_ROWS):
             rows = slice(start, min(start + _BLOCK_ROWS, mine))
             products = (vectors[rows].astype(np.float32) @ vector).astype(np.float64)
             cosines = products / np.sqrt(square * table["square"][rows].astype(np.float64))
@@ -152,6 +152,59 @@ class Neighbourhoods:
                 near &= table["clusters"][rows, 0] == cluster
             if near.any():
                 yield table["doc_id"][rows][near], cosines[near]
+
+    def sharpen(self, choice: Choice) -> None:
+        """Let documents whose lists are full name the nearest kept one too, where that found no room in a list."""
+        gone, _, cosines = self.partners(choice)
+        doubtful: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        most = np.zeros(len(self.documents))
+        most[gone] = cosines
+        owner = np.repeat(np.arange(len(self.documents)), np.diff(self.ends))
+        for at in np.flatnonzero((choice.partner[owner] >= 0) & (self.beyond[self.order] > most[owner])).tolist():
+            row = self.lists[self.order[at]]
+            doubtful.setdefault((int(row["part"]), int(row["cluster"])), []).append((int(row["row"]), int(owner[at])))
+        for (part, cluster), pairs in doubtful.items():
+            rows, documents = np.array(sorted(pairs), np.int64).T
+            for place, doc_id, cosine in self._nearest_kept(part, cluster, rows, choice.partner):
+                document = int(documents[place])
+                if cosine > most[document]:
+                    most[document] = cosine
+                    choice.partner[document] = len(self.cosines) + len(self.extra)
+                    self.extra.append((doc_id, cosine))
+
+    def _nearest_kept(
+        self, part: int, cluster: int, rows: NDArray[np.int64], partner: NDArray[np.int64]
+    ) -> Iterator[tuple[int, int, float]]:
+        """(place in rows, doc_id, cosine) of the nearest kept earlier row of each of some rows of a cluster."""
+        table, vectors = self._parts[part].table(), self._parts[part].vectors()
+        first = self._first(part, cluster)
+        ids = table["doc_id"][first : rows[-1]]
+        ranks = self.ranks(ids)
+        kept = first + np.flatnonzero((ranks < 0) | (partner[ranks] < 0))
+        away = np.zeros(len(kept), np.bool_) if self._one else table["clusters"][kept, 0] != cluster
+        for start in range(0, len(rows), _BLOCK):
+            mine = rows[start : start + _BLOCK]
+            visitor = np.zeros(len(mine), np.bool_) if self._one else table["clusters"][mine, 0] != cluster
+            best, who = np.full(len(mine), -1.0), np.zeros(len(mine), np.int64)
+            squares = table["square"][mine].astype(np.float64)
+            for at in range(0, len(kept), _BLOCK):
+                others = kept[at : at + _BLOCK]
+                products = vectors[mine].astype(np.float32) @ vectors[others].astype(np.float32).T
+                cosines = products / np.sqrt(squares[:, None] * table["square"][others].astype(np.float64))
+                cosines[(others >= mine[:, None]) | (visitor[:, None] & away[at : at + _BLOCK])] = -1.0
+                top = cosines.argmax(axis=1)
+                value = cosines[np.arange(len(mine)), top]
+                better = value > best
+                best[better], who[better] = value[better], others[top[better]]
+            for place in np.flatnonzero(best >= 0).tolist():
+                yield start + place, int(table["doc_id"][who[place]]), float(best[place])
+
+    def _first(self, part: int, cluster: int) -> int:
+        """The first row of a cluster in its part."""
+        if part not in self._clusters:
+            table = self._parts[part].table()
+            self._clusters[part] = {int(table["cluster"][first]): first for first, _ in clusters_of(table)}
+        return self._clusters[part][cluster]
 
     def partners(self, choice: Choice) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.float64]]:
         """Of the documents that go: their ranks, and the doc_id and cosine of the one that decided."""
@@ -233,13 +286,16 @@ class Decide:
         threshold = self._threshold(near)
         levels = self._levels(near)
         choice = near.decide(self.rule, threshold)
+        again = len(near.extra)
+        if self.rule == "independent":
+            near.sharpen(choice)
         account = self._write(folder, near, choice)
         for path in folder.glob("*.tmp"):
             path.unlink()
         return {
             "threshold": threshold,
             "near_any": len(near.documents),
-            "compared_again": len(near.extra),
+            "compared_again": again,
             "full_lists": int((near.beyond > 0).sum()),
             "levels": levels,
             **account,

@@ -78,7 +78,7 @@ def choose_clusters(documents: int, clusters: int | None, *, small: int = SMALL)
         k = max(1, min(clusters, documents))
         return (
             k,
-            "as the recipe says" if k == clusters else f"the recipe says {clusters}, and there are so many documents",
+            "as the recipe says" if k == clusters else f"the recipe says {clusters}, more than there are documents",
         )
     if documents <= small:
         return 1, f"{documents:,} documents are few enough to compare all with all: no pair is lost at a border"
