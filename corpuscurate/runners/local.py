@@ -10,14 +10,18 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.queues import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
+
+import psutil
 
 from corpuscurate.errors import WorkerError
 from corpuscurate.ledger import Task, perform
@@ -26,17 +30,31 @@ from corpuscurate.warm import VARIABLE
 
 Beats = SimpleQueue[tuple[str, int]]
 
+ORPHAN_SECONDS = 0.5
 AHEAD = 2
 """Tasks handed out for each worker: enough that none waits, few enough that an error stops soon."""
 
 
-def _start_worker(beats: Beats) -> None:
+def _start_worker(beats: Beats, caller: int) -> None:
     import pyarrow as pa
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the parent, which ends the workers
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     connect(lambda task, size: beats.put((task, size)))
+    threading.Thread(target=_end_with_caller, args=(caller,), daemon=True).start()
+
+
+def _end_with_caller(caller: int) -> None:
+    """End this process soon after the caller is gone, even a killed one; the fork server ends after its last worker.
+
+    A worker that outlives its run would go on writing into a folder that the next run has taken over.
+    """
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(caller)
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(ORPHAN_SECONDS)
+    os._exit(1)
 
 
 @contextmanager
@@ -87,7 +105,7 @@ class LocalRunner:
             del os.environ[VARIABLE]
         self._beats = context.SimpleQueue()
         self._pool = ProcessPoolExecutor(
-            self.workers, mp_context=context, initializer=_start_worker, initargs=(self._beats,)
+            self.workers, mp_context=context, initializer=_start_worker, initargs=(self._beats, os.getpid())
         )
         return self
 
