@@ -53,7 +53,7 @@ class Sparse(NamedTuple):
 def right_vectors(
     matrix: Sparse, names: NDArray[np.uint64], dimension: int, iterations: int, seed: int, threads: int
 ) -> NDArray[np.float32]:
-    """V of `matrix` = U S V^T: float32[matrix.width, dimension], columns by falling singular value.
+    """V sqrt(S) of `matrix` = U S V^T: float32[matrix.width, dimension], columns by falling singular value.
 
     names: uint64[width], what the random start of each column is made from. Columns beyond the rank are zero.
     """
@@ -80,7 +80,7 @@ def right_vectors(
         values = np.sqrt(np.maximum(np.diag(gram), 0.0))
         order = np.argsort(-values, kind="stable")[:dimension]
         order = order[values[order] > 1e-6 * values.max(initial=0.0)]
-        turn = np.ascontiguousarray(vectors[order].T)
+        turn = np.ascontiguousarray((vectors[order] * np.sqrt(values[order, None])).T)
         run.times(basis, turn, found[:, : len(order)])
     return found
 

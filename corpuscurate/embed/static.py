@@ -74,6 +74,8 @@ def static_dimension(folder: Path) -> int:
 
 def _weights(folder: Path) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]:
     """rows [r, d] as int8 or float32; mapping and weights where there are any."""
+    if not folder.is_dir():
+        raise RecipeError(f"the model of the embedder 'static' is not there: {str(folder)!r} is no folder.")
     tensors = read_tensors(folder / WEIGHTS)
     rows = next((tensors[name] for name in ROWS if name in tensors), None)
     if rows is None or rows.ndim != 2 or 0 in rows.shape:

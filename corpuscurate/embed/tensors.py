@@ -91,6 +91,7 @@ def _tensor(path: Path, name: str, entry: Any, data: memoryview) -> NDArray[Any]
         flat = flat.copy()
     if kind == "BF16":
         flat = (flat.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    flat.setflags(write=False)
     return flat.reshape(shape)
 
 

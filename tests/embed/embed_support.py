@@ -14,7 +14,8 @@ import pytest
 
 from corpuscurate.embed.tensors import write_tensors
 
-ALPHABET = "abcdefghijklmnopqrstuvwxyzABCEIS0123456789'.,!?-[]éèüßñçøåΣσςдЖя漢字豈仮名ガがกิ한글ᄒ\u0301\u0327\u0345ǅİıﬁ½،؟कि𝒳😀"
+ALPHABET = "abcdefghijklmnopqrstuvwxyzABCEIS0123456789'.,!?-[]éèüßñçøåΣσςдЖя漢字豈仮名ガがกิ한글ᄒ"
+ALPHABET += "\u0301\u0327\u0345ǅİıﬁ½،؟कि𝒳😀"
 ADDED = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3}
 
 
@@ -31,7 +32,21 @@ def vocabulary() -> dict[str, int]:
     letters |= {c for letter in letters for c in letter.lower()}
     tokens = [*ADDED]
     tokens += sorted(letters) + [f"##{letter}" for letter in sorted(letters)]
-    tokens += ["the", "hello", "##ing", "##llo", "he", "##a\u0301", "world", "##xyz", "un", "##able", "##ab", "é", "##ß"]
+    tokens += [
+        "the",
+        "hello",
+        "##ing",
+        "##llo",
+        "he",
+        "##a\u0301",
+        "world",
+        "##xyz",
+        "un",
+        "##able",
+        "##ab",
+        "é",
+        "##ß",
+    ]
     return {token: number for number, token in enumerate(dict.fromkeys(tokens))}
 
 
@@ -39,7 +54,15 @@ def tokenizer_json(setting: dict[str, Any] | None = None, **changes: Any) -> dic
     """The content of a tokenizer.json."""
     normaliser = {"clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
     added = [
-        {"id": n, "content": t, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+        {
+            "id": n,
+            "content": t,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": True,
+        }
         for t, n in ADDED.items()
     ]
     value = {

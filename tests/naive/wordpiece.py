@@ -18,7 +18,7 @@ def is_punctuation(char: str) -> bool:
 def cleaned(text: str) -> str:
     kept = []
     for char in text:
-        if char in "\t\n\r" or char.isspace() and unicodedata.category(char)[0] != "C":
+        if char in "\t\n\r" or (char.isspace() and unicodedata.category(char)[0] != "C"):
             kept.append(" ")
         elif char not in "\0\ufffd" and unicodedata.category(char)[0] != "C":
             kept.append(char)
@@ -68,7 +68,7 @@ def pieces(word: str, vocabulary: dict[str, int], unknown: int, most: int) -> li
 
 
 def tokenise(
-    text: str, vocabulary: dict[str, int], setting: tuple[bool, bool, bool, bool], added: dict[str, int], most: int = 100
+    text: str, vocabulary: dict[str, int], setting: tuple[bool, bool, bool, bool], added: dict[str, int], most: int
 ) -> list[int]:
     """Token numbers; added tokens are cut out of the raw text first, leftmost, then longest."""
     found = []
