@@ -218,27 +218,38 @@ def nearest_cosines(
 
 @kernel
 def spread_choice(
-    vectors: NDArray[np.int8], squares: NDArray[np.int32], closest: NDArray[np.float64], chosen: NDArray[np.int64]
+    vectors: NDArray[np.int8],
+    squares: NDArray[np.int32],
+    chosen: NDArray[np.int64],
+    nearest: NDArray[np.int64],
+    closest: NDArray[np.float64],
 ) -> int:
     """k-centre greedy (Gonzalez 1985): after chosen[0], each time the row farthest from all that are chosen.
 
-    vectors: int8[n, d]. closest: float64[n], filled: cosine with the nearest chosen row. chosen: int64[m], m <= n;
-    entry 0 is given. Of equal rows the first is taken.
+    vectors: int8[n, d]. chosen: int64[m], m <= n; entry 0 is given. nearest: int64[n], filled: the chosen row nearest
+    to each; closest: float64[n], filled: the cosine with it. Of equal rows the first is taken; a chosen row is its own.
     """
+    taken = np.zeros(len(vectors), np.bool_)
     closest[:] = -2.0
     for number in range(len(chosen)):
         if number:
             best = -1
             for row in range(len(vectors)):
-                if closest[row] < 3.0 and (best < 0 or closest[row] < closest[best]):
+                if not taken[row] and (best < 0 or closest[row] < closest[best]):
                     best = row
             chosen[number] = best
         centre = chosen[number]
+        taken[centre] = True
+        nearest[centre] = centre
+        closest[centre] = 1.0
         for row in range(len(vectors)):
+            if taken[row]:
+                continue
             product = np.int32(0)
             for column in range(vectors.shape[1]):
                 product += np.int32(vectors[row, column]) * np.int32(vectors[centre, column])
             value = float(product) / np.sqrt(float(squares[row]) * float(squares[centre]))
-            closest[row] = max(closest[row], value)
-        closest[centre] = 3.0
+            if value > closest[row]:
+                closest[row] = value
+                nearest[row] = centre
     return len(chosen)

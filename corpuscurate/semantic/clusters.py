@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -26,7 +27,7 @@ from corpuscurate.semantic.means import (
 )
 from corpuscurate.semantic.threads import one_pool
 from corpuscurate.semantic.vectors import Vectors, mapped, quantise
-from corpuscurate.stage import Corpus
+from corpuscurate.stage import DROPS, Corpus
 
 VERSION = 1
 """Raise it when vectors, centroids or clusters change for the same parameters."""
@@ -208,6 +209,21 @@ def skew_warning(label: str, account: dict[str, Any]) -> list[str]:
         f"{label}: cluster {number} of k-means holds {largest:,} of {total:,} documents (mean {sizes['mean']:,.0f}). "
         "Comparing them costs the square of that. More `clusters:` may part them; copies of one text will not part."
     ]
+
+
+def without_partner(ids: NDArray[np.uint64], reason: int, value: NDArray[np.float64] | None = None) -> pa.Table:
+    """DROPS rows, sorted by doc_id, of documents that go for a reason of their own."""
+    order = np.argsort(ids)
+    nothing = pa.nulls(len(ids), pa.uint64())
+    columns = {
+        "doc_id": ids[order],
+        "reason": np.full(len(ids), reason, np.int16),
+        "value": pa.nulls(len(ids), pa.float64()) if value is None else value[order],
+        "duplicate_of": nothing,
+        "matched": nothing,
+        "similarity": pa.nulls(len(ids), pa.float64()),
+    }
+    return pa.table(columns, schema=DROPS)
 
 
 def ranges(count: int, most: int) -> list[range]:

@@ -47,3 +47,42 @@ def decide(order: Sequence[int], matrix: np.ndarray, meets, rule: str, threshold
             kept = gone[best][0] if best in gone else best
             gone[x] = (kept, best, float(matrix[x, best]))
     return gone
+
+
+def pruned(cosines: Sequence[float], clusters: Sequence[int], fraction: float, keep: str, balance: float) -> set[int]:
+    """Documents kept by the distance to their centroid: first each cluster's sure part, then the best."""
+    better = sorted(range(len(cosines)), key=lambda i: (cosines[i] if keep == "hard" else -cosines[i], i))
+    kept: set[int] = set()
+    for cluster in set(clusters):
+        mine = [i for i in better if clusters[i] == cluster]
+        kept |= set(mine[: math.floor(balance * fraction * len(mine) + 1e-9)])
+    for i in better:
+        if len(kept) >= math.floor(fraction * len(cosines) + 0.5):
+            break
+        kept.add(i)
+    return kept
+
+
+def mean_of_nearest(matrix: np.ndarray, reaches, row: int, count: int) -> float | None:
+    """Mean cosine with the `count` nearest documents that a document reaches."""
+    found = sorted((float(matrix[row, i]) for i in range(len(matrix)) if i != row and reaches(row, i)), reverse=True)
+    return sum(found[:count]) / len(found[:count]) if found else None
+
+
+def spread(rows: Sequence[int], matrix: np.ndarray, count: int) -> list[int]:
+    """k-centre greedy over rows, beginning with the first."""
+    chosen = [rows[0]]
+    while len(chosen) < count:
+        left = [row for row in rows if row not in chosen]
+        chosen.append(min(left, key=lambda row: (max(matrix[row, c] for c in chosen), rows.index(row))))
+    return chosen
+
+
+def dealt(sizes: Sequence[int], budget: int, cap: int | None) -> list[int]:
+    """One document after the other to the cluster that has got the fewest, the largest first of equal ones."""
+    room = [size if cap is None else min(size, cap) for size in sizes]
+    given = [0] * len(sizes)
+    for _ in range(min(budget, sum(room))):
+        open_ = [i for i in range(len(sizes)) if given[i] < room[i]]
+        given[min(open_, key=lambda i: (given[i], -sizes[i], i))] += 1
+    return given

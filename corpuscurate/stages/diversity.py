@@ -1,0 +1,203 @@
+"""A small selection that covers the corpus: what to label, or to train on, first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from corpuscurate.artefact import write_table
+from corpuscurate.dedup.clusters import DROPS_FILE, TAGS_FILE
+from corpuscurate.kernels.semantic import spread_choice
+from corpuscurate.semantic.clusters import ClustersCorpus, cluster_corpus, joined, size_distribution, without_partner
+from corpuscurate.semantic.order import Part, Place, order_corpus
+from corpuscurate.semantic.pairs import WORK_PAIRS, clusters_of
+from corpuscurate.semantic.vectors import Vectors
+from corpuscurate.stage import DROPS, Corpus, Settled
+
+
+class Diversity(ClustersCorpus):
+    """Keep so many documents that are spread over the corpus: k-centre greedy within clusters.
+
+    The budget is dealt out evenly over the clusters of k-means: each gets the same, small ones all they have, none more
+    than `max_per_cluster`. In a cluster the document nearest to the centroid is chosen, then each time the one that is
+    farthest from all that are chosen (Gonzalez 1985; Sener and Savarese 2018). Each document that goes is told the
+    chosen one nearest to it. Documents without anything to embed go. The same bytes for any number of workers and
+    threads, as `semantic`. In memory the stored vectors of a cluster (paged), and 40 bytes a document of it.
+    """
+
+    word: ClassVar[str] = "diversity"
+    source: ClassVar[str] = "Sener and Savarese 2018, arXiv 1708.00489 (k-centre greedy)"
+    shorthand: ClassVar[str] = "budget"
+
+    budget: int = Field(description="documents to keep", ge=1)
+    max_per_cluster: int | None = Field(None, description="documents that one cluster gives at most", ge=1)
+
+    def reasons(self) -> Mapping[str, float | None]:
+        """See `Stage`."""
+        return {"not_chosen": None, "nothing_to_embed": None}
+
+    def measures(self) -> Mapping[str, pa.DataType]:
+        """Whether it would be kept, its turn within the cluster (0 first; null where not chosen), the number of the
+        cluster, and the cosine with the nearest chosen document."""
+        return {"is_kept": pa.bool_(), "turn": pa.int32(), "centroid": pa.int32(), "similarity": pa.float64()}
+
+    def tag_defaults(self) -> Mapping[str, Any]:
+        """See `GlobalStage`."""
+        return {"is_kept": False}
+
+    def settle(self, corpus: Corpus) -> Settled:
+        """See `GlobalStage`."""
+        clustered = cluster_corpus(corpus, self, small=0)
+        basis = [*clustered.basis, "easy"]
+        parts = order_corpus(corpus, clustered, [Place("easy")] * len(clustered.files), False, basis)
+        quotas = deal(clustered.sizes()[:, 0], self.budget, self.max_per_cluster)
+        works = [
+            Choose(number, len(parts), part, start, stop, tuple(quotas.tolist()), self.mode == "tag")
+            for number, part in enumerate(parts)
+            for start, stop in _runs(part, quotas)
+        ]
+        done = corpus.run(works, "choosing")
+        account = {
+            **clustered.account,
+            "chosen": sum(each.account["chosen"] for each in done),
+            "chosen_by_cluster": size_distribution(quotas),
+            "lowest_cosine": min((each.account["lowest"] for each in done), default=1.0),
+            "warnings": [],
+        }
+        if self.mode == "tag":
+            return Settled([], [each.folder / TAGS_FILE for each in done], account)
+        files = [each.folder / DROPS_FILE for each in done]
+        if account["without_direction"]:
+            zeros = corpus.run([Zeros(clustered.files)], "documents without anything to embed")[0]
+            files.append(zeros.folder / DROPS_FILE)
+        return Settled(files, [], account)
+
+
+def deal(sizes: NDArray[np.int64], budget: int, cap: int | None) -> NDArray[np.int64]:
+    """How many documents each cluster gives: as even as sizes and the cap allow, the rest to the largest clusters."""
+    room = sizes if cap is None else np.minimum(sizes, cap)
+    budget = min(budget, int(room.sum()))
+    low, high = 0, int(room.max(initial=0))
+    while low < high:  # the highest even share that the budget allows
+        middle = (low + high + 1) // 2
+        if int(np.minimum(room, middle).sum()) <= budget:
+            low = middle
+        else:
+            high = middle - 1
+    quotas = np.minimum(room, low)
+    order = np.lexsort((np.arange(len(sizes)), -sizes))
+    more = order[room[order] > quotas[order]][: budget - int(quotas.sum())]
+    quotas[more] += 1
+    return quotas
+
+
+def _runs(part: Part, quotas: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Runs of whole clusters of a part with about so many comparisons each."""
+    runs: list[tuple[int, int]] = []
+    cost = begin = 0
+    table = part.table()
+    for first, stop in clusters_of(table):
+        cost += (stop - first) * int(quotas[table["cluster"][first]])
+        if cost >= WORK_PAIRS:
+            runs.append((begin, stop))
+            cost, begin = 0, stop
+    return [*runs, (begin, part.rows)] if begin < part.rows else runs
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """Choose within the clusters of rows start..stop-1 of a part. quotas: of all clusters."""
+
+    part: int
+    parts: int
+    file: Part
+    start: int
+    stop: int
+    quotas: tuple[int, ...]
+    tag: bool
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"choose-{self.part}of{self.parts}-{self.start}-{self.stop}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write drops.arrow, or in tag mode tags.arrow."""
+        rows = self.file.table()[self.start : self.stop]
+        vectors = self.file.vectors()[self.start : self.stop]
+        nearest, closest = np.zeros(len(rows), np.int64), np.zeros(len(rows))
+        turn = np.full(len(rows), -1, np.int32)
+        for first, stop in clusters_of(rows):
+            chosen = np.zeros(self.quotas[rows["cluster"][first]], np.int64)
+            if len(chosen):
+                squares = np.ascontiguousarray(rows["square"][first:stop])
+                spread_choice(vectors[first:stop], squares, chosen, nearest[first:stop], closest[first:stop])
+                nearest[first:stop] += first
+                turn[first + chosen] = np.arange(len(chosen))
+            else:
+                nearest[first:stop] = -1
+        order = np.argsort(rows["doc_id"])
+        if self.tag:
+            write_table(folder / TAGS_FILE, _tags(rows, turn, nearest, closest, order))
+        else:
+            write_table(folder / DROPS_FILE, _drops(rows, turn, nearest, closest, order))
+        covered = closest[nearest >= 0]
+        return {"chosen": int((turn >= 0).sum()), "lowest": float(covered.min(initial=1.0))}
+
+
+def _tags(
+    rows: NDArray[Any],
+    turn: NDArray[np.int32],
+    nearest: NDArray[np.int64],
+    closest: NDArray[np.float64],
+    order: NDArray[np.int64],
+) -> pa.Table:
+    return pa.table(
+        {
+            "doc_id": rows["doc_id"][order],
+            "is_kept": turn[order] >= 0,
+            "turn": pa.array(turn[order], mask=turn[order] < 0),
+            "centroid": rows["cluster"][order],
+            "similarity": pa.array(closest[order], mask=nearest[order] < 0),
+        }
+    )
+
+
+def _drops(
+    rows: NDArray[Any],
+    turn: NDArray[np.int32],
+    nearest: NDArray[np.int64],
+    closest: NDArray[np.float64],
+    order: NDArray[np.int64],
+) -> pa.Table:
+    gone = order[turn[order] < 0]
+    alone = nearest[gone] < 0
+    partner = pa.array(rows["doc_id"][nearest[gone]], mask=alone)
+    similarity = pa.array(closest[gone], mask=alone)
+    columns = [rows["doc_id"][gone], np.ones(len(gone), np.int16), similarity, partner, partner, similarity]
+    return pa.table(dict(zip(DROPS.names, columns, strict=True)), schema=DROPS)
+
+
+@dataclass(frozen=True, slots=True)
+class Zeros:
+    """Documents without anything to embed."""
+
+    files: tuple[Vectors, ...]
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return "zeros"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write drops.arrow."""
+        ids = joined([file.zero_ids() for file in self.files], np.uint64)
+        write_table(folder / DROPS_FILE, without_partner(ids, 2))
+        return {"documents": len(ids)}

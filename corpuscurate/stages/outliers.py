@@ -1,0 +1,137 @@
+"""Documents far from everything: the mean cosine with the nearest neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from corpuscurate.artefact import write_table
+from corpuscurate.dedup.clusters import DROPS_FILE, TAGS_FILE
+from corpuscurate.semantic.clusters import ClustersCorpus, cluster_corpus, joined, without_partner
+from corpuscurate.semantic.order import Place, order_corpus
+from corpuscurate.semantic.outlying import Means, all_means, nearby
+from corpuscurate.semantic.vectors import Vectors
+from corpuscurate.stage import Corpus, Settled
+
+
+class Outliers(ClustersCorpus):
+    """Drop, or with `mode: tag` mark, documents whose nearest neighbours are far: strays, noise, broken text.
+
+    The measure is the mean cosine with the `neighbours` nearest documents in the own cluster and the next `probes` - 1
+    ones. A threshold carries over to no other corpus or embedder: look at the column first (`mode: tag`), or give
+    `remove_fraction`. A document without anything to embed, or alone in its clusters, has no measure and stays. The
+    same bytes for any number of workers and threads, as `semantic`. On disk 8 bytes a neighbour and probe of each
+    document.
+    """
+
+    word: ClassVar[str] = "outliers"
+    source: ClassVar[str] = "Ramaswamy, Rastogi and Shim 2000, Efficient algorithms for mining outliers (k nearest)"
+    shorthand: ClassVar[str] = "remove_fraction"
+
+    min_similarity: float | None = Field(None, description="mean cosine below which a document goes", ge=-1, le=1)
+    remove_fraction: float | None = Field(None, description="instead: the share of documents to drop", gt=0, lt=1)
+    neighbours: int = Field(10, description="nearest documents that count", ge=1, le=1000)
+    probes: int = Field(3, description="clusters in which neighbours are looked for", ge=1)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        given = (self.min_similarity is not None) + (self.remove_fraction is not None)
+        if given == 2 or (given == 0 and self.mode == "drop"):
+            raise ValueError("give min_similarity or remove_fraction, one of both (neither is needed with mode: tag)")
+        return self
+
+    def reasons(self) -> Mapping[str, float | None]:
+        """See `Stage`."""
+        return {"outlier": self.min_similarity}
+
+    def measures(self) -> Mapping[str, pa.DataType]:
+        """The mean cosine with the nearest neighbours."""
+        return {"similarity": pa.float64()}
+
+    def settle(self, corpus: Corpus) -> Settled:
+        """See `GlobalStage`."""
+        clustered = cluster_corpus(corpus, self, self.probes)
+        one = clustered.probes >= clustered.clusters
+        basis = [*clustered.basis, "nearest"]
+        parts = order_corpus(corpus, clustered, [Place("rule")] * len(clustered.files), one, basis)
+        works = tuple(nearby(corpus, parts, self.neighbours, one, [*basis, self.neighbours]))
+        means = [Means(i, file.folder / "ids.bin", works, self.neighbours) for i, file in enumerate(clustered.files)]
+        done = [each.folder for each in corpus.run(means, "mean cosines", basis=[*basis, self.neighbours])]
+        files = tuple(zip(clustered.files, done, strict=True))
+        cut = corpus.run([Cut(files, self.min_similarity, self.remove_fraction)], "choosing")[0]
+        account = {**clustered.account, "probes": clustered.probes, "warnings": [], **cut.account}
+        if self.mode == "drop":
+            return Settled([cut.folder / DROPS_FILE] if account["outliers"] else [], [], account)
+        tags = [Tag(i, file, folder) for i, (file, folder) in enumerate(files)]
+        return Settled([], [each.folder / TAGS_FILE for each in corpus.run(tags, "tags")], account)
+
+
+def outlying(
+    ids: NDArray[np.uint64], means: NDArray[np.float64], minimum: float | None, fraction: float | None
+) -> NDArray[np.bool_]:
+    """Which documents go: below the minimum, or the lowest share, the higher doc_id first of equal ones."""
+    if fraction is None:
+        below: NDArray[np.bool_] = means < (-2.0 if minimum is None else minimum)
+        return below
+    order = np.lexsort((~ids, means))  # nan, which has no measure, comes last
+    most = min(int(fraction * len(ids)), int((~np.isnan(means)).sum()))
+    gone = np.zeros(len(ids), np.bool_)
+    gone[order[:most]] = True
+    return gone
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Choose which documents go. files: vectors, and the folder with their means, of each split."""
+
+    files: tuple[tuple[Vectors, Path], ...]
+    minimum: float | None
+    fraction: float | None
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return "cut"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write drops.arrow."""
+        ids = joined([file.ids() for file, _ in self.files], np.uint64)
+        means = all_means([path for _, path in self.files])
+        gone = outlying(ids, means, self.minimum, self.fraction)
+        write_table(folder / DROPS_FILE, without_partner(ids[gone], 1, means[gone]))
+        known = np.sort(means[~np.isnan(means)])
+        shares = {"min": 0.0, "p1": 0.01, "p5": 0.05, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
+        picks = {name: float(known[round(share * (len(known) - 1))]) for name, share in shares.items() if len(known)}
+        return {
+            "outliers": int(gone.sum()),
+            "alone": int(np.isnan(means).sum()),
+            "similarity": picks,
+            "highest_of_outliers": float(means[gone].max()) if gone.any() else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """The columns of `mode: tag` of one split."""
+
+    split: int
+    file: Vectors
+    means: Path
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"tags-{self.split:05d}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write tags.arrow."""
+        means = pa.array(np.fromfile(self.means / "means.bin", np.float64), from_pandas=True)
+        write_table(folder / TAGS_FILE, pa.table({"doc_id": self.file.ids(), "similarity": means}))
+        return {"documents": self.file.rows}
