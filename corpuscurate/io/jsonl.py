@@ -25,6 +25,7 @@ from corpuscurate.io.base import (
     SourceFile,
     Span,
     Want,
+    held_bytes,
     register,
 )
 from corpuscurate.io.census import CensusTaker, settle
@@ -206,7 +207,7 @@ def _read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
 
 def _split(file: SourceFile, split_bytes: int) -> list[Span]:
     if file.compression is not None or file.size <= split_bytes:
-        return [Span(file.number, 0, file.size, file.size)]
+        return [Span(file.number, 0, file.size, held_bytes(file))]
     cuts = [*range(0, file.size, split_bytes), file.size]
     return [Span(file.number, start, stop, stop - start) for start, stop in pairwise(cuts)]
 

@@ -10,7 +10,18 @@ import pyarrow as pa
 from corpuscurate.batch import Batch, doc_ids
 from corpuscurate.columns import TEXT
 from corpuscurate.errors import InputError
-from corpuscurate.io.base import HEAD_BYTES, REST_FORM, BadRecord, Chunk, Format, SourceFile, Span, Want, register
+from corpuscurate.io.base import (
+    HEAD_BYTES,
+    REST_FORM,
+    BadRecord,
+    Chunk,
+    Format,
+    SourceFile,
+    Span,
+    Want,
+    held_bytes,
+    register,
+)
 from corpuscurate.io.columnar import bad_file, census_chunk
 from corpuscurate.io.files import SUFFIXES, open_bytes
 from corpuscurate.io.streams import Truncated
@@ -22,7 +33,7 @@ _READ_BYTES = 1 << 20
 
 def split(file: SourceFile, split_bytes: int) -> list[Span]:
     """One span: the document."""
-    return [Span(file.number, 0, 1, file.size)]
+    return [Span(file.number, 0, 1, held_bytes(file))]
 
 
 def columns(file: SourceFile) -> dict[str, str]:
