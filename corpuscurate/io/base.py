@@ -51,7 +51,7 @@ class Span:
 
 
 COMPRESSED_TEXT = 4
-"""What compressed text is taken to grow by, to size tasks and progress; gzip and zstd make 3 to 5 of prose and markup."""
+"""What compressed text is taken to grow by, to size tasks and progress; gzip and zstd shrink prose 3 to 5 times."""
 
 
 def held_bytes(file: SourceFile) -> int:
