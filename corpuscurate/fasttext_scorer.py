@@ -23,7 +23,7 @@ from corpuscurate.kernels.fasttext import (
     Vocabulary,
     feature_sums,
     fill_slots,
-    find_entry,
+    find_short,
     fold_subwords,
     list_features,
     project_codes,
@@ -40,7 +40,6 @@ from corpuscurate.kernels.fasttext_loss import (
 )
 
 EOS = b"</s>"
-_EOS_HASH = np.uint32(3617362777)
 _NEAR = 1e-4
 """How near to a step of the sigmoid's table a logit is computed again in fastText's own order."""
 _CHUNK = 1 << 16
@@ -139,7 +138,7 @@ def scorer(path: str, label: str) -> Scorer:
 def make_vocabulary(model: FasttextModel) -> Vocabulary:
     """The dictionary of a model as the kernels read it (a word stands for one feature: see `fold_subwords`)."""
     capacity = 1 << max(4, (2 * len(model.starts)).bit_length())
-    slots = np.zeros((capacity, 2), np.uint64)
+    slots = np.zeros((capacity, 4), np.uint64)
     fill_slots(model.data, model.starts, model.stops, slots)
     remap = np.zeros(0, np.int32)
     if model.pruned is not None:
@@ -150,8 +149,9 @@ def make_vocabulary(model: FasttextModel) -> Vocabulary:
         model.data, model.starts, model.stops, slots, remap, ones, model.words, -1, model.bucket, model.minn,
         max(model.maxn, 0), model.word_ngrams,
     )  # fmt: skip
-    eos = find_entry(slots, model.data, model.starts, model.stops, np.frombuffer(EOS, np.uint8), 0, len(EOS), _EOS_HASH)
-    return found._replace(eos=int(eos) if eos < model.words else -1)
+    slot = find_short(slots, np.frombuffer(EOS, np.uint8), 0, len(EOS))
+    eos = int(slots[slot, 0] & np.uint64(0xFFFFFFFF)) - 1 if slot >= 0 else -1
+    return found._replace(eos=eos if eos < model.words else -1)
 
 
 def features(

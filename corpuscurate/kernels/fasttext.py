@@ -31,28 +31,35 @@ _FNV_START = np.uint32(2166136261)
 _FNV_PRIME = np.uint32(16777619)
 _NGRAM = np.uint64(116049371)
 _SPACES = np.uint64(1 << 0 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 32)
-_EOS = np.array(list(b"</s>"), np.uint8)
 _EOS_HASH = np.uint32(3617362777)
 _LABEL = np.array(list(b"__label__"), np.uint8)
 _LOW32 = np.uint64(0xFFFFFFFF)
 _ONE = np.uint64(1)
 _S3 = np.uint64(3)
+_S7 = np.uint64(7)
 _S32 = np.uint64(32)
+_S56 = np.uint64(56)
 _S64 = np.uint64(64)
+_BYTES1 = np.uint64(0x0101010101010101)
+_BYTES33 = np.uint64(0x2121212121212121)
+_BYTES128 = np.uint64(0x8080808080808080)
+_LONG = np.uint64(1 << 56)
+_SPREAD1 = np.uint64(0x9E3779B97F4A7C15)
+_SPREAD2 = np.uint64(0xBF58476D1CE4E5B9)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 _SMALL = np.uint64(1 << 16)
 
-BLOCK = 2048
+BLOCK = 512
 """Features gathered before their rows are summed: it bounds the scratch memory, whatever a document's size."""
 
 
 class Vocabulary(NamedTuple):
     """The dictionary of a model, for lookup.
 
-    data: uint8[...], bytes in which entry i is data[starts[i]:stops[i]]. slots: uint64[capacity, 2], open addressing,
-    capacity a power of two: hash << 32 | entry + 1 (0: empty), and the entry's first 8 bytes, little-endian, padded
-    with zeros (entries hold no NUL). remap: int32[bucket], row of each bucket after the words or -1; empty: bucket i is
+    data: uint8[...], bytes in which entry i is data[starts[i]:stops[i]]. slots: uint64[capacity, 4], open addressing
+    by `_spot`, capacity a power of two: FNV hash << 32 | entry + 1 (0: empty), the entry's first 8 bytes, `_rest`,
+    and its start. Half a cache line, so that a word of at most 15 bytes costs one look. remap: int32[bucket], row of each bucket after the words or -1; empty: bucket i is
     row i. counts: int64[words], features that a word stands for (its row in the summed table is theirs summed).
     """
 
@@ -96,7 +103,8 @@ def scan_entries(
 
 
 @kernel
-def _hash(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint32:
+def hash_token(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint32:
+    """FNV-1a of data[start:stop], 32 bits, over signed chars."""
     h = _FNV_START
     for i in range(start, stop):
         h = np.uint32((h ^ np.uint32(np.int8(data[i]))) * _FNV_PRIME)
@@ -104,96 +112,120 @@ def _hash(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint32:
 
 
 @kernel
-def _first8(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
-    """The first 8 bytes of data[start:stop], little-endian, padded with zeros."""
-    size = stop - start
-    if size and start + 8 <= len(data):
-        return load64(data, int(start)) & (_ALL >> (_S64 - np.uint64(8 * min(size, 8))))  # no branch on the size
+def _eight(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
+    """The first 8 bytes of data[start:stop], little-endian, padded with zeros; 0 where stop <= start."""
+    size = min(max(np.int64(stop - start), np.int64(0)), np.int64(8))
+    if start + 8 <= len(data):  # no branch on the size: it would be guessed wrong too often
+        half = np.uint64(4 * size)
+        return load64(data, int(start)) & (((_ONE << half) << half) - _ONE)
     word = np.uint64(0)
-    for i in range(min(size, 8)):
+    for i in range(size):
         word |= np.uint64(data[start + i]) << np.uint64(8 * i)
     return word
 
 
 @kernel
-def _same(
-    data: NDArray[np.uint8], start: Int, stop: Int, other: NDArray[np.uint8], other_start: Int, other_stop: int
-) -> bool:
-    """Whether two runs of at least 8 bytes, whose first 8 are equal, are equal."""
+def _rest(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
+    """Bytes 8..15 of data[start:stop] where it has at most 15, so that with the first 8 they are all of it; of a
+    longer run a hash of these, its last 8 and its size, with a highest byte that short ones do not have."""
+    second = _eight(data, start + 8, stop)
+    if stop - start < 16:
+        return second
+    return (second ^ load64(data, int(stop) - 8) * _SPREAD1 ^ np.uint64(stop - start)) * _SPREAD2 | _LONG
+
+
+@kernel
+def _is_entry(entries: NDArray[np.uint8], at: Int, data: NDArray[np.uint8], start: Int, stop: Int) -> bool:
+    """Whether the entry that begins at `at`, and ends before the next NUL, is data[start:stop]."""
     size = stop - start
-    if size != other_stop - other_start:
-        return False
-    if load64(data, int(stop) - 8) != load64(other, int(other_stop) - 8):
-        return False
-    for i in range(8, size - 8):  # noqa: SIM110 (a loop, not a generator)
-        if data[start + i] != other[other_start + i]:
-            return False
-    return True
+    k: Int = 8
+    while k + 8 <= size and load64(entries, int(at + k)) == load64(data, int(start + k)):
+        k += 8
+    while k < size and entries[at + k] == data[start + k]:
+        k += 1
+    return k == size and entries[at + size] == 0
+
+
+@kernel
+def _spot(first: np.uint64, second: np.uint64, mask: np.int64) -> np.int64:
+    """Where a lookup begins: cheaper than FNV, which takes a multiplication a byte."""
+    mixed = (first * _SPREAD1 ^ second) * _SPREAD2
+    return np.int64((mixed ^ mixed >> _S32) >> np.uint64(13)) & mask
 
 
 @kernel
 def fill_slots(
     data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], slots: NDArray[np.uint64]
 ) -> Int:
-    """Hash all entries into `slots` (zeros; see `Vocabulary`); of equal entries the last one counts. Returns their
+    """Enter all entries into `slots` (zeros; see `Vocabulary`); of equal entries the last one counts. Returns their
     number."""
     mask = np.int64(len(slots) - 1)
     for i in range(len(starts)):
-        h = _hash(data, starts[i], stops[i])
-        first = _first8(data, starts[i], stops[i])
-        at = np.int64(h) & mask
+        first = _eight(data, starts[i], stops[i])
+        second = _rest(data, starts[i], stops[i])
+        at = _spot(first, second, mask)
         while slots[at, 0] != 0:
-            j = np.int64(slots[at, 0] & _LOW32) - 1
-            short = stops[i] - starts[i] < 8 and stops[j] - starts[j] < 8
-            if slots[at, 1] == first and (short or _same(data, starts[i], stops[i], data, starts[j], stops[j])):
-                break
+            if slots[at, 1] == first and slots[at, 2] == second:
+                if stops[i] - starts[i] < 16 or _is_entry(data, np.int64(slots[at, 3]), data, starts[i], stops[i]):
+                    break
             at = (at + 1) & mask
-        slots[at, 0] = np.uint64(h) << _S32 | np.uint64(i + 1)
+        slots[at, 0] = np.uint64(hash_token(data, starts[i], stops[i])) << _S32 | np.uint64(i + 1)
         slots[at, 1] = first
+        slots[at, 2] = second
+        slots[at, 3] = starts[i]
     return len(starts)
 
 
 @kernel
-def find_entry(
-    slots: NDArray[np.uint64],
-    entries: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    stops: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    start: Int,
-    stop: Int,
-    h: np.uint32,
-) -> Int:
-    """The entry equal to data[start:stop], whose hash is h, or -1. slots, starts, stops: see `Vocabulary`; entries:
-    its data."""
+def find_short(slots: NDArray[np.uint64], data: NDArray[np.uint8], start: Int, stop: Int) -> Int:
+    """The slot of the entry equal to data[start:stop], of at most 15 bytes, or -1. slots: see `Vocabulary`. Small,
+    so that it is compiled into its caller: a call with arrays costs more than the lookup."""
     mask = np.int64(len(slots) - 1)
-    first = _first8(data, start, stop)
-    at = np.int64(h) & mask
-    while True:
-        slot = slots[at, 0]
-        if slot == 0:
-            return -1
-        if slot >> _S32 == np.uint64(h) and slots[at, 1] == first:
-            entry = np.int64(slot & _LOW32) - 1
-            if stop - start < 8 or _same(data, start, stop, entries, starts[entry], stops[entry]):
-                return entry
+    first = _eight(data, start, stop)
+    second = _eight(data, start + 8, stop)
+    at = _spot(first, second, mask)
+    while slots[at, 0] != 0 and (slots[at, 1] != first or slots[at, 2] != second):
         at = (at + 1) & mask
+    return at if slots[at, 0] != 0 else -1
 
 
 @kernel
-def _next_token(data: NDArray[np.uint8], i: Int, end: Int) -> tuple[Int, Int, np.uint32]:
-    """Start, stop and hash of the next token of data[i:end]; start = end where there is none."""
+def find_long(
+    slots: NDArray[np.uint64], entries: NDArray[np.uint8], data: NDArray[np.uint8], start: Int, stop: Int
+) -> Int:
+    """`find_short` for at least 16 bytes. entries: the dictionary's data."""
+    mask = np.int64(len(slots) - 1)
+    first = _eight(data, start, stop)
+    second = _rest(data, start, stop)
+    at = _spot(first, second, mask)
+    while slots[at, 0] != 0:
+        same = slots[at, 1] == first and slots[at, 2] == second
+        if same and _is_entry(entries, np.int64(slots[at, 3]), data, start, stop):
+            return at
+        at = (at + 1) & mask
+    return -1
+
+
+@kernel
+def _next_token(data: NDArray[np.uint8], i: Int, end: Int) -> tuple[Int, Int]:
+    """Start and stop of the next token of data[i:end]; start = end where there is none."""
     while i < end and data[i] <= 32 and (_SPACES >> np.uint64(data[i])) & _ONE:
         i += 1
     start = i
-    h = _FNV_START
-    while i < end:
-        byte = data[i]
-        if byte <= 32 and (_SPACES >> np.uint64(byte)) & _ONE:
-            break
-        h = np.uint32((h ^ np.uint32(np.int8(byte))) * _FNV_PRIME)
+    while i + 8 <= end:  # 8 bytes at once: the lowest marked byte is the first one of at most 32
+        word = load64(data, int(i))
+        low = (word - _BYTES33) & ~word & _BYTES128
+        if low == 0:
+            i += 8
+            continue
+        below = ((low & (~low + _ONE)) >> _S7) - _ONE
+        i += np.int64((below & _BYTES1) * _BYTES1 >> _S56)
+        if (_SPACES >> np.uint64(data[i])) & _ONE:
+            return start, i
+        i += 1  # a control character that is no space
+    while i < end and not (data[i] <= 32 and (_SPACES >> np.uint64(data[i])) & _ONE):
         i += 1
-    return start, i, h
+    return start, i
 
 
 @kernel
@@ -333,161 +365,232 @@ def _add_rows(
 
 
 @kernel
+def _is_eos(data: NDArray[np.uint8], start: Int) -> bool:
+    """Whether data[start:start + 4] is `</s>`."""
+    return data[start] == 60 and data[start + 1] == 47 and data[start + 2] == 115 and data[start + 3] == 62
+
+
+@kernel
+def _read_tokens(
+    data: NDArray[np.uint8],
+    i: Int,
+    end: Int,
+    v: Vocabulary,
+    out_starts: NDArray[np.int64],
+    out_stops: NDArray[np.int64],
+    out_entries: NDArray[np.int64],
+    out_hashes: NDArray[np.uint32],
+) -> tuple[Int, Int]:
+    """The next words of data[i:end], as many as the out arrays hold: where they stand, their entry (-1: none) and
+    hash. Labels are left out; `</s>`, in the text or for its end, comes last, from a place on which nothing is read.
+    Returns how many there are, and the place to go on from (-1: that was all)."""
+    slots, entries = v.slots, v.data
+    words, eos, hashing = v.words, v.eos, v.word_ngrams > 1
+    n = 0
+    while n < len(out_starts):
+        start, stop = _next_token(data, i, end)
+        i = stop
+        if start == end or (stop - start == 4 and data[start] == 60 and _is_eos(data, start)):
+            out_starts[n] = start
+            out_stops[n] = start
+            out_entries[n] = eos
+            out_hashes[n] = _EOS_HASH
+            return n + 1, -1
+        if stop - start < 16:
+            slot = find_short(slots, data, start, stop)
+        else:
+            slot = find_long(slots, entries, data, start, stop)
+        if slot >= 0:
+            entry = np.int64(slots[slot, 0] & _LOW32) - 1
+            out_entries[n] = entry
+            out_hashes[n] = np.uint32(slots[slot, 0] >> _S32)
+            if entry >= words:
+                continue
+        else:
+            if data[start] == 95 and _begins(data, start, stop, _LABEL):
+                continue
+            out_entries[n] = -1
+            out_hashes[n] = hash_token(data, start, stop) if hashing else np.uint32(0)
+        out_starts[n] = start
+        out_stops[n] = stop
+        n += 1
+    return n, i
+
+
+@kernel
+def _ngram_rows(
+    v: Vocabulary, hashes: NDArray[np.uint32], n: Int, partial: NDArray[np.uint64], open_: Int,
+    out_rows: NDArray[np.int32],
+) -> tuple[Int, Int]:  # fmt: skip
+    """The rows of the word n-grams that end in hashes[:n]. partial: uint64[word_ngrams - 1], the hashes of the n-grams
+    that the next word goes on, of which `open_` are in use; changed. Returns how many rows, and the new `open_`."""
+    remap, words, size = v.remap, v.words, v.word_ngrams
+    bucket = np.uint64(v.bucket)
+    found: Int = 0
+    for t in range(n):
+        signed = np.uint64(np.int64(np.int32(hashes[t])))
+        for k in range(open_):
+            partial[k] = partial[k] * _NGRAM + signed
+            row = _bucket_row(remap, words, np.int64(partial[k] % bucket))
+            out_rows[found] = row
+            found += np.int64(row >= 0)
+        if open_ < size - 1:
+            open_ += 1
+        else:
+            for k in range(1, open_):
+                partial[k - 1] = partial[k]
+        partial[open_ - 1] = signed
+    return found, open_
+
+
+@kernel
+def _bigram_rows(
+    v: Vocabulary, hashes: NDArray[np.uint32], n: Int, partial: NDArray[np.uint64], open_: Int,
+    out_rows: NDArray[np.int32],
+) -> tuple[Int, Int]:  # fmt: skip
+    """`_ngram_rows` for word_ngrams = 2, the usual case."""
+    remap, words = v.remap, v.words
+    bucket = np.uint64(v.bucket)
+    before = partial[0]
+    found: Int = 0
+    for t in range(n):
+        signed = np.uint64(np.int64(np.int32(hashes[t])))
+        row = _bucket_row(remap, words, np.int64((before * _NGRAM + signed) % bucket))
+        out_rows[found] = row
+        found += np.int64(row >= 0) & np.int64(open_ > 0)
+        open_ = 1
+        before = signed
+    partial[0] = before
+    return found, open_
+
+
+@kernel
 def feature_sums(
     offsets: NDArray[np.int64],
     data: NDArray[np.uint8],
     v: Vocabulary,
     table: NDArray[np.float32],
     folded: NDArray[np.float32],
-    width: Int,
+    width: int,
     out_sums: NDArray[np.float64],
     out_counts: NDArray[np.int64],
-) -> Int:
+) -> int:
     """Sum the rows of each document's features.
 
     table: float32[rows * width]. folded: float32[words * width], instead of the first rows of `table` (see
     `fold_subwords`), or empty; it must be empty where width = 1. out_sums: float64[n, width]. out_counts: int64[n],
     the features. A document's result depends on nothing but its bytes. Returns n.
     """
-    entries, begins, ends, slots, remap = v.data, v.starts, v.stops, v.slots, v.remap
-    shape = (v.words, v.bucket, v.minn, v.maxn)
     of_words = folded if len(folded) else table
+    starts = np.empty(BLOCK, np.int64)
+    stops = np.empty(BLOCK, np.int64)
+    entries = np.empty(BLOCK, np.int64)
+    hashes = np.empty(BLOCK, np.uint32)
     known = np.empty(BLOCK, np.int32)
-    ids = np.empty(max(BLOCK, v.maxn + v.word_ngrams + 1), np.int32)
-    token = np.empty(256, np.uint8)
+    ids = np.empty(BLOCK * max(v.word_ngrams - 1, 1) + v.maxn + 1, np.int32)
+    partial = np.empty(max(v.word_ngrams - 1, 1), np.uint64)
     block = np.empty(width, np.float32)
-    starts = np.empty(max(v.word_ngrams - 1, 1), np.uint64)  # hashes of the n-grams that the next word goes on
-    room = len(ids) - v.word_ngrams - 1
-    bucket = np.uint64(v.bucket)
-    inverse = 1.0 / max(v.bucket, 1)
-    previous = np.uint64(0)
-    words, word_ngrams, maxn, eos, counts = v.words, v.word_ngrams, v.maxn, v.eos, v.counts
+    token = np.empty(256, np.uint8)
+    shape = (v.words, v.bucket, v.minn, v.maxn)
     for row in range(len(offsets) - 1):
-        i = offsets[row]
+        at: Int = offsets[row]
         end = offsets[row + 1]
         out = out_sums[row]
         out[:] = 0.0
-        count = np.int64(0)
-        n: Int = 0
-        m = 0
-        open_ngrams = 0
-        ended = False
-        while not ended:
-            start, stop, h = _next_token(data, i, end)
-            i = stop
-            entry: Int = -1
-            if start == end:
-                ended = True
-                h = _EOS_HASH
-                entry = eos
-            else:
-                entry = find_entry(slots, entries, begins, ends, data, start, stop, h)
-                if entry >= words:
-                    continue
-                if h == _EOS_HASH and stop - start == 4 and _begins(data, start, stop, _EOS):
-                    ended = True
-                elif entry < 0 and data[start] == 95 and _begins(data, start, stop, _LABEL):
-                    continue
-            if entry >= 0:
-                known[m] = entry
-                m += 1
-                count += counts[entry] if maxn > 0 else 1
-                if m == BLOCK:
-                    m = _add_rows(of_words, width, known, m, block, out)
-            elif maxn > 0 and not ended:
-                token = _bracketed(data, start, stop, token)
-                size = stop - start + 2
-                at: Int = 0
-                while at < size:
-                    before = n
-                    at, n = _subwords(shape, remap, token, size, at, ids, n)
-                    count += n - before
-                    if at < size:
-                        n = _add_rows(table, width, ids, n, block, out)
-            if n >= room:
-                n = _add_rows(table, width, ids, n, block, out)
-            signed = np.uint64(np.int64(np.int32(h)))
-            if word_ngrams == 2:  # the usual case, without the loop
-                if open_ngrams:
-                    row_of = _bucket_row(remap, words, np.int64(_modulo(previous * _NGRAM + signed, bucket, inverse)))
-                    ids[n] = row_of
-                    kept = np.int64(row_of >= 0)
-                    n += kept
-                    count += kept
-                open_ngrams = 1
-                previous = signed
-            elif word_ngrams > 1:
-                for k in range(open_ngrams):
-                    starts[k] = starts[k] * _NGRAM + signed
-                    row_of = _bucket_row(remap, words, np.int64(_modulo(starts[k], bucket, inverse)))
-                    if row_of >= 0:
-                        ids[n] = row_of
-                        n += 1
-                        count += 1
-                if open_ngrams < word_ngrams - 1:
-                    open_ngrams += 1
-                else:
-                    for k in range(1, open_ngrams):
-                        starts[k - 1] = starts[k]
-                starts[open_ngrams - 1] = signed
-        _add_rows(of_words, width, known, m, block, out)
-        _add_rows(table, width, ids, n, block, out)
+        count: Int = 0
+        open_: Int = 0
+        while at >= 0:
+            size, at = _read_tokens(data, at, end, v, starts, stops, entries, hashes)
+            m, more = _known_rows(entries, size, v.counts, v.maxn > 0, known)
+            _add_rows(of_words, width, known, m, block, out)
+            count += more
+            if v.word_ngrams == 2:
+                n, open_ = _bigram_rows(v, hashes, size, partial, open_, ids)
+                count += n
+                _add_rows(table, width, ids, n, block, out)
+            elif v.word_ngrams > 2:
+                n, open_ = _ngram_rows(v, hashes, size, partial, open_, ids)
+                count += n
+                _add_rows(table, width, ids, n, block, out)
+            if v.maxn > 0 and m < size:
+                n = 0
+                for t in range(size):
+                    if entries[t] >= 0 or starts[t] == stops[t]:
+                        continue
+                    token = _bracketed(data, starts[t], stops[t], token)
+                    length = stops[t] - starts[t] + 2
+                    k: Int = 0
+                    while k < length:
+                        before = n
+                        k, n = _subwords(shape, v.remap, token, length, k, ids, n)
+                        count += n - before
+                        if k < length:
+                            n = _add_rows(table, width, ids, n, block, out)
+                _add_rows(table, width, ids, n, block, out)
         out_counts[row] = count
     return len(offsets) - 1
+
+
+@kernel
+def _known_rows(
+    entries: NDArray[np.int64], n: Int, counts: NDArray[np.int64], counting: bool, out_rows: NDArray[np.int32]
+) -> tuple[Int, Int]:
+    """The rows of the words that have one, and how many features they stand for."""
+    found: Int = 0
+    features: Int = 0
+    for t in range(n):
+        entry = entries[t]
+        out_rows[found] = entry
+        if entry >= 0:
+            found += 1
+            features += counts[entry] if counting else 1
+    return found, features
 
 
 @kernel
 def list_features(data: NDArray[np.uint8], start: Int, end: Int, v: Vocabulary, out: NDArray[np.int32]) -> Int:
     """The rows of a document's features, in fastText's order, without sums: a dictionary word's row is followed by
     those of its character n-grams, and word n-grams come last. Fills `out` as far as it goes; returns their number."""
-    entries, begins, ends, slots, remap = v.data, v.starts, v.stops, v.slots, v.remap
     shape = (v.words, v.bucket, v.minn, v.maxn)
-    ids = np.empty(max(BLOCK, v.maxn + 1), np.int32)
+    starts = np.empty(BLOCK, np.int64)
+    stops = np.empty(BLOCK, np.int64)
+    entries = np.empty(BLOCK, np.int64)
+    hashes = np.empty(BLOCK, np.uint32)
+    ids = np.empty(BLOCK + v.maxn, np.int32)
     token = np.empty(256, np.uint8)
-    hashes = np.empty(64, np.uint64)
-    tokens = 0
+    all_hashes = np.empty(BLOCK, np.uint32)
+    tokens: Int = 0
     total: Int = 0
-    i: Int = start
-    ended = False
-    while not ended:
-        first, stop, h = _next_token(data, i, end)
-        i = stop
-        if first == end:
-            ended = True
-            h = _EOS_HASH
-            entry: Int = v.eos
-        else:
-            entry = find_entry(slots, entries, begins, ends, data, first, stop, h)
-            if entry >= v.words:
+    at = start
+    while at >= 0:
+        size, at = _read_tokens(data, at, end, v, starts, stops, entries, hashes)
+        if tokens + size > len(all_hashes):
+            grown = np.empty(2 * len(all_hashes), np.uint32)
+            grown[:tokens] = all_hashes[:tokens]
+            all_hashes = grown
+        for t in range(size):
+            all_hashes[tokens] = hashes[t] if v.word_ngrams > 1 else np.uint32(0)
+            tokens += 1
+            if entries[t] >= 0:
+                if total < len(out):
+                    out[total] = entries[t]
+                total += 1
+            if v.maxn == 0 or starts[t] == stops[t]:
                 continue
-            if stop - first == 4 and _begins(data, first, stop, _EOS):
-                ended = True
-            elif entry < 0 and _begins(data, first, stop, _LABEL):
-                continue
-        if entry >= 0:
-            if total < len(out):
-                out[total] = entry
-            total += 1
-        if v.maxn > 0 and not ended:
-            token = _bracketed(data, first, stop, token)
-            at: Int = 0
-            while at < stop - first + 2:
-                at, n = _subwords(shape, remap, token, stop - first + 2, at, ids, 0)
-                for k in range(n):
-                    if total + k < len(out):
-                        out[total + k] = ids[k]
+            token = _bracketed(data, starts[t], stops[t], token)
+            length = stops[t] - starts[t] + 2
+            k: Int = 0
+            while k < length:
+                k, n = _subwords(shape, v.remap, token, length, k, ids, 0)
+                for j in range(n):
+                    if total + j < len(out):
+                        out[total + j] = ids[j]
                 total += n
-        if tokens == len(hashes):
-            grown = np.empty(2 * tokens, np.uint64)
-            grown[:tokens] = hashes
-            hashes = grown
-        hashes[tokens] = np.uint64(np.int64(np.int32(h)))
-        tokens += 1
     for a in range(tokens):
-        whole = hashes[a]
+        whole = np.uint64(np.int64(np.int32(all_hashes[a])))
         for b in range(a + 1, min(tokens, a + v.word_ngrams)):
-            whole = whole * _NGRAM + hashes[b]
-            row = _bucket_row(remap, v.words, np.int64(whole % np.uint64(v.bucket)))
+            whole = whole * _NGRAM + np.uint64(np.int64(np.int32(all_hashes[b])))
+            row = _bucket_row(v.remap, v.words, np.int64(whole % np.uint64(v.bucket)))
             if row >= 0:
                 if total < len(out):
                     out[total] = row
