@@ -1,0 +1,321 @@
+"""Near-duplicate removal beside its peers, in one run: datasketch, rensa, datatrove and Daft, each from PyPI into an
+environment of its own.
+
+Usage: bench_minhash.py [--skip PEER ...] [--parts sketch whole] [--sizes 500MB 2GB] [--results FILE.json]
+
+sketch: text to signature, one core, text in memory as each likes it best; MB of text a CPU second, median.
+whole: Parquet files to deduplicated Parquet files with all of `--workers`. Start-up is the time for a corpus of 2 MB;
+the slope is seconds a GB between the two sizes. The corpus comes from `amplify.py`. The floor is pyarrow reading the
+same files and writing the rows that we keep. datatrove is measured at small sizes and its slope extrapolated.
+
+Real text is found by the variable CORPUSCURATE_DATA. Prints Markdown; the figures go to the results file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import gzip
+import hashlib
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from amplify import amplify, parse_size
+from peers.measure import Took, adopt_orphans, python_of, run, run_json
+
+HERE = Path(__file__).parent / "peers"
+PACKAGES = {
+    "daft": ["daft", "numpy", "pyarrow", "scipy"],
+    "rensa": ["rensa"],
+    "datasketch": ["datasketch"],
+    "datatrove": ["datatrove[processing,io]", "spacy"],
+}
+OURS = "corpuscurate"
+IN, OUT = "{in}", "{out}"
+SETS = {"bench": ("bench",), "neardup": ("neardup",), "multilingual": ("multilingual",)}
+SUBSET = {"datasketch": 20_000_000, "datatrove": 3_000_000}
+"""Bytes of text that slow peers sketch."""
+START_BYTES = 2_000_000
+SMALL = (4_000_000, 16_000_000)
+"""Sizes of datatrove's whole job."""
+
+
+class Bench:
+    """The options, and the environments, folders and results of one run."""
+
+    def __init__(self, given: argparse.Namespace, work: Path) -> None:
+        self.given, self.work = given, work
+        self.pythons = {
+            name: python_of(given.envs, name, PACKAGES[name]) for name in PACKAGES if name not in given.skip
+        }
+        self.sketches: list[dict[str, Any]] = []
+        self.whole: list[dict[str, Any]] = []
+
+    # -- text to signature
+
+    def sketch(self) -> None:
+        """Every program on every set; peers on English alone."""
+        for name, folders in SETS.items():
+            file = self.work / f"{name}.jsonl"
+            write_texts([self.given.data / folder for folder in folders], file)
+            program = "sketch_ours.py"
+            self._sketch(name, OURS, [sys.executable, str(HERE / program), str(file)], 7)
+            if name == "multilingual":
+                continue
+            for peer, python in self.pythons.items():
+                repeats = 1 if peer == "datatrove" else 3
+                command = [python, str(HERE / f"sketch_{peer}.py"), str(file), "--limit", str(SUBSET.get(peer, 0))]
+                self._sketch(name, peer, command, repeats)
+
+    def _sketch(self, name: str, who: str, command: list[str], repeats: int) -> None:
+        row = run_json([*command, "--repeats", str(repeats)])
+        cpu, wall = statistics.median(row["cpu_seconds"]), statistics.median(row["wall_seconds"])
+        row |= {"set": name, "program": who, "mb_per_cpu_second": row["bytes"] / 1e6 / cpu}
+        row |= {"mb_per_second": row["bytes"] / 1e6 / wall}
+        self.sketches.append(row)
+        tell(f"{name:12} {who:12} {row['mb_per_cpu_second']:8.1f} MB/s a core")
+
+    # -- files to files
+
+    def whole_jobs(self) -> None:
+        """Ours first: the floor writes what we kept."""
+        workers = str(self.given.workers)
+        for size in [START_BYTES, *self.given.sizes]:
+            source = self.corpus(size)
+            masks = self.work / f"masks-{size}"
+            self._whole(OURS, size, source, ["whole_ours.py", IN, OUT, workers])
+            write_masks(source, self.work / "out" / "data", masks)
+            self._whole("pyarrow", size, source, ["whole_pyarrow.py", IN, OUT, str(masks), workers])
+            if "daft" in self.pythons:
+                self._whole("daft", size, source, ["whole_daft.py", IN, OUT])
+        if "datatrove" in self.pythons:
+            for size in SMALL:
+                scratch = str(self.work / "datatrove")
+                self._whole("datatrove", size, self.corpus(size, 4), ["whole_datatrove.py", IN, OUT, scratch, workers])
+
+    def corpus(self, size: int, files: int = 1) -> Path:
+        """The amplified corpus of `size` bytes of text, made when it is not there."""
+        folder = self.work / f"corpus-{size}"
+        if not folder.is_dir():
+            tell(f"making {size / 1e6:,.0f} MB of text")
+            making = folder.with_suffix(".part")
+            shutil.rmtree(making, ignore_errors=True)
+            file_bytes = -(-size // files) if files > 1 else 128 << 20
+            amplify(sorted((self.given.data / "bench").glob("*.jsonl.gz")), making, size, file_bytes=file_bytes)
+            making.rename(folder)
+        return folder
+
+    def _whole(self, who: str, size: int, source: Path, arguments: list[str]) -> None:
+        """arguments: program and arguments, IN and OUT for the folders."""
+        out = self.work / "out"
+        took: list[Took] = []
+        for _ in range(self.given.repeats if size in self.given.sizes else 3 if who == OURS else 1):
+            for old in (out, self.work / "datatrove"):
+                shutil.rmtree(old, ignore_errors=True)
+            filled = [{IN: str(source), OUT: str(out)}.get(each, each) for each in arguments[1:]]
+            took.append(run([self.pythons.get(who, sys.executable), str(HERE / arguments[0]), *filled]))
+        median = sorted(took, key=lambda each: each.wall_seconds)[len(took) // 2]
+        data = out / "data" if who == OURS else out
+        documents, removed, digest = what_was_removed(source, data)
+        row = {
+            "program": who,
+            "version": self._version(who),
+            "text_bytes": size,
+            "documents": documents,
+            "removed": removed,
+            "removed_digest": digest,
+            "wall_seconds": [each.wall_seconds for each in took],
+            "cpu_seconds": [each.cpu_seconds for each in took],
+            "wall_median": median.wall_seconds,
+            "cpu_of_median": median.cpu_seconds,
+            "peak_bytes": max(each.peak_bytes for each in took),
+        }
+        if who == OURS:
+            report = json.loads(median.output)
+            row |= {"seconds": report["seconds"], "account": without_lists(report["stages"][0]["account"])}
+        self.whole.append(row)
+        tell(
+            f"{size / 1e6:8,.0f} MB {who:12} {median.wall_seconds:7.2f} s wall {median.cpu_seconds:7.2f} s CPU "
+            f"{row['peak_bytes'] / 1e6:7,.0f} MB, {removed:,} of {documents:,} removed ({digest})"
+        )
+
+    def _version(self, who: str) -> str:
+        if who in (OURS, "pyarrow"):
+            return version(who)
+        code = f"from importlib.metadata import version; import json; print(json.dumps({{'v': version({who!r})}}))"
+        return str(run_json([self.pythons[who], "-c", code])["v"])
+
+
+def tell(text: str) -> None:
+    """Progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def write_texts(folders: Iterable[Path], out: Path) -> None:
+    """The texts of all JSON lines in the folders as JSON lines without compression."""
+    with out.open("w", encoding="utf-8") as file:
+        for path in sorted(path for folder in folders for path in folder.glob("*.jsonl.gz")):
+            with gzip.open(path, "rt", encoding="utf-8") as lines:
+                file.writelines(json.dumps({"text": json.loads(line)["text"]}) + "\n" for line in lines)
+
+
+def read_ids(folder: Path) -> pa.Array:
+    """The `id` column of all Parquet files."""
+    paths = sorted(folder.glob("**/*.parquet"))
+    columns = [pq.read_table(path, columns=["id"])["id"].cast(pa.large_string()) for path in paths]
+    return pa.concat_arrays([chunk for column in columns for chunk in column.chunks])
+
+
+def what_was_removed(source: Path, data: Path) -> tuple[int, int, str]:
+    """Documents of the input, how many of them the output lacks, and a digest of the sorted ids of those."""
+    before, after = read_ids(source), read_ids(data)
+    gone = before.filter(pc.invert(pc.is_in(before, value_set=after)))
+    if len(gone) + len(after) != len(before) or len(after.unique()) != len(after):
+        raise RuntimeError(f"{data} is not a part of {source}: {len(before)} in, {len(after)} out, {len(gone)} gone")
+    names = "\n".join(sorted(gone.to_pylist()))
+    return len(before), len(gone), hashlib.blake2b(names.encode(), digest_size=8).hexdigest()
+
+
+def write_masks(source: Path, data: Path, out: Path) -> None:
+    """For each shard which rows were kept, for the floor."""
+    out.mkdir(exist_ok=True)
+    kept = read_ids(data)
+    for path in source.glob("*.parquet"):
+        ids = pq.read_table(path, columns=["id"])["id"].cast(pa.large_string())
+        np.save(out / f"{path.stem}.npy", pc.is_in(ids, value_set=kept).to_numpy())
+
+
+def without_lists(account: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of a stage's account."""
+    return {key: value for key, value in account.items() if isinstance(value, int | float)}
+
+
+def slopes(whole: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """For each program: seconds at the smallest corpus, and seconds a GB between the two largest, wall and CPU."""
+    found = {}
+    for who in dict.fromkeys(row["program"] for row in whole):
+        rows = sorted((row for row in whole if row["program"] == who), key=lambda row: row["text_bytes"])
+        if len(rows) < 2:
+            continue
+        low, high = rows[-2], rows[-1]
+        gigabytes = (high["text_bytes"] - low["text_bytes"]) / 1e9
+        found[who] = {
+            "start_seconds": rows[0]["wall_median"],
+            "wall_seconds_a_gb": (high["wall_median"] - low["wall_median"]) / gigabytes,
+            "cpu_seconds_a_gb": (high["cpu_of_median"] - low["cpu_of_median"]) / gigabytes,
+        }
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """What it ran on."""
+    names = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "cores": cores,
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).is_file() else []
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The results as tables."""
+    host = result["machine"]
+    lines = [f"{host['processor']}, {host['cores']} cores, {result['date']}, load before {host['load_before']:.1f}", ""]
+    if result["sketch"]:
+        lines += ["| text | program | version | MB | MB/s a core | ours is |", "|---|---|---|---:|---:|---:|"]
+        ours = {row["set"]: row["mb_per_cpu_second"] for row in result["sketch"] if row["program"] == OURS}
+        for row in result["sketch"]:
+            speed = row["mb_per_cpu_second"]
+            lines.append(
+                f"| {row['set']} | {row['program']} | {row['version']} | {row['bytes'] / 1e6:.0f} | {speed:.1f} "
+                f"| {ours[row['set']] / speed:.1f} x |"
+            )
+    if result["whole"]:
+        lines += ["", "| program | version | MB | wall s | CPU s | peak MB | removed | digest of the removed |"]
+        lines += ["|---|---|---:|---:|---:|---:|---:|---|"]
+        for row in result["whole"]:
+            lines.append(
+                f"| {row['program']} | {row['version']} | {row['text_bytes'] / 1e6:,.0f} | {row['wall_median']:.2f} "
+                f"| {row['cpu_of_median']:.2f} | {row['peak_bytes'] / 1e6:,.0f} "
+                f"| {row['removed']:,} of {row['documents']:,} | {row['removed_digest']} |"
+            )
+        lines += ["", "| program | start-up s | s a GB | CPU s a GB | beside ours |", "|---|---:|---:|---:|---:|"]
+        base = result["slopes"][OURS]["wall_seconds_a_gb"]
+        for who, slope in result["slopes"].items():
+            ratio = slope["wall_seconds_a_gb"] / base
+            lines.append(
+                f"| {who} | {slope['start_seconds']:.2f} | {slope['wall_seconds_a_gb']:.2f} "
+                f"| {slope['cpu_seconds_a_gb']:.2f} | {ratio:.2f} x |"
+            )
+    return "\n".join(lines)
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "corpuscurate-bench"
+    data = os.environ.get("CORPUSCURATE_DATA")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=data, required=data is None, help="or CORPUSCURATE_DATA")
+    parser.add_argument("--envs", type=Path, default=cache / "envs", help="environments of the peers; reused")
+    parser.add_argument("--work", type=Path, help="where the corpora stay, to be used again; else a temporary folder")
+    parser.add_argument("--skip", nargs="*", default=[], choices=[*PACKAGES], help="peers to leave out")
+    parser.add_argument("--parts", nargs="+", default=["sketch", "whole"], choices=["sketch", "whole"])
+    parser.add_argument("--sizes", nargs="+", type=parse_size, default=[500_000_000, 2_000_000_000])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=1, help="of whole jobs; the median counts")
+    parser.add_argument("--results", type=Path, help="JSON file to write")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, print, write."""
+    given = options()
+    adopt_orphans()
+    host = machine()
+    with tempfile.TemporaryDirectory(prefix="corpuscurate-bench-") as folder:
+        work = given.work or Path(folder)
+        work.mkdir(parents=True, exist_ok=True)
+        bench = Bench(given, work.absolute())
+        if "sketch" in given.parts:
+            bench.sketch()
+        if "whole" in given.parts:
+            bench.whole_jobs()
+            shutil.rmtree(bench.work / "out", ignore_errors=True)
+    result = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": host,
+        "workers": given.workers,
+        "sketch": bench.sketches,
+        "whole": bench.whole,
+        "slopes": slopes(bench.whole),
+    }
+    print(markdown(result))
+    if given.results:
+        given.results.parent.mkdir(parents=True, exist_ok=True)
+        given.results.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
