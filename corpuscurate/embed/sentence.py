@@ -246,7 +246,7 @@ def _load(folder: Path, parameters: SentenceTransformers) -> Any:
         raise MissingExtraError("sentence-transformers", "embed", "the embedder sentence-transformers") from error
     if parameters.device == "cuda" and not torch.cuda.is_available():
         raise RecipeError("`device: cuda` of the embedder: torch sees no CUDA device here. Use `device: cpu`.")
-    chatter.disable_progress_bar()  # type: ignore[no-untyped-call]
+    chatter.disable_progress_bar()
     try:
         model = SentenceTransformer(
             str(folder),
