@@ -30,7 +30,7 @@ esac
 
 @pytest.fixture
 def checkout(tmp_path):
-    for name in ("Makefile", "pyproject.toml"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     fake = tmp_path / "fake-python"
     fake.write_text(FAKE.format(log=tmp_path / "log", python=sys.executable))
@@ -61,21 +61,23 @@ def make(checkout: Path, *targets: str, **environment: str) -> tuple[int, list[s
 
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-PIP = "-m pip --disable-pip-version-check --no-input install --quiet --editable"
+INSTALL = "-m pip --disable-pip-version-check --no-input install --quiet"
+PIP = f"{INSTALL} --editable"
+PIP_DEV = f"{INSTALL} --constraint constraints.txt --editable .[{','.join(EXTRAS)}]"
 
 
 def test_the_set_up_is_done_once(checkout):
     assert make(checkout, "demo") == (0, ["-m venv .venv", f"{PIP} .", "corpuscurate demo --output demo-out"])
     assert make(checkout, "demo") == (0, ["corpuscurate demo --output demo-out"])
     run = "-m pytest -n auto --dist loadfile"
-    assert make(checkout, "test") == (0, [f"{PIP} .[{','.join(EXTRAS)}]", f"{run} "[:-1]])
+    assert make(checkout, "test") == (0, [PIP_DEV, f"{run} "[:-1]])
     assert make(checkout, "test", "PYTEST_ARGS=-k x") == (0, [f"{run} -k x"])
     assert make(checkout, "demo") == (0, ["corpuscurate demo --output demo-out"])
 
 
 def test_tests_first(checkout):
     code, asked = make(checkout, "test")
-    assert (code, asked[:2]) == (0, ["-m venv .venv", f"{PIP} .[{','.join(EXTRAS)}]"])
+    assert (code, asked[:2]) == (0, ["-m venv .venv", PIP_DEV])
     assert make(checkout, "demo") == (0, ["corpuscurate demo --output demo-out"])
 
 
