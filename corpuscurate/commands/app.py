@@ -12,6 +12,8 @@ from corpuscurate.commands.explain import explain
 from corpuscurate.commands.plan import plan
 from corpuscurate.commands.run import run
 from corpuscurate.commands.stages import stages
+from corpuscurate.commands.train import train
+from corpuscurate.commands.tune import tune
 
 app = typer.Typer(
     name="corpuscurate",
@@ -42,3 +44,5 @@ def root(
 
 for _verb in (run, check, plan, stages, explain, demo):
     app.command()(_verb)
+app.add_typer(tune, name="tune")
+app.add_typer(train, name="train")

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpuscurate.embed.base import model_digest
+from corpuscurate.embed.base import embedder_value
 from corpuscurate.embed.corpus import EmbedsCorpus, embed_corpus
 from corpuscurate.semantic.means import (
     BLOCK_ROWS,
@@ -46,7 +46,7 @@ class ClustersCorpus(EmbedsCorpus):
 
     def embedding_basis(self) -> list[Any]:
         """All that the stored vectors depend on, besides the documents."""
-        return ["vectors", VERSION, self.embedder.model_dump(mode="json"), model_digest(self.embedder)]
+        return ["vectors", VERSION, embedder_value(self.embedder)]
 
     def clustering_basis(self, probes: int, small: int) -> list[Any]:
         """All that clusters depend on, besides the documents."""
@@ -198,7 +198,7 @@ def size_distribution(sizes: NDArray[np.int64]) -> dict[str, Any]:
     }
 
 
-def skew_warning(label: str, account: dict[str, Any]) -> list[str]:
+def skew_warning(account: dict[str, Any]) -> list[str]:
     """A warning when one cluster is much larger than the others, since it costs the square of its size."""
     sizes = account["cluster_sizes"]
     number, largest = sizes["largest"][0]
@@ -206,7 +206,7 @@ def skew_warning(label: str, account: dict[str, Any]) -> list[str]:
     if account["k"] < 8 or largest < 10_000 or largest < total / 10:
         return []
     return [
-        f"{label}: cluster {number} of k-means holds {largest:,} of {total:,} documents (mean {sizes['mean']:,.0f}). "
+        f"cluster {number} of k-means holds {largest:,} of {total:,} documents (mean {sizes['mean']:,.0f}). "
         "Comparing them costs the square of that. More `clusters:` may part them; copies of one text will not part."
     ]
 

@@ -70,13 +70,14 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Scatter:
     """Spread the rows of some splits over parts. borders: int, the first cluster of each part; one: whether all rows
-    stand in cluster 0, whatever cluster they are in."""
+    stand in cluster 0, whatever cluster they are in. only: which clusters are wanted, all where None."""
 
     number: int
     of: int
     files: tuple[tuple[Vectors, Assigned, Place], ...]
     borders: tuple[int, ...]
     one: bool
+    only: NDArray[np.bool_] | None = None
 
     @property
     def key(self) -> str:
@@ -106,7 +107,11 @@ class Scatter:
             rows["clusters"] = clusters[part]
             for each in range(1 if self.one else assigned.probes):
                 rows["cluster"] = 0 if self.one else rows["clusters"][:, each]
-                yield rows, vectors[part]
+                if self.only is None:
+                    yield rows, vectors[part]
+                else:
+                    wanted = self.only[rows["cluster"]]
+                    yield rows[wanted], vectors[part][wanted]
 
     def _write(self, outs: list[Any], rows: NDArray[Any], vectors: NDArray[np.int8]) -> NDArray[np.int64]:
         part = np.searchsorted(np.array(self.borders), rows["cluster"], "right") - 1
@@ -191,15 +196,23 @@ def part_borders(sizes: NDArray[np.int64], parts: int) -> tuple[int, ...]:
     return tuple(sorted({0, *(min(int(i) + 1, len(sizes) - 1) for i in np.searchsorted(ends, targets))}))
 
 
-def order_corpus(corpus: Corpus, clustered: Clustered, places: Sequence[Place], one: bool, basis: Any) -> list[Part]:
-    """Bring clusters together. places: of each split. one: all documents as one cluster."""
-    sizes = clustered.sizes().sum(axis=1)
+def order_corpus(
+    corpus: Corpus,
+    clustered: Clustered,
+    places: Sequence[Place],
+    one: bool,
+    basis: Any,
+    only: NDArray[np.bool_] | None = None,
+) -> list[Part]:
+    """Bring clusters together. places: of each split. one: all documents as one cluster. only: bool[k], the clusters
+    that are wanted, all where None; then the basis must tell which."""
+    sizes = clustered.sizes().sum(axis=1) * (1 if only is None else only)
     rows = clustered.rows if one else int(sizes.sum())
     count = min(_MOST_PARTS, memory_parts(corpus, rows, clustered.dimension + _ROW_BYTES + 4 * clustered.probes))
     borders = (0,) if one else part_borders(sizes, count)
     files = tuple(zip(clustered.files, clustered.assigned, places, strict=True))
     runs = ranges(len(files), 4 * corpus.workers)
-    works = [Scatter(i, len(runs), files[run.start : run.stop], borders, one) for i, run in enumerate(runs)]
+    works = [Scatter(i, len(runs), files[run.start : run.stop], borders, one, only) for i, run in enumerate(runs)]
     scattered = corpus.run(works, "bringing clusters together", basis=basis)
     orders = [
         Order(

@@ -228,13 +228,13 @@ class _Settling:
     def _warnings(self, account: Mapping[str, Any], decided: Mapping[str, Any]) -> list[str]:
         stage = self.stage
         warnings = giant_warning(stage.label, account["clusters"], account["documents"])
-        warnings += skew_warning(stage.label, dict(account))
+        warnings += skew_warning(dict(account))
         warnings += self._fraction_warnings(account, decided)
         lost = account["borders"]["lost_ratio"]
         if lost is not None and lost > LOST:
             borders = account["borders"]
             warnings.append(
-                f"{stage.label}: about {100 * lost:.0f} % of near pairs lie across borders of clusters and are not "
+                f"about {100 * lost:.0f} % of near pairs lie across borders of clusters and are not "
                 f"compared ({borders['pairs_lost']} of {borders['pairs_lost'] + borders['pairs_found']} pairs of "
                 f"{borders['documents']} documents). `probes: {2 * account['probes']}` finds more of them."
             )
@@ -247,12 +247,12 @@ class _Settling:
         target = int(stage.remove_fraction * account["documents"])
         if account["duplicates"] > target:
             return [
-                f"{stage.label}: remove_fraction {stage.remove_fraction} asks for at most {target:,} documents, but "
+                f"remove_fraction {stage.remove_fraction} asks for at most {target:,} documents, but "
                 f"{account['duplicates']:,} have the same embedding as another one."
             ]
         if decided["threshold"] <= stage.floor and account["duplicates"] < target:
             return [
-                f"{stage.label}: remove_fraction {stage.remove_fraction} asks for {target:,} documents, but only "
+                f"remove_fraction {stage.remove_fraction} asks for {target:,} documents, but only "
                 f"{account['duplicates']:,} are near another one at the cosine {stage.floor} from which pairs are "
                 "stored. A lower `pairs_from:` finds more."
             ]
