@@ -59,8 +59,9 @@ class Vocabulary(NamedTuple):
 
     data: uint8[...], bytes in which entry i is data[starts[i]:stops[i]]. slots: uint64[capacity, 4], open addressing
     by `_spot`, capacity a power of two: FNV hash << 32 | entry + 1 (0: empty), the entry's first 8 bytes, `_rest`,
-    and its start. Half a cache line, so that a word of at most 15 bytes costs one look. remap: int32[bucket], row of each bucket after the words or -1; empty: bucket i is
-    row i. counts: int64[words], features that a word stands for (its row in the summed table is theirs summed).
+    and its start. Half a cache line, so that a word of at most 15 bytes costs one look.
+    remap: int32[bucket], row of each bucket after the words or -1; empty: bucket i is row i.
+    counts: int64[words], features that a word stands for (its row in the summed table is theirs summed).
     """
 
     data: NDArray[np.uint8]
@@ -165,9 +166,11 @@ def fill_slots(
         second = _rest(data, starts[i], stops[i])
         at = _spot(first, second, mask)
         while slots[at, 0] != 0:
-            if slots[at, 1] == first and slots[at, 2] == second:
-                if stops[i] - starts[i] < 16 or _is_entry(data, np.int64(slots[at, 3]), data, starts[i], stops[i]):
-                    break
+            same = slots[at, 1] == first and slots[at, 2] == second
+            if same and stops[i] - starts[i] >= 16:
+                same = _is_entry(data, np.int64(slots[at, 3]), data, starts[i], stops[i])
+            if same:
+                break
             at = (at + 1) & mask
         slots[at, 0] = np.uint64(hash_token(data, starts[i], stops[i])) << _S32 | np.uint64(i + 1)
         slots[at, 1] = first
@@ -367,7 +370,7 @@ def _add_rows(
 @kernel
 def _is_eos(data: NDArray[np.uint8], start: Int) -> bool:
     """Whether data[start:start + 4] is `</s>`."""
-    return data[start] == 60 and data[start + 1] == 47 and data[start + 2] == 115 and data[start + 3] == 62
+    return bool(data[start] == 60 and data[start + 1] == 47 and data[start + 2] == 115 and data[start + 3] == 62)
 
 
 @kernel

@@ -1,0 +1,65 @@
+"""`corpuscurate train`: quality classifiers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from corpuscurate.commands.guard import guarded
+from corpuscurate.commands.options import AsJson, Debug, Quiet, Recipe, Workers
+from corpuscurate.commands.show import print_json, printable
+
+train = typer.Typer(help="Train a classifier from labelled documents.", no_args_is_help=True)
+
+DropIssues = Annotated[
+    bool, typer.Option("--drop-label-issues", help="Leave out training documents whose label is likely wrong.")
+]
+
+
+@train.callback()
+def root() -> None:
+    """Train a classifier from labelled documents."""
+
+
+@train.command()
+@guarded
+def quality(
+    recipe: Recipe,
+    drop_label_issues: DropIssues = False,
+    workers: Workers = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Train a quality classifier, and say what it is worth: the model, with a card of its data and figures."""
+    import sys
+
+    from corpuscurate.train.job import train_quality
+    from corpuscurate.train.recipe import load_train_recipe
+
+    loaded, base = load_train_recipe(recipe)
+
+    def say(text: str) -> None:
+        if not quiet:
+            print(printable(text), file=sys.stderr, flush=True)
+
+    card = train_quality(loaded, base, drop_label_issues=drop_label_issues, workers=workers or 1, say=say)
+    if as_json:
+        print_json(card)
+    elif not quiet:
+        _summary(card, base / Path(loaded.output).expanduser())
+
+
+def _summary(card: dict, output: Path) -> None:  # type: ignore[type-arg]
+    test = card["test"]
+    print(
+        f"Held out: {test['documents']:,} documents. Precision {test['precision']:.3f}, recall {test['recall']:.3f},"
+        f" F1 {test['f1']:.3f}, ROC-AUC {test['roc_auc']:.3f},"
+        f" calibration error {test['calibration']['expected_calibration_error']:.3f}."
+    )
+    print(f"Model and card: {printable(str(output))} (read card.md)")
+    (word, parameters), *_ = card["use"].items()
+    pairs = ", ".join(f"{key}: {value}" for key, value in parameters.items())
+    print(f"To score with it: - {word}: {{{printable(pairs)}}}")
