@@ -132,7 +132,7 @@ class Semantic(ClustersCorpus):
     def sketch_parameters(self) -> dict[str, Any]:
         """See `GlobalStage`."""
         rule = self.rule_of_places
-        return {**super().sketch_parameters(), "keep": None if rule is None else self.parameters()["keep"]}
+        return {**super().sketch_parameters(), "place": None if rule is None else self.parameters()["keep"]}
 
     def sketch_schema(self) -> pa.Schema:
         """See `GlobalStage`."""
