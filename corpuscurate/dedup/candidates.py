@@ -27,14 +27,12 @@ _SMALL = 20_000
 class Candidates:
     """Gather candidates and plan their verification.
 
-    buckets: folders of `bands.Buckets` with their bands, in order. copies: folders of `IdenticalWords`. firsts: the
-    first doc_id of each sketch file, -1 for an empty one. share_bytes: memory of a worker. bytes_each: about what a
-    candidate takes there.
+    buckets: folders of `bands.Buckets` with their bands, in order. copies: folders of `IdenticalWords`. share_bytes:
+    memory of a worker. bytes_each: about what a candidate takes there.
     """
 
     buckets: tuple[tuple[int, Path], ...]
     copies: tuple[Path, ...]
-    firsts: tuple[int, ...]
     workers: int
     share_bytes: int
     bytes_each: int
@@ -45,14 +43,13 @@ class Candidates:
         return f"candidates-{len(self.buckets)}-{len(self.copies)}-{self.workers}-{self.share_bytes}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Files, all uint64 doc_ids sorted: documents.npy (all), bucketed.npy (those in buckets), wanted-<split>.npy
-        (the same by sketch file); and for each part those of `_write_part`."""
+        """Files, all uint64 doc_ids sorted: documents.npy (all), bucketed.npy (those in buckets); and for each part
+        those of `_write_parts` and `_write_buckets`."""
         bucketed = _union(path / "documents.npy" for _, path in self.buckets)
         both = [path / name for path in self.copies for name in ("copies.npy", "originals.npy")]
-        documents = _distinct(np.concatenate([bucketed, _union(both)]))
+        documents = distinct(np.concatenate([bucketed, _union(both)]))
         np.save(folder / "documents.npy", documents)
         np.save(folder / "bucketed.npy", bucketed)
-        self._write_wanted(folder, bucketed)
         parent = np.arange(len(documents))
         for _, path in self.buckets:
             members = np.searchsorted(documents, np.load(path / "documents.npy", mmap_mode="r"))
@@ -62,13 +59,6 @@ class Candidates:
         flatten(parent)
         parts = self._write_parts(folder, documents, parent, copies)
         return {"candidates": len(documents), "bucketed": len(bucketed), "identical": len(copies), "parts": parts}
-
-    def _write_wanted(self, folder: Path, bucketed: NDArray[np.uint64]) -> None:
-        filled = [split for split, first in enumerate(self.firsts) if first >= 0]
-        borders = np.searchsorted(bucketed, np.array([self.firsts[split] for split in filled], np.uint64))
-        pieces = dict(zip(filled, np.split(bucketed, borders[1:]), strict=True)) if filled else {}
-        for split in range(len(self.firsts)):
-            np.save(folder / f"wanted-{split:06d}.npy", pieces.get(split, np.empty(0, np.uint64)))
 
     def _copies(self, documents: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Identical documents as int64[n, 2]: the copy and the one it is a copy of, as indices of `documents`."""
@@ -134,11 +124,11 @@ def _union(paths: Iterator[Path] | Sequence[Path]) -> NDArray[np.uint64]:
     """The distinct ids of all files, sorted, never more than one file beside the result."""
     found = np.empty(0, np.uint64)
     for path in paths:
-        found = _distinct(np.concatenate([found, np.load(path, mmap_mode="r")]))
+        found = distinct(np.concatenate([found, np.load(path, mmap_mode="r")]))
     return found
 
 
-def _distinct(ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def distinct(ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The distinct ids, sorted. (`np.unique` of integers goes through a hash table, 30 times slower here.)"""
     ids = np.sort(ids)
     first = np.ones(len(ids), np.bool_)

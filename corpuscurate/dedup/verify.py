@@ -7,9 +7,9 @@ Memory: 4 bytes a signature value and 8 a distinct shingle of the part's documen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,8 @@ from corpuscurate.columns import to_numpy
 from corpuscurate.dedup.candidates import PlannedPart, ragged_indices, read_part
 from corpuscurate.dedup.clusters import cluster_account, write_clusters
 from corpuscurate.dedup.gather import take
+from corpuscurate.dedup.large import Edges, join_large
+from corpuscurate.dedup.likely import only_members
 from corpuscurate.dedup.sources import is_in_sorted
 from corpuscurate.kernels.components import best_neighbours, flatten, star_edges
 from corpuscurate.kernels.verify import (
@@ -43,20 +45,21 @@ SHINGLE_SET = "shingle_set"
 SIGMAS = 5
 """A pair is rejected on its signatures when the estimate is this many standard deviations below the threshold."""
 BUDGET = 10_000_000
-"""Comparisons of a bucket: all pairs of 4,472 documents."""
-BUDGET_EACH = 64
-"""Comparisons of a document of a bucket whose budget is used up."""
+BUDGET_EACH = 20_000
+"""Comparisons in large buckets that share documents: so many, and so many for each of their documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyPart:
     """plan: folder of `candidates.Candidates`; gathered: folders of `gather.Gather`, with their (candidates, rows).
-    sets: files of shingle sets, one a sketch file; empty unless kind is exact."""
+    likely: what `likely.Likely` found, sets: files of shingle sets, one a sketch file; both for kind exact only. large:
+    longer buckets are joined by `large.join_large`."""
 
     part: int
     of: int
     plan: Path
     gathered: tuple[tuple[Path, int, int], ...]
+    likely: Path | None
     sets: tuple[Path, ...]
     kind: Verify
     threshold: float
@@ -64,6 +67,7 @@ class VerifyPart:
     rows: int
     tag: bool
     share_bytes: int
+    large: int
 
     @property
     def key(self) -> str:
@@ -81,7 +85,8 @@ class VerifyPart:
         flatten(parent)
         self._write(folder, documents, parent, part.copies, edges)
         ids, offsets, _ = _clusters(documents, parent)
-        return {**cluster_account(ids, offsets), **_named(counts)}
+        likely = len(np.load(self.likely, mmap_mode="r")) if self.likely else 0
+        return {**cluster_account(ids, offsets), **_named(counts), "likely": likely}
 
     def _in_keep_order(self, plan: PlannedPart) -> tuple[NDArray[np.uint64], PlannedPart]:
         """The documents in keep order, and the part with its indices changed to that; buckets sorted by group."""
@@ -121,7 +126,11 @@ class VerifyPart:
             found = star_edges(parent, part.members, part.offsets, a, b)
             return Edges(a[:found], b[:found], similarity[:found])
         everyone = np.load(self.plan / "bucketed.npy", mmap_mode="r")
-        bucketed = ids[is_in_sorted(ids, everyone)]
+        if self.likely is None:
+            bucketed = ids[is_in_sorted(ids, everyone)]
+        else:
+            bucketed = np.load(self.likely)
+            part = only_members(part, is_in_sorted(documents, bucketed))
         paths = [path / "signatures.bin" for path, _, _ in self.gathered]
         rows = [count for _, _, count in self.gathered]
         signatures = take(paths, rows, np.searchsorted(everyone, bucketed), np.uint32, self.values)
@@ -138,12 +147,15 @@ class VerifyPart:
             BUDGET,
             BUDGET_EACH,
         )
+        large = _join_large(part, self.large, sketches, rule, parent, counts)
+        small = _small_buckets(part, self.large)
         found = verify_buckets(
-            part.members, part.offsets, part.bands, part.groups, sketches, rule, parent, counts, a, b, similarity
+            small.members, small.offsets, small.bands, small.groups, sketches, rule, parent, counts, a, b, similarity
         )
         if scratch is not None:
             scratch.unlink()
-        return Edges(a[:found], b[:found], similarity[:found])
+        pieces = [*large, Edges(a[:found], b[:found], similarity[:found])]
+        return Edges(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
 
     def _write(
         self,
@@ -165,12 +177,38 @@ class VerifyPart:
         write_clusters(folder, self.tag, ids, offsets, matched, best[order])
 
 
-class Edges(NamedTuple):
-    """Verified edges: documents a and b (int64), and their similarity (float64)."""
+def _join_large(
+    part: PlannedPart,
+    most: int,
+    sketches: Sketches,
+    rule: Rule,
+    parent: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> list[Edges]:
+    """The edges of buckets of more than `most` documents, those of a group together."""
+    large = np.flatnonzero(np.diff(part.offsets) > most)
+    return [
+        join_large(
+            [part.members[part.offsets[i] : part.offsets[i + 1]] for i in large[part.groups[large] == group]],
+            sketches,
+            rule,
+            parent,
+            counts,
+        )
+        for group in np.unique(part.groups[large])
+    ]
 
-    a: NDArray[np.int64]
-    b: NDArray[np.int64]
-    similarity: NDArray[np.float64]
+
+def _small_buckets(part: PlannedPart, most: int) -> PlannedPart:
+    sizes = np.diff(part.offsets)
+    small = np.flatnonzero(sizes <= most)
+    return replace(
+        part,
+        members=part.members[ragged_indices(part.offsets, small)],
+        offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[small])]),
+        bands=part.bands[small],
+        groups=part.groups[small],
+    )
 
 
 def fewest_equal_values(threshold: float, values: int) -> int:

@@ -35,6 +35,14 @@ def union(parent: NDArray[np.int64], a: Int, b: Int) -> Int:
 
 
 @kernel
+def union_pairs(parent: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64]) -> int:
+    """Join the components of a[i] and b[i]. Returns the number of pairs."""
+    for i in range(len(a)):
+        union(parent, a[i], b[i])
+    return len(a)
+
+
+@kernel
 def union_stars(parent: NDArray[np.int64], members: NDArray[np.int64], offsets: NDArray[np.int64]) -> int:
     """Join all members of each group offsets[g]..offsets[g+1]-1. Returns the number of groups."""
     for group in range(len(offsets) - 1):

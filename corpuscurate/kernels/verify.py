@@ -4,7 +4,7 @@ The result is the connected components of the graph of all candidate pairs (two 
 similar as the threshold asks. Pairs that are connected already are not compared. Buckets are taken in the order given
 and their documents in keep order, each against the components that the bucket has so far: first against the first
 member of each, then against the others. A bucket of copies therefore costs one comparison a document. Where nothing is
-alike, the work grows with the square of the bucket; a budget bounds it, and what it left out is counted.
+alike, the work grows with the square of the bucket: large ones are for `kernels.deltas`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Sketches(NamedTuple):
 
 class Rule(NamedTuple):
     """How they are compared. kind: SIGNATURE or EXACT. threshold: of the similarity. few: signatures with fewer equal
-    values are rejected. rows: of a band. budget: comparisons of a bucket, and `budget_each` of a document beyond it."""
+    values are rejected. rows: of a band. budget, budget_each: see `kernels.deltas.join_deltas`."""
 
     kind: int
     threshold: float
@@ -104,11 +104,11 @@ def _met_before(a: NDArray[np.uint32], b: NDArray[np.uint32], band: Int, rows: I
 
 
 @kernel
-def _similarity(d: Int, e: Int, band: Int, skip: bool, s: Sketches, rule: Rule, counts: NDArray[np.int64]) -> float:
+def _similarity(d: Int, e: Int, band: Int, s: Sketches, rule: Rule, counts: NDArray[np.int64]) -> float:
     """Similarity of two documents, or -1 below the threshold, or where they were compared before."""
     a = s.row[d]
     b = s.row[e]
-    if skip and _met_before(s.signatures[a], s.signatures[b], band, rule.rows):
+    if _met_before(s.signatures[a], s.signatures[b], band, rule.rows):
         return -1.0
     counts[COMPARED] += 1
     equal = equal_values(s.signatures[a], s.signatures[b])
@@ -128,6 +128,42 @@ def _similarity(d: Int, e: Int, band: Int, skip: bool, s: Sketches, rule: Rule, 
     else:
         counts[VERIFIED] += 1
     return similarity
+
+
+@kernel
+def likely_members(
+    members: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    signatures: NDArray[np.uint32],
+    few: Int,
+    large: Int,
+    out: NDArray[np.bool_],
+) -> Int:
+    """Mark the documents that have `few` values or more in common with another one of a bucket.
+
+    members, offsets: as in `verify_buckets`, in any order. rows: int64[m], the row of each document in `signatures`.
+    large: of longer buckets all are marked. out: bool[m], False before. Returns the comparisons.
+    """
+    compared = 0
+    for bucket in range(len(offsets) - 1):
+        first = offsets[bucket]
+        end = offsets[bucket + 1]
+        if end - first > large:
+            for i in range(first, end):
+                out[members[i]] = True
+            continue
+        for i in range(first + 1, end):
+            a = members[i]
+            for j in range(first, i):
+                b = members[j]
+                if out[a] and out[b]:
+                    continue
+                compared += 1
+                if equal_values(signatures[rows[a]], signatures[rows[b]]) >= few:
+                    out[a] = True
+                    out[b] = True
+    return compared
 
 
 @kernel
@@ -159,53 +195,35 @@ def verify_buckets(
     following = np.empty(longest, np.int64)
     head = np.empty(longest, np.int64)
     tail = np.empty(longest, np.int64)
-    length = np.empty(longest, np.int64)
     dead = np.empty(longest, np.bool_)
     order = np.empty(longest, np.int64)
     list_of = np.empty(m, np.int64)  # by root; valid where stamp is the bucket
     stamp = np.full(m, -1, np.int64)
     edges = 0
-    capped = False
     for bucket in range(len(offsets) - 1):
-        if bucket == 0 or groups[bucket] != groups[bucket - 1]:
-            capped = False
         band = bands[bucket]
         first = offsets[bucket]
         size = offsets[bucket + 1] - first
         lists = 0
         alive = 0  # entries of order, dead ones included
         dying = 0
-        used = 0
-        skipped_here = 0
         for i in range(size):
             d = members[first + i]
             root = find(parent, d)
             own = list_of[root] if stamp[root] == bucket else -1
-            allowed = max(rule.budget - used, rule.budget_each)
-            tried = 0
-            rejected = 0  # members of components that stay apart
-            limited = False
             for step in range(2):  # first members, then the others
                 for at in range(alive):
                     c = order[at]
                     if dead[c] or c == own:
                         continue
                     position = head[c] if step == 0 else following[head[c]]
-                    in_this = step
                     similarity = -1.0
                     while position >= 0:
-                        if tried >= allowed:
-                            limited = True
-                            break
-                        tried += 1
-                        similarity = _similarity(d, members[first + position], band, not capped, s, rule, counts)
+                        similarity = _similarity(d, members[first + position], band, s, rule, counts)
                         if similarity >= 0.0:
                             break
-                        in_this += 1
-                        rejected += 1
                         position = -1 if step == 0 else following[position]
                     if similarity >= 0.0:
-                        rejected -= in_this
                         e = members[first + position]
                         out_a[edges] = d
                         out_b[edges] = e
@@ -219,30 +237,20 @@ def verify_buckets(
                             high = max(own, c)
                             following[tail[low]] = head[high]
                             tail[low] = tail[high]
-                            length[low] += length[high]
                             dead[high] = True
                             dying += 1
                             own = low
-                    if limited:
-                        break
-                if limited:
-                    break
-            used += tried
             following[i] = -1
             if own < 0:
                 own = lists
                 head[own] = i
-                length[own] = 0
                 dead[own] = False
                 order[alive] = own
                 lists += 1
                 alive += 1
             else:
                 following[tail[own]] = i
-            if limited:
-                skipped_here += max(0, i - length[own] - rejected)
             tail[own] = i
-            length[own] += 1
             list_of[root] = own
             stamp[root] = bucket
             if dying > 32 and 2 * dying > alive:
@@ -253,9 +261,4 @@ def verify_buckets(
                         kept += 1
                 alive = kept
                 dying = 0
-        if skipped_here:
-            capped = True
-            counts[CAPPED_BUCKETS] += 1
-            counts[CAPPED_DOCUMENTS] += size
-            counts[SKIPPED] += skipped_here
     return edges

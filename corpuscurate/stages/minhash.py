@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -27,9 +28,11 @@ from corpuscurate.dedup.clusters import DROPS_FILE, MEASURES, TAG_DEFAULTS, TAGS
 from corpuscurate.dedup.gather import Gather
 from corpuscurate.dedup.identical import IdenticalWords
 from corpuscurate.dedup.keep import Keep, columns_of
+from corpuscurate.dedup.large import LARGE
+from corpuscurate.dedup.likely import Likely, Wanted
 from corpuscurate.dedup.parts import partition
 from corpuscurate.dedup.sources import Sources, first_ids, keep_warnings, place_columns, place_schema, sources_of
-from corpuscurate.dedup.verify import SHINGLE_SET, Verify, VerifyPart
+from corpuscurate.dedup.verify import SHINGLE_SET, Verify, VerifyPart, fewest_equal_values
 from corpuscurate.kernels.hashing import HASH_VERSION
 from corpuscurate.kernels.minhash import permutations, signatures
 from corpuscurate.kernels.shingles import shingle_bound, shingle_sets
@@ -206,7 +209,6 @@ class _Settling:
         work = Candidates(
             tuple((i // parts, done.folder) for i, done in enumerate(buckets)),
             tuple(done.folder for done in copies),
-            first_ids(self.sources),
             self.corpus.workers,
             self._share_bytes(),
             bytes_each,
@@ -218,16 +220,13 @@ class _Settling:
 
     def _verify(self, plan: Done, rows: int) -> list[Done]:
         stage = self.stage
-        sets: tuple[Any, ...] = ()
-        if stage.verify == "exact":
-            wanted = [plan.folder / f"wanted-{i:06d}.npy" for i in range(len(self.sources.files))]
-            sets = tuple(self.corpus.reread(wanted, "shingle_sets", "shingles of candidates"))
         ranges = self.sources.ranges(4 * self.corpus.workers)
         values = 0 if stage.verify == "none" else stage.values
         gathered = self.corpus.run(
             [Gather(i, len(ranges), files, plan.folder, values) for i, files in enumerate(ranges)], "signatures"
         )
         pieces = tuple((done.folder, done.account["candidates"], done.account["rows"]) for done in gathered)
+        likely, sets = self._shingles(plan, pieces) if stage.verify == "exact" else ([], ())
         parts = plan.account["parts"]
         return self.corpus.run(
             [
@@ -236,6 +235,7 @@ class _Settling:
                     parts,
                     plan.folder,
                     pieces,
+                    likely[i] if likely else None,
                     sets,
                     stage.verify,
                     stage.threshold,
@@ -243,11 +243,22 @@ class _Settling:
                     rows,
                     stage.mode == "tag",
                     self._share_bytes(),
+                    LARGE,
                 )
                 for i in range(parts)
             ],
             "verify",
         )
+
+    def _shingles(self, plan: Done, pieces: tuple[tuple[Path, int, int], ...]) -> tuple[list[Path], tuple[Path, ...]]:
+        """Shingles of the candidates that can be similar to another: who they are, by part, and the files."""
+        stage, parts = self.stage, plan.account["parts"]
+        few = fewest_equal_values(stage.threshold, stage.values)
+        works = [Likely(i, parts, plan.folder, pieces, stage.values, few, LARGE) for i in range(parts)]
+        likely = [done.folder / "likely.npy" for done in self.corpus.run(works, "likely candidates")]
+        wanted = self.corpus.run([Wanted(tuple(likely), first_ids(self.sources))], "wanted")[0].folder
+        paths = [wanted / f"{i:06d}.npy" for i in range(len(self.sources.files))]
+        return likely, tuple(self.corpus.reread(paths, "shingle_sets", "shingles of candidates"))
 
     def _warnings(self, account: Mapping[str, Any]) -> list[str]:
         stage = self.stage
@@ -262,7 +273,7 @@ class _Settling:
         capped = account["capped"]
         if capped["buckets"]:
             warnings.append(
-                f"{stage.label}: in {capped['buckets']:,} large buckets of {capped['documents']:,} documents, "
+                f"{stage.label}: among {capped['documents']:,} documents of large buckets, "
                 f"{capped['comparisons_skipped']:,} comparisons were left out, so near-duplicates may remain there."
             )
         return warnings
@@ -275,6 +286,7 @@ def _counts(verified: Sequence[Done]) -> dict[str, Any]:
         return sum(done.account[name] for done in verified)
 
     return {
+        "likely": total("likely"),
         "compared": total("compared"),
         "verified": total("verified"),
         "rejected": total("rejected"),
