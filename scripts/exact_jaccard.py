@@ -28,7 +28,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from corpuscurate.columns import text_buffers
-from corpuscurate.kernels.shingles import shingle_bound, shingle_sets
+from corpuscurate.kernels.characters import WORDS
+from corpuscurate.kernels.shingle_sets import shingle_bound, shingle_sets
 from corpuscurate.kernels.unicode import tables
 
 Sets = tuple[NDArray[np.int64], NDArray[np.uint64]]
@@ -53,8 +54,8 @@ def our_sets(texts: Sequence[str], ngram: int) -> Sets:
     """Shingles as the stage `minhash` makes them."""
     offsets, data = text_buffers(pa.array(texts, pa.large_string()))
     ends = np.empty(len(texts) + 1, np.int64)
-    values = np.empty(shingle_bound(offsets), np.uint64)
-    total = shingle_sets(offsets, data, tables(), ngram, ends, values)
+    values = np.empty(shingle_bound(offsets, WORDS), np.uint64)
+    total = shingle_sets(offsets, data, tables(), WORDS, ngram, ends, values)
     return ends, values[:total].copy()
 
 

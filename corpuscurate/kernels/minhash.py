@@ -1,4 +1,4 @@
-"""Classic MinHash over word n-grams, from text to signature in one pass.
+"""Classic MinHash over n-grams, from text to signature in one pass.
 
 A signature has k values; value j is the smallest of a[j] * h + b[j] modulo 2^32 over the document's shingle hashes h,
 with a[j] odd, so each j is a bijection of the 32-bit hashes and the values keep their full 32 bits. h is the upper half
@@ -13,9 +13,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.kernels.characters import next_ngrams
 from corpuscurate.kernels.compile import kernel
 from corpuscurate.kernels.hashing import mix64
-from corpuscurate.kernels.shingles import Int, begin, new_walk, next_shingles, power_of_base
+from corpuscurate.kernels.shingles import Int, begin, new_walk, power_of_base
 from corpuscurate.kernels.unicode import Tables
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -87,6 +88,7 @@ def signatures(
     offsets: NDArray[np.int64],
     data: NDArray[np.uint8],
     t: Tables,
+    unit: Int,
     n: Int,
     a: NDArray[np.uint32],
     b: NDArray[np.uint32],
@@ -96,9 +98,10 @@ def signatures(
 ) -> int:
     """MinHash signatures of documents. Returns their number.
 
-    n: words of a shingle. a, b: uint32[k] of `permutations`. out_shingles: uint32[rows], n-grams with repeats, at most
-    2^32 - 1; 0 = no words: the values are all 2^32 - 1 and mean nothing. out_words: uint64[2, rows], a 128-bit hash of
-    the sequence of words: equal ones have equal shingles. out: uint32[k, rows], a row a value.
+    unit, n: WORDS or CHARACTERS, and how many make a shingle. a, b: uint32[k] of `permutations`. out_shingles:
+    uint32[rows], n-grams with repeats, at most 2^32 - 1; 0 = none: the values are all 2^32 - 1 and mean nothing.
+    out_words: uint64[2, rows], a 128-bit hash of the sequence of words (or characters): equal ones have equal shingles.
+    out: uint32[k, rows], a row a value.
     """
     rows = len(offsets) - 1
     k = len(a)
@@ -112,11 +115,11 @@ def signatures(
             row = base + r
             begin(offsets[row], offsets[row + 1], n, walk)
             total: Int = 0
-            made = next_shingles(data, t, n, power, walk)
+            made = next_ngrams(unit, data, t, n, power, walk)
             while made >= 0:
                 lower(walk.shingles[:made], a, b, block[r])
                 total += made
-                made = next_shingles(data, t, n, power, walk)
+                made = next_ngrams(unit, data, t, n, power, walk)
             out_shingles[row] = min(total, 0xFFFFFFFF)
             words = np.uint64(walk.place[4])
             out_words[0, row] = mix64(walk.rolling[1] ^ words)

@@ -1,10 +1,9 @@
 """Text to words to shingles: hashes of word n-grams, a chunk at a time, without an object a word.
 
 Three steps, each over a buffer that stays in the cache:
-1. `_fold_chunk`: UTF-8 to case-folded UTF-8 in which every byte outside a word is 0 (no word holds a 0 byte). Runs of
-   ASCII go through arithmetic that LLVM turns into vector code, the rest through the tables of `kernels.unicode`.
+1. `kernels.folding`: UTF-8 to case-folded UTF-8 in which every byte outside a word is 0 (no word holds a 0 byte).
 2. `_hash_words`: the borders of words as bit masks of 64 bytes, then a 64-bit hash of each word's folded bytes.
-3. `_roll`: the hash of each window of n words, S = sum of w[i] P^(n-1-i) modulo 2^64, mixed.
+3. `roll`: the hash of each window of n words, S = sum of w[i] P^(n-1-i) modulo 2^64, mixed.
 
 A word is what `kernels.unicode` says, folded as `str.casefold()` folds each character. A document of 1..n-1 words has
 one shingle, of all its words; one without words has none.
@@ -15,23 +14,17 @@ with the length (modulo 256) in the top byte. Words up to 7 bytes therefore neve
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.folding import BLOCK, DE_BRUIJN, FOLDED, TRAILING, Int, fold_chunk
 from corpuscurate.kernels.hashing import load64, mix64
-from corpuscurate.kernels.unicode import MARK, SINGLE, WORD, Tables, decode, flags_of, fold_into
+from corpuscurate.kernels.unicode import Tables
 
-Int: TypeAlias = int | np.int64
-
-CHUNK = 4096
-"""Input bytes folded at once."""
-_BLOCK = 64
-_FOLDED = 4 * CHUNK + 8 * _BLOCK
-"""Bytes of the folded buffer: folding may triple a character, a 0 byte may follow, and 7 bytes are carried over."""
-WINDOW = _FOLDED // 2 + 1
+WINDOW = FOLDED // 2 + 1
 """The most words of one chunk."""
 
 WORD_SEED = np.uint64(0x9E3779B97F4A7C15)
@@ -45,91 +38,6 @@ _EIGHTS = np.uint64(0x8080808080808080)
 _GATHER = np.uint64(0x0102040810204080)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
-_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
-_TRAILING = np.zeros(64, np.int64)
-for _bit in range(64):
-    _TRAILING[(0x03F79D71B4CB0A89 << _bit & (1 << 64) - 1) >> 58] = _bit
-_TRAILING.setflags(write=False)
-
-
-@kernel
-def _is_ascii(block: NDArray[np.uint8]) -> bool:
-    bits = np.uint8(0)
-    for i in range(len(block)):
-        bits |= block[i]
-    return bool(bits < 0x80)
-
-
-@kernel
-def _fold_ascii(block: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-    """Letters in lower case, digits as they are, all else 0; uint8 throughout, so that it becomes vector code."""
-    for i in range(len(block)):
-        byte = block[i]
-        upper = np.uint8(np.uint8(byte - np.uint8(65)) < np.uint8(26))
-        lower = np.uint8(byte + np.uint8(upper * np.uint8(32)))
-        word = np.uint8(np.uint8(lower - np.uint8(97)) < np.uint8(26)) | np.uint8(
-            np.uint8(byte - np.uint8(48)) < np.uint8(10)
-        )
-        out[i] = np.uint8(lower & np.uint8(np.uint8(0) - word))
-
-
-@kernel
-def _fold_chunk(
-    data: NDArray[np.uint8], start: Int, stop: Int, state: Int, t: Tables, at: Int, out: NDArray[np.uint8]
-) -> tuple[Int, Int, Int]:
-    """Fold about CHUNK bytes from `start` into `out` from `at`. Returns (next start, next at, state).
-
-    state: 0 outside a word, 1 after a letter (or its marks), 2 after a SINGLE (or its marks).
-    """
-    limit = min(stop, start + CHUNK)
-    i = start
-    while i < limit:
-        size = min(_BLOCK, stop - i)
-        block = data[i : i + size]
-        if _is_ascii(block):
-            if state == 2 and t.byte_flags[block[0]] & WORD:
-                out[at] = 0
-                at += 1
-            _fold_ascii(block, out[at : at + size])
-            i += size
-            at += size
-            state = np.int64(out[at - 1] != 0)
-            continue
-        end = i + size
-        while i < end:
-            byte = data[i]
-            if byte < 0x80:
-                i += 1
-                if t.byte_flags[byte] & WORD:
-                    if state == 2:
-                        out[at] = 0
-                        at += 1
-                    out[at] = t.byte_fold[byte]
-                    state = 1
-                else:
-                    out[at] = 0
-                    state = 0
-                at += 1
-                continue
-            code_point, i = decode(data, i)
-            flags = flags_of(t, code_point)
-            if flags & SINGLE:
-                out[at] = 0
-                at = fold_into(t, code_point, at + 1, out)
-                state = 2
-            elif flags & WORD:
-                if state == 2:
-                    out[at] = 0
-                    at += 1
-                at = fold_into(t, code_point, at, out)
-                state = 1
-            elif flags & MARK and state:
-                at = fold_into(t, code_point, at, out)
-            else:
-                out[at] = 0
-                at += 1
-                state = 0
-    return i, at, state
 
 
 @kernel
@@ -143,7 +51,7 @@ def _word_borders(folded: NDArray[np.uint64], size: Int, inside: Int, out: NDArr
     if inside:
         out[0] = 0
         count = 1
-    for base in range(0, size, _BLOCK):
+    for base in range(0, size, BLOCK):
         eight = folded[base >> 3 : (base >> 3) + 8]
         bits = _ZERO
         for j in range(8):
@@ -153,7 +61,7 @@ def _word_borders(folded: NDArray[np.uint64], size: Int, inside: Int, out: NDArr
         borders = bits ^ (bits << _ONE | carry)
         carry = bits >> np.uint64(63)
         while borders:
-            out[count] = base + _TRAILING[(borders & (_ZERO - borders)) * _DE_BRUIJN >> np.uint64(58)]
+            out[count] = base + TRAILING[(borders & (_ZERO - borders)) * DE_BRUIJN >> np.uint64(58)]
             count += 1
             borders &= borders - _ONE
     return count
@@ -162,7 +70,7 @@ def _word_borders(folded: NDArray[np.uint64], size: Int, inside: Int, out: NDArr
 class Walk(NamedTuple):
     """Where a walk through one document stands, and its buffers. Made by `new_walk`, set to a document by `begin`.
 
-    place: int64[5]: next byte, end, state of `_fold_chunk`, bytes pending in `folded`, words seen.
+    place: int64[5]: next byte, end, state of `fold_chunk`, bytes pending in `folded`, words seen.
     word: uint64[3]: hash and bytes absorbed of a word cut by the end of a chunk, and 1 while there is one.
     rolling: uint64[3]: S of the last n words; two hashes of all words so far.
     words: the n words before, then those of the chunk. shingles: what a call of `next_shingles` made.
@@ -181,7 +89,7 @@ class Walk(NamedTuple):
 @kernel
 def new_walk(n: Int) -> Walk:
     """Buffers for shingles of n >= 1 words."""
-    folded64 = np.empty(_FOLDED // 8, np.uint64)
+    folded64 = np.empty(FOLDED // 8, np.uint64)
     return Walk(
         np.zeros(5, np.int64),
         np.zeros(3, np.uint64),
@@ -249,7 +157,7 @@ def _hash_words(count: Int, size: Int, last: Int, n: Int, walk: Walk) -> Int:
 
 
 @kernel
-def _roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
+def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
     """The shingles that end at the `count` words from `walk.words[n]`; returns how many. power: P^n."""
     words = walk.words[: n + count]
     shingles = walk.shingles
@@ -286,13 +194,13 @@ def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, 
     stop = place[1]
     if start >= stop:
         return -1
-    start, size, place[2] = _fold_chunk(data, start, stop, place[2], t, place[3], walk.folded)
+    start, size, place[2] = fold_chunk(data, start, stop, place[2], t, place[3], walk.folded)
     place[0] = start
-    padded = (size + _BLOCK - 1) // _BLOCK * _BLOCK
+    padded = (size + BLOCK - 1) // BLOCK * BLOCK
     walk.folded[size:padded] = 0
     borders = _word_borders(walk.folded64, padded, np.int64(walk.word[2]), walk.borders)
     words = _hash_words(borders, size, np.int64(start >= stop), n, walk)
-    made = _roll(words, n, power, walk)
+    made = roll(words, n, power, walk)
     if start >= stop and 0 < place[4] < n:
         walk.shingles[0] = mix64(walk.rolling[0])
         made = 1
@@ -306,84 +214,3 @@ def power_of_base(n: Int) -> np.uint64:
     for _ in range(n):
         power = power * BASE
     return power
-
-
-@kernel
-def sort_distinct(values: NDArray[np.uint64], scratch: NDArray[np.uint64], starts: NDArray[np.int64]) -> Int:
-    """Sort hashes in place and drop repeats; returns how many are left, at the front.
-
-    One scatter by the leading bits, then an insertion sort: linear for hashes, which are spread evenly.
-    scratch: as long as values. starts: int64[>= 2 * len(values) + 2].
-    """
-    size = len(values)
-    bits = 0
-    while (1 << bits) < size:
-        bits += 1
-    shift = np.uint64(63 - bits)  # one bit is taken in two steps below, since a shift by 64 is undefined
-    starts[: (1 << bits) + 1] = 0
-    for i in range(size):
-        starts[np.int64(values[i] >> shift >> _ONE) + 1] += 1
-    for i in range(1 << bits):
-        starts[i + 1] += starts[i]
-    for i in range(size):
-        bucket = np.int64(values[i] >> shift >> _ONE)
-        scratch[starts[bucket]] = values[i]
-        starts[bucket] += 1
-    left = 0
-    for i in range(size):
-        value = scratch[i]
-        j = left
-        while j > 0 and values[j - 1] > value:
-            j -= 1
-        if j > 0 and values[j - 1] == value:
-            continue
-        for k in range(left, j, -1):
-            values[k] = values[k - 1]
-        values[j] = value
-        left += 1
-    return left
-
-
-@kernel
-def shingle_sets(
-    offsets: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    t: Tables,
-    n: Int,
-    out_offsets: NDArray[np.int64],
-    out: NDArray[np.uint64],
-) -> Int:
-    """The sorted distinct shingle hashes of each document. Returns how many in all.
-
-    out_offsets: int64[rows + 1]. out: uint64[`shingle_bound(offsets)`].
-    """
-    walk = new_walk(n)
-    power = power_of_base(n)
-    scratch = np.empty(0, np.uint64)
-    starts = np.empty(2, np.int64)
-    at: Int = 0
-    out_offsets[0] = 0
-    for row in range(len(offsets) - 1):
-        begin(offsets[row], offsets[row + 1], n, walk)
-        filled: Int = at
-        made = next_shingles(data, t, n, power, walk)
-        while made >= 0:
-            out[filled : filled + made] = walk.shingles[:made]
-            filled += made
-            made = next_shingles(data, t, n, power, walk)
-        if filled - at > len(scratch):
-            scratch = np.empty(2 * (filled - at), np.uint64)
-            starts = np.empty(4 * (filled - at) + 2, np.int64)
-        at += sort_distinct(out[at:filled], scratch, starts)
-        out_offsets[row + 1] = at
-    return at
-
-
-@kernel
-def shingle_bound(offsets: NDArray[np.int64]) -> Int:
-    """The most shingles that documents of these lengths can have: a word takes a byte, and another parts it from the
-    next (letters of scripts without spaces take three bytes and need no separator)."""
-    bound = 0
-    for row in range(len(offsets) - 1):
-        bound += (offsets[row + 1] - offsets[row] + 1) // 2
-    return bound

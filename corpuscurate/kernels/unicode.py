@@ -49,6 +49,10 @@ NOT_NFD = 128
 NOT_NFKC = 256
 NOT_NFKD = 512
 
+SEPARATOR, LETTER, INSIDE, FOLDING, LONE, OTHER = range(6)
+"""Kinds of characters outside ASCII, for folding words: no part of a word; a letter that folds to itself; a mark that
+does; a letter that folds to one other of as many bytes; a SINGLE that folds to itself; anything else."""
+
 SINGLE_RANGES = (
     (0x0E00, 0x0E7F),  # Thai
     (0x0E80, 0x0EFF),  # Lao
@@ -86,7 +90,8 @@ class Tables(NamedTuple):
     byte_flags: uint16[256], flags of ASCII bytes, 0 above. byte_fold: uint8[256], ASCII bytes in lower case, others
     as they are. flag_pages, flag_data: uint16[4352], uint16[]. fold_pages, fold_data: uint16[4352], int32[],
     what to add to a code point to fold it, or SEVERAL + row of fold_several: int32[rows, 4], a count and code points.
-    combining_pages, combining_data: uint16[4352], uint8[], the canonical combining class.
+    combining_pages, combining_data: uint16[4352], uint8[], the canonical combining class. kind_pages, kind_data:
+    uint16[4352], uint8[], SEPARATOR .. OTHER, made of the others.
     """
 
     byte_flags: NDArray[np.uint16]
@@ -98,11 +103,37 @@ class Tables(NamedTuple):
     fold_several: NDArray[np.int32]
     combining_pages: NDArray[np.uint16]
     combining_data: NDArray[np.uint8]
+    kind_pages: NDArray[np.uint16]
+    kind_data: NDArray[np.uint8]
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     array.setflags(write=False)
     return array
+
+
+def _kinds(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """`kind_pages` and `kind_data` from the tables of flags and foldings."""
+    count = len(arrays["flag_pages"])
+    steps = arrays["fold_data"].reshape(-1, PAGE)
+    folds = steps.any(axis=1)[arrays["fold_pages"]]
+    page = np.where(folds, np.arange(count), -1)  # where characters fold, each page is its own
+    triples = np.stack([arrays["flag_pages"], arrays["fold_pages"], page], axis=1).astype(np.int64)
+    distinct, first, pages = np.unique(triples, axis=0, return_index=True, return_inverse=True)
+    flags = arrays["flag_data"].reshape(-1, PAGE)[distinct[:, 0]]
+    step = steps[distinct[:, 1]]
+    code_point = first[:, None] * PAGE + np.arange(PAGE)
+    borders = (0x80, 0x800, 0x10000)
+    same = (step < SEVERAL) & (
+        np.searchsorted(borders, code_point, "right") == np.searchsorted(borders, code_point + step, "right")
+    )
+    kind = np.where((flags & (WORD | MARK)) == 0, SEPARATOR, OTHER)
+    kind[((flags & MARK) != 0) & (step == 0)] = INSIDE
+    letter = ((flags & WORD) != 0) & ((flags & MARK) == 0)
+    kind[letter & ((flags & SINGLE) == 0) & same] = FOLDING
+    kind[letter & ((flags & SINGLE) == 0) & (step == 0)] = LETTER
+    kind[letter & ((flags & SINGLE) != 0) & (step == 0)] = LONE
+    return {"kind_pages": pages.astype(np.uint16).ravel(), "kind_data": kind.astype(np.uint8).ravel()}
 
 
 @cache
@@ -115,7 +146,7 @@ def tables() -> Tables:
     byte_flags[:128] = arrays["flag_data"][first : first + 128]
     byte_fold = np.arange(256, dtype=np.uint8)
     byte_fold[ord("A") : ord("Z") + 1] += 32
-    arrays |= {"byte_flags": byte_flags, "byte_fold": byte_fold}
+    arrays |= {"byte_flags": byte_flags, "byte_fold": byte_fold} | _kinds(arrays)
     return Tables(**{name: _read_only(arrays[name]) for name in Tables._fields})
 
 
@@ -166,6 +197,21 @@ def encode(code_point: Int, at: Int, out: NDArray[np.uint8]) -> Int:
 def flags_of(t: Tables, code_point: Int) -> Int:
     """The flags of a code point: WORD | SINGLE | ALPHA | ..."""
     return np.int64(t.flag_data[np.int64(t.flag_pages[code_point >> 8]) << 8 | code_point & 0xFF])
+
+
+@kernel
+def kind_of(pages: NDArray[np.uint16], kinds: NDArray[np.uint8], code_point: Int) -> Int:
+    """The kind of a code point, SEPARATOR .. OTHER, by `kind_pages` and `kind_data`.
+
+    Not by `Tables`, for a call that is not inlined passes all its arrays, which takes longer than the lookup.
+    """
+    return np.int64(kinds[np.int64(pages[code_point >> 8]) << 8 | code_point & 0xFF])
+
+
+@kernel
+def folded_one(pages: NDArray[np.uint16], steps: NDArray[np.int32], code_point: Int) -> Int:
+    """What a code point of kind FOLDING folds to, by `fold_pages` and `fold_data`."""
+    return code_point + np.int64(steps[np.int64(pages[code_point >> 8]) << 8 | code_point & 0xFF])
 
 
 @kernel

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from corpuscurate.batch import Batch
-from corpuscurate.columns import text_buffers
 from corpuscurate.dedup.bands import (
     SHINGLES,
     candidate_probability,
@@ -31,12 +27,11 @@ from corpuscurate.dedup.keep import Keep, columns_of
 from corpuscurate.dedup.large import LARGE
 from corpuscurate.dedup.likely import Likely, Wanted
 from corpuscurate.dedup.parts import partition
+from corpuscurate.dedup.sketch import Recipe, ShingleHash, Signature, Unit, sets, sign
 from corpuscurate.dedup.sources import Sources, first_ids, keep_warnings, place_columns, place_schema, sources_of
 from corpuscurate.dedup.verify import SHINGLE_SET, Verify, VerifyPart, fewest_equal_values
+from corpuscurate.kernels.fast_similarity import MOST_VALUES
 from corpuscurate.kernels.hashing import HASH_VERSION
-from corpuscurate.kernels.minhash import permutations, signatures
-from corpuscurate.kernels.shingles import shingle_bound, shingle_sets
-from corpuscurate.kernels.unicode import tables
 from corpuscurate.stage import Corpus, Done, GlobalStage, Settled
 
 _SET_BYTES = 8 << 10
@@ -65,9 +60,15 @@ class MinHash(GlobalStage):
     shorthand: ClassVar[str] = "threshold"
 
     threshold: float = Field(0.8, description="Jaccard similarity from which documents are near-duplicates", gt=0, le=1)
-    ngram: int = Field(5, description="words of a shingle", ge=1, le=1000)
-    signature: Literal["classic"] = Field("classic", description="classic: k permutations of the shingle hashes")
-    values: int = Field(128, description="values of a signature", ge=1, le=4096)
+    unit: Unit = Field("words", description="what shingles are made of; characters are folded, blanks are one space")
+    ngram: int = Field(5, description="words or characters of a shingle", ge=1, le=1000)
+    signature: Signature = Field(
+        "fast",
+        description="fast: fast similarity sketching; classic: k permutations; datasketch: equal to that package's "
+        "version 2; datasketch_legacy: to its version 1",
+    )
+    shingle_hash: ShingleHash = Field("sha1", description="of the signatures of datasketch: its default, or xxHash32")
+    values: int = Field(128, description="values of a signature", ge=1, le=MOST_VALUES)
     bands: int | None = Field(None, description="bands of the signature, with rows; chosen by recall otherwise", ge=1)
     rows: int | None = Field(None, description="values of a band", ge=1)
     recall: float = Field(
@@ -85,6 +86,8 @@ class MinHash(GlobalStage):
             raise ValueError("bands and rows are given together or not at all")
         if self.bands is not None and self.rows is not None and self.bands * self.rows > self.values:
             raise ValueError(f"bands x rows is {self.bands * self.rows}, but a signature has {self.values} values")
+        if self.signature.startswith("datasketch") and self.seed >= 1 << 32:
+            raise ValueError("datasketch takes seeds below 2^32")
         return self
 
     @property
@@ -113,7 +116,7 @@ class MinHash(GlobalStage):
     def sketch_parameters(self) -> dict[str, Any]:
         """See `GlobalStage`."""
         own = self.parameters()
-        names = ("ngram", "signature", "values", "seed", "keep")
+        names = ("unit", "ngram", "signature", "shingle_hash", "values", "seed", "keep")
         return {name: own[name] for name in names} | {"hash_version": HASH_VERSION}
 
     def sketch_schema(self) -> pa.Schema:
@@ -130,38 +133,26 @@ class MinHash(GlobalStage):
 
     def sketch(self, batch: Batch) -> dict[str, pa.Array]:
         """See `GlobalStage`."""
-        offsets, data = text_buffers(batch.text)
-        counts = np.empty(len(batch), np.uint32)
-        words = np.empty((2, len(batch)), np.uint64)
-        values = np.empty((self.values, len(batch)), np.uint32)
-        a, b = _permutations(self.seed, self.values)
-        signatures(offsets, data, tables(), self.ngram, a, b, counts, words, values)
+        signed = sign(self._recipe, batch.text)
         return {
-            SHINGLES: pa.array(counts),
-            "words_high": pa.array(words[0]),
-            "words_low": pa.array(words[1]),
+            SHINGLES: pa.array(signed.shingles),
+            "words_high": pa.array(signed.words[0]),
+            "words_low": pa.array(signed.words[1]),
             **place_columns(self.keep, batch),
-            **{value_column(j): pa.array(values[j]) for j in range(self.values)},
+            **{value_column(j): pa.array(signed.values[j]) for j in range(self.values)},
         }
+
+    @property
+    def _recipe(self) -> Recipe:
+        return Recipe(self.signature, self.unit, self.ngram, self.values, self.seed, self.shingle_hash)
 
     def shingle_sets(self, batch: Batch) -> dict[str, pa.Array]:
         """The sorted distinct shingle hashes of each document: what verification compares."""
-        offsets, data = text_buffers(batch.text)
-        ends = np.empty(len(batch) + 1, np.int64)
-        values = np.empty(shingle_bound(offsets), np.uint64)
-        total = shingle_sets(offsets, data, tables(), self.ngram, ends, values)
-        return {SHINGLE_SET: pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values[:total].copy()))}
+        return {SHINGLE_SET: sets(self.unit, self.ngram, batch.text)}
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
         return _Settling(self, corpus, sources_of(corpus, self.keep)).run()
-
-
-@lru_cache(maxsize=8)
-def _permutations(seed: int, values: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    a, b = np.empty((2, values), np.uint32)
-    permutations(np.uint64(seed), a, b)
-    return a, b
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from naive.neardup import mix64, shingles, signature
 from naive.neardup import permutations as naive_permutations
 
 from corpuscurate.columns import text_buffers
+from corpuscurate.kernels.characters import WORDS
 from corpuscurate.kernels.minhash import lower, permutations, signatures
 from corpuscurate.kernels.unicode import tables
 
@@ -21,7 +22,7 @@ def sketch(texts: list[str], n: int, k: int, seed: int = 1):
     offsets, data = text_buffers(pa.array(["first", *texts], pa.large_string()).slice(1))
     counts, words = np.empty(len(texts), np.uint32), np.empty((2, len(texts)), np.uint64)
     out = np.empty((k, len(texts)), np.uint32)
-    assert signatures(offsets, data, tables(), n, *pairs(seed, k), counts, words, out) == len(texts)
+    assert signatures(offsets, data, tables(), WORDS, n, *pairs(seed, k), counts, words, out) == len(texts)
     return out.T, counts, words
 
 

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from naive.neardup import folded_words, shingle_hash, shingles
 
 from corpuscurate.columns import text_buffers
-from corpuscurate.kernels.shingles import CHUNK, shingle_bound, shingle_sets, sort_distinct
+from corpuscurate.kernels.characters import WORDS
+from corpuscurate.kernels.folding import CHUNK
+from corpuscurate.kernels.shingle_sets import shingle_bound, shingle_sets, sort_distinct
 from corpuscurate.kernels.unicode import tables
 
 # letters, digits, marks, folding that expands, scripts without spaces, emoji, separators
@@ -19,8 +21,8 @@ def sets(texts: list[str], n: int) -> list[list[int]]:
     offsets, data = text_buffers(pa.array(["other words", *texts, "x"], pa.large_string()).slice(1, len(texts)))
     data.setflags(write=False)
     out_offsets = np.empty(len(texts) + 1, np.int64)
-    out = np.empty(shingle_bound(offsets), np.uint64)
-    total = shingle_sets(offsets, data, tables(), n, out_offsets, out)
+    out = np.empty(shingle_bound(offsets, WORDS), np.uint64)
+    total = shingle_sets(offsets, data, tables(), WORDS, n, out_offsets, out)
     assert total == out_offsets[-1]
     return [out[a:b].tolist() for a, b in itertools.pairwise(out_offsets)]
 
