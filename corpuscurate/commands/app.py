@@ -9,6 +9,7 @@ import typer
 from corpuscurate.commands.check import check
 from corpuscurate.commands.demo import demo
 from corpuscurate.commands.explain import explain
+from corpuscurate.commands.map import map_
 from corpuscurate.commands.plan import plan
 from corpuscurate.commands.run import run
 from corpuscurate.commands.stages import stages
@@ -44,5 +45,6 @@ def root(
 
 for _verb in (run, check, plan, stages, explain, demo):
     app.command()(_verb)
+app.command("map")(map_)
 app.add_typer(tune, name="tune")
 app.add_typer(train, name="train")
