@@ -40,13 +40,14 @@ def digest_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Write a JSON file under a temporary name, flush it to disk, rename it."""
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with part.open("wb") as file:
         file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     part.replace(path)
 
 
@@ -66,15 +67,19 @@ def sync_tree(folder: Path) -> None:
 
 
 @contextmanager
-def whole_folder(final: Path) -> Iterator[Path]:
-    """A new folder that appears as `final` only when the block ends without an error; an old one is replaced."""
+def whole_folder(final: Path, *, durable: bool = True) -> Iterator[Path]:
+    """A new folder that appears as `final` only when the block ends without an error; an old one is replaced.
+
+    durable: flushed to disk before it appears. Otherwise a crash of the machine may leave it with files cut short.
+    """
     final.parent.mkdir(parents=True, exist_ok=True)
     part = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
         yield part
-        sync_tree(part)
+        if durable:
+            sync_tree(part)
         if final.exists():
             shutil.rmtree(final)
         part.rename(final)

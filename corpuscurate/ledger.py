@@ -31,22 +31,29 @@ class Body(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A body, the folder it makes, the fingerprint of all it depends on, and its size for the progress bar."""
+    """A body, the folder it makes, the fingerprint of all it depends on, and its size for the progress bar.
+
+    durable: the folder is flushed to disk before it appears. What only this run needs is not: most of it is removed
+    before the system would have written it, and after a crash of the machine digests tell what was lost, which is then
+    done again.
+    """
 
     final: Path
     fingerprint: str
     body: Body
     bytes: int = 0
+    durable: bool = True
 
 
 def perform(task: Task) -> dict[str, Any]:
     """Run a task in this process: the folder appears whole, with its marker, or not at all."""
     pulse.begin(str(task.final))
     try:
-        with whole_folder(task.final) as folder:
+        with whole_folder(task.final, durable=task.durable) as folder:
             account = task.body.run(folder)
             files = {path.name: [path.stat().st_size, digest_file(path)] for path in sorted(folder.iterdir())}
-            write_json(folder / MARKER, {"fingerprint": task.fingerprint, "account": account, "files": files})
+            marker = {"fingerprint": task.fingerprint, "account": account, "files": files}
+            write_json(folder / MARKER, marker, durable=task.durable)
     except OSError as error:
         raise explain_os_error(error, task.final) from error
     return account

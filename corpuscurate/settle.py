@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.artefact import fingerprint, read_json, read_table, write_json
+from corpuscurate.artefact import fingerprint, read_json, read_table, sync_tree, write_json
 from corpuscurate.columns import to_numpy
 from corpuscurate.ledger import BASIS, MARKER, Task
 from corpuscurate.measure import RereadBody, sketch_name
@@ -71,7 +71,8 @@ class EngineCorpus:
     def run(self, works: Sequence[Work], title: str, *, basis: Any = None) -> list[Done]:
         """See `stage.Corpus`."""
         folder, identity = self._place(basis)
-        tasks = [Task(folder / work.key, fingerprint([identity, work.key]), work, 1) for work in works]
+        keep = basis is not None  # what another run may use again
+        tasks = [Task(folder / work.key, fingerprint([identity, work.key]), work, 1, durable=keep) for work in works]
         accounts = self.session.tasks(f"{self.stage.label}: {title}", tasks)
         return [Done(task.final, account) for task, account in zip(tasks, accounts, strict=True)]
 
@@ -90,7 +91,8 @@ class EngineCorpus:
         for split, path in zip(self.session.manifest.splits, wanted, strict=True):
             final = folder / f"reread-{sketch}-{split.number:05d}"
             body = RereadBody(self.view, split, self.stage, sketch, path, dict(arguments or {}))
-            tasks.append(Task(final, fingerprint([identity, sketch, split.number]), body, split.bytes))
+            whole = fingerprint([identity, sketch, split.number])
+            tasks.append(Task(final, whole, body, split.bytes, durable=basis is not None))
         self.session.tasks(f"{self.stage.label}: {title}", tasks)
         return [task.final / "rows.arrow" for task in tasks]
 
@@ -124,6 +126,8 @@ def settle(
     settled = stage.settle(corpus)
     _remove_all(folder, lambda name: name.startswith(BASIS) and name not in corpus.bases)
     drops = () if stage.mode == "tag" else tuple(settled.drops)
+    for made in {path.parent for path in (*drops, *settled.tags)}:
+        sync_tree(made)  # tasks of a settling are not, and its decision must outlast a crash of the machine
     write_json(
         folder / SETTLED,
         {

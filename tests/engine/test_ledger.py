@@ -103,3 +103,13 @@ def test_errors_of_the_disk_say_what_to_do(number: int, words: str, tmp_path: Pa
 def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
     error = OSError(errno.EIO, "broken")
     assert explain_os_error(error, tmp_path) is error
+
+
+def test_what_only_this_run_needs_is_not_flushed_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr("corpuscurate.artefact.os.fsync", flushed.append)
+    perform(Task(tmp_path / "t", "f1", Writes(), durable=False))
+    assert flushed == []
+    assert account_of(Task(tmp_path / "t", "f1", Writes())) == {"n": 5}
+    perform(Task(tmp_path / "u", "f1", Writes()))
+    assert len(flushed) >= 3, "the file, its marker and the folder"

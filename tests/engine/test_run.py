@@ -13,7 +13,7 @@ import pytest
 from engine.support import digests, record, rows, table, write_corpus
 
 from corpuscurate import Pipeline, Settings, Sink, Source
-from corpuscurate.artefact import read_json
+from corpuscurate.artefact import read_json, write_json
 from corpuscurate.errors import BadInputError, InputError, OutputError, StageError
 from corpuscurate.ledger import Task, perform
 from corpuscurate.run import run_spec
@@ -339,3 +339,23 @@ def test_a_field_with_the_name_of_an_added_column_is_refused_wherever_it_stands(
         shard.write(filler * 100 + b'{"id": "x", "text": "a text", "length.words": 7}\n')
     with pytest.raises(InputError, match=r"shard-2\.jsonl.* the column 'length\.words'"):
         pipeline(folder, stages=(Length(min_words=10, mode="tag"),), format=sink_format).run()
+
+
+def test_what_a_settling_decided_is_flushed_to_disk_before_it_counts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    missing: list[Path] = []
+    decided: list[Path] = []
+
+    def remember(path: Path, value: Any, **options: Any) -> None:
+        if path.name == "settled.json":
+            folders = [(path.parent / name).parent for name in value["drops"]]
+            decided.extend(folders)
+            missing.extend(each for each in folders if each not in flushed)
+        write_json(path, value, **options)
+
+    monkeypatch.setattr("corpuscurate.settle.sync_tree", flushed.append)
+    monkeypatch.setattr("corpuscurate.settle.write_json", remember)
+    pipeline(folder).run()
+    assert decided and not missing
