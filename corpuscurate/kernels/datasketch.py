@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from corpuscurate.kernels.characters import CHARACTERS, fold_characters
 from corpuscurate.kernels.compile import kernel
 from corpuscurate.kernels.digests import SHA1, sha1_32, xxh32
-from corpuscurate.kernels.folding import CHUNK, FOLDED, fold_chunk
+from corpuscurate.kernels.folding import FOLDED, fold_chunk
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.kernels.minhash import lower
 from corpuscurate.kernels.shingles import Int, Walk, begin, new_walk
