@@ -78,9 +78,8 @@ def auc(positive: NDArray[Any], negative: NDArray[Any]) -> float:
     return float(below.mean() / 2 / len(negative))
 
 
-def cosines(rows: Rows, pairs: NDArray[np.int64], others: Rows | None = None) -> NDArray[np.float32]:
-    right = rows if others is None else others
-    return np.einsum("ij,ij->i", rows[pairs[:, 0]], right[pairs[:, 1]])
+def cosines(rows: Rows, pairs: NDArray[np.int64]) -> NDArray[np.float32]:
+    return np.einsum("ij,ij->i", rows[pairs[:, 0]], rows[pairs[:, 1]])
 
 
 class Rewrites:
@@ -129,7 +128,9 @@ class Overlap:
         self.lexical = auc(np.array(overlaps[::2]), np.array(overlaps[1::2]))
 
     def score(self, embed: Embed) -> float:
-        both = np.einsum("ij,ij->i", embed(self.left), embed(self.right))
+        texts = list(dict.fromkeys(self.left + self.right))
+        rows = dict(zip(texts, embed(texts), strict=True))
+        both = np.array([rows[a] @ rows[b] for a, b in zip(self.left, self.right, strict=True)])
         return auc(both[::2], both[1::2])
 
 

@@ -143,11 +143,11 @@ def make_embedder(parameters: Parameters) -> Embedder:
     `learned` needs `model`, the folder of a fitted one (`embed.learned.fit`); `column` has no embedder (ValueError).
     Raises RecipeError for a folder that holds no such model, MissingExtraError when a package is missing.
     """
-    return _made(parameters)
+    return _made(parameters, model_digest(parameters))  # files that changed make another embedder
 
 
 @lru_cache(maxsize=4)
-def _made(parameters: Parameters) -> Embedder:
+def _made(parameters: Parameters, _digest: str | None) -> Embedder:
     if isinstance(parameters, Static):
         from corpuscurate.embed.static import StaticEmbedder
 

@@ -18,8 +18,9 @@ learned from the corpus at hand and must be: vectors learned on other text gain 
 carries over from one corpus, or one model, to another.
 
 Memory to learn: about 12 bytes a byte of sample and 2 kB a word of the vocabulary (256 dimensions); to embed: 256
-bytes a word. The promise: equal bytes for any number of threads, workers and batch size, with the same versions of
-Python's math library (`log`, `sqrt`) and NumPy; no BLAS is used.
+bytes a word. The promise: equal bytes for any number of threads and workers and any batch size, with the same versions
+of Python, NumPy and Numba and the same `log` of the C library. No BLAS is used, and no sum is reordered, so the kind of
+processor does not matter (the same bytes from code for SSE2, AVX2 and AVX-512).
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from corpuscurate.columns import text_buffers
 from corpuscurate.errors import RecipeError
-from corpuscurate.kernels.wordpiece import Bert, Pieces, bert_table, pieces_of, wordpiece_ids
+from corpuscurate.kernels.bert import Bert, bert_table
+from corpuscurate.kernels.wordpiece import Pieces, pieces_of, wordpiece_ids
 
 SUPPORTED = "a WordPiece model with BertNormalizer and BertPreTokenizer"
 

@@ -49,6 +49,14 @@ def test_weights_and_mapping(tmp_path):
     assert found.tolist() == pytest.approx((total / np.linalg.norm(total)).tolist(), abs=1e-6)
 
 
+def test_a_model_that_was_replaced_is_noticed(tmp_path):
+    folder = static_folder(tmp_path / "m")
+    assert embedder(folder) is embedder(folder)
+    assert embedder(folder).dimension == 8
+    static_folder(folder, dimension=9)
+    assert embedder(folder).dimension == 9
+
+
 @settings(max_examples=40, deadline=None)
 @given(texts=st.lists(st.text(ALPHABET + " \n", max_size=40), max_size=8), cut=st.integers(0, 8))
 def test_rows_do_not_depend_on_the_batch(static, texts, cut):

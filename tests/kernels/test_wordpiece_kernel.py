@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from naive.wordpiece import tokenise
 
 from corpuscurate.embed.wordpiece import WordPiece, read_wordpiece
-from corpuscurate.kernels.wordpiece import bert_table, embed_tokens, pieces_of
+from corpuscurate.kernels.bert import bert_table
+from corpuscurate.kernels.wordpiece import embed_tokens, pieces_of
 
 SETTINGS = list(product((True, False), repeat=4))
 NAMES = ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase")
@@ -81,7 +82,11 @@ def test_every_code_point_as_hugging_face(setting):
     chars = [chr(c) for c in range(0x30000) if not 0xD800 <= c < 0xE000]
     value = tokenizer_json(dict(zip(NAMES, setting, strict=True)))
     normaliser = tokenizers.Tokenizer.from_str(json.dumps(value)).normalizer
-    forms = {c for start in range(0, len(chars), 1000) for c in normaliser.normalize_str("x".join(chars[start : start + 1000]))}
+    forms = {
+        c
+        for start in range(0, len(chars), 1000)
+        for c in normaliser.normalize_str("x".join(chars[start : start + 1000]))
+    }
     tokens = [*ADDED, "a", "##b", *sorted(forms), *(f"##{c}" for c in sorted(forms))]
     vocab = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
     value["model"]["vocab"] = vocab
@@ -100,7 +105,13 @@ def test_equals_hugging_face_on_real_text():
     if not model.is_file():
         pytest.skip(f"{model} is not there")
     texts = []
-    for name in ("multilingual/bible46", "multilingual/tldr", "neardup/msdocs_vba-00", "books/classic_books", "web/dolma_cc_head"):
+    for name in (
+        "multilingual/bible46",
+        "multilingual/tldr",
+        "neardup/msdocs_vba-00",
+        "books/classic_books",
+        "web/dolma_cc_head",
+    ):
         with gzip.open(folder / f"{name}.jsonl.gz") as lines:
             texts += [json.loads(line)["text"][:3000] for number, line in enumerate(lines) if number % 97 == 0]
     assert len(texts) > 400
