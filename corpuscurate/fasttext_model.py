@@ -309,7 +309,7 @@ def _read_codes(file: _File, what: str) -> Quantised:
 def _read_quantiser(file: _File, columns: int, what: str) -> tuple[int, NDArray[np.float32]]:
     """Number of parts, and centroids float32[parts, 256, size]."""
     dim, parts, size, last = file.numbers("4i", f"the quantiser of {what}")
-    good = dim == columns and size >= 1 and parts == -(-dim // size) and last == dim - (parts - 1) * size
+    good = dim == columns and 1 <= size <= dim and parts == -(-dim // size) and last == dim - (parts - 1) * size
     if not good:
         raise file.fault(
             f"the model file is damaged: the quantiser of {what} has dim {dim} in {parts} parts of {size}"

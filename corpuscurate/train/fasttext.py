@@ -117,7 +117,7 @@ class FasttextClassifier:
 
     def use(self, folder: str, label: str) -> dict[str, Any]:
         """See `Classifier`."""
-        return {"fasttext_quality": {"model": f"{folder}/model.bin", "label": label}}
+        return {"fasttext_quality": {"model": f"{folder}/model.bin", "target": re.sub(r"\s+", "_", label)}}
 
 
 def _package() -> Any:
