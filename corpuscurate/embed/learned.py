@@ -147,9 +147,15 @@ def _mixed(vectors: NDArray[np.float32], names: NDArray[np.uint64], seed: int) -
 
 def _quantised(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
     """Rows in 8 bits, and what each is to be multiplied with: its greatest element over 127."""
-    scales = np.abs(rows).max(axis=1, initial=0.0).astype(np.float64) / 127
-    scales[scales == 0] = 1.0
-    return np.rint(rows / scales[:, None]).astype(np.int8), scales
+    scales = np.ones(len(rows))
+    small = np.empty(rows.shape, np.int8)
+    for start in range(0, len(rows), 4096):  # a part at a time: float64 copies of all would be the peak of memory
+        part = rows[start : start + 4096].astype(np.float64)
+        greatest = np.abs(part).max(axis=1, initial=0.0) / 127
+        greatest[greatest == 0] = 1.0
+        scales[start : start + 4096] = greatest
+        small[start : start + 4096] = np.rint(part / greatest[:, None])
+    return small, scales
 
 
 class LearnedEmbedder:
