@@ -2,13 +2,13 @@
 
 Usage: amplify.py FILE.jsonl[.gz] ... --out DIR --bytes 500MB [--seed 1]
 
-The corpus is emitted in rounds; each has every document once. Rounds come in families of four. The first of a family is
-its generation: the real texts in family 0, in the others the real texts with 40 % of the words changed (word 5-grams
-have a Jaccard similarity of about .04 to the text they come from). In the other three every document is, by a draw of
-its own, an exact copy of the generation's text, an edit of it whose similarity is well above .8, just above, or just
-under it, or once more a new text. One document in fifty is instead always a light edit of the *real* text, whatever the
-family: clusters that grow with the corpus. With a share p of the words changed, J of 5-grams is about s / (2 - s) with
-s = (1 - p)^5.
+The corpus is emitted in rounds; each has every document once. Rounds come in families of three. The first of a family
+is its generation: the real texts in family 0, in the others the real texts with 40 % of the words changed (word 5-grams
+have a Jaccard similarity of about .04 to the text they come from). In the other two every document is, by a draw of its
+own, once more a new text (50 %), an exact copy of the generation (10 %), or an edit of it whose similarity is well
+above .8 (15 %), just above (10 %), or just under it (15 %). One document in fifty is instead always a light edit of the
+*real* text, in any family: clusters that grow with the corpus. With a share p of the words changed, J of 5-grams is
+about s / (2 - s) with s = (1 - p)^5.
 
 A changed word is replaced by one drawn from the corpus, or dropped (one in four). Streaming: one round in memory.
 """
@@ -31,12 +31,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 TOKEN = re.compile(r"\w+\W*|\W+")
-FAMILY = 4
+FAMILY = 3
 GROUP_BYTES = 32 << 20
 FILE_BYTES = 128 << 20
 NEW, EXACT, LIGHT, ABOVE, UNDER, VIRAL = range(6)
 KINDS = ("new", "exact", "light", "above", "under", "viral")
-SHARE = (0.30, 0.10, 0.20, 0.20, 0.20)
+SHARE = (0.50, 0.10, 0.15, 0.10, 0.15)
 """Of NEW .. UNDER in an edited round."""
 CHANGED = {NEW: (0.4, 0.4), EXACT: (0.0, 0.0), LIGHT: (0.001, 0.01), ABOVE: (0.013, 0.021), UNDER: (0.025, 0.03)}
 """Least and greatest share of words changed; VIRAL is like LIGHT."""
