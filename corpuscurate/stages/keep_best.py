@@ -91,7 +91,7 @@ class KeepBest(GlobalStage):
         return {"by": self.by, "group": self.group}
 
     def sketch_schema(self) -> pa.Schema:
-        """Score (nan: none) and group."""
+        """Score (null: none) and group."""
         grouped = [("group", pa.large_string())] if self.group is not None else []
         return pa.schema([("score", pa.float64()), *grouped])
 
@@ -100,7 +100,7 @@ class KeepBest(GlobalStage):
         found = numbers(batch.columns[self.by])
         scores = found.fill_null(np.nan).to_numpy(zero_copy_only=False)
         scores = np.where(np.isfinite(scores), scores + 0.0, np.nan)
-        columns = {"score": pa.array(scores, pa.float64())}
+        columns = {"score": pa.array(scores, pa.float64(), from_pandas=True)}
         return columns if self.group is None else {**columns, "group": group_names(batch.columns[self.group])}
 
     def settle(self, corpus: Corpus) -> Settled:
