@@ -73,7 +73,7 @@ def estimate_borders(
 ) -> NDArray[np.int64]:
     """int64[2, BINS + 1]: pairs of `wanted` documents by cosine, found and lost. Zeros where nothing can be lost."""
     counts = np.zeros((2, BINS + 1), np.int64)
-    if wanted == 0 or clustered.probes >= clustered.clusters:
+    if wanted == 0 or clustered.one:
         return counts
     works = [
         Borders(i, file, assigned, clustered.fitted, wanted, floor)

@@ -23,6 +23,7 @@ from corpuscurate.semantic.means import (
     Nearest,
     centroid_squares,
     choose_clusters,
+    need_faiss,
     sample_size,
 )
 from corpuscurate.semantic.threads import one_pool
@@ -43,6 +44,11 @@ class ClustersCorpus(EmbedsCorpus):
     )
     iterations: int = Field(10, description="of k-means, at most", ge=1, le=1000)
     seed: int = Field(0, description="of the sample and of the first centroids", ge=0, lt=1 << 31)
+
+    def identity(self) -> dict[str, Any]:
+        """See `Stage`. Asked for before anything runs: a missing FAISS is told now, not after the embedding."""
+        need_faiss()
+        return super().identity()
 
     def embedding_basis(self) -> list[Any]:
         """All that the stored vectors depend on, besides the documents."""
@@ -86,8 +92,8 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Clustered:
-    """A corpus in clusters. files, assigned: of each split. centroids: file of int16[k, d]. sample: folder of the
-    sample. probes: clusters that each document is in. account: for the report. basis: all of it depends on."""
+    """A corpus in clusters. files, assigned: of each split. fitted: folder of centroids and sample. probes:
+    clusters in which each document is compared. account: for the report. basis: all that this depends on."""
 
     files: tuple[Vectors, ...]
     assigned: tuple[Assigned, ...]
@@ -107,9 +113,19 @@ class Clustered:
         """Of the vectors."""
         return self.files[0].dimension if self.files else 1
 
+    @property
+    def one(self) -> bool:
+        """Whether all documents are compared with all: then nobody visits, and only the own cluster is stored."""
+        return self.probes >= self.clusters
+
+    @property
+    def stored(self) -> int:
+        """Clusters that are stored for each document."""
+        return 1 if self.one else self.probes
+
     def sizes(self) -> NDArray[np.int64]:
-        """int64[k, probes]: documents that have a cluster in each place."""
-        sizes = np.zeros((self.clusters, self.probes), np.int64)
+        """int64[k, stored]: documents that have a cluster in each place."""
+        sizes = np.zeros((self.clusters, self.stored), np.int64)
         for each in self.assigned:
             sizes += each.counts()
         return sizes
@@ -170,9 +186,10 @@ def cluster_corpus(corpus: Corpus, stage: ClustersCorpus, probes: int = 1, small
     k = fitted.account["clusters"]
     probes = min(probes, k)
     threads = max(1, corpus.workers // max(1, len(files)))
-    works = [Assign(i, file, fitted.folder / CENTROIDS, probes, threads) for i, file in enumerate(files)]
+    stored = 1 if probes >= k else probes
+    works = [Assign(i, file, fitted.folder / CENTROIDS, stored, threads) for i, file in enumerate(files)]
     done = corpus.run(works, "assigning clusters", basis=basis)
-    assigned = tuple(Assigned(each.folder, each.account["rows"], probes) for each in done)
+    assigned = tuple(Assigned(each.folder, each.account["rows"], stored) for each in done)
     account = {
         "documents": rows + sum(file.zeros for file in files),
         "without_direction": sum(file.zeros for file in files),
@@ -182,7 +199,11 @@ def cluster_corpus(corpus: Corpus, stage: ClustersCorpus, probes: int = 1, small
         "mean_cosine_by_iteration": fitted.account["mean_cosine"],
     }
     clustered = Clustered(files, assigned, fitted.folder, k, probes, account, basis)
-    account["cluster_sizes"] = size_distribution(clustered.sizes()[:, 0])
+    sizes = account["cluster_sizes"] = size_distribution(clustered.sizes()[:, 0])
+    account["notes"] = [
+        f"{k:,} {'cluster' if k == 1 else 'clusters'}: {account['k_reason']}; sizes: median {sizes['median']:,}, "
+        f"99 % up to {sizes['p99']:,}, largest {sizes['max']:,}."
+    ]
     return clustered
 
 

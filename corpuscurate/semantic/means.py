@@ -33,16 +33,21 @@ EACH = 64
 LEAST = 50_000
 
 
+def need_faiss() -> Any:
+    """The module FAISS. Raises MissingExtraError where it is not installed."""
+    try:
+        import faiss
+    except ImportError as error:
+        raise MissingExtraError("faiss-cpu", "semantic", "clustering of embeddings") from error
+    return faiss
+
+
 class Nearest:
     """The nearest centroids of stored vectors. centroids: float32[k, d], whole numbers. Needs FAISS."""
 
     def __init__(self, centroids: NDArray[np.float32]) -> None:
-        try:
-            import faiss
-        except ImportError as error:
-            raise MissingExtraError("faiss-cpu", "semantic", "clustering of embeddings") from error
         self._centroids = centroids
-        self._index = faiss.IndexFlatIP(centroids.shape[1])
+        self._index = need_faiss().IndexFlatIP(centroids.shape[1])
         self._index.add(centroids)
 
     def search(self, vectors: NDArray[np.int8], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

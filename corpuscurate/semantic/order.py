@@ -208,7 +208,7 @@ def order_corpus(
     that are wanted, all where None; then the basis must tell which."""
     sizes = clustered.sizes().sum(axis=1) * (1 if only is None else only)
     rows = clustered.rows if one else int(sizes.sum())
-    count = min(_MOST_PARTS, memory_parts(corpus, rows, clustered.dimension + _ROW_BYTES + 4 * clustered.probes))
+    count = min(_MOST_PARTS, memory_parts(corpus, rows, clustered.dimension + _ROW_BYTES + 4 * clustered.stored))
     borders = (0,) if one else part_borders(sizes, count)
     files = tuple(zip(clustered.files, clustered.assigned, places, strict=True))
     runs = ranges(len(files), 4 * corpus.workers)
@@ -220,9 +220,9 @@ def order_corpus(
             len(borders),
             tuple((done.folder, done.account["sizes"][part]) for done in scattered),
             clustered.dimension,
-            clustered.probes,
+            clustered.stored,
         )
         for part in range(len(borders))
     ]
     done = corpus.run(orders, "sorting clusters", basis=basis)
-    return [Part(each.folder, each.account["rows"], clustered.dimension, clustered.probes) for each in done]
+    return [Part(each.folder, each.account["rows"], clustered.dimension, clustered.stored) for each in done]

@@ -58,7 +58,7 @@ class Outliers(ClustersCorpus):
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
         clustered = cluster_corpus(corpus, self, self.probes)
-        one = clustered.probes >= clustered.clusters
+        one = clustered.one
         basis = [*clustered.basis, "nearest"]
         parts = order_corpus(corpus, clustered, [Place("rule")] * len(clustered.files), one, basis)
         works = tuple(nearby(corpus, parts, self.neighbours, one, [*basis, self.neighbours]))

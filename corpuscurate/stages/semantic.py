@@ -163,7 +163,7 @@ class _Settling:
     def run(self) -> Settled:
         stage = self.stage
         clustered = cluster_corpus(self.corpus, stage, stage.probes)
-        one = clustered.probes >= clustered.clusters
+        one = clustered.one
         places, notes = self._places(len(clustered.files))
         basis = [*clustered.basis, "pairs", stage.parameters()["keep"]]
         parts = order_corpus(self.corpus, clustered, places, one, basis)
@@ -210,6 +210,7 @@ class _Settling:
         stage = self.stage
         return {
             **clustered.account,
+            "notes": [*clustered.account["notes"], *self._notes(found, decided)],
             "probes": clustered.probes,
             "rule": stage.rule,
             "threshold": decided["threshold"],
@@ -219,11 +220,18 @@ class _Settling:
             "pairs_by_cosine": histogram_account(found.histogram),
             "compared_again": decided["compared_again"],
             "borders": border_account(borders, stage.border_sample, decided["threshold"])
-            if borders.any() or clustered.probes < clustered.clusters
+            if not clustered.one
             else {"pairs_lost": 0, "lost_ratio": 0.0, "reason": "all documents were compared with all"},
             **({"levels": decided["levels"]} if decided["levels"] else {}),
             **merged_account([decided]),
         }
+
+    def _notes(self, found: Found, decided: Mapping[str, Any]) -> list[str]:
+        how = "a kept earlier document" if self.stage.rule == "independent" else "any earlier document, kept or not,"
+        return [
+            f"rule {self.stage.rule}: what has a cosine of at least {decided['threshold']:g} with {how} goes; "
+            f"{found.compared:,} comparisons, {found.pairs:,} pairs from {found.floor:g} up."
+        ]
 
     def _warnings(self, account: Mapping[str, Any], decided: Mapping[str, Any]) -> list[str]:
         stage = self.stage

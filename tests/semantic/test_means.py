@@ -8,6 +8,7 @@ from corpuscurate.kernels.semantic import add_rows
 from corpuscurate.semantic.means import LENGTH, Clustering, Nearest, choose_clusters, directed, fit
 from corpuscurate.semantic.threads import one_pool
 from corpuscurate.semantic.vectors import quantised
+from corpuscurate.stages.semantic import Semantic
 
 
 def data(seed=0, size=4000, dimension=48, topics=20):
@@ -111,3 +112,9 @@ def test_missing_faiss_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'corpuscurate\[semantic\]'"):
         Nearest(np.zeros((1, 2), np.float32))
+
+
+def test_missing_faiss_is_told_before_anything_runs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(MissingExtraError, match="semantic"):
+        Semantic().identity()

@@ -194,6 +194,10 @@ def test_trap_15_sizes_of_clusters_are_told(tmp_path):
     assert sizes["mean"] == 35.0 and sizes["max"] == sizes["largest"][0][1] and len(sizes["largest"]) == 10
     assert sum(size for _, size in sizes["largest"]) == 350
     assert account["k"] == 10 and account["k_reason"] == "as the recipe says"
+    assert account["notes"][0].startswith("10 clusters: as the recipe says; sizes: median ")
+    assert (
+        "rule independent" in account["notes"][1] and f"{account['pairs']:,} pairs from 0.8 up" in account["notes"][1]
+    )
     small = settle(semantic(), rows, tmp_path / "s").account
     assert small["k"] == 1 and "few enough to compare all with all" in small["k_reason"]
 
