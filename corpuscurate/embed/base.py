@@ -198,6 +198,11 @@ def _digest(folder: Path, states: tuple[tuple[str, int, int], ...]) -> str:
 
 def dimension_of(parameters: Parameters) -> int:
     """Length of a row, from the model's files alone where there are any. ValueError for `column`."""
+    return _dimension(parameters, model_digest(parameters))
+
+
+@lru_cache(maxsize=16)
+def _dimension(parameters: Parameters, _digest: str | None) -> int:
     folder = model_folder(parameters)
     if isinstance(parameters, Static) and folder is not None:
         from corpuscurate.embed.static import static_dimension

@@ -83,7 +83,11 @@ def _weights(folder: Path) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[A
             f"{folder / WEIGHTS} holds no table of embeddings: one of {', '.join(ROWS)} must be a matrix; "
             f"there are {', '.join(f'{name} {tensor.shape}' for name, tensor in tensors.items())}."
         )
-    return rows if rows.dtype == np.int8 else rows.astype(np.float32), tensors.get("mapping"), tensors.get("weights")
+    return (
+        rows if rows.dtype == np.int8 else rows.astype(np.float32, copy=False),
+        tensors.get("mapping"),
+        tensors.get("weights"),
+    )
 
 
 def _by_token(
