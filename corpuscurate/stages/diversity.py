@@ -36,7 +36,7 @@ class Diversity(ClustersCorpus):
     source: ClassVar[str] = "Sener and Savarese 2018, arXiv 1708.00489 (k-centre greedy)"
     shorthand: ClassVar[str] = "budget"
 
-    budget: int = Field(description="documents to keep", ge=1)
+    budget: int = Field(description="documents to keep", ge=1, examples=[10_000])
     max_per_cluster: int | None = Field(None, description="documents that one cluster gives at most", ge=1)
 
     def reasons(self) -> Mapping[str, float | None]:

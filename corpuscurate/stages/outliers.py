@@ -36,7 +36,9 @@ class Outliers(ClustersCorpus):
     shorthand: ClassVar[str] = "remove_fraction"
 
     min_similarity: float | None = Field(None, description="mean cosine below which a document goes", ge=-1, le=1)
-    remove_fraction: float | None = Field(None, description="instead: the share of documents to drop", gt=0, lt=1)
+    remove_fraction: float | None = Field(
+        None, description="instead: the share of documents to drop", gt=0, lt=1, examples=[0.01]
+    )
     neighbours: int = Field(10, description="nearest documents that count", ge=1, le=1000)
     probes: int = Field(3, description="clusters in which neighbours are looked for", ge=1)
 
