@@ -23,42 +23,8 @@ from corpuscurate.train.split import split
 pytest.importorskip("fasttext", reason="fasttext-community is not installed")
 pytest.importorskip("cleanlab", reason="cleanlab is not installed")
 
-PROSE = tuple(
-    "river stone winter garden letter summer music glass road evening mountain harbour silence candle".split()  # noqa: SIM905
-)
-    "river",
-    "stone",
-    "winter",
-    "garden",
-    "letter",
-    "summer",
-    "music",
-    "glass",
-    "road",
-    "evening",
-    "mountain",
-    "harbour",
-    "silence",
-    "candle",
-    "orchard",
-]
-SPAM = tuple("click free winner offer bonus cheap deal casino prize discount urgent limited subscribe cash refund".split())  # noqa: SIM905
-    "click",
-    "free",
-    "winner",
-    "offer",
-    "bonus",
-    "cheap",
-    "deal",
-    "casino",
-    "prize",
-    "discount",
-    "urgent",
-    "limited",
-    "subscribe",
-    "cash",
-    "refund",
-]
+PROSE = "river stone winter garden letter summer music glass road evening mountain harbour silence".split()  # noqa: SIM905
+SPAM = "click free winner offer bonus cheap deal casino prize discount urgent limited subscribe cash".split()  # noqa: SIM905
 PARAMETERS = {"dim": 8, "bucket": 2000, "epoch": 20, "lr": 0.5}
 
 
