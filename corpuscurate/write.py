@@ -7,7 +7,7 @@ changed in between is an error, not a wrong dataset.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from corpuscurate.artefact import read_table, rows_between
 from corpuscurate.batch import POSITION_BITS, Batch
 from corpuscurate.columns import TEXT, to_numpy
 from corpuscurate.errors import InputError
+from corpuscurate.io.assemble import is_json_form
 from corpuscurate.io.base import SourceFile
 from corpuscurate.io.output import explained
 from corpuscurate.io.writer import OutputShape, Writer, open_writer
@@ -108,6 +109,16 @@ class RowFile:
         self._held, self._waiting = [], 0
 
 
+def without_text(batch: Batch, name: str) -> Batch:
+    """The batch with nulls for the text in a `rest` of columns: writers take the text from `Batch.text`, so a second
+    copy of it need not be filtered."""
+    rest = batch.rest
+    if rest is None or is_json_form(rest) or name not in rest.schema.names:
+        return batch
+    blank = rest.set_column(rest.schema.get_field_index(name), pa.field(name, pa.null()), pa.nulls(len(rest)))
+    return replace(batch, rest=blank.replace_schema_metadata(rest.schema.metadata))
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """What turns doc_ids into the user's words: shown file names by number; where each split's doc_ids begin."""
@@ -194,7 +205,7 @@ class _Writing:
             mask = sorted_member(batch.doc_id, alive)
             if self.dropped is not None and not mask.all():
                 self.dropped.write(self.dropped_rows(split, batch, mask))
-            kept = batch.filter(mask)
+            kept = without_text(batch, view.want.text).filter(mask)
             if len(kept):
                 self.keep(replay(view, kept, columns.get(kept.doc_id)))
         if seen != len(measured):
