@@ -60,15 +60,15 @@ def sign(recipe: Recipe, text: pa.LargeStringArray) -> Signed:
     )
     unit, n = _UNITS[recipe.unit], recipe.ngram
     if recipe.signature == "fast":
-        fast_signatures(offsets, data, tables(), unit, n, np.uint64(recipe.seed), *out)
+        fast_signatures(offsets, data, tables(), unit, n, np.uint64(recipe.seed), out.shingles, out.words, out.values)
     elif recipe.signature == "classic":
         a, b = _permutations(recipe.seed, recipe.values)
-        signatures(offsets, data, tables(), unit, n, a, b, *out)
+        signatures(offsets, data, tables(), unit, n, a, b, out.shingles, out.words, out.values)
     else:
         legacy = recipe.signature == "datasketch_legacy"
         pairs = datasketch_permutations(recipe.seed, recipe.values, legacy)
         kinds = (_HASHES[recipe.shingle_hash], LEGACY if legacy else AFFINE32)
-        datasketch_signatures(offsets, data, tables(), unit, n, *kinds, *pairs, *out)
+        datasketch_signatures(offsets, data, tables(), unit, n, *kinds, *pairs, out.shingles, out.words, out.values)
     return out
 
 

@@ -23,6 +23,7 @@ from corpuscurate.dedup.large import Edges, join_large
 from corpuscurate.dedup.likely import only_members
 from corpuscurate.dedup.sources import is_in_sorted
 from corpuscurate.kernels.components import best_neighbours, flatten, star_edges
+from corpuscurate.kernels.greedy import UNVERIFIED, settle_greedily
 from corpuscurate.kernels.verify import (
     CAPPED_BUCKETS,
     CAPPED_DOCUMENTS,
@@ -47,13 +48,15 @@ SIGMAS = 5
 BUDGET = 10_000_000
 BUDGET_EACH = 20_000
 """Comparisons in large buckets that share documents: so many, and so many for each of their documents."""
+GREEDY_BUDGET_EACH = 1000
+"""Greedy: comparisons of a document in a bucket that has used up BUDGET."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyPart:
     """plan: folder of `candidates.Candidates`; gathered: folders of `gather.Gather`, with their (candidates, rows).
     likely: what `likely.Likely` found, sets: files of shingle sets, one a sketch file; both for kind exact only. large:
-    longer buckets are joined by `large.join_large`."""
+    longer buckets are joined by `large.join_large`. greedy: drop only what is similar to a kept document."""
 
     part: int
     of: int
@@ -68,6 +71,7 @@ class VerifyPart:
     tag: bool
     share_bytes: int
     large: int
+    greedy: bool = False
 
     @property
     def key(self) -> str:
@@ -119,12 +123,34 @@ class VerifyPart:
         counts: NDArray[np.int64],
     ) -> Edges:
         """Join what belongs together in `parent`; the edges that did. ids: the documents, sorted."""
-        size = len(documents)
-        a, b = np.empty((2, size), np.int64)
-        similarity = np.zeros(size, np.float64)
+        if self.kind == "none" and not self.greedy:
+            return _join_all(part, parent)
+        part, sketches, scratch = self._sketches(folder, ids, documents, part)
+        rule = Rule(
+            {"exact": EXACT, "signature": SIGNATURE, "none": UNVERIFIED}[self.kind],
+            self.threshold,
+            fewest_equal_values(self.threshold, self.values) if self.kind == "exact" else 0,
+            self.rows,
+            BUDGET,
+            GREEDY_BUDGET_EACH if self.greedy else BUDGET_EACH,
+        )
+        if self.greedy:
+            pieces = [_drop_greedily(part, sketches, rule, parent, counts)]
+        else:
+            pieces = _join_large(part, self.large, sketches, rule, parent, counts)
+            pieces.append(_join_small(part, self.large, sketches, rule, parent, counts))
+        if scratch is not None:
+            scratch.unlink()
+        return Edges(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+
+    def _sketches(
+        self, folder: Path, ids: NDArray[np.uint64], documents: NDArray[np.uint64], part: PlannedPart
+    ) -> tuple[PlannedPart, Sketches, Path | None]:
+        """What the documents are compared by, the part without those that are similar to none, and a file in use."""
+        no_sets = np.zeros(1, np.int64), np.empty(0, np.uint64), None
         if self.kind == "none":
-            found = star_edges(parent, part.members, part.offsets, a, b)
-            return Edges(a[:found], b[:found], similarity[:found])
+            nothing = np.empty((0, self.values), np.uint32)
+            return part, Sketches(np.zeros(len(documents), np.int64), nothing, *no_sets[:2]), None
         everyone = np.load(self.plan / "bucketed.npy", mmap_mode="r")
         if self.likely is None:
             bucketed = ids[is_in_sorted(ids, everyone)]
@@ -134,28 +160,10 @@ class VerifyPart:
         paths = [path / "signatures.bin" for path, _, _ in self.gathered]
         rows = [count for _, _, count in self.gathered]
         signatures = take(paths, rows, np.searchsorted(everyone, bucketed), np.uint32, self.values)
-        if self.kind == "exact":
-            set_offsets, sets, scratch = load_sets(self.sets, bucketed, folder / "sets.tmp", self.share_bytes)
-        else:
-            set_offsets, sets, scratch = np.zeros(1, np.int64), np.empty(0, np.uint64), None
-        sketches = Sketches(np.searchsorted(bucketed, documents), signatures, set_offsets, sets)
-        rule = Rule(
-            EXACT if self.kind == "exact" else SIGNATURE,
-            self.threshold,
-            fewest_equal_values(self.threshold, self.values) if self.kind == "exact" else 0,
-            self.rows,
-            BUDGET,
-            BUDGET_EACH,
+        set_offsets, sets, scratch = (
+            load_sets(self.sets, bucketed, folder / "sets.tmp", self.share_bytes) if self.kind == "exact" else no_sets
         )
-        large = _join_large(part, self.large, sketches, rule, parent, counts)
-        small = _small_buckets(part, self.large)
-        found = verify_buckets(
-            small.members, small.offsets, small.bands, small.groups, sketches, rule, parent, counts, a, b, similarity
-        )
-        if scratch is not None:
-            scratch.unlink()
-        pieces = [*large, Edges(a[:found], b[:found], similarity[:found])]
-        return Edges(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+        return part, Sketches(np.searchsorted(bucketed, documents), signatures, set_offsets, sets), scratch
 
     def _write(
         self,
@@ -170,8 +178,13 @@ class VerifyPart:
         best_neighbours(edges.a, edges.b, edges.similarity, documents, neighbour, best)
         if self.kind == "none":
             best[:] = np.nan
-        neighbour[copies[:, 0]] = copies[:, 1]
-        best[copies[:, 0]] = 1.0
+        copy, original = copies.T
+        neighbour[copy] = original
+        best[copy] = 1.0
+        if self.greedy:  # the copy of a dropped document was dropped by what dropped that
+            gone = parent[original] != original
+            neighbour[copy[gone]] = neighbour[original[gone]]
+            best[copy[gone]] = best[original[gone]]
         ids, offsets, order = _clusters(documents, parent)
         matched = documents[neighbour[order]]
         write_clusters(folder, self.tag, ids, offsets, matched, best[order])
@@ -197,6 +210,44 @@ def _join_large(
         )
         for group in np.unique(part.groups[large])
     ]
+
+
+def _no_edges(size: int) -> Edges:
+    a, b = np.empty((2, size), np.int64)
+    return Edges(a, b, np.zeros(size, np.float64))
+
+
+def _join_all(part: PlannedPart, parent: NDArray[np.int64]) -> Edges:
+    """The edges of buckets taken as clusters, unverified."""
+    edges = _no_edges(len(parent))
+    found = star_edges(parent, part.members, part.offsets, edges.a, edges.b)
+    return Edges(edges.a[:found], edges.b[:found], edges.similarity[:found])
+
+
+def _join_small(
+    part: PlannedPart,
+    most: int,
+    sketches: Sketches,
+    rule: Rule,
+    parent: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> Edges:
+    """The edges of buckets of at most `most` documents."""
+    small = _small_buckets(part, most)
+    edges = _no_edges(len(parent))
+    found = verify_buckets(
+        small.members, small.offsets, small.bands, small.groups, sketches, rule, parent, counts, *edges
+    )
+    return Edges(edges.a[:found], edges.b[:found], edges.similarity[:found])
+
+
+def _drop_greedily(
+    part: PlannedPart, sketches: Sketches, rule: Rule, parent: NDArray[np.int64], counts: NDArray[np.int64]
+) -> Edges:
+    """The edges from each dropped document to the kept one that dropped it."""
+    edges = _no_edges(len(parent))
+    found = settle_greedily(part.members.copy(), part.offsets, sketches, rule, parent, counts, *edges)
+    return Edges(edges.a[:found], edges.b[:found], edges.similarity[:found])
 
 
 def _small_buckets(part: PlannedPart, most: int) -> PlannedPart:

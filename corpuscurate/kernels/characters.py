@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import kernel
-from corpuscurate.kernels.folding import CHUNK
+from corpuscurate.kernels.folding import CHUNK, Int
 from corpuscurate.kernels.hashing import mix64
-from corpuscurate.kernels.shingles import WORD_SEED, Int, Walk, next_shingles, roll
+from corpuscurate.kernels.shingles import WORD_SEED, Walk, next_shingles, roll
 from corpuscurate.kernels.unicode import SEVERAL, SPACE, Tables, decode, fold
 
 WORDS = 0

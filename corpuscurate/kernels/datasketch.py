@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from corpuscurate.kernels.characters import CHARACTERS, fold_characters
 from corpuscurate.kernels.compile import kernel
 from corpuscurate.kernels.digests import SHA1, sha1_32, xxh32
-from corpuscurate.kernels.folding import FOLDED, fold_chunk
+from corpuscurate.kernels.folding import FOLDED, Int, fold_chunk
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.kernels.minhash import lower
-from corpuscurate.kernels.shingles import Int, Walk, begin, new_walk
+from corpuscurate.kernels.shingles import Walk, begin, new_walk
 from corpuscurate.kernels.unicode import Tables, encode
 
 AFFINE32 = 0

@@ -96,7 +96,7 @@ def _leads(data: NDArray[np.uint8], start: Int, size: Int) -> np.uint64:
     bits = _ZERO
     if size == BLOCK:
         for j in range(8):
-            x = load64(data, start + 8 * j)
+            x = load64(data, start + 8 * j)  # type: ignore[arg-type]
             bits |= ((x & x << _ONE & HIGH) >> np.uint64(7)) * _GATHER >> np.uint64(56) << np.uint64(8 * j)
         return bits
     for j in range(size):
@@ -125,7 +125,7 @@ def _fold_others(
     leads = _leads(data, start, size)
     done = size
     while leads:
-        p = TRAILING[(leads & (_ZERO - leads)) * DE_BRUIJN >> np.uint64(58)]
+        p: Int = TRAILING[(leads & (_ZERO - leads)) * DE_BRUIJN >> np.uint64(58)]
         leads &= leads - _ONE
         code_point, after = decode(data, start + p)
         kind = kind_of(pages, kinds, code_point)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from corpuscurate.kernels.characters import next_ngrams
 from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.folding import Int
 from corpuscurate.kernels.hashing import mix64
-from corpuscurate.kernels.shingles import Int, begin, new_walk, power_of_base
+from corpuscurate.kernels.shingles import begin, new_walk, power_of_base
 from corpuscurate.kernels.unicode import Tables
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)

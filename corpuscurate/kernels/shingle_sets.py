@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from corpuscurate.kernels.characters import CHARACTERS, next_ngrams
 from corpuscurate.kernels.compile import kernel
-from corpuscurate.kernels.shingles import Int, begin, new_walk, power_of_base
+from corpuscurate.kernels.folding import Int
+from corpuscurate.kernels.shingles import begin, new_walk, power_of_base
 from corpuscurate.kernels.unicode import Tables
 
 _ONE = np.uint64(1)

@@ -116,7 +116,7 @@ def _kinds(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """`kind_pages` and `kind_data` from the tables of flags and foldings."""
     count = len(arrays["flag_pages"])
     steps = arrays["fold_data"].reshape(-1, PAGE)
-    folds = steps.any(axis=1)[arrays["fold_pages"]]
+    folds = (steps != 0).max(axis=1)[arrays["fold_pages"]]
     page = np.where(folds, np.arange(count), -1)  # where characters fold, each page is its own
     triples = np.stack([arrays["flag_pages"], arrays["fold_pages"], page], axis=1).astype(np.int64)
     distinct, first, pages = np.unique(triples, axis=0, return_index=True, return_inverse=True)

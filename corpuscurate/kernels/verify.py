@@ -104,12 +104,10 @@ def _met_before(a: NDArray[np.uint32], b: NDArray[np.uint32], band: Int, rows: I
 
 
 @kernel
-def _similarity(d: Int, e: Int, band: Int, s: Sketches, rule: Rule, counts: NDArray[np.int64]) -> float:
-    """Similarity of two documents, or -1 below the threshold, or where they were compared before."""
+def pair_similarity(d: Int, e: Int, s: Sketches, rule: Rule, counts: NDArray[np.int64]) -> float:
+    """Similarity of two documents, or -1 below the threshold."""
     a = s.row[d]
     b = s.row[e]
-    if _met_before(s.signatures[a], s.signatures[b], band, rule.rows):
-        return -1.0
     counts[COMPARED] += 1
     equal = equal_values(s.signatures[a], s.signatures[b])
     if equal < rule.few:
@@ -128,6 +126,14 @@ def _similarity(d: Int, e: Int, band: Int, s: Sketches, rule: Rule, counts: NDAr
     else:
         counts[VERIFIED] += 1
     return similarity
+
+
+@kernel
+def _similarity(d: Int, e: Int, band: Int, s: Sketches, rule: Rule, counts: NDArray[np.int64]) -> float:
+    """As `pair_similarity`, but -1 where the two were compared before."""
+    if _met_before(s.signatures[s.row[d]], s.signatures[s.row[e]], band, rule.rows):
+        return -1.0
+    return pair_similarity(d, e, s, rule, counts)
 
 
 @kernel

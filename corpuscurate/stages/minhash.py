@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import pyarrow as pa
 from pydantic import Field, model_validator
@@ -15,6 +15,7 @@ from corpuscurate.dedup.bands import (
     SHINGLES,
     candidate_probability,
     choose_bands,
+    datasketch_bands,
     find_buckets,
     s_curve,
     value_column,
@@ -34,6 +35,21 @@ from corpuscurate.kernels.fast_similarity import MOST_VALUES
 from corpuscurate.kernels.hashing import HASH_VERSION
 from corpuscurate.stage import Corpus, Done, GlobalStage, Settled
 
+Preset = Literal["fineweb", "refinedweb", "nemo", "redpajama"]
+PRESETS: dict[str, dict[str, Any]] = {
+    # Penedo et al. 2024, "The FineWeb Datasets", arXiv 2406.17557, section 3.4: 112 hashes, 14 buckets of 8, 5-grams
+    "fineweb": {"threshold": 0.75, "ngram": 5, "values": 112, "bands": 14, "rows": 8},
+    # Penedo et al. 2023, "The RefinedWeb Dataset", arXiv 2306.01116, G.3.1, after Lee et al. 2022: 9,000 hashes,
+    # b = 20 and r = 450 in P = 1 - (1 - J^b)^r, so 450 bands of 20 rows
+    "refinedweb": {"threshold": 0.8, "ngram": 5, "values": 9000, "bands": 450, "rows": 20},
+    # NeMo Curator, fuzzy deduplication: char_ngrams 24, num_bands 20, minhashes_per_band 13
+    "nemo": {"threshold": 0.8, "unit": "characters", "ngram": 24, "values": 260, "bands": 20, "rows": 13},
+    # RedPajama-Data-V2, data card: 128 hashes in 9 bands of 13 rows for 0.8; 13-grams as in its code
+    "redpajama": {"threshold": 0.8, "ngram": 13, "values": 128, "bands": 9, "rows": 13},
+}
+"""Parameters as published. Words, hashes and seeds are this package's own, so the same documents are near-duplicates,
+but not the same candidates are missed."""
+
 _SET_BYTES = 8 << 10
 """What the shingles of a candidate take, about."""
 
@@ -41,7 +57,7 @@ _SET_BYTES = 8 << 10
 class MinHash(GlobalStage):
     """Drop all but one of the documents that are near-duplicates of each other.
 
-    Two documents are near-duplicates when the Jaccard similarity of their sets of word n-grams is at least `threshold`.
+    Two documents are near-duplicates when the Jaccard similarity of their sets of n-grams is at least `threshold`.
     Candidates are found with MinHash signatures in bands; with `verify: exact` their true similarity is computed from
     the text before they are joined, so no document is dropped for a similarity below the threshold to a verified
     neighbour. Clusters are the connected components: a chain of neighbours is one cluster. Words are runs of letters,
@@ -59,6 +75,9 @@ class MinHash(GlobalStage):
     source: ClassVar[str] = "Broder 1997, On the resemblance and containment of documents"
     shorthand: ClassVar[str] = "threshold"
 
+    preset: Preset | None = Field(
+        None, description="values of a published recipe for what is not given: " + ", ".join(PRESETS)
+    )
     threshold: float = Field(0.8, description="Jaccard similarity from which documents are near-duplicates", gt=0, le=1)
     unit: Unit = Field("words", description="what shingles are made of; characters are folded, blanks are one space")
     ngram: int = Field(5, description="words or characters of a shingle", ge=1, le=1000)
@@ -71,14 +90,30 @@ class MinHash(GlobalStage):
     values: int = Field(128, description="values of a signature", ge=1, le=MOST_VALUES)
     bands: int | None = Field(None, description="bands of the signature, with rows; chosen by recall otherwise", ge=1)
     rows: int | None = Field(None, description="values of a band", ge=1)
+    banding: Literal["recall", "datasketch"] = Field(
+        "recall",
+        description="how bands and rows are chosen where not given: recall; datasketch: as its MinHashLSH does, with "
+        "fewer false positives and less recall at the threshold",
+    )
     recall: float = Field(
         0.99, description="least P(candidate) of a pair exactly as similar as the threshold", gt=0, lt=1
     )
     verify: Verify = Field(
         "exact", description="exact: true similarity of candidates; signature: estimated; none: candidates are joined"
     )
+    settling: Literal["components", "greedy"] = Field(
+        "components",
+        description="components: chains of near-duplicates are one cluster; greedy: only what is similar to a kept "
+        "document is dropped",
+    )
     keep: Keep = Field("first", description="which copy stays: first, longest, {by: column, order: desc | asc | rank}")
     seed: int = Field(1, description="of the permutations", ge=0, lt=1 << 63)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, given: Any) -> Any:
+        name = given.get("preset") if isinstance(given, dict) else None
+        return {**PRESETS[name], **given} if isinstance(name, str) and name in PRESETS else given
 
     @model_validator(mode="after")
     def _banding(self) -> Self:
@@ -91,10 +126,12 @@ class MinHash(GlobalStage):
         return self
 
     @property
-    def banding(self) -> tuple[int, int]:
-        """Bands and rows."""
+    def bands_and_rows(self) -> tuple[int, int]:
+        """Bands and rows as given or chosen."""
         if self.bands is not None and self.rows is not None:
             return self.bands, self.rows
+        if self.banding == "datasketch":
+            return datasketch_bands(self.threshold, self.values)
         return choose_bands(self.threshold, self.values, self.recall)
 
     def reads(self) -> tuple[str, ...]:
@@ -166,7 +203,7 @@ class _Settling:
     def run(self) -> Settled:
         partitioned, parts = partition(self.corpus, self.sources, "words_high", "words_low", SHINGLES)
         copies = self.corpus.run([IdenticalWords(i, len(parts), paths) for i, paths in enumerate(parts)], "identical")
-        bands, rows = self.stage.banding
+        bands, rows = self.stage.bands_and_rows
         without = tuple(done.folder / "copies.npy" for done in copies if done.account["copies"])
         distinct = replace(
             self.sources, files=tuple(replace(file, also_without=without) for file in self.sources.files)
@@ -235,6 +272,7 @@ class _Settling:
                     stage.mode == "tag",
                     self._share_bytes(),
                     LARGE,
+                    stage.settling == "greedy",
                 )
                 for i in range(parts)
             ],

@@ -1,11 +1,14 @@
+import datasketch
 import numpy as np
 import pytest
+from datasketch.lsh import _optimal_param
 from hypothesis import given
 from hypothesis import strategies as st
 from naive import neardup
 
-from corpuscurate.dedup.bands import candidate_probability, choose_bands, s_curve
+from corpuscurate.dedup.bands import candidate_probability, choose_bands, datasketch_bands, s_curve
 from corpuscurate.kernels.bands import absorb, sieve_add, sieve_passes
+from corpuscurate.stages.minhash import PRESETS, MinHash
 
 
 @given(st.floats(0.01, 1), st.integers(1, 200), st.integers(1, 40))
@@ -68,3 +71,35 @@ def test_the_sieve_loses_no_key_that_occurs_twice(values, size):
     assert sieve_passes(keys, table, passes) == passes.sum()
     slots = keys % np.uint64(4 * size)
     assert passes.tolist() == [(slots == slot).sum() > 1 for slot in slots]
+
+
+@pytest.mark.parametrize("values", [16, 100, 128])
+@pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99])
+def test_trap_12_bands_and_rows_as_datasketch_chooses_them(threshold, values):
+    found = datasketch_bands(threshold, values)
+    assert found == _optimal_param(threshold, values, 0.5, 0.5)
+    if found[0] > 1:  # it refuses a single band
+        theirs = datasketch.MinHashLSH(threshold=threshold, num_perm=values)
+        assert found == (theirs.b, theirs.r)
+
+
+def test_trap_12_presets_are_those_of_the_papers():
+    """Bands x rows, and P(candidate) at .75 and .8 as the FineWeb paper gives them for its own and RefinedWeb's."""
+    by_name = {name: MinHash.model_validate({"preset": name}) for name in PRESETS}
+    assert {name: stage.bands_and_rows for name, stage in by_name.items()} == {
+        "fineweb": (14, 8),
+        "refinedweb": (450, 20),
+        "nemo": (20, 13),
+        "redpajama": (9, 13),
+    }
+    fineweb = s_curve(14, 8)
+    assert [round(fineweb[j], 3) for j in ("0.70", "0.75", "0.80", "0.85")] == [0.565, 0.772, 0.924, 0.988]
+    refined = s_curve(450, 20)
+    assert [round(refined[j], 3) for j in ("0.70", "0.75", "0.80", "0.85")] == [0.302, 0.761, 0.995, 1.0]
+    assert (by_name["nemo"].unit, by_name["nemo"].ngram, by_name["nemo"].values) == ("characters", 24, 260)
+
+
+def test_what_is_given_stands_over_the_preset():
+    stage = MinHash.model_validate({"preset": "fineweb", "threshold": 0.9, "signature": "classic"})
+    assert (stage.threshold, stage.values, stage.bands, stage.signature) == (0.9, 112, 14, "classic")
+    assert MinHash.model_validate(stage.parameters()) == stage

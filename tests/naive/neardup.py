@@ -96,3 +96,16 @@ def components(size: int, pairs: list[tuple[int, int]]) -> list[list[int]]:
 
 def candidate_probability(j: float, bands: int, rows: int) -> float:
     return 1 - (1 - j**rows) ** bands
+
+
+def greedy(size: int, pairs: dict[tuple[int, int], float]) -> dict[int, set[int]]:
+    """In order, drop what is similar to a kept document: the kept documents that could drop each dropped one."""
+    kept: list[int] = []
+    dropped = {}
+    for d in range(size):
+        by = {e for e in kept if (e, d) in pairs}
+        if by:
+            dropped[d] = by
+        else:
+            kept.append(d)
+    return dropped
