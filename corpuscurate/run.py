@@ -17,6 +17,7 @@ from corpuscurate.io.base import Want
 from corpuscurate.io.census import merge
 from corpuscurate.io.census import settle as settle_census
 from corpuscurate.io.writer import OutputShape
+from corpuscurate.kernels.compile import is_cold
 from corpuscurate.ledger import Task, explain_os_error
 from corpuscurate.manifest import Manifest, build_manifest
 from corpuscurate.measure import MeasureBody
@@ -105,6 +106,8 @@ def _run(
         session = Session(spec, output.state, manifest, running, shown)
         for text in warnings:
             session.warn(text)
+        if is_cold():
+            shown.message("compiling the kernels for this machine: once, some tens of seconds")
         steps = _Steps(session)
         for segment in segments(spec.stages):
             steps.measure(segment)

@@ -43,6 +43,12 @@ def cache_folder() -> str:
     return str(folder)
 
 
+def is_cold() -> bool:
+    """Whether no kernel has been compiled on this machine yet for these sources, so that the first run must."""
+    folder = cache_folder()
+    return not folder or next(Path(folder).rglob("*.nbi"), None) is None
+
+
 def kernel(function: F) -> F:
     """Compile a hot loop with Numba: GIL released, cached on disk, IEEE floats, no bounds check.
 
