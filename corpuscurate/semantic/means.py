@@ -31,6 +31,7 @@ SMALL = 8192
 EACH = 64
 """Documents of the sample for a cluster."""
 LEAST = 50_000
+STILL = 100
 
 
 def need_faiss() -> Any:
@@ -142,10 +143,10 @@ def read_sample(
 def fit(
     vectors: NDArray[np.int8], squares: NDArray[np.int32], ids: NDArray[np.uint64], how: Clustering
 ) -> tuple[NDArray[np.float32], list[float]]:
-    """Centroids float32[k, d] (whole numbers), k at most the distinct rows at hand, and the mean cosine by iteration.
+    """Centroids float32[k, d] (whole numbers), k at most the rows at hand, and the mean cosine by iteration.
 
-    It begins with k documents by hash, and ends when no document moves or after so many iterations. A centroid that
-    loses all its documents gets the one that is farthest from its own.
+    It begins with k documents by hash, and ends when at most one document in `STILL` moves, or after so many
+    iterations. A centroid that loses all its documents gets the one that is farthest from its own.
     """
     weights = (_WEIGHT / np.sqrt(squares.astype(np.float64))).astype(np.int64)
     k = max(1, min(how.clusters, len(vectors)))
@@ -158,7 +159,7 @@ def fit(
     for _ in range(how.iterations):
         labels, cosines = _assigned(vectors, squares, centroids)
         history.append(round(float(cosines.mean()), 6))
-        if (labels == before).all():
+        if int((labels != before).sum()) <= len(labels) // STILL:
             break
         before = labels
         centroids = _moved(vectors, weights, labels, cosines, centroids)
