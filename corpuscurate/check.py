@@ -100,7 +100,7 @@ def check_columns(source: Source, columns: Columns) -> list[str]:
 
 
 def check_reads(stages: Sequence[Stage], columns: Columns) -> list[str]:
-    """Every column that a stage reads is in the input or made before it. Raises InputError or RecipeError."""
+    """Every column that a stage reads is in the input or made before it, and fits. Raises InputError or RecipeError."""
     made: dict[str, int] = {}
     warnings = []
     for place, stage in enumerate(stages):
@@ -112,8 +112,19 @@ def check_reads(stages: Sequence[Stage], columns: Columns) -> list[str]:
                 raise _missing(stages, place, name, [*columns.names, *made])
             if lacking:
                 warnings.append(f"{place_of(stages, place)}: {_some(lacking)} {_lack(lacking)} the column {name!r}")
+        _check_origins(stages, place, made)
         made |= dict.fromkeys(added_columns([stage]), place)
     return warnings
+
+
+def _check_origins(stages: Sequence[Stage], place: int, made: Mapping[str, int]) -> None:
+    """What made the columns that a stage reads fits it. Raises RecipeError."""
+    makers = {name: stages[made[name]] for name in stages[place].reads() if name in made}
+    origins = {name: maker.origin(name.removeprefix(f"{maker.label}.")) for name, maker in makers.items()}
+    try:
+        stages[place].check_origins(origins)
+    except RecipeError as error:
+        raise RecipeError(f"{place_of(stages, place)}: {error}") from error
 
 
 def _missing(stages: Sequence[Stage], place: int, name: str, there: list[str]) -> RecipeError | InputError:

@@ -97,6 +97,17 @@ class Stage(BaseModel):
         """Columns the stage always adds, by measure, with their types."""
         return {}
 
+    def origin(self, measure: str) -> Any:
+        """What a column it adds was made with, JSON-able, for stages that must know; None where there is nothing to
+        tell. Embeddings tell their embedder."""
+        return None
+
+    def check_origins(self, origins: Mapping[str, Any]) -> None:
+        """Asked before anything runs. origins: of the columns it reads that earlier stages add, by full name.
+
+        Raises RecipeError where one does not fit.
+        """
+
     def measures(self) -> Mapping[str, pa.DataType]:
         """Columns the stage adds in `mode: tag`, by measure, with their types."""
         return {}

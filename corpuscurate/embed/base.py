@@ -178,8 +178,11 @@ def model_folder(parameters: Parameters) -> Path | None:
 def model_digest(parameters: Parameters) -> str | None:
     """Fingerprint of the model's weights and settings; None for a model that the run fits itself, and for a column."""
     folder = model_folder(parameters)
-    if folder is None:
-        return None
+    return None if folder is None else folder_digest(folder)
+
+
+def folder_digest(folder: Path) -> str:
+    """Fingerprint of a model's files, asked of them anew only when their times or sizes change."""
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".json", ".txt", ".model"))
     states = tuple((str(path.relative_to(folder)), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
     return _digest(folder, states)

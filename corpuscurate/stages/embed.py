@@ -56,6 +56,10 @@ class Embed(StreamingStage):
         """The vectors."""
         return {EMBEDDING: embedding_type(dimension_of(self.embedder))}
 
+    def origin(self, measure: str) -> Any:
+        """The embedder, with the digest of the model's files in the place of its path."""
+        return embedder_value(self.embedder)
+
     def apply(self, batch: Batch) -> Outcome:
         """Embed the batch."""
         return Outcome(columns={EMBEDDING: embedding_column(make_embedder(self.embedder).embed(batch.text))})

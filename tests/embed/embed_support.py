@@ -100,3 +100,43 @@ def data_folder() -> Path:
     if not folder:
         pytest.skip("CORPUSCURATE_DATA names no folder with real text")
     return Path(folder)
+
+
+def bert_folder(folder: Path, kind: str, **config: Any) -> Path:
+    """A BERT of transformers with random weights and a tokenizer: one layer, 16 dimensions, 48 positions.
+
+    kind: name of the class, such as BertModel. Saved as safetensors.
+    """
+    import torch
+    import transformers
+
+    value = tokenizer_json()
+    marks = {name: {"id": name, "ids": [n], "tokens": [name]} for name, n in (("[CLS]", 2), ("[SEP]", 3))}
+    value["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [
+            {"SpecialToken": {"id": "[CLS]", "type_id": 0}},
+            {"Sequence": {"id": "A", "type_id": 0}},
+            {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
+        ],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": marks,
+    }
+    folder.mkdir(parents=True)
+    (folder / "tokenizer.json").write_text(json.dumps(value))
+    names = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), **names)
+    torch.manual_seed(0)
+    settings = transformers.BertConfig(
+        vocab_size=len(vocabulary()),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=48,
+        initializer_range=0.5,
+        **config,
+    )
+    getattr(transformers, kind)(settings).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

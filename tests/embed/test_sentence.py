@@ -5,13 +5,14 @@ import json
 
 import numpy as np
 import pytest
-from embed.embed_support import array, tokenizer_json, vocabulary
+from embed.embed_support import array, bert_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from corpuscurate.embed.base import SentenceTransformers, dimension_of, make_embedder
-from corpuscurate.embed.sentence import lengths, resolve
+from corpuscurate.embed.sentence import resolve
+from corpuscurate.embed.windows import lengths
 from corpuscurate.errors import MissingExtraError, RecipeError
 
 INSTALLED = importlib.util.find_spec("sentence_transformers") is not None
@@ -23,40 +24,11 @@ TEXTS = ["hello world", "", " \n", "the 漢字! " * 9, "a b c " * 200, "unable",
 def folder(tmp_path_factory):
     """A transformer with random weights, one layer, 16 dimensions, at most 24 tokens."""
     pytest.importorskip("sentence_transformers")
-    import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     target = tmp_path_factory.mktemp("model")
-    value = tokenizer_json()
-    marks = {name: {"id": name, "ids": [n], "tokens": [name]} for name, n in (("[CLS]", 2), ("[SEP]", 3))}
-    value["post_processor"] = {
-        "type": "TemplateProcessing",
-        "single": [
-            {"SpecialToken": {"id": "[CLS]", "type_id": 0}},
-            {"Sequence": {"id": "A", "type_id": 0}},
-            {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
-        ],
-        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-        "special_tokens": marks,
-    }
-    (target / "plain").mkdir()
-    (target / "plain" / "tokenizer.json").write_text(json.dumps(value))
-    names = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(target / "plain" / "tokenizer.json"), **names)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary()),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=48,
-        initializer_range=0.5,
-    )
-    BertModel(config).save_pretrained(target / "plain")
-    tokenizer.save_pretrained(target / "plain")
+    bert_folder(target / "plain", "BertModel")
     first = Transformer(str(target / "plain"))
     first.max_seq_length = 24
     model = SentenceTransformer(modules=[first, Pooling(16, "mean")], device="cpu")

@@ -1,0 +1,176 @@
+"""`embedding_quality`: the score of a head on embeddings, as a column and as a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field, model_validator
+
+from corpuscurate.batch import Batch
+from corpuscurate.columns import to_numpy
+from corpuscurate.embed.base import (
+    Column,
+    Learned,
+    Parameters,
+    SentenceTransformers,
+    Static,
+    embedder_value,
+    make_embedder,
+)
+from corpuscurate.embed.sequence import (
+    SequenceClassification,
+    make_sequence_scorer,
+    output_of,
+    resolve_sequence,
+    sequence_value,
+)
+from corpuscurate.embed.vectors import vectors
+from corpuscurate.errors import InputError, RecipeError
+from corpuscurate.filter import Filter
+from corpuscurate.local_path import FromRecipe
+from corpuscurate.quality_head import as_units, check_embedder, head_digest, read_head
+from corpuscurate.stage import Outcome
+
+
+def _named(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+Scoring = Annotated[
+    Annotated[Learned | Static | SentenceTransformers | Column | SequenceClassification, Field(discriminator="kind")],
+    BeforeValidator(_named),
+]
+
+
+class EmbeddingQuality(Filter):
+    """Scores each document by a head on its embedding, as FineWeb-Edu did, and drops those outside the bounds.
+
+    The score is in the unit of the labels that the head was trained on: grades such as 0..5 for a regression (not cut
+    off at its ends), a probability for a head of classes. It is always added as the column `<stage>.score`. A document
+    with nothing to embed has no score (null); it is dropped under `min_score`, and passes without that bound.
+
+    `head` is a folder that `corpuscurate train quality` made. It knows its embedder; another one, or the same with
+    other files, is refused. Embed once for several stages: put `embed` before, and
+    `embedder: {kind: column, column: embed.embedding}` into each of them. A transformer with a head of its own needs no
+    `head`: `embedder: {kind: sequence-classification, model: HuggingFaceFW/fineweb-edu-classifier}`.
+    """
+
+    word = "embedding_quality"
+    source = "Penedo et al. 2024 (FineWeb-Edu), arXiv 2406.17557, section 4"
+    shorthand = "head"
+    measured: ClassVar[Mapping[str, pa.DataType]] = {"score": pa.float64()}
+
+    head: Annotated[str | None, FromRecipe()] = Field(
+        None, description="folder with head.json and head.safetensors; relative to the recipe", examples=["quality"]
+    )
+    embedder: Scoring | None = Field(None, description="what makes vectors of documents; the head's own where left out")
+    target: str | None = Field(None, description="the label whose probability counts, of a head of classes")
+    min_score: float | None = Field(None, description="least score that is kept", allow_inf_nan=False)
+    max_score: float | None = Field(None, description="greatest score that is kept", allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _one_head(self) -> EmbeddingQuality:
+        own = isinstance(self.embedder, SequenceClassification)
+        if own and self.head is not None:
+            raise ValueError("a sequence-classification model has a head of its own: leave `head` out")
+        if not own and self.head is None:
+            raise ValueError(
+                "`head` is needed, the folder of a trained head; or `embedder: {kind: sequence-classification, model:"
+                " ...}`, which has its own"
+            )
+        if isinstance(self.embedder, Learned) and self.embedder.model is None:
+            raise ValueError("`learned` needs `model` here: the folder of the model that the head was trained with")
+        return self
+
+    def reads(self) -> tuple[str, ...]:
+        """The column with embeddings, where there is one."""
+        return (self.embedder.column,) if isinstance(self.embedder, Column) else ()
+
+    def adds(self) -> Mapping[str, pa.DataType]:
+        """The score."""
+        return self.measured
+
+    def measures(self) -> Mapping[str, pa.DataType]:
+        """Nothing beyond the score, which is always there."""
+        return {}
+
+    def reasons(self) -> Mapping[str, float | None]:
+        """The bounds in force; under `min_score`, also the lack of a score."""
+        return {**self.bounds(), "no_score": None} if self.min_score is not None else self.bounds()
+
+    def check_origins(self, origins: Mapping[str, Any]) -> None:
+        """The head was trained on what made the column."""
+        for name, origin in origins.items():
+            if self.head is None or not isinstance(origin, dict):
+                raise RecipeError(f"the column {name!r} holds no embeddings of an embedder.")
+            check_embedder(read_head(self.head), origin, f"{name} made with")
+
+    def identity(self) -> dict[str, Any]:
+        """The parameters, with digests of the head's and the model's files in the place of their paths.
+
+        Raises RecipeError where they cannot be used or don't belong together.
+        """
+        if isinstance(self.embedder, SequenceClassification):
+            output_of(resolve_sequence(self.embedder.model), self.target)
+            return {**super().identity(), "embedder": sequence_value(self.embedder)}
+        assert self.head is not None  # noqa: S101  by _one_head
+        head = read_head(self.head)
+        head.output(self.target)
+        parameters = self._vectors()
+        value = embedder_value(parameters)
+        if not isinstance(parameters, Column):
+            check_embedder(head, value, "the recipe has")
+        return {**super().identity(), "head": head_digest(Path(self.head)), "embedder": value}
+
+    def _vectors(self) -> Parameters:
+        """What makes the vectors: as given, or as the head was trained."""
+        assert self.head is not None  # noqa: S101  by _one_head
+        if self.embedder is None or isinstance(self.embedder, SequenceClassification):
+            return read_head(self.head).embedder()
+        return self.embedder
+
+    def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
+        """The scores; nan where there is none."""
+        if isinstance(self.embedder, SequenceClassification):
+            return {"score": make_sequence_scorer(self.embedder, self.target).score(batch.text)}
+        assert self.head is not None  # noqa: S101  by _one_head
+        head = read_head(self.head)
+        if isinstance(self.embedder, Column):
+            rows = _rows(batch.columns[self.embedder.column], self.embedder.column, head.settings.dimension)
+        else:
+            rows = make_embedder(self._vectors()).embed(batch.text)
+        return {"score": head.score(rows, self.target)}
+
+    def apply(self, batch: Batch) -> Outcome:
+        """Score, and hold the scores against the bounds."""
+        found = self.measure(batch)
+        reason, value = self.judge(found, len(batch))
+        scores = found["score"]
+        if self.min_score is not None:
+            reason[np.isnan(scores)] = len(self.bounds()) + 1
+        return Outcome(columns={"score": pa.array(scores, pa.float64(), from_pandas=True)}, reason=reason, value=value)
+
+
+def _rows(column: pa.Array, name: str, dimension: int) -> NDArray[np.float32]:
+    """A column of embeddings as unit rows float32[n, dimension]; null and empty lists as zero rows.
+
+    Raises InputError for lists of another length.
+    """
+    lists = vectors(column, name)
+    sizes = to_numpy(pc.fill_null(pc.list_value_length(lists), 0))
+    wrong = np.setdiff1d(sizes, [0, dimension])
+    if len(wrong):
+        raise InputError(
+            f"the column {name!r} holds embeddings of {int(wrong[0])} numbers, and the head was trained on embeddings"
+            f" of {dimension}: they are of another embedder."
+        )
+    rows = np.zeros((len(lists), dimension), np.float32)
+    there = sizes == dimension
+    rows[there] = to_numpy(lists.filter(pa.array(there)).flatten()).reshape(-1, dimension)
+    return as_units(rows)
