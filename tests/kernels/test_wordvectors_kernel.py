@@ -24,7 +24,9 @@ from corpuscurate.kernels.wordvectors import (
 )
 
 TEXT = st.lists(
-    st.sampled_from(["the", "The", "stone", "ß", "ẞ", "漢字", "กิน", "a1", "don't", "e\u0301t", " ", "-", "\n", "x" * 50]),
+    st.sampled_from(
+        ["the", "The", "stone", "ß", "ẞ", "漢字", "กิน", "a1", "don't", "e\u0301t", " ", "-", "\n", "x" * 50]
+    ),
     max_size=40,
 ).map(" ".join)
 
@@ -104,7 +106,9 @@ def test_the_matrix_of_passages_equals_its_definition(rows):
     transpose(ends, columns[:size], values[:size], turned_starts, turned_columns, turned)
     back = np.zeros((10, len(rows)))
     for i in range(10):
-        back[i, turned_columns[turned_starts[i] : turned_starts[i + 1]]] = turned[turned_starts[i] : turned_starts[i + 1]]
+        back[i, turned_columns[turned_starts[i] : turned_starts[i + 1]]] = turned[
+            turned_starts[i] : turned_starts[i + 1]
+        ]
     assert back.T.tolist() == dense.tolist()
 
 
@@ -130,6 +134,8 @@ def test_a_text_without_words_has_the_zero_row():
     out = np.full((4, 64), np.nan, np.float32)
     empty = np.empty((0, 64), np.int8)
     offsets, data = text_buffers(column(texts))
-    embed_documents(offsets, data, tables(), *table([]), empty, np.empty(0, np.float32), np.uint64(0), np.float32(1), out)
+    embed_documents(
+        offsets, data, tables(), *table([]), empty, np.empty(0, np.float32), np.uint64(0), np.float32(1), out
+    )
     assert not out[:3].any()
     assert np.linalg.norm(out[3]) == pytest.approx(1)
