@@ -78,6 +78,9 @@ class _Some:
         own = None if basis is None else [self.basis, basis]
         return self.whole.reread(wanted, sketch, title, arguments=arguments, basis=own)
 
+    def reread_earlier(self, corpus: int, base: int, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
+        return self.whole.reread_earlier(corpus, base, wanted, sketch, title)
+
 
 class MapTrial(ClustersCorpus):
     """Embeds, clusters and lays out a sample; nothing is dropped."""

@@ -21,7 +21,8 @@ def explain(out: Path, name: str, *, by_doc_id: bool = False) -> dict[str, Any]:
 
     out: the output folder of a finished run. name: the user's id, or the doc_id where `by_doc_id`. chain: rows of
     dropped/, first the document's own; where it was dropped as a duplicate, the kept document's row follows if a later
-    stage dropped that one too. "ends_at": the id and doc_id of the document that stands for it in data/, or None.
+    stage dropped that one too. "ends_at": the id and doc_id of the document that stands for it in data/, or None;
+    with "corpus" where it is a document of an earlier run.
     Raises InputError when the folder holds no finished run or no such document.
     """
     report = _report(out)
@@ -33,12 +34,21 @@ def explain(out: Path, name: str, *, by_doc_id: bool = False) -> dict[str, Any]:
     chain = [rows[0]]
     end: dict[str, Any] | None = None
     while len(chain) < STEPS and chain[-1]["duplicate_of_doc_id"] is not None:
+        if chain[-1].get("duplicate_of_corpus") is not None:
+            end = _end(chain[-1])
+            break
         following = _rows(dropped, pc.field("doc_id") == pa.scalar(chain[-1]["duplicate_of_doc_id"], pa.uint64()))
         if not following:
-            end = {"id": chain[-1]["duplicate_of"], "doc_id": chain[-1]["duplicate_of_doc_id"]}
+            end = _end(chain[-1])
             break
         chain.append(following[0])
     return {"fate": "dropped", "chain": chain, "ends_at": end, "same_id": len(rows)}
+
+
+def _end(row: dict[str, Any]) -> dict[str, Any]:
+    found = {"id": row["duplicate_of"], "doc_id": row["duplicate_of_doc_id"]}
+    corpus = row.get("duplicate_of_corpus")
+    return found if corpus is None else {**found, "corpus": corpus}
 
 
 def _report(out: Path) -> dict[str, Any]:

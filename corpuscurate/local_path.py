@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,14 @@ class FromRecipe:
 
 
 LocalPath = Annotated[str, Field(min_length=1), FromRecipe()]
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+LocalPaths = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_tuple), FromRecipe()]
+"""One or several; a recipe may give one as plain text."""
 
 
 def anchored(value: BaseModel, base: Path) -> Mapping[str, Any]:
@@ -34,8 +42,18 @@ def anchored(value: BaseModel, base: Path) -> Mapping[str, Any]:
             if inner:
                 found[name] = given.model_copy(update=dict(inner))
         for mark in info.metadata:
-            if isinstance(given, str) and isinstance(mark, FromRecipe):
-                whole = Path(given).expanduser()
-                if not whole.is_absolute() and (not mark.only_existing or (base / whole).exists()):
-                    found[name] = str(base / whole)
+            if isinstance(mark, FromRecipe):
+                whole = _absolute(given, base, mark)
+                if whole != given:
+                    found[name] = whole
     return found
+
+
+def _absolute(given: Any, base: Path, mark: FromRecipe) -> Any:
+    if isinstance(given, tuple):
+        return tuple(_absolute(each, base, mark) for each in given)
+    if not isinstance(given, str):
+        return given
+    whole = Path(given).expanduser()
+    relative = not whole.is_absolute() and (not mark.only_existing or (base / whole).exists())
+    return str(base / whole) if relative else given

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from corpuscurate.artefact import fingerprint, read_json, write_json
+from corpuscurate.earlier import KEPT
 from corpuscurate.errors import OutputError
 from corpuscurate.ledger import BASIS, MARKER, Task
 from corpuscurate.manifest import Manifest
@@ -134,7 +135,7 @@ class OutputFolder:
         if retain == "all":
             return
         for path in self.state.iterdir():
-            is_index = path.name.startswith("measure-") and retain == "index"
+            is_index = (path.name.startswith("measure-") or path.name == KEPT) and retain == "index"
             if path.is_dir() and not is_index:
                 _remove_but(path, f"{BASIS}*" if retain == "index" else "")
 

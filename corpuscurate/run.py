@@ -12,7 +12,9 @@ from typing import Any
 
 from corpuscurate.artefact import fingerprint
 from corpuscurate.check import check_spec
+from corpuscurate.compared import check_edits, index_value
 from corpuscurate.count import Counted, count_split, first_ids
+from corpuscurate.earlier import write_index
 from corpuscurate.io.base import Want
 from corpuscurate.io.census import merge
 from corpuscurate.io.census import settle as settle_census
@@ -30,7 +32,7 @@ from corpuscurate.session import MemoryWatch, Session, locked
 from corpuscurate.settle import settle
 from corpuscurate.spec import Spec
 from corpuscurate.stage import Stage
-from corpuscurate.view import FinishedPass, View
+from corpuscurate.view import FinishedPass, View, alive_ids
 from corpuscurate.warm import to_text
 from corpuscurate.write import Names, WriteBody
 
@@ -54,6 +56,7 @@ def run_spec(
     started = time.time()
     shown = progress or NoProgress()
     warnings = check_spec(spec, base)
+    check_edits(spec)
     manifest = build_manifest(spec.source, base)
     identity = run_identity(spec, manifest)
     output = OutputFolder(base / spec.sink.path)
@@ -113,6 +116,7 @@ def _run(
             steps.measure(segment)
             steps.settle(segment)
         steps.write(identity)
+        steps.leave_index(identity)
     return build_report(
         Facts(
             spec=spec,
@@ -267,6 +271,24 @@ class _Steps:
             for group in groups
         ]
         self.written = self.session.tasks("writing", self.write_tasks)
+
+    def leave_index(self, identity: str) -> None:
+        """What a later run needs to be deduplicated against this one."""
+        value = index_value(self.spec, self.cut)
+        if not value["stages"]:
+            return
+        parts = [[f"data/{name}", documents] for account in self.written for name, documents in account["parts"]]
+        header = {
+            **value,
+            "identity": identity,
+            "splits": len(self.session.manifest.splits),
+            "first_ids": first_ids(self.counts).tolist(),
+            "parts": sorted(parts),
+        }
+        last = self.finished[-1]
+        write_index(
+            self.session.state, header, (alive_ids(last, split.number) for split in self.session.manifest.splits)
+        )
 
     def _shape(self, added: dict[str, Any]) -> OutputShape:
         import pyarrow as pa

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from corpuscurate.artefact import fingerprint, read_json, read_table, sync_tree, write_json
 from corpuscurate.columns import to_numpy
+from corpuscurate.compared import EarlierBody, texts_of
+from corpuscurate.earlier import open_runs
 from corpuscurate.ledger import BASIS, MARKER, Task
 from corpuscurate.measure import RereadBody, sketch_name
 from corpuscurate.plan import Segment, edits_before
@@ -75,6 +77,19 @@ class EngineCorpus:
         tasks = [Task(folder / work.key, fingerprint([identity, work.key]), work, 1, durable=keep) for work in works]
         accounts = self.session.tasks(f"{self.stage.label}: {title}", tasks)
         return [Done(task.final, account) for task, account in zip(tasks, accounts, strict=True)]
+
+    def reread_earlier(self, corpus: int, base: int, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
+        """See `stage.Corpus`."""
+        run = open_runs(self.stage.corpora())[corpus]
+        texts_of(run, self.stage)
+        tasks, first = [], 0
+        for number, (part, documents) in enumerate(run.header["parts"]):
+            final = self.folder / f"earlier-{corpus}-{sketch}-{number:05d}"
+            body = EarlierBody(run, part, first, documents, base, tuple(wanted), self.stage, sketch)
+            tasks.append(Task(final, fingerprint([self.fingerprint, sketch, corpus, number]), body, 1))
+            first += documents
+        self.session.tasks(f"{self.stage.label}: {title}", tasks)
+        return [task.final / "rows.arrow" for task in tasks]
 
     def reread(
         self,

@@ -185,6 +185,11 @@ class Corpus(Protocol):
         found again, when other parameters of the stage change. None: they depend on all parameters.
         """
 
+    def reread_earlier(self, corpus: int, base: int, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
+        """As `reread` for the kept documents of an earlier run, from its data/: the `corpus`-th of the stage's
+        `corpora`, counted from 0. wanted: a file a split of that run. base: is added to its doc_ids, in `wanted` and in
+        the files of the answer. Raises InputError when the texts are not there as the sketch saw them."""
+
     def reread(
         self,
         wanted: Sequence[Path],
@@ -228,9 +233,23 @@ DROPS = pa.schema(
     ]
 )
 
+INDEXED_DROPS = (
+    DROPS.append(pa.field("duplicate_of_corpus", pa.int16()))  # null: this run; i >= 1: the i-th of `corpora`
+).append(pa.field("matched_corpus", pa.int16()))
+"""What drops look like where a stage compares with earlier runs."""
+
 
 class GlobalStage(Stage):
     """A rule over the whole corpus: `sketch` each batch, then `settle` once."""
+
+    def corpora(self) -> tuple[str, ...]:
+        """Output folders of earlier runs whose documents it compares with."""
+        return ()
+
+    def index_header(self) -> dict[str, Any] | None:
+        """All that its sketches must agree in with those of another run, text edits apart, JSON-able. None: they are no
+        index for later runs."""
+        return None
 
     def sketch_schema(self) -> pa.Schema:
         """Columns of a sketch row, without doc_id."""

@@ -141,7 +141,8 @@ def drop_rows(verdicts: Sequence[Verdicts], first: int, last: int) -> list[tuple
     found = []
     for verdict in verdicts:
         tables = [rows_between(cached_table(path), first, last) for path in verdict.drops]
-        table = pa.concat_tables([DROPS.empty_table(), *(t for t in tables if t.num_rows)])
+        found_here = [DROPS.empty_table(), *(t for t in tables if t.num_rows)]
+        table = pa.concat_tables(found_here, promote_options="default")  # INDEXED_DROPS have columns of their own
         if table.num_rows:
             found.append((verdict.stage, table.sort_by("doc_id").combine_chunks()))
     return found

@@ -6,6 +6,7 @@ changed in between is an error, not a wrong dataset.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from corpuscurate.artefact import read_table, rows_between
 from corpuscurate.batch import POSITION_BITS, Batch
-from corpuscurate.columns import TEXT, to_numpy
+from corpuscurate.columns import TEXT, one_array, to_numpy
+from corpuscurate.earlier import EarlierRun, open_runs
 from corpuscurate.errors import InputError
 from corpuscurate.io.assemble import is_json_form
 from corpuscurate.io.base import SourceFile
@@ -27,6 +30,7 @@ from corpuscurate.io.writer import OutputShape, Writer, open_writer
 from corpuscurate.manifest import Split
 from corpuscurate.measure import BAD_SCHEMA
 from corpuscurate.plan import WriteGroup
+from corpuscurate.stage import GlobalStage, Stage
 from corpuscurate.view import (
     BAD,
     DOCS,
@@ -57,8 +61,10 @@ DROPPED_SCHEMA = pa.schema(
         ("threshold", pa.float64()),
         ("duplicate_of", TEXT),
         ("duplicate_of_doc_id", pa.uint64()),
+        ("duplicate_of_corpus", TEXT),  # an earlier run that has the document; null: this one
         ("matched", TEXT),
         ("matched_doc_id", pa.uint64()),
+        ("matched_corpus", TEXT),
         ("similarity", pa.float64()),
     ]
 )
@@ -259,10 +265,8 @@ class _Writing:
             "shard": pa.array(self.body.names.files, TEXT).take(pa.array(ids >> np.uint64(POSITION_BITS))),
             "position": pa.array((ids & np.uint64((1 << POSITION_BITS) - 1)).astype(np.int64)),
             **{name: table.column(name) for name in ("stage", "reason", "value", "threshold")},
-            "duplicate_of": self.user_ids(table.column("duplicate_of")),
-            "duplicate_of_doc_id": table.column("duplicate_of"),
-            "matched": self.user_ids(table.column("matched")),
-            "matched_doc_id": table.column("matched"),
+            **self.named_document(table, "duplicate_of"),
+            **self.named_document(table, "matched"),
             "similarity": table.column("similarity"),
         }
         if self.body.dropped_text:
@@ -298,28 +302,63 @@ class _Writing:
                 "threshold": thresholds.take(reason),
                 "duplicate_of": rows.column("duplicate_of") if "duplicate_of" in has else missing,
                 "matched": rows.column("matched") if "matched" in has else missing,
+                **{name: self._corpora(stage, rows, name) for name in ("duplicate_of_corpus", "matched_corpus")},
                 "similarity": rows.column("similarity")
                 if "similarity" in has
                 else pa.nulls(rows.num_rows, pa.float64()),
             }
         )
 
-    def user_ids(self, column: pa.ChunkedArray) -> pa.Array:
-        """The user's ids of documents anywhere in the corpus; null stays null.
+    def _corpora(self, stage: Stage, rows: pa.Table, name: str) -> pa.Array:
+        """Output folders of the earlier runs that a column of INDEXED_DROPS tells; null for this run."""
+        if name not in rows.column_names or not isinstance(stage, GlobalStage):
+            return pa.nulls(rows.num_rows, TEXT)
+        return pa.array(stage.corpora(), TEXT).take(pc.subtract(one_array(rows.column(name)), 1))
 
-        Each is looked up in the docs artefact of its split: sorted, memory-mapped, so only the pages touched are read.
-        """
-        wanted = column.drop_null().unique()
-        if len(wanted) == 0:
-            return pa.nulls(len(column), TEXT)
-        ids: NDArray[np.uint64] = np.sort(to_numpy(wanted))
-        splits = np.searchsorted(self.body.names.first_ids, ids, "right") - 1
-        found = []
-        for number in np.unique(splits):
-            docs = cached_table(self.body.view.passes[0].split(int(number)) / DOCS)
-            rows = np.searchsorted(to_numpy(docs.column("doc_id")), ids[splits == number])
-            found.append(docs.column("id").take(pa.array(rows)).combine_chunks())
-        names = pa.chunked_array(found, TEXT).combine_chunks()
-        places = np.searchsorted(ids, column.fill_null(0).to_numpy())
-        usable = pa.array(np.minimum(places, len(ids) - 1), mask=column.is_null().to_numpy())
-        return names.take(usable)
+    def named_document(self, table: pa.Table, name: str) -> dict[str, pa.Array]:
+        """A document of this or an earlier run: the user's id, doc_id, and the name of the run."""
+        ids, folders = one_array(table.column(name)), one_array(table.column(f"{name}_corpus"))
+        users, runs = self.user_ids(pc.if_else(folders.is_null(), ids, None)), pa.nulls(len(ids), TEXT)
+        for folder in folders.drop_null().unique().to_pylist():  # as many as indexes
+            here = pc.fill_null(pc.equal(folders, folder), False)
+            run = self.earlier(folder)
+            users = pc.if_else(here, _ids_in(pc.if_else(here, ids, None), run.first_ids(), self.docs_of(run)), users)
+            runs = pc.if_else(here, pa.scalar(run.name, TEXT), runs)
+        return {name: users, f"{name}_doc_id": ids, f"{name}_corpus": runs}
+
+    def earlier(self, folder: str) -> EarlierRun:
+        """The earlier run in an output folder, named as among all of its stage."""
+        stages = [stage for stage in self.body.view.stages if isinstance(stage, GlobalStage)]
+        paths = next(stage.corpora() for stage in stages if folder in stage.corpora())
+        return next(run for run in open_runs(paths) if str(run.path) == str(Path(folder)))
+
+    def docs_of(self, run: EarlierRun) -> Callable[[int], Path]:
+        """Where the first pass of an earlier run noted the documents of a split."""
+        return lambda split: run.artefact("measure-0", split, DOCS)
+
+    def user_ids(self, column: pa.ChunkedArray | pa.Array) -> pa.Array:
+        """The user's ids of documents anywhere in the corpus; null stays null."""
+        first = self.body.view.passes[0]
+        return _ids_in(column, self.body.names.first_ids, lambda split: first.split(split) / DOCS)
+
+
+def _ids_in(column: pa.ChunkedArray | pa.Array, first_ids: NDArray[np.uint64], docs: Callable[[int], Path]) -> pa.Array:
+    """The user's ids of documents of a run; null stays null.
+
+    Each is looked up in the docs artefact of its split: sorted, memory-mapped, so only the pages touched are read.
+    """
+    wanted = column.drop_null().unique()
+    if len(wanted) == 0:
+        return pa.nulls(len(column), TEXT)
+    ids: NDArray[np.uint64] = np.sort(to_numpy(wanted))
+    splits = np.searchsorted(first_ids, ids, "right") - 1
+    found = []
+    for number in np.unique(splits):
+        table = cached_table(docs(int(number)))
+        rows = np.searchsorted(to_numpy(table.column("doc_id")), ids[splits == number])
+        found.append(table.column("id").take(pa.array(rows)).combine_chunks())
+    names = pa.chunked_array(found, TEXT).combine_chunks()
+    column = one_array(column)
+    places = np.searchsorted(ids, column.fill_null(0).to_numpy())
+    usable = pa.array(np.minimum(places, len(ids) - 1), mask=column.is_null().to_numpy(zero_copy_only=False))
+    return names.take(usable)

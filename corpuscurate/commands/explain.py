@@ -31,13 +31,15 @@ def explain(out: Out, name: Name, by_doc_id: ByDocId = False, as_json: AsJson = 
     for row in found["chain"]:
         print(printable(sentence(row)))
     if found["ends_at"] is not None:
-        print(printable(f"{_named(found['ends_at']['id'], found['ends_at']['doc_id'])} was kept."))
+        end = found["ends_at"]
+        print(printable(f"{_named(end['id'], end['doc_id'], end.get('corpus'))} was kept."))
     if found["same_id"] > 1:
         print(f"{found['same_id']} dropped documents have this id; this is the first. --doc-id names one.")
 
 
-def _named(name: str | None, doc_id: int) -> str:
-    return f"doc_id {doc_id}" if name is None else f"{name} (doc_id {doc_id})"
+def _named(name: str | None, doc_id: int, corpus: str | None = None) -> str:
+    text = f"doc_id {doc_id}" if name is None else f"{name} (doc_id {doc_id})"
+    return text if corpus is None else f"{text} of the earlier run {corpus}"
 
 
 def sentence(row: dict[str, Any]) -> str:
@@ -48,8 +50,9 @@ def sentence(row: dict[str, Any]) -> str:
         text += f" (measured {row['value']:.6g}"
         text += f", threshold {row['threshold']:.6g})" if row["threshold"] is not None else ")"
     if row["duplicate_of_doc_id"] is not None:
-        text += f" of {_named(row['duplicate_of'], row['duplicate_of_doc_id'])}"
+        text += f" of {_named(row['duplicate_of'], row['duplicate_of_doc_id'], row.get('duplicate_of_corpus'))}"
     if row["matched_doc_id"] is not None and row["similarity"] is not None:
-        text += f"; similarity {row['similarity']:.4f} to {_named(row['matched'], row['matched_doc_id'])}"
+        other = _named(row["matched"], row["matched_doc_id"], row.get("matched_corpus"))
+        text += f"; similarity {row['similarity']:.4f} to {other}"
         text += f", threshold {row['threshold']:.6g}" if row["threshold"] is not None else ""
     return text + "."

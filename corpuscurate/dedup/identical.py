@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from corpuscurate.dedup.parts import equal_groups, load_part
+from corpuscurate.earlier import Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class IdenticalWords:
     part: int
     of: int
     paths: Sequence[Path]
+    numbers: Numbers
 
     @property
     def key(self) -> str:
@@ -31,7 +33,7 @@ class IdenticalWords:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Files copies.npy (uint64, sorted: all but the first of each group) and originals.npy (the first of each)."""
-        rows, offsets = equal_groups(load_part(self.paths))
+        rows, offsets = equal_groups(load_part(self.paths), self.numbers)
         is_copy = np.ones(len(rows), np.bool_)
         is_copy[offsets[:-1]] = False
         copies = rows["doc_id"][is_copy]
@@ -39,4 +41,4 @@ class IdenticalWords:
         order = np.argsort(copies)
         np.save(folder / "copies.npy", copies[order])
         np.save(folder / "originals.npy", originals[order])
-        return {"copies": len(copies)}
+        return {"copies": len(copies), "own": int(self.numbers.is_own(copies).sum())}

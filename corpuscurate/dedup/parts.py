@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.dedup.sources import PLACE, Source, Sources
+from corpuscurate.earlier import Numbers
 from corpuscurate.stage import Corpus, Done
 
 ROW = np.dtype([("high", np.uint64), ("low", np.uint64), ("place", np.uint64), ("doc_id", np.uint64)])
@@ -61,22 +62,23 @@ class Partition:
         return f"partition-{self.number}of{self.of}-{self.parts}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Files `<part>.bin` of ROW; the account counts documents."""
-        documents = rows = 0
+        """Files `<part>.bin` of ROW; the account counts this run's documents, and rows of them."""
+        documents = rows = own = 0
         names = [self.high, self.low, PLACE, *([self.where] if self.where else [])]
         with ExitStack() as stack:
             outs = [stack.enter_context((folder / f"{part}.bin").open("wb")) for part in range(self.parts)]
             for source in self.files:
                 for block in source.blocks(names):
-                    documents += len(block["doc_id"])
+                    documents += len(block["doc_id"]) if source.is_own else 0
                     table = self._rows(block)
                     rows += len(table)
+                    own += len(table) if source.is_own else 0
                     part = part_of(table["high"], self.parts)
                     table = table[np.argsort(part, kind="stable")]
                     ends = np.cumsum(np.bincount(part, minlength=self.parts))
                     for out, piece in zip(outs, np.split(table, ends[:-1]), strict=True):
                         out.write(piece.tobytes())
-        return {"documents": documents, "rows": rows}
+        return {"documents": documents, "own": own, "rows": rows}
 
     def _rows(self, block: dict[str, NDArray[Any]]) -> NDArray[Any]:
         table = np.empty(len(block["doc_id"]), ROW)
@@ -102,8 +104,9 @@ def load_part(paths: Sequence[Path]) -> NDArray[Any]:
     return np.concatenate(pieces) if pieces else np.empty(0, ROW)
 
 
-def equal_groups(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Groups of two or more rows with the same key: the rows by (key, place, doc_id), and int64[groups + 1] offsets."""
+def equal_groups(rows: NDArray[Any], numbers: Numbers) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Groups of two or more rows with the same key: the rows by key, earlier runs first, then by place and doc_id; and
+    int64[groups + 1] offsets."""
     order = np.argsort(rows["high"])
     high = rows["high"][order]
     same = high[1:] == high[:-1]
@@ -111,7 +114,8 @@ def equal_groups(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     shared[1:] |= same
     shared[:-1] |= same
     chosen = rows[order[shared]]
-    chosen = chosen[np.lexsort((chosen["doc_id"], chosen["place"], chosen["low"], chosen["high"]))]
+    own = numbers.is_own(chosen["doc_id"])
+    chosen = chosen[np.lexsort((chosen["doc_id"], chosen["place"], own, chosen["low"], chosen["high"]))]
     starts = np.ones(len(chosen), np.bool_)
     starts[1:] = (chosen["high"][1:] != chosen["high"][:-1]) | (chosen["low"][1:] != chosen["low"][:-1])
     offsets = np.append(np.flatnonzero(starts), len(chosen))

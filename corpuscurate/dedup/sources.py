@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from corpuscurate.batch import Batch
 from corpuscurate.columns import to_numpy
 from corpuscurate.dedup.keep import NO_SCALE, Keep, comparable, places_and_scales
+from corpuscurate.earlier import ALONE, EarlierRun, Numbers, number_runs
 from corpuscurate.stage import Corpus
 
 PLACE = "place"
@@ -28,7 +29,9 @@ class Source:
     """One sketch file. schema: its columns. without: sorted doc_ids to leave out. also_without: files (`.npy`) of more
     of them, each sorted.
 
-    mixed: whether places must be made comparable, because shards disagree on the type of the keep rule's column.
+    mixed: whether places must be made comparable, because shards disagree on the type of the keep rule's column. kept:
+    for a file of an earlier run, the doc_ids that it kept (`.npy`): others are left out, and all have the place 0.
+    base: added to its doc_ids.
     """
 
     path: Path
@@ -37,13 +40,40 @@ class Source:
     keep: Keep = "first"
     mixed: bool = False
     also_without: tuple[Path, ...] = ()
+    kept: Path | None = None
+    base: int = 0
+
+    @property
+    def is_own(self) -> bool:
+        """Whether its documents are this run's."""
+        return self.kept is None
 
     def blocks(self, columns: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
         """`doc_id` and the named columns, some rows at a time, as NumPy arrays; `PLACE` comes comparable."""
         names = ["doc_id", *columns, *([SCALE] if self.mixed and PLACE in columns else [])]
+        if not self.is_own:
+            names = [name for name in names if name not in (PLACE, SCALE)]
+        kept = None if self.kept is None else np.load(self.kept, mmap_mode="r")
         for batch in record_batches(self.path, self.schema, names):
             for start in range(0, batch.num_rows, _BLOCK_ROWS):
-                yield self._block(batch.slice(start, _BLOCK_ROWS), columns)
+                part = batch.slice(start, _BLOCK_ROWS)
+                yield self._block(part, columns) if kept is None else self._earlier(part, columns, kept)
+
+    def _earlier(
+        self, batch: pa.RecordBatch, columns: Sequence[str], kept: NDArray[np.uint64]
+    ) -> dict[str, NDArray[Any]]:
+        ids = to_numpy(batch.column("doc_id"))
+        live = is_in_sorted(ids, between(kept, ids[0], ids[-1]))
+        ids = ids + np.uint64(self.base)
+        out = self._left_out(ids)
+        if len(out):
+            live &= ~is_in_sorted(ids, out)
+        block = {"doc_id": ids[live]}
+        for name in columns:
+            block[name] = np.zeros(len(block["doc_id"]), np.uint64)
+            if name != PLACE:
+                block[name] = to_numpy(batch.column(name))[live]
+        return block
 
     def _block(self, batch: pa.RecordBatch, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
         block = {name: to_numpy(batch.column(name)) for name in ("doc_id", *columns)}
@@ -89,12 +119,20 @@ def is_in_sorted(ids: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """All sketch files of a stage. rows: their rows, the dropped ones included. unusable: documents without a value
-    for the keep rule's column, None where the rule reads no numbers."""
+    """All sketch files of a stage, this run's first. rows: their rows, the dropped ones included. own_rows: this run's.
+    unusable: documents without a value for the keep rule's column, None where the rule reads no numbers. numbers: how
+    documents of several runs are numbered."""
 
     files: tuple[Source, ...]
     rows: int
     unusable: int | None
+    own_rows: int
+    numbers: Numbers = ALONE
+
+    @property
+    def own(self) -> tuple[Source, ...]:
+        """This run's files."""
+        return tuple(file for file in self.files if file.is_own)
 
     def ranges(self, count: int) -> list[tuple[Source, ...]]:
         """The files in at most `count` runs of neighbours."""
@@ -102,8 +140,11 @@ class Sources:
         return [self.files[i : i + size] for i in range(0, len(self.files), size)]
 
 
-def sources_of(corpus: Corpus, keep: Keep) -> Sources:
-    """The sketch files of a stage, and whether their places can be compared as they are."""
+def sources_of(corpus: Corpus, keep: Keep, earlier: Sequence[tuple[EarlierRun, Mapping[str, Any]]] = ()) -> Sources:
+    """The sketch files of a stage, and whether their places can be compared as they are.
+
+    earlier: runs to compare with, and what the stage of the same kind left there.
+    """
     paths = list(corpus.sketches())
     schema = _column_names(paths[0]) if paths else ()
     rows, missing, kinds = 0, 0, set[int]()
@@ -116,7 +157,26 @@ def sources_of(corpus: Corpus, keep: Keep) -> Sources:
                 missing += int(counts[scales == NO_SCALE].sum())
     mixed = len(kinds - {int(NO_SCALE)}) > 1
     files = tuple(Source(path, schema, corpus.dropped(i), keep, mixed) for i, path in enumerate(paths))
-    return Sources(files, rows, missing if SCALE in schema else None)
+    numbers = number_runs([run for run, _ in earlier], max((_last_id(file) for file in files), default=-1))
+    others = tuple(
+        file for (run, left), base in zip(earlier, numbers.bases, strict=True) for file in _sources_in(run, left, base)
+    )
+    rows_there = sum(len(np.load(file.kept, mmap_mode="r")) for file in others if file.kept)
+    return Sources((*files, *others), rows + rows_there, missing if SCALE in schema else None, rows, numbers)
+
+
+def _sources_in(run: EarlierRun, left: Mapping[str, Any], base: int) -> Iterator[Source]:
+    for split in range(run.splits):
+        path = run.artefact(left["folder"], split, left["sketch"])
+        yield Source(path, _column_names(path), np.empty(0, np.uint64), kept=run.kept(split), base=base)
+
+
+def _last_id(file: Source) -> int:
+    last = -1
+    for batch in record_batches(file.path, file.schema, ["doc_id"]):
+        if batch.num_rows:
+            last = int(batch.column("doc_id")[batch.num_rows - 1].as_py())
+    return last
 
 
 def _column_names(path: Path) -> tuple[str, ...]:
@@ -126,7 +186,7 @@ def _column_names(path: Path) -> tuple[str, ...]:
 
 def keep_warnings(sources: Sources, keep: Keep) -> list[str]:
     """What the user should know of a keep rule whose column told nothing."""
-    if not sources.rows or sources.unusable != sources.rows or isinstance(keep, str):
+    if not sources.own_rows or sources.unusable != sources.own_rows or isinstance(keep, str):
         return []
     return [
         f"keep: no document has a number, truth value or date in the column {keep.by!r}, so the first document of each "
@@ -158,5 +218,5 @@ def first_ids(sources: Sources) -> tuple[int, ...]:
 def _first_id(file: Source) -> int:
     for batch in record_batches(file.path, file.schema, ["doc_id"]):
         if batch.num_rows:
-            return int(batch.column("doc_id")[0].as_py())
+            return int(batch.column("doc_id")[0].as_py()) + file.base
     return -1

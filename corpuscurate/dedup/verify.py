@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from corpuscurate.columns import to_numpy
 from corpuscurate.dedup.candidates import PlannedPart, ragged_indices, read_part
-from corpuscurate.dedup.clusters import cluster_account, write_clusters
+from corpuscurate.dedup.clusters import cluster_account, own_clusters, write_clusters
 from corpuscurate.dedup.gather import take
 from corpuscurate.dedup.large import Edges, join_large
 from corpuscurate.dedup.likely import only_members
 from corpuscurate.dedup.sources import is_in_sorted
+from corpuscurate.earlier import Numbers
 from corpuscurate.kernels.components import best_neighbours, flatten, star_edges
 from corpuscurate.kernels.greedy import UNVERIFIED, settle_greedily
 from corpuscurate.kernels.verify import (
@@ -71,6 +72,7 @@ class VerifyPart:
     tag: bool
     share_bytes: int
     large: int
+    numbers: Numbers
     greedy: bool = False
 
     @property
@@ -88,9 +90,9 @@ class VerifyPart:
         edges = self._edges(folder, plan.documents, documents, part, parent, counts)
         flatten(parent)
         self._write(folder, documents, parent, part.copies, edges)
-        ids, offsets, _ = _clusters(documents, parent)
+        ids, offsets, _ = _clusters(documents, parent, self.numbers)
         likely = len(np.load(self.likely, mmap_mode="r")) if self.likely else 0
-        return {**cluster_account(ids, offsets), **_named(counts), "likely": likely}
+        return {**cluster_account(ids, offsets, self.numbers), **_named(counts), "likely": likely}
 
     def _in_keep_order(self, plan: PlannedPart) -> tuple[NDArray[np.uint64], PlannedPart]:
         """The documents in keep order, and the part with its indices changed to that; buckets sorted by group."""
@@ -100,7 +102,7 @@ class VerifyPart:
             raise RuntimeError("candidates are missing from the sketch files")
         paths = [path / "places.bin" for path, _, _ in self.gathered]
         places = take(paths, [count for _, count, _ in self.gathered], indices, np.uint64)
-        order = np.lexsort((plan.documents, places))
+        order = np.lexsort((plan.documents, places, self.numbers.is_own(plan.documents)))
         renumbered = np.empty(len(order), np.int64)
         renumbered[order] = np.arange(len(order))
         by_group = np.argsort(plan.groups, kind="stable")
@@ -135,7 +137,8 @@ class VerifyPart:
             GREEDY_BUDGET_EACH if self.greedy else BUDGET_EACH,
         )
         if self.greedy:
-            pieces = [_drop_greedily(part, sketches, rule, parent, counts)]
+            earlier = int((~self.numbers.is_own(documents)).sum())  # they come first in keep order
+            pieces = [_drop_greedily(part, sketches, rule, earlier, parent, counts)]
         else:
             pieces = _join_large(part, self.large, sketches, rule, parent, counts)
             pieces.append(_join_small(part, self.large, sketches, rule, parent, counts))
@@ -185,9 +188,9 @@ class VerifyPart:
             gone = parent[original] != original
             neighbour[copy[gone]] = neighbour[original[gone]]
             best[copy[gone]] = best[original[gone]]
-        ids, offsets, order = _clusters(documents, parent)
+        ids, offsets, order = _clusters(documents, parent, self.numbers)
         matched = documents[neighbour[order]]
-        write_clusters(folder, self.tag, ids, offsets, matched, best[order])
+        write_clusters(folder, self.tag, ids, offsets, matched, best[order], numbers=self.numbers)
 
 
 def _join_large(
@@ -242,11 +245,17 @@ def _join_small(
 
 
 def _drop_greedily(
-    part: PlannedPart, sketches: Sketches, rule: Rule, parent: NDArray[np.int64], counts: NDArray[np.int64]
+    part: PlannedPart,
+    sketches: Sketches,
+    rule: Rule,
+    earlier: int,
+    parent: NDArray[np.int64],
+    counts: NDArray[np.int64],
 ) -> Edges:
-    """The edges from each dropped document to the kept one that dropped it."""
+    """The edges from each dropped document to the kept one that dropped it. earlier: documents of earlier runs, all of
+    which are kept."""
     edges = _no_edges(len(parent))
-    found = settle_greedily(part.members.copy(), part.offsets, sketches, rule, parent, counts, *edges)
+    found = settle_greedily(part.members.copy(), part.offsets, sketches, rule, earlier, parent, counts, *edges)
     return Edges(edges.a[:found], edges.b[:found], edges.similarity[:found])
 
 
@@ -274,14 +283,15 @@ def fewest_equal_values(threshold: float, values: int) -> int:
 
 
 def _clusters(
-    documents: NDArray[np.uint64], root: NDArray[np.int64]
+    documents: NDArray[np.uint64], root: NDArray[np.int64], numbers: Numbers
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
     """doc_ids cluster after cluster, the kept one (the root: first in keep order) first; offsets; indices."""
     sizes = np.bincount(root, minlength=len(documents))
     order = np.argsort(root, kind="stable")
     order = order[sizes[root[order]] > 1]
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[sizes > 1])])
-    return documents[order], offsets, order
+    stays, offsets = own_clusters(documents[order], offsets, numbers)
+    return documents[order[stays]], offsets, order[stays]
 
 
 def _named(counts: NDArray[np.int64]) -> dict[str, int]:

@@ -44,6 +44,7 @@ def settle_greedily(
     offsets: NDArray[np.int64],
     s: Sketches,
     rule: Rule,
+    always_kept: Int,
     parent: NDArray[np.int64],
     counts: NDArray[np.int64],
     out_a: NDArray[np.int64],
@@ -54,6 +55,7 @@ def settle_greedily(
 
     members: int64, documents 0..m-1 numbered in keep order, ascending in each bucket offsets[i]..offsets[i+1]-1, the
     buckets of a document by band; changed. rule: its kind UNVERIFIED, SIGNATURE or EXACT; its budgets are of a bucket.
+    always_kept: so many documents, the first, are kept whatever they are like.
     parent: int64[m], that of a dropped document becomes the one that dropped it. counts: int64[COUNTS], added to.
     out_a, out_b: int64[m], out_similarity: float64[m].
     """
@@ -69,7 +71,7 @@ def settle_greedily(
     edges = 0
     for d in range(m):
         dropped = False
-        for i in range(starts[d], starts[d + 1]):
+        for i in range(starts[d], starts[d + 1] if d >= always_kept else starts[d]):
             bucket = buckets[i]
             allowed = max(rule.budget - used[bucket], rule.budget_each)
             tried = 0

@@ -14,6 +14,7 @@ from pydantic import Field
 from corpuscurate.batch import Batch
 from corpuscurate.columns import text_buffers
 from corpuscurate.dedup.clusters import (
+    CORPUS_MEASURE,
     DROPS_FILE,
     MEASURES,
     TAG_DEFAULTS,
@@ -21,12 +22,16 @@ from corpuscurate.dedup.clusters import (
     cluster_account,
     giant_warning,
     merged_account,
+    own_clusters,
     write_clusters,
 )
+from corpuscurate.dedup.indexes import indexes_of, with_indexes
 from corpuscurate.dedup.keep import Keep, columns_of
 from corpuscurate.dedup.parts import equal_groups, load_part, partition
 from corpuscurate.dedup.sources import keep_warnings, place_columns, place_schema, sources_of
-from corpuscurate.kernels.hashing import KEY, siphash128
+from corpuscurate.earlier import Numbers
+from corpuscurate.kernels.hashing import HASH_VERSION, KEY, siphash128
+from corpuscurate.local_path import LocalPaths
 from corpuscurate.stage import Corpus, GlobalStage, Settled
 
 
@@ -42,6 +47,22 @@ class Exact(GlobalStage):
 
     keep: Keep = Field("first", description="which copy stays: first, longest, {by: column, order: desc | asc | rank}")
 
+    index: LocalPaths = Field(
+        (), description="output folders of earlier runs, whose documents win; paths relative to the recipe"
+    )
+
+    def corpora(self) -> tuple[str, ...]:
+        """See `GlobalStage`."""
+        return self.index
+
+    def index_header(self) -> dict[str, Any]:
+        """See `GlobalStage`."""
+        return {"hash": "siphash128", "hash_version": HASH_VERSION}
+
+    def identity(self) -> dict[str, Any]:
+        """See `Stage`."""
+        return with_indexes(self, self.parameters())
+
     def reads(self) -> tuple[str, ...]:
         """See `Stage`."""
         return columns_of(self.keep)
@@ -52,7 +73,7 @@ class Exact(GlobalStage):
 
     def measures(self) -> Mapping[str, pa.DataType]:
         """See `Stage`."""
-        return MEASURES
+        return {**MEASURES, **(CORPUS_MEASURE if self.index else {})}
 
     def tag_defaults(self) -> Mapping[str, Any]:
         """See `GlobalStage`."""
@@ -75,9 +96,9 @@ class Exact(GlobalStage):
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
-        sources = sources_of(corpus, self.keep)
+        sources = sources_of(corpus, self.keep, indexes_of(self))
         done, parts = partition(corpus, sources, "hash_high", "hash_low")
-        works = [EqualTexts(i, len(parts), paths, self.mode == "tag") for i, paths in enumerate(parts)]
+        works = [EqualTexts(i, len(parts), paths, self.mode == "tag", sources.numbers) for i, paths in enumerate(parts)]
         reduced = corpus.run(works, "match")
         documents = sum(each.account["documents"] for each in done)
         account = {"documents": documents, **merged_account(each.account for each in reduced)}
@@ -96,6 +117,7 @@ class EqualTexts:
     of: int
     paths: Sequence[Path]
     tag: bool
+    numbers: Numbers
 
     @property
     def key(self) -> str:
@@ -104,7 +126,9 @@ class EqualTexts:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write drops or tags of the part."""
-        rows, offsets = equal_groups(load_part(self.paths))
-        kept = np.repeat(rows["doc_id"][offsets[:-1]], np.diff(offsets))
-        write_clusters(folder, self.tag, rows["doc_id"], offsets, kept, np.ones(len(rows)), is_value=False)
-        return cluster_account(rows["doc_id"], offsets)
+        rows, offsets = equal_groups(load_part(self.paths), self.numbers)
+        stays, offsets = own_clusters(rows["doc_id"], offsets, self.numbers)
+        ids = rows["doc_id"][stays]
+        kept = np.repeat(ids[offsets[:-1]], np.diff(offsets))
+        write_clusters(folder, self.tag, ids, offsets, kept, np.ones(len(ids)), is_value=False, numbers=self.numbers)
+        return cluster_account(ids, offsets, self.numbers)

@@ -21,9 +21,18 @@ from corpuscurate.dedup.bands import (
     value_column,
 )
 from corpuscurate.dedup.candidates import Candidates
-from corpuscurate.dedup.clusters import DROPS_FILE, MEASURES, TAG_DEFAULTS, TAGS_FILE, giant_warning, merged_account
+from corpuscurate.dedup.clusters import (
+    CORPUS_MEASURE,
+    DROPS_FILE,
+    MEASURES,
+    TAG_DEFAULTS,
+    TAGS_FILE,
+    giant_warning,
+    merged_account,
+)
 from corpuscurate.dedup.gather import Gather
 from corpuscurate.dedup.identical import IdenticalWords
+from corpuscurate.dedup.indexes import indexes_of, with_indexes
 from corpuscurate.dedup.keep import Keep, columns_of
 from corpuscurate.dedup.large import LARGE
 from corpuscurate.dedup.likely import Likely, Wanted
@@ -33,6 +42,7 @@ from corpuscurate.dedup.sources import Sources, first_ids, keep_warnings, place_
 from corpuscurate.dedup.verify import SHINGLE_SET, Verify, VerifyPart, fewest_equal_values
 from corpuscurate.kernels.fast_similarity import MOST_VALUES
 from corpuscurate.kernels.hashing import HASH_VERSION
+from corpuscurate.local_path import LocalPaths
 from corpuscurate.stage import Corpus, Done, GlobalStage, Settled
 
 Preset = Literal["fineweb", "refinedweb", "nemo", "redpajama"]
@@ -108,6 +118,9 @@ class MinHash(GlobalStage):
     )
     keep: Keep = Field("first", description="which copy stays: first, longest, {by: column, order: desc | asc | rank}")
     seed: int = Field(1, description="of the permutations", ge=0, lt=1 << 63)
+    index: LocalPaths = Field(
+        (), description="output folders of earlier runs, whose documents win; paths relative to the recipe"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -134,6 +147,18 @@ class MinHash(GlobalStage):
             return datasketch_bands(self.threshold, self.values)
         return choose_bands(self.threshold, self.values, self.recall)
 
+    def corpora(self) -> tuple[str, ...]:
+        """See `GlobalStage`."""
+        return self.index
+
+    def index_header(self) -> dict[str, Any]:
+        """See `GlobalStage`."""
+        return {name: value for name, value in self.sketch_parameters().items() if name != "keep"}
+
+    def identity(self) -> dict[str, Any]:
+        """See `Stage`."""
+        return with_indexes(self, self.parameters())
+
     def reads(self) -> tuple[str, ...]:
         """See `Stage`."""
         return columns_of(self.keep)
@@ -144,7 +169,7 @@ class MinHash(GlobalStage):
 
     def measures(self) -> Mapping[str, pa.DataType]:
         """See `Stage`."""
-        return MEASURES
+        return {**MEASURES, **(CORPUS_MEASURE if self.index else {})}
 
     def tag_defaults(self) -> Mapping[str, Any]:
         """See `GlobalStage`."""
@@ -189,7 +214,7 @@ class MinHash(GlobalStage):
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
-        return _Settling(self, corpus, sources_of(corpus, self.keep)).run()
+        return _Settling(self, corpus, sources_of(corpus, self.keep, indexes_of(self))).run()
 
 
 @dataclass(frozen=True)
@@ -202,7 +227,9 @@ class _Settling:
 
     def run(self) -> Settled:
         partitioned, parts = partition(self.corpus, self.sources, "words_high", "words_low", SHINGLES)
-        copies = self.corpus.run([IdenticalWords(i, len(parts), paths) for i, paths in enumerate(parts)], "identical")
+        copies = self.corpus.run(
+            [IdenticalWords(i, len(parts), paths, self.sources.numbers) for i, paths in enumerate(parts)], "identical"
+        )
         bands, rows = self.stage.bands_and_rows
         without = tuple(done.folder / "copies.npy" for done in copies if done.account["copies"])
         distinct = replace(
@@ -214,8 +241,8 @@ class _Settling:
         documents = sum(done.account["documents"] for done in partitioned)
         account = {
             "documents": documents,
-            "without_words": documents - sum(done.account["rows"] for done in partitioned),
-            "identical": plan.account["identical"],
+            "without_words": documents - sum(done.account["own"] for done in partitioned),
+            "identical": sum(done.account["own"] for done in copies),
             "candidates": plan.account["candidates"],
             "buckets": sum(done.account["buckets"] for done in buckets),
             "largest_bucket": max(done.account["largest"] for done in buckets),
@@ -272,6 +299,7 @@ class _Settling:
                     stage.mode == "tag",
                     self._share_bytes(),
                     LARGE,
+                    self.sources.numbers,
                     stage.settling == "greedy",
                 )
                 for i in range(parts)
@@ -287,7 +315,16 @@ class _Settling:
         likely = [done.folder / "likely.npy" for done in self.corpus.run(works, "likely candidates")]
         wanted = self.corpus.run([Wanted(tuple(likely), first_ids(self.sources))], "wanted")[0].folder
         paths = [wanted / f"{i:06d}.npy" for i in range(len(self.sources.files))]
-        return likely, tuple(self.corpus.reread(paths, "shingle_sets", "shingles of candidates"))
+        title, own = "shingles of candidates", len(self.sources.own)
+        sets = self.corpus.reread(paths[:own], "shingle_sets", title)
+        for corpus, base in enumerate(self.sources.numbers.bases):
+            theirs = [
+                path
+                for path, file in zip(paths, self.sources.files, strict=True)
+                if (file.base, file.is_own) == (base, False)
+            ]
+            sets += self.corpus.reread_earlier(corpus, base, theirs, "shingle_sets", f"{title}, index {corpus + 1}")
+        return likely, tuple(sets)
 
     def _warnings(self, account: Mapping[str, Any]) -> list[str]:
         stage = self.stage

@@ -294,7 +294,11 @@ def test_an_empty_result_and_an_empty_input_still_make_files(folder: Path) -> No
 
 
 def test_kept_artefacts_follow_retain(folder: Path) -> None:
-    for retain, wanted in (("all", {"measure-0", "settle-exact"}), ("index", {"measure-0"}), ("none", set())):
+    for retain, wanted in (
+        ("all", {"measure-0", "settle-exact", "kept"}),
+        ("index", {"measure-0", "kept"}),
+        ("none", set()),
+    ):
         made = pipeline(folder, retain, stages=(Exact(),))
         Pipeline(made.source, made.stages, made.sink, Settings(workers=1, retain=retain), folder).run()  # type: ignore[arg-type]
         state = folder / retain / "_run"
