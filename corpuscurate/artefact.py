@@ -10,7 +10,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import orjson
@@ -19,6 +20,9 @@ import xxhash
 from numpy.typing import NDArray
 
 from corpuscurate.columns import to_numpy
+
+GROUPED_BYTES = 32 << 20
+"""Of a record batch of sketches."""
 
 
 def canonical(value: Any) -> bytes:
@@ -93,6 +97,41 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatchFileWr
     """An Arrow IPC file to append record batches to. Atomicity is that of the folder it stands in."""
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         yield writer
+
+
+class FewBatches:
+    """Appends rows to a table in record batches of about `GROUPED_BYTES`.
+
+    Who maps a file column by column, many times, pays for each batch. A context manager, to be left before the writer
+    is closed.
+    """
+
+    def __init__(self, writer: pa.RecordBatchFileWriter) -> None:
+        self._writer = writer
+        self._held: list[pa.RecordBatch] = []
+        self._bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._flush()
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Add rows."""
+        self._held.append(rows)
+        self._bytes += rows.nbytes
+        if self._bytes >= GROUPED_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._held:
+            for batch in pa.Table.from_batches(self._held).combine_chunks().to_batches():
+                self._writer.write_batch(batch)
+        self._held, self._bytes = [], 0
 
 
 def write_table(path: Path, table: pa.Table | pa.RecordBatch) -> None:

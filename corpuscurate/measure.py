@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.artefact import table_writer
+from corpuscurate.artefact import FewBatches, table_writer
 from corpuscurate.batch import Batch
 from corpuscurate.columns import lengths_bytes
 from corpuscurate.errors import InputError
@@ -127,15 +127,17 @@ class _Measuring:
         self.docs = stack.enter_context(table_writer(folder / DOCS, DOCS_SCHEMA))
         self.bad = stack.enter_context(table_writer(folder / BAD, BAD_SCHEMA))
         self.columns = stack.enter_context(table_writer(folder / COLUMNS, self.columns_schema))
-        self.sketches = [
-            (stage, stack.enter_context(table_writer(folder / sketch_name(stage), sketch_file_schema(stage))))
-            for stage in self.globals
-        ]
+        self.sketches = [(stage, self.sketch_file(stage, folder, stack)) for stage in self.globals]
         self.accounts = {stage.label: StageAccount() for stage in [*(s for _, s in self.streaming), *self.globals]}
         self.counts = {"documents": 0, "text_bytes": 0, "record_bytes": 0, "kept": 0}
         self.quarantined: dict[str, int] = {}
         self.census: dict[str, Any] | None = None
         self.first_batch_at: float | None = None
+
+    def sketch_file(self, stage: GlobalStage, folder: Path, stack: ExitStack) -> FewBatches:
+        """Where the sketches of a stage are appended."""
+        writer = stack.enter_context(table_writer(folder / sketch_name(stage), sketch_file_schema(stage)))
+        return stack.enter_context(FewBatches(writer))
 
     def run(self) -> dict[str, Any]:
         """Loop over the split."""
