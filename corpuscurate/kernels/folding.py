@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.kernels.bits import trailing_zeros
 from corpuscurate.kernels.compile import kernel
 from corpuscurate.kernels.hashing import load64
 from corpuscurate.kernels.unicode import (
@@ -38,12 +39,6 @@ Int: TypeAlias = int | np.int64
 CHUNK = 4096
 """Input bytes folded at once."""
 BLOCK = 64
-TRAILING = np.zeros(64, np.int64)
-"""Trailing zeros of a power of two p, at p * DE_BRUIJN >> 58."""
-DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
-for _bit in range(64):
-    TRAILING[(0x03F79D71B4CB0A89 << _bit & (1 << 64) - 1) >> 58] = _bit
-TRAILING.setflags(write=False)
 _GATHER = np.uint64(0x0102040810204080)
 _SLOW = 1024
 """Bytes in a script without spaces that are folded character by character at once."""
@@ -125,7 +120,7 @@ def _fold_others(
     leads = _leads(data, start, size)
     done = size
     while leads:
-        p: Int = TRAILING[(leads & (_ZERO - leads)) * DE_BRUIJN >> np.uint64(58)]
+        p: Int = trailing_zeros(leads)
         leads &= leads - _ONE
         code_point, after = decode(data, start + p)
         kind = kind_of(pages, kinds, code_point)

@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.kernels.bits import trailing_zeros
 from corpuscurate.kernels.compile import kernel
-from corpuscurate.kernels.folding import BLOCK, DE_BRUIJN, FOLDED, TRAILING, Int, fold_chunk
+from corpuscurate.kernels.folding import BLOCK, FOLDED, Int, fold_chunk
 from corpuscurate.kernels.hashing import load64, mix64
 from corpuscurate.kernels.unicode import Tables
 
@@ -61,7 +62,7 @@ def _word_borders(folded: NDArray[np.uint64], size: Int, inside: Int, out: NDArr
         borders = bits ^ (bits << _ONE | carry)
         carry = bits >> np.uint64(63)
         while borders:
-            out[count] = base + TRAILING[(borders & (_ZERO - borders)) * DE_BRUIJN >> np.uint64(58)]
+            out[count] = base + trailing_zeros(borders)
             count += 1
             borders &= borders - _ONE
     return count
@@ -124,6 +125,7 @@ def _hash_words(count: Int, size: Int, last: Int, n: Int, walk: Walk) -> Int:
     """
     folded = walk.folded
     borders = walk.borders
+    words = walk.words
     word = walk.word
     found = n
     pending = 0
@@ -150,7 +152,7 @@ def _hash_words(count: Int, size: Int, last: Int, n: Int, walk: Walk) -> Int:
                 folded[j] = folded[i + j]
             break
         rest = load64(folded, i) & ((_ONE << np.uint64(8 * (end - i))) - _ONE)
-        walk.words[found] = mix64(h ^ rest ^ length << np.uint64(56))
+        words[found] = mix64(h ^ rest ^ length << np.uint64(56))
         found += 1
     walk.place[3] = pending
     return found - n
