@@ -46,7 +46,7 @@ _EMBEDDERS: TypeAdapter[Learned | Static | SentenceTransformers] = TypeAdapter(M
 
 class Settings(BaseModel):
     """The content of head.json. grades: what each label counts for, of a ridge. spread: standard deviation of what a
-    ridge got wrong. embedder: its parameters; origin: what `embedder_value` says of it."""
+    ridge got wrong. strength: of the penalty. embedder: its parameters; origin: what `embedder_value` says of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -54,9 +54,9 @@ class Settings(BaseModel):
     kind: Literal["ridge", "logistic"]
     dimension: int = Field(ge=1)
     labels: list[str] = Field(min_length=2)
-    positive: str
     grades: list[float] | None = None
     spread: float | None = None
+    strength: float | None = None
     embedder: dict[str, Any]
     origin: dict[str, Any]
 
@@ -64,8 +64,8 @@ class Settings(BaseModel):
     def _whole(self) -> Settings:
         if self.kind == "ridge" and (self.grades is None or self.spread is None):
             raise ValueError("a ridge needs grades and spread")
-        if self.positive not in self.labels:
-            raise ValueError(f"positive is {self.positive!r}, which is none of the labels")
+        if len(self.grades or self.labels) != len(self.labels):
+            raise ValueError("there must be a grade for each label")
         return self
 
 
@@ -95,13 +95,17 @@ class Head:
                     f" has no label {target!r}: leave `target` out, and cut with min_score."
                 )
             return 0
-        name = settings.positive if target is None else target
-        if name not in settings.labels:
+        if target is None:
             raise RecipeError(
-                f"target: the head in {self.folder} has no label {name!r}. Its labels are: "
-                f"{', '.join(settings.labels)}. {did_you_mean(name, settings.labels)}"
+                f"target: say which label's probability is the score. The labels of the head in {self.folder} are: "
+                f"{', '.join(settings.labels)}."
             )
-        return settings.labels.index(name)
+        if target not in settings.labels:
+            raise RecipeError(
+                f"target: the head in {self.folder} has no label {target!r}. Its labels are: "
+                f"{', '.join(settings.labels)}. {did_you_mean(target, settings.labels)}"
+            )
+        return settings.labels.index(target)
 
     def outputs(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """float64[n, outputs] of unit rows float32[n, dimension]: a ridge's score, a logistic head's probabilities;

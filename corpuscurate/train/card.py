@@ -21,7 +21,7 @@ def markdown(card: Mapping[str, Any]) -> str:
     lines = [
         f"# Quality classifier: {card['positive']} ({card['trainer']})",
         "",
-        f"Score: the probability of the label `{card['positive']}`. Labels: {', '.join(card['labels'])}.",
+        _score(card),
         "",
         "## Held-out documents",
         "",
@@ -64,6 +64,14 @@ def markdown(card: Mapping[str, Any]) -> str:
         *_data(card),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _score(card: Mapping[str, Any]) -> str:
+    labels = ", ".join(map(_code, card["labels"]))
+    if card["score"] == "probability":
+        return f"Score: the probability of the label {_code(card['positive'])}. Labels: {labels}."
+    counted = ", ".join(map(_code, card["counted_as_positive"]))
+    return f"Score: a grade, in the unit of the labels {labels}. Counted as positive below: {counted}."
 
 
 def _words(words: Mapping[str, Sequence[tuple[str, float]]]) -> list[str]:

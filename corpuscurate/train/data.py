@@ -201,7 +201,7 @@ def text_hashes(documents: Documents) -> NDArray[np.uint64]:
     return found
 
 
-def heads(documents: Documents, rows: Sequence[int], characters: int = 200) -> list[str]:
+def beginnings(documents: Documents, rows: Sequence[int], characters: int = 200) -> list[str]:
     """The beginnings of some documents, on one line each."""
     texts = pc.utf8_slice_codeunits(documents.table.column("text").take(pa.array(rows, pa.int64())), 0, characters)
     return [" ".join(text.split()) for text in texts.to_pylist()]

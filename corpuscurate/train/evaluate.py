@@ -39,7 +39,7 @@ def precision_recall(predicted: NDArray[np.bool_], positive: NDArray[np.bool_]) 
 def calibration(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> dict[str, Any]:
     """How far scores are from shares: bins of equal width with mean score and share of positives; the expected
     calibration error (Guo et al. 2017: the mean distance, weighted by documents) and the Brier score."""
-    place = np.minimum((scores * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    place = np.clip((scores * CALIBRATION_BINS).astype(np.int64), 0, CALIBRATION_BINS - 1)
     bins = []
     error = 0.0
     for number in range(CALIBRATION_BINS):
@@ -91,12 +91,15 @@ def evaluate(
     probabilities: NDArray[np.float64],
     labels: NDArray[np.int64],
     names: tuple[str, ...],
-    positive: int,
+    positive: NDArray[np.bool_],
     sources: list[str],
+    scores: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:
-    """All figures. probabilities: float64[n, labels]. labels: int64[n]. positive: the label whose score counts."""
-    scores = probabilities[:, positive]
-    is_positive = labels == positive
+    """All figures. probabilities: float64[n, labels]. labels: int64[n]. positive: bool[labels], those that are wanted.
+    scores: float64[n] in the unit that is cut by; the probability of the wanted labels where None."""
+    wanted = probabilities[:, positive].sum(axis=1)
+    scores = wanted if scores is None else scores
+    is_positive = positive[labels]
     predicted = probabilities.argmax(axis=1)
     right = predicted == labels
     confusion = np.zeros((len(names), len(names)), np.int64)
@@ -106,9 +109,9 @@ def evaluate(
         "documents": len(labels),
         "accuracy": float(right.mean()),
         "macro_f1": float(np.mean([found["f1"] for found in each.values()])),
-        **precision_recall(predicted == positive, is_positive),
+        **precision_recall(positive[predicted], is_positive),
         "roc_auc": roc_auc(scores, is_positive),
-        "calibration": calibration(scores, is_positive),
+        "calibration": calibration(wanted, is_positive),
         "keep_fractions": keep_fractions(scores, is_positive),
         "labels": each,
         "confusion": {

@@ -83,6 +83,13 @@ class FasttextClassifier:
         scores = np.where(np.isnan(scores), 1.0, scores) + 1e-12
         return scores / scores.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
 
+    def wanted(self, positive: int) -> NDArray[np.bool_]:
+        """See `Classifier`."""
+        return np.asarray(np.arange(len(self.names)) == positive, np.bool_)
+
+    def scores(self, text: pa.LargeStringArray) -> None:
+        """See `Classifier`: probabilities are the scores."""
+
     def words(self, label: int, count: int) -> dict[str, list[tuple[str, float]]]:
         """See `Classifier`. A word's weight: its row's logit of the label, less the mean of the others'."""
         model = self.scorers[0].model

@@ -29,6 +29,13 @@ def predict(classifier: Classifier, documents: Documents, rows: NDArray[np.int64
     return np.concatenate([np.zeros((0, len(documents.names))), *parts])
 
 
+def unit_scores(classifier: Classifier, documents: Documents, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """The scores of some rows, float64[rows], where they are not probabilities."""
+    parts = [classifier.scores(texts) for texts in documents.texts(rows)]
+    found = [part for part in parts if part is not None]
+    return np.concatenate([np.zeros(0), *found]) if found else None
+
+
 def out_of_fold(
     train: Train,
     documents: Documents,

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from corpuscurate.artefact import whole_folder
 from corpuscurate.errors import OutputError
+from corpuscurate.local_path import anchored
 from corpuscurate.report import versions
-from corpuscurate.train import fasttext  # noqa: F401  registers itself
+from corpuscurate.train import fasttext, heads  # noqa: F401  register themselves
 from corpuscurate.train.card import write_card
 from corpuscurate.train.clusters import cluster_hashes, clusters, exact_and_near
-from corpuscurate.train.data import Documents, gather, heads
+from corpuscurate.train.data import Documents, beginnings, gather
 from corpuscurate.train.evaluate import evaluate, telling
-from corpuscurate.train.issues import Train, available, consensus, likely_wrong, out_of_fold, predict
+from corpuscurate.train.issues import Train, available, consensus, likely_wrong, out_of_fold, predict, unit_scores
 from corpuscurate.train.recipe import TrainRecipe, build_parameters, unknown
 from corpuscurate.train.split import Split, check_split, split
 from corpuscurate.train.trainer import TRAINERS, Classifier, Trainer
@@ -45,6 +46,7 @@ def train_quality(
     if trainer is None:
         raise unknown(recipe.trainer, TRAINERS, "trainer")
     parameters = build_parameters(trainer.parameters_model, recipe.parameters, recipe.trainer)
+    parameters = parameters.model_copy(update=dict(anchored(parameters, base)))
     trainer.check(parameters)
     output = base / Path(recipe.output).expanduser()
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -138,7 +140,7 @@ class _Job:
         chosen = rows[places]
         table = documents.table
         ids, sources = (_values(table, name, chosen) for name in ("id", "source"))
-        texts = heads(documents, chosen.tolist())
+        texts = beginnings(documents, chosen.tolist())
         listed = [
             {
                 "row": int(row),
@@ -160,21 +162,25 @@ class _Job:
         positive = names.index(recipe.positive)
         probabilities = predict(classifier, documents, parts.test)
         held = labels[parts.test]
+        wanted = classifier.wanted(positive)
+        graded = unit_scores(classifier, documents, parts.test)
+        scores = probabilities[:, wanted].sum(axis=1) if graded is None else graded
         sources = _values(documents.table, "source", parts.test)
-        chosen = telling(probabilities[:, positive], held == positive, SHOWN_DOCUMENTS)
+        chosen = telling(scores, wanted[held], SHOWN_DOCUMENTS)
         return {
             "trainer": recipe.trainer,
             "positive": recipe.positive,
             "labels": list(names),
+            "counted_as_positive": [name for name, is_wanted in zip(names, wanted, strict=True) if is_wanted],
+            "score": "probability" if graded is None else "grade",
             "parameters": self.parameters.model_dump(mode="json"),
             "split": recipe.split.model_dump(mode="json"),
             "versions": versions(),
-            "test": evaluate(probabilities, held, names, positive, sources),
+            "test": evaluate(probabilities, held, names, wanted, sources, graded),
             "own_evaluation": classifier.own_evaluation(documents, parts.test),
             "words": classifier.words(positive, SHOWN_WORDS),
             "documents": {
-                kind: self._shown(documents, names, held, probabilities[:, positive], parts.test, places)
-                for kind, places in chosen.items()
+                kind: self._shown(documents, names, held, scores, parts.test, places) for kind, places in chosen.items()
             },
             "data": {
                 "files": documents.digests,
@@ -199,7 +205,7 @@ class _Job:
         places: NDArray[np.int64],
     ) -> list[dict[str, Any]]:
         ids = _values(documents.table, "id", rows[places])
-        texts = heads(documents, rows[places].tolist())
+        texts = beginnings(documents, rows[places].tolist())
         return [
             {"id": ids[i], "label": names[held[place]], "score": float(scores[place]), "text": texts[i]}
             for i, place in enumerate(places.tolist())

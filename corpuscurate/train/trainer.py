@@ -19,6 +19,13 @@ class Classifier(Protocol):
     def probabilities(self, text: pa.LargeStringArray) -> NDArray[np.float64]:
         """float64[n, labels], in the order of `Documents.names`; rows sum to 1."""
 
+    def wanted(self, positive: int) -> NDArray[np.bool_]:
+        """bool[labels]: which labels count as positive where the recipe names one: it alone, or of grades all from it
+        on."""
+
+    def scores(self, text: pa.LargeStringArray) -> NDArray[np.float64] | None:
+        """float64[n], the score that a run cuts by, where that is not the probability of the positive label."""
+
     def words(self, label: int, count: int) -> dict[str, list[tuple[str, float]]]:
         """The words that speak most for and against a label, with their weights: {"for": ..., "against": ...}."""
 

@@ -31,7 +31,7 @@ def head_folder(name, kind="ridge", embedder=EMBEDDER):
     labels = ["0", "3", "5"] if kind == "ridge" else ["bad", "fair", "good"]
     grades = {"grades": [0.0, 3.0, 5.0], "spread": 0.5} if kind == "ridge" else {}
     settings = Settings(
-        form=1, kind=kind, dimension=8, labels=labels, positive=labels[1],
+        form=1, kind=kind, dimension=8, labels=labels,
         embedder=embedder.model_dump(mode="json"), origin=origin_of(embedder), **grades,
     )  # fmt: skip
     outputs = 1 if kind == "ridge" else 3
@@ -76,7 +76,7 @@ def test_scores_of_a_regression_are_in_the_unit_of_its_grades():
 def test_scores_of_classes_are_probabilities():
     logits = vectors_of(TEXTS) @ WEIGHTS.T + np.array([1.5, 2.5, 3.5])
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    for place, target in ((0, "bad"), (1, "fair"), (1, None), (2, "good")):
+    for place, target in ((0, "bad"), (1, "fair"), (2, "good")):
         found = EmbeddingQuality(head=LOGISTIC, target=target).apply(batch_of(TEXTS)).columns["score"].to_pylist()
         assert found[1] is None
         assert [found[i] for i in (0, 2, 3, 4, 5)] == pytest.approx(shares[[0, 2, 3, 4, 5], place], abs=1e-9)
@@ -209,6 +209,7 @@ def test_the_fingerprint_covers_the_content_of_the_head():
         ({"head": "/no/head"}, "the head '/no/head' is not there: it must be a folder with head.json"),
         ({"head": str(STATIC)}, "holds no head: there is no head.json.*sequence-classification"),
         ({"head": RIDGE, "target": "5"}, r"is a regression on grades \(0, 3, 5\) and has no label '5'"),
+        ({"head": LOGISTIC}, "target: say which label's probability is the score.* are: bad, fair, good"),
         ({"head": LOGISTIC, "target": "god"}, "has no label 'god'. Its labels are: bad, fair, good"),
     ],
 )
