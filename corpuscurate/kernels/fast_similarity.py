@@ -35,6 +35,7 @@ MOST_VALUES = 1 << 14
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _C = np.uint64(0xD1342543DE82EF95)
 _EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
+_ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _SHIFT = np.uint64(32)
 _HASH_BITS = np.uint64(49)
@@ -76,12 +77,12 @@ def later_rounds(x: NDArray[np.uint64], bins: NDArray[np.uint64], signature: NDA
     size = len(bins)
     k = np.uint64(size)
     empty = 0
-    for at in range(size):
-        signature[at] = np.uint32(bins[at])
-        if bins[at] == _EMPTY:
-            empty += 1
-        else:
-            bins[at] = np.uint64(0)  # below every key of a later round
+    for at in range(size):  # without branches: which bins are empty is chance
+        before = bins[at]
+        signature[at] = np.uint32(before)
+        is_empty = before == _EMPTY
+        empty += is_empty
+        bins[at] = _EMPTY if is_empty else _ZERO  # 0: below every key of a later round
     number = 1
     while empty and number < size:
         head = np.uint64(number) << _HASH_BITS
@@ -93,16 +94,24 @@ def later_rounds(x: NDArray[np.uint64], bins: NDArray[np.uint64], signature: NDA
             empty -= before == _EMPTY
             bins[slot] = min(before, head | g >> _ROUND_BITS)
         number += 1
-    power = _C
+    if empty:
+        _fill_one_by_one(x, bins)
     for at in range(size):
-        if empty and bins[at] == _EMPTY:
+        late = bins[at]
+        signature[at] = np.uint32(late) if late else signature[at]
+
+
+@kernel
+def _fill_one_by_one(x: NDArray[np.uint64], bins: NDArray[np.uint64]) -> None:
+    """The rounds from k on: all shingles compete for one bin each."""
+    power = _C
+    for at in range(len(bins)):
+        if bins[at] == _EMPTY:
             least = _EMPTY
             for i in range(len(x)):
                 least = min(least, x[i] * power)
             bins[at] = least >> _ROUND_BITS | _ROUND_ONE
         power *= _C
-        if bins[at]:
-            signature[at] = np.uint32(bins[at])
 
 
 @kernel
