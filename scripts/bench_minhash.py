@@ -72,8 +72,9 @@ class Bench:
         for name, folders in SETS.items():
             file = self.work / f"{name}.jsonl"
             write_texts([self.given.data / folder for folder in folders], file)
-            program = "sketch_ours.py"
-            self._sketch(name, OURS, [sys.executable, str(HERE / program), str(file)], 7)
+            command = [sys.executable, str(HERE / "sketch_ours.py"), str(file)]
+            self._sketch(name, OURS, command, 7)
+            self._sketch(name, f"{OURS}, classic", [*command, "--signature", "classic"], 7)
             if name == "multilingual":
                 continue
             for peer, python in self.pythons.items():

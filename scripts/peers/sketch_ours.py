@@ -10,7 +10,7 @@ from corpuscurate.stages.minhash import MinHash
 BATCH_BYTES = 16 << 20
 given = arguments()
 texts = read_texts(given)
-stage = MinHash()
+stage = MinHash(signature=given.signature) if given.signature else MinHash()
 batches, held, size = [], [], 0
 for text in texts:
     held.append(text)

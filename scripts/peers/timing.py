@@ -17,11 +17,12 @@ from typing import Any
 
 
 def arguments() -> argparse.Namespace:
-    """FILE [--repeats N] [--limit BYTES]; pins the process to the last core that it may use."""
+    """FILE [--repeats N] [--limit BYTES] [--signature KIND]; pins the process to the last core that it may use."""
     parser = argparse.ArgumentParser()
     parser.add_argument("file")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--limit", type=int, default=0, help="bytes of text to stop after; 0: all")
+    parser.add_argument("--signature", help="kind of signature, of those that have several")
     given = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
