@@ -149,9 +149,9 @@ def giant_warning(label: str, clusters: list[dict[str, Any]], documents: int) ->
     """A warning when one cluster holds over 1 % of the corpus and over 1,000 documents."""
     return [
         f"{label}: one cluster holds {cluster['size']:,} of {documents:,} documents "
-        f"({100 * cluster['size'] / documents:.1f} %), and only document {cluster['kept']}{_of(cluster)} of it is kept. Look at "
-        f"some of them (doc_id {', '.join(map(str, cluster['members']))}): chains of similar documents can join what is not "
-        "alike; a higher threshold parts them."
+        f"({100 * cluster['size'] / documents:.1f} %), and only document {cluster['kept']}{_of(cluster)} of it is "
+        f"kept. Look at some of them (doc_id {', '.join(map(str, cluster['members']))}): chains of similar documents "
+        "can join what is not alike; a higher threshold parts them."
         for cluster in clusters
         if cluster["size"] > 1000 and cluster["size"] > documents / 100
     ]

@@ -57,16 +57,20 @@ def join_large(
     rule: Rule,
     parent: NDArray[np.int64],
     counts: NDArray[np.int64],
+    covered: NDArray[np.bool_],
 ) -> Edges:
     """Join the similar documents of all buckets together in `parent`, as components; the edges that did.
 
-    Where the buckets have so little in common that no base set fits them all, each is taken by itself.
+    Where the buckets have so little in common that no base set fits them all, each is taken by itself. Otherwise
+    `covered` (bool[m]) becomes True for their documents: no pair of them has to be compared any more.
     """
     nodes = np.unique(np.concatenate(buckets))
     base, distance = _base(sketches, rule, nodes)
     if len(buckets) > 1 and 2 * distance.sum() > _sizes(sketches, rule, sketches.row[nodes]).sum():
-        found = [join_large([bucket], sketches, rule, parent, counts) for bucket in buckets]
+        unknown = np.zeros(len(covered), np.bool_)
+        found = [join_large([bucket], sketches, rule, parent, counts, unknown) for bucket in buckets]
         return Edges(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    covered[nodes] = True
     return _join(nodes, base, distance, sketches, rule, parent, counts)
 
 

@@ -140,8 +140,9 @@ class VerifyPart:
             earlier = int((~self.numbers.is_own(documents)).sum())  # they come first in keep order
             pieces = [_drop_greedily(part, sketches, rule, earlier, parent, counts)]
         else:
-            pieces = _join_large(part, self.large, sketches, rule, parent, counts)
-            pieces.append(_join_small(part, self.large, sketches, rule, parent, counts))
+            covered = np.zeros(len(documents), np.bool_)
+            pieces = _join_large(part, self.large, sketches, rule, parent, counts, covered)
+            pieces.append(_join_small(part, self.large, sketches, rule, parent, counts, covered))
         if scratch is not None:
             scratch.unlink()
         return Edges(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
@@ -200,8 +201,9 @@ def _join_large(
     rule: Rule,
     parent: NDArray[np.int64],
     counts: NDArray[np.int64],
+    covered: NDArray[np.bool_],
 ) -> list[Edges]:
-    """The edges of buckets of more than `most` documents, those of a group together."""
+    """The edges of buckets of more than `most` documents, those of a group together. covered: see `join_large`."""
     large = np.flatnonzero(np.diff(part.offsets) > most)
     return [
         join_large(
@@ -210,6 +212,7 @@ def _join_large(
             rule,
             parent,
             counts,
+            covered,
         )
         for group in np.unique(part.groups[large])
     ]
@@ -234,12 +237,13 @@ def _join_small(
     rule: Rule,
     parent: NDArray[np.int64],
     counts: NDArray[np.int64],
+    covered: NDArray[np.bool_],
 ) -> Edges:
-    """The edges of buckets of at most `most` documents."""
-    small = _small_buckets(part, most)
+    """The edges of buckets of at most `most` documents that are not covered yet."""
+    small = _small_buckets(part, most, covered)
     edges = _no_edges(len(parent))
     found = verify_buckets(
-        small.members, small.offsets, small.bands, small.groups, sketches, rule, parent, counts, *edges
+        small.members, small.offsets, small.bands, small.groups, sketches, rule, covered, parent, counts, *edges
     )
     return Edges(edges.a[:found], edges.b[:found], edges.similarity[:found])
 
@@ -259,9 +263,10 @@ def _drop_greedily(
     return Edges(edges.a[:found], edges.b[:found], edges.similarity[:found])
 
 
-def _small_buckets(part: PlannedPart, most: int) -> PlannedPart:
+def _small_buckets(part: PlannedPart, most: int, covered: NDArray[np.bool_]) -> PlannedPart:
     sizes = np.diff(part.offsets)
-    small = np.flatnonzero(sizes <= most)
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(~covered[part.members])])
+    small = np.flatnonzero((sizes <= most) & (np.diff(before[part.offsets]) > 0))
     return replace(
         part,
         members=part.members[ragged_indices(part.offsets, small)],

@@ -180,6 +180,7 @@ def verify_buckets(
     groups: NDArray[np.int64],
     s: Sketches,
     rule: Rule,
+    covered: NDArray[np.bool_],
     parent: NDArray[np.int64],
     counts: NDArray[np.int64],
     out_a: NDArray[np.int64],
@@ -190,7 +191,8 @@ def verify_buckets(
 
     members: int64, documents 0..m-1 numbered in keep order, ascending in each bucket offsets[i]..offsets[i+1]-1.
     bands: int64, the band of each bucket; groups: int64, the same number for buckets that may share documents,
-    ascending; within a group bands ascend. parent: int64[m], the components known before; changed. counts:
+    ascending; within a group bands ascend. covered: bool[m], documents of which all pairs in a bucket were compared
+    before. parent: int64[m], the components known before; changed. counts:
     int64[COUNTS], added to. out_a, out_b: int64[m], out_similarity: float64[m].
     """
     m = len(parent)
@@ -225,6 +227,9 @@ def verify_buckets(
                     position = head[c] if step == 0 else following[head[c]]
                     similarity = -1.0
                     while position >= 0:
+                        if covered[d] and covered[members[first + position]]:
+                            position = -1 if step == 0 else following[position]
+                            continue
                         similarity = _similarity(d, members[first + position], band, s, rule, counts)
                         if similarity >= 0.0:
                             break
