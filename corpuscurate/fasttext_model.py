@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.artefact import digest_file
 from corpuscurate.errors import InputError, did_you_mean
-from corpuscurate.kernels.fasttext import scan_entries
+from corpuscurate.kernels.fasttext_words import scan_entries
 
 MAGIC = 793712314
 VERSIONS = (11, 12)

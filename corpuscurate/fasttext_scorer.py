@@ -19,16 +19,7 @@ from numpy.typing import NDArray
 from corpuscurate.columns import text_buffers
 from corpuscurate.errors import InputError
 from corpuscurate.fasttext_model import Dense, FasttextModel, Matrix, Quantised, file_digest, read_model
-from corpuscurate.kernels.fasttext import (
-    Vocabulary,
-    feature_sums,
-    fill_slots,
-    find_short,
-    fold_subwords,
-    list_features,
-    project_codes,
-    project_dense,
-)
+from corpuscurate.kernels.fasttext import feature_sums, list_features
 from corpuscurate.kernels.fasttext_loss import (
     SIGMOID_CELLS,
     SIGMOID_RANGE,
@@ -38,6 +29,8 @@ from corpuscurate.kernels.fasttext_loss import (
     tree_scores,
     two_label_scores,
 )
+from corpuscurate.kernels.fasttext_tables import fold_subwords, project_codes, project_dense
+from corpuscurate.kernels.fasttext_words import Vocabulary, fill_slots, find_short
 
 EOS = b"</s>"
 _NEAR = 1e-4

@@ -18,299 +18,29 @@ What a feature is follows fastText to the letter (Joulin et al. 2016, arXiv 1607
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import kernel
-from corpuscurate.kernels.hashing import load64
+from corpuscurate.kernels.fasttext_words import (
+    BLOCK,
+    Vocabulary,
+    begins,
+    bracketed,
+    bucket_row,
+    find_long,
+    find_short,
+    hash_token,
+    next_token,
+    subwords,
+)
 from corpuscurate.kernels.unicode import Int
 
-_FNV_START = np.uint32(2166136261)
-_FNV_PRIME = np.uint32(16777619)
 _NGRAM = np.uint64(116049371)
-_SPACES = np.uint64(1 << 0 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 32)
 _EOS_HASH = np.uint32(3617362777)
 _LABEL = np.array(list(b"__label__"), np.uint8)
 _LOW32 = np.uint64(0xFFFFFFFF)
-_ONE = np.uint64(1)
-_S3 = np.uint64(3)
-_S7 = np.uint64(7)
 _S32 = np.uint64(32)
-_S56 = np.uint64(56)
-_S64 = np.uint64(64)
-_BYTES1 = np.uint64(0x0101010101010101)
-_BYTES33 = np.uint64(0x2121212121212121)
-_BYTES128 = np.uint64(0x8080808080808080)
-_LONG = np.uint64(1 << 56)
-_SPREAD1 = np.uint64(0x9E3779B97F4A7C15)
-_SPREAD2 = np.uint64(0xBF58476D1CE4E5B9)
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-
-_SMALL = np.uint64(1 << 16)
-
-BLOCK = 512
-"""Features gathered before their rows are summed: it bounds the scratch memory, whatever a document's size."""
-
-
-class Vocabulary(NamedTuple):
-    """The dictionary of a model, for lookup.
-
-    data: uint8[...], bytes in which entry i is data[starts[i]:stops[i]]. slots: uint64[capacity, 4], open addressing
-    by `_spot`, capacity a power of two: FNV hash << 32 | entry + 1 (0: empty), the entry's first 8 bytes, `_rest`,
-    and its start. Half a cache line, so that a word of at most 15 bytes costs one look.
-    remap: int32[bucket], row of each bucket after the words or -1; empty: bucket i is row i.
-    counts: int64[words], features that a word stands for (its row in the summed table is theirs summed).
-    """
-
-    data: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-    stops: NDArray[np.int64]
-    slots: NDArray[np.uint64]
-    remap: NDArray[np.int32]
-    counts: NDArray[np.int64]
-    words: int
-    eos: int
-    bucket: int
-    minn: int
-    maxn: int
-    word_ngrams: int
-
-
-@kernel
-def scan_entries(
-    data: NDArray[np.uint8],
-    at: Int,
-    starts: NDArray[np.int64],
-    stops: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    kinds: NDArray[np.int8],
-) -> Int:
-    """Read a dictionary's entries (bytes up to NUL, int64 count, int8 kind) from data[at:]; out arrays have one
-    place an entry. Returns the offset behind the last one, or -1 - i when entry i runs beyond the data."""
-    size = len(data)
-    for i in range(len(starts)):
-        starts[i] = at
-        while at < size and data[at] != 0:
-            at += 1
-        if at + 10 > size:
-            return -1 - i
-        stops[i] = at
-        counts[i] = np.int64(load64(data, int(at) + 1))
-        kinds[i] = np.int8(data[at + 9])
-        at += 10
-    return at
-
-
-@kernel
-def hash_token(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint32:
-    """FNV-1a of data[start:stop], 32 bits, over signed chars."""
-    h = _FNV_START
-    for i in range(start, stop):
-        h = np.uint32((h ^ np.uint32(np.int8(data[i]))) * _FNV_PRIME)
-    return h
-
-
-@kernel
-def _eight(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
-    """The first 8 bytes of data[start:stop], little-endian, padded with zeros; 0 where stop <= start."""
-    size = min(max(np.int64(stop - start), np.int64(0)), np.int64(8))
-    if start + 8 <= len(data):  # no branch on the size: it would be guessed wrong too often
-        half = np.uint64(4 * size)
-        return load64(data, int(start)) & (((_ONE << half) << half) - _ONE)
-    word = np.uint64(0)
-    for i in range(size):
-        word |= np.uint64(data[start + i]) << np.uint64(8 * i)
-    return word
-
-
-@kernel
-def _rest(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
-    """Bytes 8..15 of data[start:stop] where it has at most 15, so that with the first 8 they are all of it; of a
-    longer run a hash of these, its last 8 and its size, with a highest byte that short ones do not have."""
-    second = _eight(data, start + 8, stop)
-    if stop - start < 16:
-        return second
-    return (second ^ load64(data, int(stop) - 8) * _SPREAD1 ^ np.uint64(stop - start)) * _SPREAD2 | _LONG
-
-
-@kernel
-def _is_entry(entries: NDArray[np.uint8], at: Int, data: NDArray[np.uint8], start: Int, stop: Int) -> bool:
-    """Whether the entry that begins at `at`, and ends before the next NUL, is data[start:stop]."""
-    size = stop - start
-    k: Int = 8
-    while k + 8 <= size and load64(entries, int(at + k)) == load64(data, int(start + k)):
-        k += 8
-    while k < size and entries[at + k] == data[start + k]:
-        k += 1
-    return k == size and entries[at + size] == 0
-
-
-@kernel
-def _spot(first: np.uint64, second: np.uint64, mask: np.int64) -> np.int64:
-    """Where a lookup begins: cheaper than FNV, which takes a multiplication a byte."""
-    mixed = (first * _SPREAD1 ^ second) * _SPREAD2
-    return np.int64((mixed ^ mixed >> _S32) >> np.uint64(13)) & mask
-
-
-@kernel
-def fill_slots(
-    data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], slots: NDArray[np.uint64]
-) -> Int:
-    """Enter all entries into `slots` (zeros; see `Vocabulary`); of equal entries the last one counts. Returns their
-    number."""
-    mask = np.int64(len(slots) - 1)
-    for i in range(len(starts)):
-        first = _eight(data, starts[i], stops[i])
-        second = _rest(data, starts[i], stops[i])
-        at = _spot(first, second, mask)
-        while slots[at, 0] != 0:
-            same = slots[at, 1] == first and slots[at, 2] == second
-            if same and stops[i] - starts[i] >= 16:
-                same = _is_entry(data, np.int64(slots[at, 3]), data, starts[i], stops[i])
-            if same:
-                break
-            at = (at + 1) & mask
-        slots[at, 0] = np.uint64(hash_token(data, starts[i], stops[i])) << _S32 | np.uint64(i + 1)
-        slots[at, 1] = first
-        slots[at, 2] = second
-        slots[at, 3] = starts[i]
-    return len(starts)
-
-
-@kernel
-def find_short(slots: NDArray[np.uint64], data: NDArray[np.uint8], start: Int, stop: Int) -> Int:
-    """The slot of the entry equal to data[start:stop], of at most 15 bytes, or -1. slots: see `Vocabulary`. Small,
-    so that it is compiled into its caller: a call with arrays costs more than the lookup."""
-    mask = np.int64(len(slots) - 1)
-    first = _eight(data, start, stop)
-    second = _eight(data, start + 8, stop)
-    at = _spot(first, second, mask)
-    while slots[at, 0] != 0 and (slots[at, 1] != first or slots[at, 2] != second):
-        at = (at + 1) & mask
-    return at if slots[at, 0] != 0 else -1
-
-
-@kernel
-def find_long(
-    slots: NDArray[np.uint64], entries: NDArray[np.uint8], data: NDArray[np.uint8], start: Int, stop: Int
-) -> Int:
-    """`find_short` for at least 16 bytes. entries: the dictionary's data."""
-    mask = np.int64(len(slots) - 1)
-    first = _eight(data, start, stop)
-    second = _rest(data, start, stop)
-    at = _spot(first, second, mask)
-    while slots[at, 0] != 0:
-        same = slots[at, 1] == first and slots[at, 2] == second
-        if same and _is_entry(entries, np.int64(slots[at, 3]), data, start, stop):
-            return at
-        at = (at + 1) & mask
-    return -1
-
-
-@kernel
-def _next_token(data: NDArray[np.uint8], i: Int, end: Int) -> tuple[Int, Int]:
-    """Start and stop of the next token of data[i:end]; start = end where there is none."""
-    while i < end and data[i] <= 32 and (_SPACES >> np.uint64(data[i])) & _ONE:
-        i += 1
-    start = i
-    while i + 8 <= end:  # 8 bytes at once: the lowest marked byte is the first one of at most 32
-        word = load64(data, int(i))
-        low = (word - _BYTES33) & ~word & _BYTES128
-        if low == 0:
-            i += 8
-            continue
-        below = ((low & (~low + _ONE)) >> _S7) - _ONE
-        i += np.int64((below & _BYTES1) * _BYTES1 >> _S56)
-        if (_SPACES >> np.uint64(data[i])) & _ONE:
-            return start, i
-        i += 1  # a control character that is no space
-    while i < end and not (data[i] <= 32 and (_SPACES >> np.uint64(data[i])) & _ONE):
-        i += 1
-    return start, i
-
-
-@kernel
-def _begins(data: NDArray[np.uint8], start: Int, stop: Int, with_: NDArray[np.uint8]) -> bool:
-    if stop - start < len(with_):
-        return False
-    for i in range(len(with_)):  # noqa: SIM110
-        if data[start + i] != with_[i]:
-            return False
-    return True
-
-
-@kernel
-def _bucket_row(remap: NDArray[np.int32], words: int, bucket: Int) -> Int:
-    """The row of a bucket, or -1 where a pruned model has none."""
-    if len(remap) == 0:
-        return words + bucket
-    row = np.int64(remap[bucket])
-    return words + row if row >= 0 else -1
-
-
-@kernel
-def _modulo(h: np.uint64, divisor: np.uint64, inverse: float) -> np.uint64:
-    """h % divisor without a division where it can be had: the quotient's float is wrong by less than 1 then."""
-    if divisor < _SMALL:
-        return h % divisor
-    rest = np.int64(h - np.uint64(np.float64(h) * inverse) * divisor)
-    if rest < 0:
-        return np.uint64(rest) + divisor
-    return np.uint64(rest) - divisor if np.uint64(rest) >= divisor else np.uint64(rest)
-
-
-@kernel
-def _bracketed(data: NDArray[np.uint8], start: Int, stop: Int, room: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`<` + data[start:stop] + `>` and a NUL, at the front of `room` or of a larger array."""
-    size = stop - start
-    if size + 3 > len(room):
-        room = np.empty(2 * size + 3, np.uint8)
-    room[0] = 60
-    for i in range(size):
-        room[i + 1] = data[start + i]
-    room[size + 1] = 62
-    room[size + 2] = 0
-    return room
-
-
-@kernel
-def _subwords(
-    shape: tuple[int, int, int, int],
-    remap: NDArray[np.int32],
-    token: NDArray[np.uint8],
-    size: Int,
-    i: Int,
-    ids: NDArray[np.int32],
-    n: Int,
-) -> tuple[Int, Int]:
-    """Append the rows of the character n-grams of token[:size] that begin at byte i or later, as far as there is
-    room in `ids` (n are in use, and one more is scratch); a NUL follows the token. shape: words, bucket, minn, maxn.
-    Returns the byte to go on from (size when done), and the new n.
-    """
-    words, buckets, minn, maxn = shape
-    bucket = np.uint32(buckets)
-    while i < size:
-        if token[i] & 0xC0 == 0x80:
-            i += 1
-            continue
-        if n + maxn >= len(ids):
-            break
-        h = _FNV_START
-        j = i
-        length: Int = 0
-        while j < size and length < maxn:  # no branch on what the bytes are: it would be guessed wrong too often
-            h = np.uint32((h ^ np.uint32(np.int8(token[j]))) * _FNV_PRIME)
-            j += 1
-            whole = np.int64(token[j] & 0xC0 != 0x80)
-            length += whole
-            row = _bucket_row(remap, words, np.int64(h % bucket))
-            ids[n] = row
-            lone = np.int64(length == 1) & (np.int64(i == 0) | np.int64(j == size))
-            n += whole & np.int64(length >= minn) & (lone ^ 1) & np.int64(row >= 0)
-        i += 1
-    return i, n
 
 
 @kernel
@@ -391,7 +121,7 @@ def _read_tokens(
     words, eos, hashing = v.words, v.eos, v.word_ngrams > 1
     n = 0
     while n < len(out_starts):
-        start, stop = _next_token(data, i, end)
+        start, stop = next_token(data, i, end)
         i = stop
         if start == end or (stop - start == 4 and data[start] == 60 and _is_eos(data, start)):
             out_starts[n] = start
@@ -410,7 +140,7 @@ def _read_tokens(
             if entry >= words:
                 continue
         else:
-            if data[start] == 95 and _begins(data, start, stop, _LABEL):
+            if data[start] == 95 and begins(data, start, stop, _LABEL):
                 continue
             out_entries[n] = -1
             out_hashes[n] = hash_token(data, start, stop) if hashing else np.uint32(0)
@@ -434,7 +164,7 @@ def _ngram_rows(
         signed = np.uint64(np.int64(np.int32(hashes[t])))
         for k in range(open_):
             partial[k] = partial[k] * _NGRAM + signed
-            row = _bucket_row(remap, words, np.int64(partial[k] % bucket))
+            row = bucket_row(remap, words, np.int64(partial[k] % bucket))
             out_rows[found] = row
             found += np.int64(row >= 0)
         if open_ < size - 1:
@@ -458,7 +188,7 @@ def _bigram_rows(
     found: Int = 0
     for t in range(n):
         signed = np.uint64(np.int64(np.int32(hashes[t])))
-        row = _bucket_row(remap, words, np.int64((before * _NGRAM + signed) % bucket))
+        row = bucket_row(remap, words, np.int64((before * _NGRAM + signed) % bucket))
         out_rows[found] = row
         found += np.int64(row >= 0) & np.int64(open_ > 0)
         open_ = 1
@@ -520,12 +250,12 @@ def feature_sums(
                 for t in range(size):
                     if entries[t] >= 0 or starts[t] == stops[t]:
                         continue
-                    token = _bracketed(data, starts[t], stops[t], token)
+                    token = bracketed(data, starts[t], stops[t], token)
                     length = stops[t] - starts[t] + 2
                     k: Int = 0
                     while k < length:
                         before = n
-                        k, n = _subwords(shape, v.remap, token, length, k, ids, n)
+                        k, n = subwords(shape, v.remap, token, length, k, ids, n)
                         count += n - before
                         if k < length:
                             n = _add_rows(table, width, ids, n, block, out)
@@ -580,11 +310,11 @@ def list_features(data: NDArray[np.uint8], start: Int, end: Int, v: Vocabulary, 
                 total += 1
             if v.maxn == 0 or starts[t] == stops[t]:
                 continue
-            token = _bracketed(data, starts[t], stops[t], token)
+            token = bracketed(data, starts[t], stops[t], token)
             length = stops[t] - starts[t] + 2
             k: Int = 0
             while k < length:
-                k, n = _subwords(shape, v.remap, token, length, k, ids, 0)
+                k, n = subwords(shape, v.remap, token, length, k, ids, 0)
                 for j in range(n):
                     if total + j < len(out):
                         out[total + j] = ids[j]
@@ -593,92 +323,9 @@ def list_features(data: NDArray[np.uint8], start: Int, end: Int, v: Vocabulary, 
         whole = np.uint64(np.int64(np.int32(all_hashes[a])))
         for b in range(a + 1, min(tokens, a + v.word_ngrams)):
             whole = whole * _NGRAM + np.uint64(np.int64(np.int32(all_hashes[b])))
-            row = _bucket_row(v.remap, v.words, np.int64(whole % np.uint64(v.bucket)))
+            row = bucket_row(v.remap, v.words, np.int64(whole % np.uint64(v.bucket)))
             if row >= 0:
                 if total < len(out):
                     out[total] = row
                 total += 1
     return total
-
-
-@kernel
-def fold_subwords(
-    v: Vocabulary, table: NDArray[np.float32], width: Int, out_rows: NDArray[np.float32], out_counts: NDArray[np.int64]
-) -> Int:
-    """For each word of the dictionary its row plus those of its character n-grams, and how many these are.
-
-    out_rows: float32[words * width]. out_counts: int64[words]. Returns words.
-    """
-    shape = (v.words, v.bucket, v.minn, v.maxn)
-    ids = np.empty(max(BLOCK, v.maxn + 1), np.int32)
-    token = np.empty(256, np.uint8)
-    total = np.empty(width, np.float64)
-    for word in range(v.words):
-        for c in range(width):
-            total[c] = table[word * width + c]
-        count = np.int64(1)
-        size = v.stops[word] - v.starts[word] + 2
-        token = _bracketed(v.data, v.starts[word], v.stops[word], token)
-        at: Int = size if word == v.eos else 0
-        while at < size:
-            at, n = _subwords(shape, v.remap, token, size, at, ids, 0)
-            count += n
-            for k in range(n):
-                for c in range(width):
-                    total[c] += table[np.int64(ids[k]) * width + c]
-        for c in range(width):
-            out_rows[word * width + c] = total[c]
-        out_counts[word] = count
-    return v.words
-
-
-@kernel
-def project_dense(
-    rows: NDArray[np.float32], outputs: NDArray[np.float64], width: Int, out_table: NDArray[np.float32]
-) -> bool:
-    """Products of each input row with each output row, added in a fixed order, so that they repeat to the byte.
-
-    rows: float32[m, dim]. outputs: float64[columns, dim]. out_table: float32[m * width], zeros, width >= columns.
-    Returns whether all products are finite.
-    """
-    finite = True
-    for i in range(len(rows)):
-        for c in range(len(outputs)):
-            one = two = three = four = 0.0
-            j = 0
-            while j + 4 <= rows.shape[1]:
-                one += rows[i, j] * outputs[c, j]
-                two += rows[i, j + 1] * outputs[c, j + 1]
-                three += rows[i, j + 2] * outputs[c, j + 2]
-                four += rows[i, j + 3] * outputs[c, j + 3]
-                j += 4
-            while j < rows.shape[1]:
-                one += rows[i, j] * outputs[c, j]
-                j += 1
-            product = (one + two) + (three + four)
-            finite = finite and np.isfinite(product)
-            out_table[i * width + c] = product
-    return finite
-
-
-@kernel
-def project_codes(
-    codes: NDArray[np.uint8],
-    norms: NDArray[np.float32],
-    products: NDArray[np.float64],
-    width: Int,
-    out_table: NDArray[np.float32],
-) -> bool:
-    """`project_dense` for a quantised matrix. codes: uint8[m, parts]. norms: float32[m], or empty for all 1.
-    products: float64[columns, parts, 256], of each centroid with the output row's part."""
-    finite = True
-    for i in range(len(codes)):
-        norm = norms[i] if len(norms) else np.float32(1.0)
-        for c in range(len(products)):
-            total = np.float64(0.0)
-            for part in range(codes.shape[1]):
-                total += products[c, part, codes[i, part]]
-            total *= norm
-            finite = finite and np.isfinite(total)
-            out_table[i * width + c] = total
-    return finite
