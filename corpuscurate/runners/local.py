@@ -80,6 +80,25 @@ def _hidden_main(tasks: Sequence[Task]) -> Iterator[None]:
             main.__file__ = file
 
 
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Variables for the processes that the block starts.
+
+    PYTHONSAFEPATH: the fork server is a `python -c`, which would look for modules in the current folder before all
+    others, so that a file `queue.py` there would be loaded in every worker. Workers get the caller's own path.
+    """
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _from_main(task: Task) -> bool:
     stages = getattr(getattr(task.body, "view", None), "stages", ())
     return any(type(stage).__module__ == "__main__" for stage in stages)
@@ -98,11 +117,8 @@ class LocalRunner:
     def __enter__(self) -> Self:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["corpuscurate.runners.preload"])
-        os.environ[VARIABLE] = self._warm
-        try:
+        with _environment({VARIABLE: self._warm, "PYTHONSAFEPATH": "1"}):
             forkserver.ensure_running()  # now, so that it loads while the caller goes on
-        finally:
-            del os.environ[VARIABLE]
         self._beats = context.SimpleQueue()
         self._pool = ProcessPoolExecutor(
             self.workers, mp_context=context, initializer=_start_worker, initargs=(self._beats, os.getpid())

@@ -51,6 +51,15 @@ def test_a_script_without_a_main_guard_may_use_workers(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "344\n"), done.stderr
 
 
+def test_files_in_the_current_folder_are_not_modules_of_the_workers(folder: Path) -> None:
+    (folder / "pyarrow.py").write_text("raise SystemExit('the wrong module')")
+    (folder / "bin").mkdir()
+    (folder / "script.py").rename(folder / "bin" / "script.py")
+    command = [sys.executable, "bin/script.py"]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "344\n"), done.stderr
+
+
 def test_a_killed_run_leaves_no_process_and_the_next_one_makes_the_same_bytes(folder: Path) -> None:
     whole = Pipeline(
         Source(paths=("in/*.jsonl",), id="id", split_bytes=20_000),
