@@ -197,7 +197,7 @@ def tune(
         known = ", ".join(stage.label for stage in spec.stages)
         raise RecipeError(f"the recipe has no stage {label or 'minhash'!r} to tune; its stages: {known}.")
     stage = spec.stages[places[0]]
-    own = {name: getattr(stage, name) for name in MinHash.model_fields}
+    own = {name: getattr(stage, name) for name in MinHash.model_fields if name != "index"}
     trial = MinHashTrial(**{**own, "mode": "drop", "name": LABEL, "documents": documents, "examples": examples})
     shortened = replace(spec, stages=(*spec.stages[: places[0]], trial))
     place: AbstractContextManager[str | Path] = (

@@ -70,10 +70,20 @@ class MinHash(GlobalStage):
     Two documents are near-duplicates when the Jaccard similarity of their sets of n-grams is at least `threshold`.
     Candidates are found with MinHash signatures in bands; with `verify: exact` their true similarity is computed from
     the text before they are joined, so no document is dropped for a similarity below the threshold to a verified
-    neighbour. Clusters are the connected components: a chain of neighbours is one cluster. Words are runs of letters,
-    digits and combining marks, case-folded; in scripts without spaces each character is one. A document with fewer
-    words than `ngram` is one shingle; one without words is never a near-duplicate. Documents with equal sequences of
-    words are taken as one before all else.
+    neighbour. Clusters are the connected components: a chain of neighbours is one cluster; or, greedily, only what is
+    similar to a kept document is dropped. Words are runs of letters, digits and combining marks, case-folded; in
+    scripts without spaces each character is one. Characters are code points, case-folded, each run of white space one
+    space. A document with fewer of them than `ngram` is one shingle; one without is never a near-duplicate. Documents
+    with equal sequences of words (or characters) are taken as one before all else.
+
+    P(candidate) by similarity; `corpuscurate tune minhash` shows what that means for a corpus:
+
+    bands x rows            0.50   0.60   0.70   0.75   0.80   0.85   0.90
+    default      21 x 6    0.282  0.633  0.928  0.984  0.998  1.000  1.000
+    fineweb      14 x 8    0.053  0.211  0.565  0.772  0.924  0.988  1.000
+    refinedweb  450 x 20   0.000  0.016  0.302  0.761  0.995  1.000  1.000
+    nemo         20 x 13   0.002  0.026  0.177  0.382  0.677  0.924  0.997
+    redpajama     9 x 13   0.001  0.012  0.084  0.195  0.399  0.686  0.929
 
     On disk 4 bytes a value and 36 more a document in the sketch (548 at 128 values), and 32 while settling; for each
     candidate its signature, 8 bytes for each bucket that it is in, and 8 for each distinct shingle. In memory 48 bytes
@@ -82,7 +92,10 @@ class MinHash(GlobalStage):
     """
 
     word: ClassVar[str] = "minhash"
-    source: ClassVar[str] = "Broder 1997, On the resemblance and containment of documents"
+    source: ClassVar[str] = (
+        "Broder 1997, On the resemblance and containment of documents; Dahlgaard, Knudsen, Thorup 2017, Fast "
+        "similarity sketching"
+    )
     shorthand: ClassVar[str] = "threshold"
 
     preset: Preset | None = Field(

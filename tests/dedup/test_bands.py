@@ -103,3 +103,14 @@ def test_what_is_given_stands_over_the_preset():
     stage = MinHash.model_validate({"preset": "fineweb", "threshold": 0.9, "signature": "classic"})
     assert (stage.threshold, stage.values, stage.bands, stage.signature) == (0.9, 112, 14, "classic")
     assert MinHash.model_validate(stage.parameters()) == stage
+
+
+def test_trap_12_the_curves_in_the_help_are_the_formula():
+    lines = [line.split() for line in (MinHash.__doc__ or "").splitlines() if " x " in line and "0." in line]
+    head, rows = lines[0], lines[1:]
+    assert [row[0] for row in rows] == ["default", *PRESETS]
+    for name, bands, _, size, *curve in rows:
+        stage = MinHash() if name == "default" else MinHash.model_validate({"preset": name})
+        assert (int(bands), int(size)) == stage.bands_and_rows
+        exact = s_curve(int(bands), int(size))
+        assert curve == [f"{exact[j]:.3f}" for j in head[3:]]
