@@ -26,8 +26,7 @@ _BLOCK_ROWS = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One sketch file. schema: its columns. without: sorted doc_ids to leave out. also_without: files (`.npy`) of more
-    of them, each sorted.
+    """One sketch file. schema: its columns. without: files (`.npy`) of doc_ids to leave out, each sorted.
 
     mixed: whether places must be made comparable, because shards disagree on the type of the keep rule's column. kept:
     for a file of an earlier run, the doc_ids that it kept (`.npy`): others are left out, and all have the place 0.
@@ -36,10 +35,9 @@ class Source:
 
     path: Path
     schema: tuple[str, ...]
-    without: NDArray[np.uint64]
+    without: tuple[Path, ...] = ()
     keep: Keep = "first"
     mixed: bool = False
-    also_without: tuple[Path, ...] = ()
     kept: Path | None = None
     base: int = 0
 
@@ -90,10 +88,28 @@ class Source:
         """Of what is to be left out, the part that can occur among `ids`, sorted."""
         if not len(ids):
             return np.empty(0, np.uint64)
-        pieces = [between(self.without, ids[0], ids[-1])]
-        pieces += [between(np.load(path, mmap_mode="r"), ids[0], ids[-1]) for path in self.also_without]
+        pieces = [between(np.load(path, mmap_mode="r"), ids[0], ids[-1]) for path in self.without]
         pieces = [piece for piece in pieces if len(piece)]
         return pieces[0] if len(pieces) == 1 else np.sort(np.concatenate([*pieces, np.empty(0, np.uint64)]))
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """doc_ids of a sketch file that an earlier stage dropped, put into a file: other works name it instead of carrying
+    them."""
+
+    split: int
+    ids: NDArray[np.uint64]
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"left-out-{self.split:06d}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """File ids.npy."""
+        np.save(folder / "ids.npy", self.ids)
+        return {"documents": len(self.ids)}
 
 
 def record_batches(path: Path, schema: Sequence[str], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -156,7 +172,10 @@ def sources_of(corpus: Corpus, keep: Keep, earlier: Sequence[tuple[EarlierRun, M
                 kinds.update(scales.tolist())
                 missing += int(counts[scales == NO_SCALE].sum())
     mixed = len(kinds - {int(NO_SCALE)}) > 1
-    files = tuple(Source(path, schema, corpus.dropped(i), keep, mixed) for i, path in enumerate(paths))
+    gone = {split: ids for split in range(len(paths)) if len(ids := corpus.dropped(split))}
+    done = corpus.run([LeftOut(split, ids) for split, ids in gone.items()], "documents dropped before") if gone else []
+    without = {split: (each.folder / "ids.npy",) for split, each in zip(gone, done, strict=True)}
+    files = tuple(Source(path, schema, without.get(i, ()), keep, mixed) for i, path in enumerate(paths))
     numbers = number_runs([run for run, _ in earlier], max((_last_id(file) for file in files), default=-1))
     others = tuple(
         file for (run, left), base in zip(earlier, numbers.bases, strict=True) for file in _sources_in(run, left, base)
@@ -168,7 +187,7 @@ def sources_of(corpus: Corpus, keep: Keep, earlier: Sequence[tuple[EarlierRun, M
 def _sources_in(run: EarlierRun, left: Mapping[str, Any], base: int) -> Iterator[Source]:
     for split in range(run.splits):
         path = run.artefact(left["folder"], split, left["sketch"])
-        yield Source(path, _column_names(path), np.empty(0, np.uint64), kept=run.kept(split), base=base)
+        yield Source(path, _column_names(path), kept=run.kept(split), base=base)
 
 
 def _last_id(file: Source) -> int:

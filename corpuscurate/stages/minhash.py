@@ -246,7 +246,7 @@ class _Settling:
         bands, rows = self.stage.bands_and_rows
         without = tuple(done.folder / "copies.npy" for done in copies if done.account["copies"])
         distinct = replace(
-            self.sources, files=tuple(replace(file, also_without=without) for file in self.sources.files)
+            self.sources, files=tuple(replace(file, without=file.without + without) for file in self.sources.files)
         )
         buckets = find_buckets(self.corpus, distinct, bands, rows)
         plan = self._plan(buckets, copies, len(buckets) // bands)
