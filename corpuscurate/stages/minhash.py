@@ -86,7 +86,8 @@ class MinHash(GlobalStage):
     redpajama     9 x 13   0.001  0.012  0.084  0.195  0.399  0.686  0.929
 
     With `index`, documents that are near-duplicates of documents which an earlier run kept are dropped too, and none of
-    those is: in the account they are named by corpus and id. For `verify: exact` the texts in that run's data/ are read.
+    those is: in the account they are named by corpus and id. For `verify: exact` the texts in that run's data/ are
+    read.
 
     On disk 4 bytes a value and 36 more a document in the sketch (548 at 128 values), and 32 while settling; for each
     candidate its signature, 8 bytes for each bucket that it is in, and 8 for each distinct shingle. In memory 48 bytes
