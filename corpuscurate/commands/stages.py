@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from corpuscurate.commands.guard import guarded
 from corpuscurate.commands.options import AsJson, Debug
 from corpuscurate.commands.show import console, print_json, printable, table
+from corpuscurate.errors import CorpusCurateError
 
 if TYPE_CHECKING:
     from corpuscurate.stage import Stage
@@ -62,15 +64,18 @@ def describe_stage(model: type[Stage]) -> dict[str, Any]:
             for field, info in model.model_fields.items()
         ],
         "reasons": dict(sample.reasons()) if sample else {},
-        "adds": _columns(model, sample.adds() if sample else {}),
-        "adds_in_mode_tag": _columns(model, sample.measures() if sample else {}),
+        "adds": _columns(model, sample.adds if sample else dict),
+        "adds_in_mode_tag": _columns(model, sample.measures if sample else dict),
         "reads": list(sample.reads()) if sample else [],
         "recipe": example,
     }
 
 
-def _columns(model: type[Stage], columns: Any) -> dict[str, str]:
-    return {f"{model.word}.{measure}": str(kind) for measure, kind in columns.items()}
+def _columns(model: type[Stage], columns: Callable[[], Mapping[str, Any]]) -> dict[str, str]:
+    """Columns with their types; none where they depend on a model file, which an example does not have."""
+    with suppress(CorpusCurateError):
+        return {f"{model.word}.{measure}": str(kind) for measure, kind in columns().items()}
+    return {}
 
 
 def _example(model: type[Stage]) -> tuple[str, Stage | None]:

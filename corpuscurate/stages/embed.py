@@ -34,7 +34,9 @@ class Embed(StreamingStage):
 
     word = "embed"
 
-    embedder: EmbedderParameters = Field(description="what makes vectors of documents")
+    embedder: EmbedderParameters = Field(
+        description="what makes vectors of documents", examples=[{"kind": "static", "model": "potion-base-8M"}]
+    )
 
     @field_validator("embedder")
     @classmethod
