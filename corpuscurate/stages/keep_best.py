@@ -60,7 +60,11 @@ class KeepBest(GlobalStage):
     word = "keep_best"
     source = "fraction: Li et al. 2024 (DCLM), arXiv 2406.11794; stochastic: Brown et al. 2020, arXiv 2005.14165, A"
 
-    by: str = Field(description="column with the score: yours, or <stage>.<measure> of an earlier stage", min_length=1)
+    by: str = Field(
+        description="column with the score: yours, or <stage>.<measure> of an earlier stage",
+        min_length=1,
+        examples=["fasttext_quality.score"],
+    )
     fraction: float | None = Field(None, description="share of the documents that is kept", gt=0, le=1, examples=[0.1])
     group: str | None = Field(None, description="column; the fraction is kept of each of its values", min_length=1)
     order: Literal["desc", "asc"] = Field("desc", description="desc: great scores are good; asc: small ones")
