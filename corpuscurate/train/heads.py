@@ -17,10 +17,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from corpuscurate.embed.base import Embedder, Learned, Parameters, make_embedder
 from corpuscurate.errors import InputError
-from corpuscurate.quality_head import EMBEDDER, Head, Made, Settings, origin_of, write_head
+from corpuscurate.quality_head import EMBEDDER, Head, Made, Settings, linear, origin_of, write_head
 from corpuscurate.semantic.threads import one_pool
 from corpuscurate.train.data import Documents
-from corpuscurate.train.linear import logistic, ridge
+from corpuscurate.train.linear import FOLDS, STRENGTHS, Fitted, logistic, ridge_path, tuned
 from corpuscurate.train.trainer import register
 
 FREQUENT = 20_000
@@ -103,7 +103,7 @@ class HeadTrainer:
             )
         with one_pool(1):  # sums of several threads depend on their number
             if grades is not None:
-                fitted = ridge(found, grades[wanted], parameters.strength)
+                fitted = self._graded(documents, rows[there], grades[wanted], found, parameters, folder)
             else:
                 fitted = logistic(found, wanted, len(documents.names), parameters.strength)
         settings = Settings(
@@ -120,14 +120,51 @@ class HeadTrainer:
         head = Head(settings, fitted.weights, fitted.bias)
         return HeadClassifier(head, embedder, remembered, _learns(parameters.embedder), documents, rows)
 
+    def _graded(
+        self,
+        documents: Documents,
+        rows: NDArray[np.int64],
+        grades: NDArray[np.float64],
+        vectors: NDArray[np.float32],
+        parameters: HeadParameters,
+        folder: Path,
+    ) -> Fitted:
+        """A ridge whose strength, and the step from its scores to grades, come from documents that neither it nor an
+        embedder that learns had seen: scores of new documents lie elsewhere than those of the ones learned from."""
+        strengths = STRENGTHS if parameters.strength is None else (parameters.strength,)
+        fold = _folds(documents, rows)
+        scores = np.full((len(strengths), len(rows)), np.nan)
+        for number in range(FOLDS):
+            inside = fold == number
+            if not inside.any() or len(np.unique(grades[~inside])) < 2:
+                continue
+            if _learns(parameters.embedder):
+                own = self._embedder(documents, rows[~inside], parameters.embedder, folder, f"fold-{number}")
+                embedder = make_embedder(own)
+                known, unseen = (
+                    np.concatenate([embedder.embed(texts) for texts in documents.texts(rows[part])])
+                    for part in (~inside, inside)
+                )
+            else:
+                known, unseen = vectors[~inside], vectors[inside]
+            for place, each in enumerate(ridge_path(known, grades[~inside], strengths)):
+                scores[place, inside] = linear(unseen, each.weights, each.bias)[:, 0]
+        judged = ~np.isnan(scores[0])
+        if len(np.unique(grades[judged])) < 2:  # one group holds all
+            return min(ridge_path(vectors, grades, strengths), key=lambda each: each.spread)
+        best = tuned(scores[:, judged], grades[judged], strengths)
+        (fitted,) = ridge_path(vectors, grades, (best.strength,))
+        weights, bias = best.slope * fitted.weights, best.slope * fitted.bias + best.offset
+        return fitted._replace(weights=weights, bias=bias, spread=best.spread)
+
     def _embedder(
-        self, documents: Documents, rows: NDArray[np.int64], parameters: Parameters, folder: Path
-    ) -> Learned | Any:
+        self, documents: Documents, rows: NDArray[np.int64], parameters: Parameters, folder: Path, name: str = EMBEDDER
+    ) -> Any:
         if not _learns(parameters):
             return parameters
         from corpuscurate.embed.learned import fit
 
-        own = folder / EMBEDDER
+        own = folder / name
         shutil.rmtree(own, ignore_errors=True)
         own.mkdir()
         assert isinstance(parameters, Learned)  # noqa: S101  by _learns
@@ -253,6 +290,13 @@ class HeadClassifier:
         """See `Classifier`."""
         target = {} if self.head.settings.kind == "ridge" else {"target": label}
         return {"embedding_quality": {"head": folder, **target}}
+
+
+def _folds(documents: Documents, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A fold for each row, int64[rows]: by the hash of its group, whose documents stay together, or of its place."""
+    groups = documents.table.column("group").take(pa.array(rows)).to_pylist()
+    names = [f"row {row}" if group is None else f"group {group}" for row, group in zip(rows, groups, strict=True)]
+    return np.array([xxhash.xxh3_64_intdigest(name.encode()) % FOLDS for name in names], np.int64)
 
 
 def _learns(parameters: Parameters) -> bool:

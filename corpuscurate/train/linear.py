@@ -6,6 +6,7 @@ penalty means the same for every embedder, and give weights for rows as they wer
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -41,9 +42,11 @@ def _scaled(rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.
     return centred / (scale or 1.0), mean, scale or 1.0
 
 
-def ridge(rows: NDArray[np.float32], grades: NDArray[np.float64], strength: float | None) -> Fitted:
-    """Least squares with a penalty of strength * |weights|^2. strength None: that of STRENGTHS with the least
-    leave-one-out error, which has a closed form (Hastie, Tibshirani and Friedman 2009, eq. 7.64)."""
+def ridge_path(
+    rows: NDArray[np.float32], grades: NDArray[np.float64], strengths: Sequence[float] = STRENGTHS
+) -> list[Fitted]:
+    """Least squares with a penalty of strength * |weights|^2, for each strength. The leave-one-out error behind
+    `spread` has a closed form (Hastie, Tibshirani and Friedman 2009, eq. 7.64)."""
     x, mean, scale = _scaled(rows)
     centre = float(grades.mean())
     y = grades - centre
@@ -52,16 +55,39 @@ def ridge(rows: NDArray[np.float32], grades: NDArray[np.float64], strength: floa
     turned = x @ vectors
     target = turned.T @ y
     squares = turned**2
-    best: tuple[float, float] | None = None
-    for each in STRENGTHS if strength is None else (strength,):
-        left = y - turned @ (target / (values + each))
-        leverage = 1 / len(y) + squares @ (1 / (values + each))
+    found = []
+    for strength in strengths:
+        left = y - turned @ (target / (values + strength))
+        leverage = 1 / len(y) + squares @ (1 / (values + strength))
         error = float(np.mean((left / np.maximum(1 - leverage, 1e-9)) ** 2))
-        if best is None or error < best[0]:
-            best = error, each
-    assert best is not None  # noqa: S101  STRENGTHS is not empty
-    weights = vectors @ (target / (values + best[1])) / scale
-    return Fitted(weights[None, :], np.array([centre - mean @ weights]), best[1], float(np.sqrt(best[0])), 1)
+        weights = vectors @ (target / (values + strength)) / scale
+        bias = np.array([centre - mean @ weights])
+        found.append(Fitted(weights[None, :], bias, strength, float(np.sqrt(error)), 1))
+    return found
+
+
+class Tuned(NamedTuple):
+    """What scores of documents left out say. strength: that errs least once scores are brought to grades by
+    slope * score + offset; spread: root of the mean squared error that is left then."""
+
+    strength: float
+    slope: float
+    offset: float
+    spread: float
+
+
+def tuned(scores: NDArray[np.float64], grades: NDArray[np.float64], strengths: Sequence[float]) -> Tuned:
+    """The best of several strengths. scores: float64[strengths, n] of documents left out of learning; grades: [n]."""
+    best: Tuned | None = None
+    for each, own in zip(strengths, scores, strict=True):
+        moved = own - own.mean()
+        slope = max(0.0, float(moved @ (grades - grades.mean())) / (float(moved @ moved) or 1.0))
+        offset = float(grades.mean() - slope * own.mean())
+        spread = float(np.sqrt(((slope * own + offset - grades) ** 2).mean()))
+        if best is None or spread < best.spread:
+            best = Tuned(each, slope, offset, spread)
+    assert best is not None  # noqa: S101  there is a strength
+    return best
 
 
 def logistic(rows: NDArray[np.float32], labels: NDArray[np.int64], count: int, strength: float | None) -> Fitted:

@@ -215,6 +215,7 @@ def test_reading_levels_with_article_level_splits(tmp_path):
         rows = [orjson.loads(line) for line in file]
     write(tmp_path, ({**row, "grade": str(["ele", "int", "adv"].index(row["label"]))} for row in rows))
     given = {"paths": ["in.jsonl"], "label_columns": "grade", "id": "id", "group": "parallel_id"}
-    card = train(tmp_path, input=[given], positive="2")
+    card = train(tmp_path, input=[given], positive="2", parameters={"embedder": "learned"})
     assert card["test"]["documents"] > 60
     assert card["own_evaluation"]["correlation"] > 0.3
+    assert card["own_evaluation"]["mean_absolute_error"] < 0.6  # calling all of them average: 0.67

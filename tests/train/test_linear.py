@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from corpuscurate.train.linear import STRENGTHS, logistic, ridge
+from corpuscurate.train.linear import STRENGTHS, logistic, ridge_path, tuned
 
 
 def data(count, dimension, seed=0):
@@ -27,7 +27,7 @@ def test_a_ridge_solves_the_normal_equations():
     wide = rows.astype(np.float64)
     scale = math.sqrt(((wide - wide.mean(axis=0)) ** 2).mean())
     for strength in (0.01, 3.0, 1e4):
-        found = ridge(rows, grades, strength)
+        (found,) = ridge_path(rows, grades, (strength,))
         weights, bias = refit(wide, grades, strength, scale)
         np.testing.assert_allclose(found.weights[0], weights, rtol=1e-8, atol=1e-10)
         assert found.bias[0] == pytest.approx(bias, rel=1e-8)
@@ -43,18 +43,21 @@ def test_the_spread_is_that_of_leaving_each_document_out():
         rest = np.arange(len(rows)) != i
         weights, bias = refit(wide[rest], grades[rest], strength, scale)
         errors.append(grades[i] - wide[i] @ weights - bias)
-    assert ridge(rows, grades, strength).spread == pytest.approx(math.sqrt(np.mean(np.square(errors))), rel=1e-9)
+    assert ridge_path(rows, grades, (strength,))[0].spread == pytest.approx(
+        math.sqrt(np.mean(np.square(errors))), rel=1e-9
+    )
 
 
-def test_a_ridge_chooses_the_strength_with_the_least_such_error():
-    rows, _ = data(30, 20)
-    grades = np.random.default_rng(7).normal(size=30)  # nothing to learn: the strongest penalty is the best
-    chosen = ridge(rows, grades, None)
-    errors = {each: ridge(rows, grades, each).spread for each in STRENGTHS}
-    assert chosen.spread == min(errors.values())
-    assert chosen.strength == min(errors, key=errors.__getitem__) >= 100
-    rows, grades = data(300, 5)
-    assert ridge(rows, grades, None).strength < 100
+def test_what_was_left_out_chooses_the_strength_and_corrects_the_scores():
+    grades = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+    noisy = grades + np.array([3.0, -3, 3, -3, 3, -3])
+    found = tuned(np.stack([noisy, 0.5 * grades + 7]), grades, (1.0, 10.0))
+    assert found.strength == 10.0
+    assert found.slope == pytest.approx(2)
+    assert found.offset == pytest.approx(-14)
+    assert found.spread == pytest.approx(0, abs=1e-12)
+    backwards = tuned(-grades[None, :], grades, (1.0,))
+    assert (backwards.slope, backwards.offset) == (0.0, 2.5)  # it has learned nothing: everything is average
 
 
 @pytest.mark.parametrize("count", [2, 4])
@@ -99,5 +102,7 @@ def test_a_logistic_head_chooses_its_strength_by_what_it_left_out():
 def test_the_same_data_give_the_same_bytes():
     rows, value = data(300, 8)
     labels = (value > value.mean()).astype(np.int64)
-    assert ridge(rows, value, None).weights.tobytes() == ridge(rows, value, None).weights.tobytes()
+    one, two = (b"".join(each.weights.tobytes() for each in ridge_path(rows, value)) for _ in range(2))
+    assert one == two
+    assert len(ridge_path(rows, value)) == len(STRENGTHS)
     assert logistic(rows, labels, 2, 1.0).weights.tobytes() == logistic(rows, labels, 2, 1.0).weights.tobytes()
