@@ -270,6 +270,25 @@ def test_paths_are_relative_to_the_recipe(tmp_path):
     assert spec.stages[1].embedder.model == str(tmp_path / "judge")
 
 
+def test_the_preset():
+    path = Path(__file__).parents[2] / "configs" / "fineweb-edu.yaml"
+    spec, _ = load_recipe(path)
+    (stage,) = (stage for stage in spec.stages if isinstance(stage, EmbeddingQuality))
+    assert stage.min_score == 3
+    assert stage.head == str(path.parent / "quality")
+    shown = [line.lstrip("# ") for line in path.read_text().splitlines() if line.lstrip("# ").startswith("- embed")]
+    for line in shown:  # also what is commented out
+        assert load_recipe_text(line)
+
+
+def load_recipe_text(stage):
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "r.yaml"
+        embed = "  - embed: {embedder: {kind: static, model: m}}\n" if stage.startswith("- embedding") else ""
+        file.write_text(f"input: {{paths: [x]}}\nstages:\n{embed}  {stage}\noutput: {{path: out}}\n")
+        return load_recipe(file)[0].stages
+
+
 def test_a_mistake_in_a_recipe_is_told_with_its_place(tmp_path):
     (tmp_path / "recipe.yaml").write_text(
         "input: {paths: [x.jsonl]}\nstages:\n  - embedding_quality: {head: h, min_scor: 3}\noutput: {path: out}\n"
