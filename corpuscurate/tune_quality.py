@@ -168,7 +168,7 @@ def tune(
         upward = low is not None or high is None
         own = [bound for bound in (low, high) if bound is not None]
         evidence = _Evidence(rows, names, tuple(by), upward, examples)
-        found = evidence.tell([*own, *thresholds])
+        found = evidence.tell(own, thresholds)
     return {
         "stage": scoring.label,
         "kept": "from the threshold up" if upward else "up to the threshold",
@@ -227,10 +227,12 @@ class _Evidence:
         there = np.flatnonzero(~np.isnan(self.scores))
         self.order = there[np.argsort(self.scores[there], kind="stable")]
 
-    def tell(self, wanted: Sequence[float]) -> dict[str, Any]:
-        """Everything, JSON-able."""
+    def tell(self, own: Sequence[float], wanted: Sequence[float]) -> dict[str, Any]:
+        """Everything, JSON-able. own: the recipe's bounds."""
         ranked = self.scores[self.order]
-        candidates: dict[float, list[str]] = {float(value): ["asked for"] for value in wanted}
+        candidates: dict[float, list[str]] = {float(value): ["the recipe's"] for value in own}
+        for value in wanted:
+            candidates.setdefault(float(value), []).append("asked for")
         for share in KEEP if len(ranked) else ():
             kept = max(1, round(share * len(self.scores)))
             at = len(ranked) - kept if self.upward else kept - 1
