@@ -52,6 +52,8 @@ def check_files(spec: Spec, base: Path, files: Sequence[SourceFile]) -> list[str
     """`check_spec` for input that has been expanded already."""
     check_labels(spec.stages)
     check_output(spec.source, spec.sink, base, files)
+    for stage in spec.stages:
+        stage.identity()  # a model that cannot be used is told here
     columns = read_columns(files)
     return [
         *check_columns(spec.source, columns),

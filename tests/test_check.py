@@ -176,3 +176,13 @@ def test_of_many_files_some_are_looked_at(shards, monkeypatch):
         lines(shards / "shards" / f"x{number}.jsonl", {"text": "x"})
     looked = check_module.read_columns(check_module.expand(("shards",), shards, None))
     assert list(looked.of) == ["shards/a.jsonl", "shards/x2.jsonl"]
+
+
+def test_a_model_that_is_not_there_is_told_before_anything_runs(tmp_path):
+    from corpuscurate.stages.fasttext_quality import FasttextQuality
+
+    (tmp_path / "a.jsonl").write_text('{"text": "words"}\n')
+    stage = FasttextQuality(model=str(tmp_path / "no.bin"), target="hq")
+    spec = Spec(Source(paths=("a.jsonl",)), (stage,), Sink(path="out"))
+    with pytest.raises(InputError, match=r"no\.bin"):
+        check_spec(spec, tmp_path)
