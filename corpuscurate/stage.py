@@ -81,7 +81,7 @@ class Stage(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        if cls.word:
+        if cls.__dict__.get("word"):  # its own: a subclass without one does not take its parent's place
             _REGISTRY[cls.word] = cls
 
     @property
