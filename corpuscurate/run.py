@@ -90,7 +90,9 @@ def _source_value(spec: Spec) -> dict[str, Any]:
 
 
 def _stage_value(stage: Stage) -> list[Any]:
-    return [stage.word, stage.version, stage.label, stage.identity()]
+    kind = type(stage)  # a user's subclass without a word of its own is told from its parent by its name
+    own = [] if kind.__dict__.get("word") else [f"{kind.__module__}.{kind.__qualname__}"]
+    return [stage.word, stage.version, stage.label, stage.identity(), *own]
 
 
 def _run(
