@@ -120,11 +120,18 @@ def _in_memory(path: Path) -> pa.Table:
 
 
 def write_stream(data: Any, path: Path) -> None:
-    """Write any Arrow stream to an IPC file, batch by batch."""
+    """Write any Arrow stream to an IPC file, batch by batch; to an IPC stream where batches may have dictionaries of
+    their own, which a file cannot hold."""
     reader = open_stream(data)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, reader.schema) as writer:
+    make = pa.ipc.new_stream if any(_has_dictionary(kind) for kind in reader.schema.types) else pa.ipc.new_file
+    with pa.OSFile(str(path), "wb") as sink, make(sink, reader.schema) as writer:
         for batch in reader:
             writer.write_batch(batch)
+
+
+def _has_dictionary(kind: pa.DataType) -> bool:
+    inner = (kind.field(at).type for at in range(kind.num_fields))
+    return bool(pa.types.is_dictionary(kind)) or any(_has_dictionary(each) for each in inner)
 
 
 def open_stream(data: Any) -> pa.RecordBatchReader:

@@ -86,3 +86,16 @@ def test_a_pipeline_and_its_recipe_are_the_same_value(tmp_path: Path) -> None:
     assert again == made
     assert again.run()["documents"] == {"input": 2, "kept": 1, "dropped": 1, "quarantined": 0}
     assert (tmp_path / "out" / "data" / "part-00000.jsonl").read_text() == '{"id": "1", "text": "a b c d"}\n'
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_batches_with_dictionaries_of_their_own(nested: bool) -> None:
+    def part(*langs: str) -> pa.Table:
+        column = pa.array(langs).dictionary_encode()
+        if nested:
+            column = pa.StructArray.from_arrays([column], ["code"])
+        return pa.table({"text": [f"a text in {lang}" for lang in langs], "lang": column})
+
+    data = pa.concat_tables([part("en", "de"), part("fr", "en")])
+    kept = curate(data, ["exact"]).kept
+    assert kept.column("lang").to_pylist() == [*data.column("lang").to_pylist()[:3]]
