@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,8 @@ def _rows(dropped: ds.Dataset, condition: pc.Expression) -> list[dict[str, Any]]
 
 def _must_be_kept(out: Path, report: dict[str, Any], name: str, by_doc_id: bool) -> None:
     """Raise InputError unless the document is in data/, as far as that can be seen there."""
+    from corpuscurate.io.json_columns import is_json_text  # brings the kernels, which nothing else here needs
+
     sink, column = report["recipe"]["output"]["format"], report["recipe"]["input"]["id"]
     if by_doc_id or column is None or sink not in ("parquet", "arrow"):
         hint = "" if by_doc_id or column else " The recipe names no id column (`input: id:`): use --doc-id."
@@ -83,10 +86,13 @@ def _must_be_kept(out: Path, report: dict[str, Any], name: str, by_doc_id: bool)
             f"no document {name!r} in {out / 'dropped'}: it was kept, or it is no document of this run.{hint}"
         )
     data = ds.dataset(out / "data", format=sink)
-    kind = data.schema.field(column).type
+    field = data.schema.field(column)
+    spelled = [name]
+    if is_json_text(field):  # ids of several kinds stand there as JSON; a string may be escaped in other ways as well
+        spelled += [json.dumps(name), json.dumps(name, ensure_ascii=False)]
     try:
-        wanted = pa.scalar(name, pa.string()).cast(kind)
+        wanted = pc.field(column).isin(pa.array(spelled, pa.string()).cast(field.type))
     except pa.ArrowInvalid:
         wanted = None
-    if wanted is None or data.count_rows(filter=pc.field(column) == wanted) == 0:
+    if wanted is None or data.count_rows(filter=wanted) == 0:
         raise InputError(f"no document with {column} = {name!r} in {out}: neither in dropped/ nor in data/.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,13 @@ def test_the_command_says_it_in_words(run: Path) -> None:
     said = CliRunner().invoke(app, ["explain", str(run), "d3"]).stdout
     assert said.endswith("was dropped by length: min_words (measured 2, threshold 10).\n")
     assert CliRunner().invoke(app, ["explain", str(run), "nobody"]).exit_code == 2
+
+
+def test_ids_of_several_kinds(tmp_path: Path) -> None:
+    names = ["a", 2, 'an "b" é']
+    lines = [json.dumps({"id": name, "text": f"text {at}"}, ensure_ascii=at < 2) for at, name in enumerate(names)]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    Pipeline(Source(paths=("in.jsonl",), id="id"), (Exact(),), Sink(path="out"), Settings(workers=1), tmp_path).run()
+    assert [explain(tmp_path / "out", str(name))["fate"] for name in names] == ["kept"] * 3
+    with pytest.raises(InputError, match="neither in dropped/ nor in data/"):
+        explain(tmp_path / "out", "3")
