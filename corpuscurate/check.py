@@ -173,10 +173,16 @@ def order_warnings(stages: Sequence[Stage]) -> list[str]:
 
 
 def check_output(source: Source, sink: Sink, base: Path, files: Sequence[SourceFile]) -> None:
-    """The output neither holds input nor would be found by the input's patterns. Raises InputError or OutputError."""
-    if not _is_local(sink.path):
-        return
-    out = Path(os.path.realpath(base / Path(sink.path).expanduser()))
+    """The output is a local folder, holds no input and would not be found by the input's patterns.
+
+    Raises RecipeError, InputError or OutputError.
+    """
+    if "://" in sink.path:
+        raise RecipeError(
+            f"output.path: {sink.path} is a URL, and the output must be a folder of this machine. Name one, and copy it"
+            " when the run is done."
+        )
+    out = Path(os.path.realpath(base / sink.path))
     if out.exists() and not out.is_dir():
         raise OutputError(f"output.path: {out} is a file; it must be a folder")
     for file in files:

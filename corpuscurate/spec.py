@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import psutil
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from corpuscurate.stage import GlobalStage, Stage, StreamingStage
 
@@ -66,10 +66,16 @@ class Source(_Section):
     split_bytes: Bytes = Field(64 << 20, description="size of a task; part of the fingerprint", ge=1)
 
 
+def _from_home(value: str) -> str:
+    return os.path.expanduser(value)  # noqa: PTH111  (`Path` fails for a user that is not there)
+
+
 class Sink(_Section):
     """`output:` where the dataset and its account go."""
 
-    path: str = Field(description="folder; must be new, empty, or hold this same run", min_length=1)
+    path: Annotated[str, AfterValidator(_from_home)] = Field(
+        description="folder; must be new, empty, or hold this same run", min_length=1
+    )
     format: Literal["parquet", "jsonl.zst", "jsonl.gz", "jsonl", "arrow"] = Field("parquet", description="of data/")
     dropped_text: bool = Field(False, description="write the text of dropped documents too")
     part_bytes: Bytes = Field(128 << 20, description="uncompressed size at which a part is closed", ge=1)

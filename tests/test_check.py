@@ -186,3 +186,15 @@ def test_a_model_that_is_not_there_is_told_before_anything_runs(tmp_path):
     spec = Spec(Source(paths=("a.jsonl",)), (stage,), Sink(path="out"))
     with pytest.raises(InputError, match=r"no\.bin"):
         check_spec(spec, tmp_path)
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/out", "file:///tmp/out"])
+def test_an_output_that_is_no_local_folder(shards, path):
+    with pytest.raises(RecipeError, match=r"output\.path: .*://.* is a URL, and the output must be a folder of this"):
+        check_spec(Spec(Source(paths="shards"), (), Sink(path=path)), shards)
+
+
+def test_an_output_in_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Sink(path="~/out").path == str(tmp_path / "out")
+    assert Sink(path="~nobody-of-that-name/out").path == "~nobody-of-that-name/out"
