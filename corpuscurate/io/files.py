@@ -33,6 +33,11 @@ SUFFIXES = {
 """Format -> its suffixes. Stands here and not in the formats, so that a folder can be listed without them."""
 COMPRESSIONS = {".gz": "gz", ".gzip": "gz", ".zst": "zst", ".zstd": "zst"}
 COMPRESSIBLE = ("jsonl", "text")
+_VERSION_KEYS = (
+    *("ETag", "etag", "generation", "md5", "Content-MD5"),
+    *("Last-Modified", "LastModified", "last_modified", "updated", "modified", "mtime"),
+)
+"""How fsspec's file systems call what changes with a file's content, the surest first."""
 MAX_FILES = 1 << 24
 MAX_FILE_BYTES = 1 << POSITION_BITS
 _FORMAT_OF = {suffix: name for name, suffixes in SUFFIXES.items() for suffix in suffixes}
@@ -291,5 +296,5 @@ def file_state(file: SourceFile) -> dict[str, Any]:
         info = system.info(path)
     except OSError as error:
         raise InputError(f"Cannot read input file {file.name}: {error.strerror or error}.") from error
-    version = next((str(info[key]) for key in ("ETag", "etag", "generation", "md5") if info.get(key)), "")
+    version = next((str(info[key]) for key in _VERSION_KEYS if info.get(key)), "")
     return {"size": int(info["size"] or 0), "mtime_ns": 0, "version": version}

@@ -324,3 +324,21 @@ def test_fsspec_urls(tmp_path):
 def test_file_url(tmp_path):
     path = put(tmp_path / "a.jsonl")
     assert expand([f"file://{path}"], tmp_path, None)[0].path == str(path)
+
+
+@pytest.mark.parametrize("key", ["ETag", "Last-Modified", "LastModified", "mtime"])
+def test_state_of_a_remote_file_changes_with_what_its_system_tells(monkeypatch, key):
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/state/a.jsonl", b"x\n")
+    try:
+        (file,) = expand(["memory://state/a.jsonl"], Path("/"), None)
+        states = []
+        for told in ("monday", "tuesday"):
+            info = {"name": "/state/a.jsonl", "size": 2, "type": "file", key: told}
+            monkeypatch.setattr(type(memory), "info", lambda self, path, info=info, **_: info)
+            states.append(file_state(file))
+        assert states[0] != states[1]
+        assert states[1]["version"] == "tuesday"
+    finally:
+        monkeypatch.undo()
+        memory.rm("/state", recursive=True)
