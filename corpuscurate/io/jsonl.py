@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.batch import Batch, doc_ids
 from corpuscurate.columns import JSON, from_buffers
+from corpuscurate.errors import InputError
 from corpuscurate.io.base import (
     HEAD_BYTES,
     REASONS,
@@ -29,7 +30,7 @@ from corpuscurate.io.base import (
     register,
 )
 from corpuscurate.io.census import CensusTaker, settle
-from corpuscurate.io.files import SUFFIXES
+from corpuscurate.io.files import MAX_FILE_BYTES, SUFFIXES
 from corpuscurate.io.json_scan import Bools, Ints, LineScanner, Scan, copied
 from corpuscurate.io.line_blocks import line_blocks, too_large
 from corpuscurate.kernels.json_lines import BROKEN, KEY_LONE, LONE, NULL, STRING, TOO_LARGE
@@ -192,6 +193,8 @@ def _read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
         if isinstance(block, BadRecord):
             yield Chunk(None, (block,))
             continue
+        if block.base + block.stop > MAX_FILE_BYTES:
+            raise InputError(f"{file.name} holds more than {MAX_FILE_BYTES} bytes (1 TiB) decompressed. Split it.")
         for scan in scanner.scan(block.data, block.start, block.stop):
             wanted = _Wanted(scan, want)
             if taker is not None:

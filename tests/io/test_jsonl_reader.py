@@ -16,6 +16,8 @@ from naive import jsonlines as naive
 
 from corpuscurate.batch import POSITION_BITS
 from corpuscurate.columns import JSON
+from corpuscurate.errors import InputError
+from corpuscurate.io import jsonl
 from corpuscurate.io.base import HEAD_BYTES, SourceFile, Span, Want
 from corpuscurate.io.jsonl import JSONL
 
@@ -372,3 +374,15 @@ def test_real_shards_equal_json(name, tmp_path):
 def test_texts_are_large_strings(tmp_path):
     (chunk,) = chunks(stored(tmp_path / "x.jsonl", b'{"text":"a"}\n'), Want(id="id"))
     assert chunk.batch.text.type == chunk.batch.id.type == pa.large_string()
+
+
+def test_a_compressed_file_that_holds_more_than_a_position_can_tell(tmp_path, monkeypatch):
+    monkeypatch.setattr(jsonl, "MAX_FILE_BYTES", 40)
+    raw = b'{"text": "one"}\n'
+    for lines, compressed in ((2, gzip.compress(2 * raw)), (3, gzip.compress(3 * raw))):
+        file = stored(tmp_path / f"{lines}.jsonl.gz", compressed, "gz")
+        if lines == 2:
+            assert len(read(file)[0]) == 2
+            continue
+        with pytest.raises(InputError, match=r"3\.jsonl\.gz holds more than 40 bytes .* decompressed\. Split it"):
+            read(file)
