@@ -108,8 +108,12 @@ def nested(texts: pa.LargeStringArray, kind: pa.DataType) -> pa.Array:
     offsets, data = text_buffers(lines)
     array = _read(data[offsets[0] : offsets[-1]], kind) if offsets[-1] - offsets[0] < READER_BYTES else None
     if array is None or len(array) != len(texts):
-        return pa.array([None if text is None else json.loads(text) for text in texts.to_pylist()], kind)
+        return pa.array([None if text is None else _loads(text) for text in texts.to_pylist()], kind)
     return array
+
+
+# As Arrow reads it: whether it is asked depends on what else is in the batch.
+_loads = json.JSONDecoder(parse_int=lambda text: -0.0 if text == "-0" else int(text)).decode
 
 
 def _read(lines: Bytes, kind: pa.DataType) -> pa.Array | None:

@@ -233,3 +233,11 @@ def test_random_records_keep_every_value(tmp_path, records, ascii_only):
 def test_real_records_keep_every_value(name, tmp_path):
     raw = gzip.decompress(Path(os.environ["CORPUSCURATE_DATA"], name).read_bytes())
     check(tmp_path, raw.splitlines()[:500])
+
+
+def test_a_value_does_not_depend_on_its_neighbours():
+    kind = pa.struct([("f", pa.float64()), ("n", pa.int64())])
+    texts = ['{"f":-0,"n":-0}', '{"f":1e400,"n":1}']  # the second one is not read by Arrow
+    alone = nested(pa.array(texts[:1], pa.large_string()), kind)
+    beside = nested(pa.array(texts, pa.large_string()), kind)
+    assert [repr(array[0].as_py()) for array in (alone, beside)] == ["{'f': -0.0, 'n': 0}"] * 2
