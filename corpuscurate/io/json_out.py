@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpuscurate.columns import TEXT, from_buffers, is_json, large_string, text_buffers
+from corpuscurate.errors import InputError
 from corpuscurate.io.arrow_types import is_list
 from corpuscurate.kernels.json_splice import count_spliced, fill_spliced
 from corpuscurate.kernels.json_text import count_quoted, fill_quoted, unescape_spans
@@ -85,10 +86,15 @@ def _texts(column: pa.Array) -> pa.LargeStringArray:
         return large_string(column) if is_json(column) else _texts(column.storage)
     if _types.is_dictionary(kind):
         return _texts(column.cast(kind.value_type))
+    if _types.is_run_end_encoded(kind):
+        return _texts(pc.run_end_decode(column))
     for applies, make in _MAKERS:
         if applies(kind):
             return make(column)
-    raise TypeError(f"a column of type {kind} has no form in JSON")
+    raise InputError(
+        f"a column of type {kind} has no form in JSON. Choose `output: format: arrow`, or take the column out of the "
+        "input."
+    )
 
 
 def _text(value: str) -> pa.Scalar:

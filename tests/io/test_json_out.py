@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpuscurate.columns import JSON
+from corpuscurate.errors import InputError
 from corpuscurate.io.base import SourceFile, Span, Want
 from corpuscurate.io.json_out import json_texts, lines_from_columns, splice_lines
 from corpuscurate.io.jsonl import JSONL
@@ -149,8 +150,14 @@ def test_json_of_each_type(column, expected):
 
 
 def test_an_unknown_type_is_refused():
-    with pytest.raises(TypeError, match="month_day_nano_interval has no form in JSON"):
+    with pytest.raises(InputError, match=r"month_day_nano_interval has no form in JSON\. Choose `output: format: arr"):
         json_texts(pa.nulls(1, pa.month_day_nano_interval()))
+
+
+def test_runs_of_equal_values():
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3, 4], pa.int32()), pa.array(["x", None, "y"]))
+    assert json_texts(runs).to_pylist() == ['"x"', '"x"', "null", '"y"']
+    assert json_texts(runs.slice(1, 2)).to_pylist() == ['"x"', "null"]
 
 
 def test_lines_from_columns():
