@@ -24,10 +24,12 @@ SAMPLE_FILES = 256
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns of the files looked at. of: file name -> column -> type. unreadable: file name -> what was said."""
+    """The columns of the files looked at. of: file name -> column -> type. unreadable: file name -> what was said.
+    columnar: the files whose records all have the same columns."""
 
     of: Mapping[str, Mapping[str, str]]
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    columnar: frozenset[str] = frozenset()
 
     @property
     def names(self) -> list[str]:
@@ -82,11 +84,13 @@ def read_columns(files: Sequence[SourceFile]) -> Columns:
             continue
         if columns:
             found[file.name] = columns
-    return Columns(found, unreadable)
+    columnar = frozenset(file.name for file in files[::step] if file.format in ("parquet", "arrow"))
+    return Columns(found, unreadable, columnar)
 
 
 def check_columns(source: Source, columns: Columns) -> list[str]:
-    """The text and the id column are there. Raises InputError where no file has them; warns where some lack them."""
+    """The text and the id column are there. Raises InputError where no file has them, or a Parquet or Arrow file has
+    no text, which is not read; warns where some lack them."""
     warnings = [f"{name} cannot be read and will be quarantined: {said}" for name, said in columns.unreadable.items()]
     if not columns.of:
         return [*warnings, "no file of the input has a record that can be read: the columns were not checked"]
@@ -96,6 +100,10 @@ def check_columns(source: Source, columns: Columns) -> list[str]:
             continue
         if len(lacking) == len(columns.of):
             raise InputError(f"input.{key}: the input has no column {name!r}.{_there_are(name, columns.names)}")
+        without = [file for file in lacking if file in columns.columnar]
+        if key == "text" and without:
+            there = _there_are(name, list(columns.of[without[0]]))
+            raise InputError(f"input.text: {_some(without)} {_lack(without)} the column {name!r}.{there}")
         effect = "records without it are quarantined" if key == "text" else "their id will be null"
         warnings.append(f"input.{key}: {_some(lacking)} {_lack(lacking)} the column {name!r}: {effect}")
     return warnings

@@ -198,3 +198,11 @@ def test_an_output_in_the_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Sink(path="~/out").path == str(tmp_path / "out")
     assert Sink(path="~nobody-of-that-name/out").path == "~nobody-of-that-name/out"
+
+
+def test_a_columnar_file_without_the_text_is_told_before_it_is_read(shards):
+    pq.write_table(pa.table({"body": ["z"], "id": ["3"]}), shards / "shards" / "c.parquet")
+    assert refused(InputError, spec(paths=("shards",)), shards) == (
+        "input.text: shards/c.parquet lacks the column 'text'. The columns there are: body, id."
+        " The nearest names are: id, body."
+    )
