@@ -45,7 +45,9 @@ def quality(
         if not quiet:
             print(printable(text), file=sys.stderr, flush=True)
 
-    card = train_quality(loaded, base, drop_label_issues=drop_label_issues, workers=workers or 1, say=say)
+    card = train_quality(
+        loaded, base, drop_label_issues=drop_label_issues, workers=1 if workers is None else workers, say=say
+    )
     if as_json:
         print_json(card)
     elif not quiet:

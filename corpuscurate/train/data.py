@@ -99,7 +99,7 @@ def _check_columns(manifest: Manifest, given: LabelledInput, place: str) -> None
     wanted = [*given.label_columns, *([given.group] if given.group else [])]
     names = list(dict.fromkeys(name for file in manifest.files for name in FORMATS[file.format].columns(file)))
     for column in [given.text, *wanted]:
-        if column not in names and names and column != "text":
+        if column not in names and names:
             raise InputError(
                 f"{place}: the input has no column {column!r}. The columns there are: {', '.join(names)}."
                 f" {did_you_mean(column, names)}"

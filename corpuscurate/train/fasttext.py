@@ -12,8 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.errors import CorpusCurateError, InputError, MissingExtraError
-from corpuscurate.fasttext_model import LABEL, read_model
-from corpuscurate.fasttext_scorer import Scorer
+from corpuscurate.fasttext_model import LABEL, FasttextModel, read_model
+from corpuscurate.fasttext_scorer import Scorer, tree_path
 from corpuscurate.train.data import Documents
 from corpuscurate.train.recipe import FasttextParameters
 from corpuscurate.train.trainer import register
@@ -60,7 +60,12 @@ class FasttextTrainer:
         model.save_model(str(path))
         small = None
         if parameters.quantize:
-            model.quantize(str(lines), retrain=True, qnorm=True, verbose=False)
+            try:
+                model.quantize(str(lines), retrain=True, qnorm=True, verbose=False)
+            except (RuntimeError, ValueError) as error:
+                raise CorpusCurateError(
+                    f"fastText cannot make the smaller model: {error}. Train without parameters.quantize."
+                ) from error
             small = folder / "model.ftz"
             model.save_model(str(small))
         lines.unlink()
@@ -94,7 +99,7 @@ class FasttextClassifier:
         """See `Classifier`. A word's weight: its row's logit of the label, less the mean of the others'."""
         model = self.scorers[0].model
         size = min(model.words, FREQUENT)
-        outputs = model.output.rows(0, len(model.labels)).astype(np.float64)
+        outputs = _outputs(model)
         number = model.label_index(self.names[label])
         others = np.delete(outputs, number, axis=0).mean(axis=0)
         rows = model.input.rows(0, size).astype(np.float64)
@@ -125,6 +130,15 @@ class FasttextClassifier:
     def use(self, folder: str, label: str) -> dict[str, Any]:
         """See `Classifier`."""
         return {"fasttext_quality": {"model": f"{folder}/model.bin", "target": re.sub(r"\s+", "_", label)}}
+
+
+def _outputs(model: FasttextModel) -> NDArray[np.float64]:
+    """An output row for each label; for hs, whose rows are nodes of a tree, the sum of those on its path, signed."""
+    outputs = model.output.rows(0, len(model.labels)).astype(np.float64)
+    if model.loss != "hs":
+        return outputs
+    paths = [tree_path(model.label_counts, label) for label in range(len(model.labels))]
+    return np.stack([np.where(right[:, None], outputs[nodes], -outputs[nodes]).sum(axis=0) for nodes, right in paths])
 
 
 def _package() -> Any:

@@ -50,8 +50,8 @@ def out_of_fold(
     found = np.full((len(rows), len(documents.names)), 1.0 / len(documents.names))
     for number in range(count):
         inside = fold == number
-        if not inside.any() or len(np.unique(labels[rows[~inside]])) < 2:
-            continue
+        if not inside.any() or len(np.unique(labels[rows[~inside]])) < len(documents.names):
+            continue  # a label is in this part alone: nothing to learn it from
         with tempfile.TemporaryDirectory(dir=folder) as own:
             classifier = train(labels, rows[~inside], Path(own))
             found[inside] = predict(classifier, documents, rows[inside])
@@ -96,6 +96,11 @@ def consensus(votes: NDArray[np.int64], probabilities: NDArray[np.float64]) -> t
         "annotators": annotators,
     }
     return labels, account
+
+
+def need_cleanlab() -> None:
+    """Raises MissingExtraError where cleanlab is not installed: before the trainings that only it makes use of."""
+    _cleanlab("filter")
 
 
 def available() -> bool:

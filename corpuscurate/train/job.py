@@ -13,7 +13,7 @@ import orjson
 from numpy.typing import NDArray
 
 from corpuscurate.artefact import whole_folder
-from corpuscurate.errors import OutputError
+from corpuscurate.errors import OutputError, RecipeError
 from corpuscurate.local_path import anchored
 from corpuscurate.report import versions
 from corpuscurate.train import fasttext, heads  # noqa: F401  register themselves
@@ -21,7 +21,16 @@ from corpuscurate.train.card import write_card
 from corpuscurate.train.clusters import cluster_hashes, clusters, exact_and_near
 from corpuscurate.train.data import Documents, beginnings, gather
 from corpuscurate.train.evaluate import evaluate, telling
-from corpuscurate.train.issues import Train, available, consensus, likely_wrong, out_of_fold, predict, unit_scores
+from corpuscurate.train.issues import (
+    Train,
+    available,
+    consensus,
+    likely_wrong,
+    need_cleanlab,
+    out_of_fold,
+    predict,
+    unit_scores,
+)
 from corpuscurate.train.recipe import TrainRecipe, build_parameters, unknown
 from corpuscurate.train.split import Split, check_split, split
 from corpuscurate.train.trainer import TRAINERS, Classifier, Trainer
@@ -42,6 +51,12 @@ def train_quality(
 
     base: the folder that relative paths start from. Raises RecipeError, InputError, OutputError, MissingExtraError.
     """
+    if workers < 1:
+        raise RecipeError(f"workers: {workers} is not allowed: must be >= 1.")
+    if drop_label_issues and not recipe.labels.find_issues:
+        raise RecipeError("labels.find_issues: false finds no labels to drop, but they are to be dropped.")
+    if drop_label_issues:
+        need_cleanlab()
     trainer = TRAINERS.get(recipe.trainer)
     if trainer is None:
         raise unknown(recipe.trainer, TRAINERS, "trainer")
@@ -118,6 +133,7 @@ class _Job:
         """The labels; where annotators were several, their weighted consensus."""
         if documents.votes.shape[1] < 2 or not self.recipe.labels.find_issues:
             return documents.labels, None
+        need_cleanlab()
         self.say("several annotators: cross-validating for their consensus")
         rows = np.arange(len(documents.labels))
         count = self.recipe.labels.folds

@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from corpuscurate.columns import TEXT
-from corpuscurate.errors import InputError, OutputError, RecipeError
+from corpuscurate.errors import CorpusCurateError, InputError, OutputError, RecipeError
 from corpuscurate.stages.fasttext_quality import FasttextQuality
 from corpuscurate.train.clusters import joined
 from corpuscurate.train.evaluate import calibration, keep_fractions, precision_recall, roc_auc
 from corpuscurate.train.fasttext import write_lines
+from corpuscurate.train.issues import out_of_fold
 from corpuscurate.train.job import train_quality
 from corpuscurate.train.recipe import load_train_recipe
 from corpuscurate.train.split import split
@@ -152,6 +153,72 @@ def test_annotators_are_weighed(tmp_path):
     assert card["test"]["f1"] > 0.9
 
 
+def test_a_label_of_one_group_is_not_cross_validated(tmp_path):
+    """Where the one group with a label is left out, no model can know the label: that fold is passed over."""
+    rows = documents(60) + [{**row, "label": "other"} for row in documents(60, seed=3)]
+    names = ("cc", "hq", "other")
+    labels = np.array([names.index(row["label"]) for row in rows])
+    learned = []
+
+    class Told:
+        def probabilities(self, texts):
+            return np.tile([0.5, 0.3, 0.2], (len(texts), 1))
+
+    def train(labels, rows, folder):
+        learned.append(set(labels[rows].tolist()))
+        return Told()
+
+    class Given:
+        def __init__(self):
+            self.names = names
+
+        def texts(self, rows):
+            yield [""] * len(rows)
+
+    cluster = np.where(labels == 2, 5, np.arange(len(rows))).astype(np.uint64)
+    found = out_of_fold(train, Given(), labels, np.arange(len(rows)), cluster, 3, tmp_path)
+    assert learned == [{0, 1, 2}] * 2
+    assert np.allclose(found[labels == 2], 1 / 3)
+
+
+def test_a_rare_label_of_annotators_is_told(tmp_path):
+    rows = [{**row, "a1": row["label"], "a2": row["label"]} for row in documents()]
+    rows[5] |= {"a1": "rare", "a2": "rare"}
+    recipe = {"input": [{"paths": "data.jsonl", "label_columns": ["a1", "a2"]}]}
+    with pytest.raises(InputError, match="too few different documents to train on: 'rare' has 1;"):
+        run(write(tmp_path, rows, **recipe))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "more", "message"),
+    [
+        ({"labels": {"find_issues": False}}, {"drop_label_issues": True}, "find_issues: false finds no labels to drop"),
+        ({}, {"workers": 0}, "workers: 0 is not allowed: must be >= 1"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(tmp_path, recipe, more, message):
+    with pytest.raises(RecipeError, match=message):
+        run(write(tmp_path, documents(4), **recipe), **more)
+
+
+def test_words_of_a_tree_of_labels(tmp_path):
+    """With loss hs the rows of the output matrix are nodes, not labels."""
+    rows = documents(450)
+    for row in rows[::3]:
+        row |= {"text": " ".join(word + "en" for word in row["text"].split()), "label": "other"}
+    parameters = {**PARAMETERS, "loss": "hs", "word_ngrams": 1}
+    for label, words in (("hq", PROSE), ("cc", SPAM), ("other", [word + "en" for word in PROSE + SPAM])):
+        rule = {"find_issues": False}
+        card = run(write(tmp_path, rows, positive=label, parameters=parameters, labels=rule, output=f"model-{label}"))
+        assert {word for word, _ in card["words"]["for"][:5]} <= set(words)
+
+
+def test_a_model_too_small_to_quantize(tmp_path):
+    parameters = {**PARAMETERS, "bucket": 1, "quantize": True}
+    with pytest.raises(CorpusCurateError, match=r"fastText cannot make the smaller model: .*256 rows"):
+        run(write(tmp_path, documents(), parameters=parameters, labels={"find_issues": False}))
+
+
 def test_equal_texts_count_once_and_contradictions_not_at_all(tmp_path):
     rows = documents()
     rows += [{**rows[0], "id": "copy"}, {**rows[1], "id": "contrary", "label": "hq"}]
@@ -180,6 +247,11 @@ def relabelled(labels):
             documents(),
             {"input": [{"paths": "data.jsonl", "label_columns": "lable"}]},
             r"input\[0\]: the input has no column 'lable'. The columns there are: id, text, label, src",
+        ),
+        (
+            [{"content": row["text"], "label": row["label"]} for row in documents()],
+            {},
+            r"input\[0\]: the input has no column 'text'. The columns there are: content, label",
         ),
         (documents(), {"input": [{"paths": "none.jsonl", "label": "hq"}]}, "none.jsonl"),
         (
