@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.artefact import fingerprint
 from corpuscurate.dedup.keep import float_places
 from corpuscurate.dedup.parts import memory_parts
 from corpuscurate.dedup.sources import PLACE, Source
@@ -82,7 +83,7 @@ class Scatter:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return f"scatter-{self.number}of{self.of}-{len(self.borders)}"
+        return f"scatter-{self.number}of{self.of}-{fingerprint(self.borders)[:12]}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write <part>.rows and <part>.vectors."""
@@ -147,10 +148,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Sort one part. pieces: folders of `Scatter` and how many rows each has for this part."""
+    """Sort one part. clusters: the first, and the one behind the last. pieces: folders of `Scatter` and how many rows
+    each has for this part."""
 
     part: int
-    of: int
+    clusters: tuple[int, int]
     pieces: tuple[tuple[Path, int], ...]
     dimension: int
     probes: int
@@ -158,7 +160,7 @@ class Order:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return f"order-{self.part}of{self.of}"
+        return "order-{}-{}".format(*self.clusters)  # another number of parts may cut elsewhere
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write rows.bin and vectors.bin."""
@@ -214,10 +216,11 @@ def order_corpus(
     runs = ranges(len(files), 4 * corpus.workers)
     works = [Scatter(i, len(runs), files[run.start : run.stop], borders, one, only) for i, run in enumerate(runs)]
     scattered = corpus.run(works, "bringing clusters together", basis=basis)
+    ends = (*borders[1:], len(sizes))
     orders = [
         Order(
             part,
-            len(borders),
+            (borders[part], ends[part]),
             tuple((done.folder, done.account["sizes"][part]) for done in scattered),
             clustered.dimension,
             clustered.stored,

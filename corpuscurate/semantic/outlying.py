@@ -35,7 +35,7 @@ class Nearby:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return f"nearby-{self.part}of{self.parts}-{self.start}-{self.stop}-{self.neighbours}"
+        return f"nearby-{self.part}of{self.parts}-{self.file.folder.name}-{self.start}-{self.stop}-{self.neighbours}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write ids.bin (uint64[n], ascending; a row may occur in several works) and best.bin (float64[n, k])."""

@@ -68,7 +68,7 @@ class Pairs:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return f"pairs-{self.part}of{self.parts}-{self.start}-{self.stop}"
+        return f"pairs-{self.part}of{self.parts}-{self.file.folder.name}-{self.start}-{self.stop}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write lists.bin, entries.bin and histogram.npy."""

@@ -126,7 +126,7 @@ class Choose:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return f"choose-{self.part}of{self.parts}-{self.start}-{self.stop}"
+        return f"choose-{self.part}of{self.parts}-{self.file.folder.name}-{self.start}-{self.stop}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write drops.arrow, or in tag mode tags.arrow."""
