@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from glob import escape, glob, has_magic
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -94,15 +95,16 @@ def _is_url(path: str) -> bool:
     return "://" in path
 
 
-def _found(name: str, path: str, real: str, size: int, format: str | None) -> _Found:
+def _found(name: str, path: str, real: str, size: int, format: str | None, *, inner: str = "") -> _Found:
+    """inner: the file's own name where `name` goes on with the archive that it is in."""
     try:
         name.encode()
     except UnicodeEncodeError:
         shown = os.fsencode(name).decode("utf-8", "backslashreplace")
         raise InputError(f"The name of input file {shown} is not valid UTF-8. Rename it.") from None
-    known, compression = kind_of(name)
+    known, compression = kind_of(inner or name)
     if format is None and known is None:
-        raise InputError(_unknown_suffix(name, compression))
+        raise InputError(_unknown_suffix(inner or name, compression))
     kind = cast(str, format or known)
     if compression and kind not in COMPRESSIBLE:
         raise InputError(f"{name}: a {kind} file cannot be read compressed as a whole. Decompress it first.")
@@ -234,8 +236,24 @@ def _expand_url(pattern: str, format: str | None) -> list[_Found]:
         raise InputError(f"Cannot list {pattern}: {error}.") from error
     if not sizes:
         raise InputError(f"No input file matches {pattern!r}.")
-    shown = [(system.unstrip_protocol(name), size) for name, size in sizes]
-    return [_found(url, url, url, size, format) for url, size in shown]
+    before, after = _around(system, pattern, path, sizes[0][0])
+    if not before:
+        urls = [(url, url, size) for url, size in ((system.unstrip_protocol(name), size) for name, size in sizes)]
+    else:
+        urls = [(f"{before}{name}{after}", name, size) for name, size in sizes]
+    return [_found(url, url, url, size, format, inner=inner) for url, inner, size in urls]
+
+
+def _around(system: Any, pattern: str, path: str, name: str) -> tuple[str, str]:
+    """What stands before and after a file's path in its URL; nothing where its system can tell the URL alone.
+
+    It cannot where the URL holds more than protocol and path: a host, a user, the archive that the file is in.
+    """
+    with suppress(Exception):  # a file system that lacks its host or archive raises what it likes
+        if fsspec.core.url_to_fs(system.unstrip_protocol(name)) == (system, name):
+            return "", ""
+    before, found, after = pattern.partition(path) if path else ("", "", "")
+    return (before, after) if found else ("", "")
 
 
 def _is_meant_below(name: str, folder: str, format: str | None) -> bool:
@@ -243,10 +261,21 @@ def _is_meant_below(name: str, folder: str, format: str | None) -> bool:
     return not any(_is_hidden(part) for part in parts[:-1]) and _is_meant(parts[-1], format)
 
 
+@lru_cache(maxsize=8)
+def _system_of(url: str) -> tuple[Any, str]:
+    """A file system and a path in it. Held for a while: an archive is closed with its system, its files or not."""
+    return cast(tuple[Any, str], fsspec.core.url_to_fs(url))
+
+
+def _open_url(url: str) -> Any:
+    system, path = _system_of(url)
+    return system.open(path, "rb")
+
+
 def _open_raw(file: SourceFile, start: int = 0) -> BinaryIO:
     """The stored bytes from `start` on. Raises InputError."""
     try:
-        raw = fsspec.open(file.path, "rb").open() if _is_url(file.path) else open(file.path, "rb")  # noqa: PTH123, SIM115
+        raw = _open_url(file.path) if _is_url(file.path) else open(file.path, "rb")  # noqa: PTH123, SIM115
         if start:
             raw.seek(start)
     except (OSError, ImportError) as error:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import os
+import zipfile
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 import pytest
 import zstandard
+from fsspec.implementations.memory import MemoryFileSystem
 
 from corpuscurate.errors import InputError
 from corpuscurate.io import files
@@ -342,3 +345,44 @@ def test_state_of_a_remote_file_changes_with_what_its_system_tells(monkeypatch, 
     finally:
         monkeypatch.undo()
         memory.rm("/state", recursive=True)
+
+
+def test_urls_with_more_than_a_protocol_and_a_path(tmp_path):
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for name in ("in/a.jsonl", "in/b.jsonl"):
+            archive.writestr(name, name)
+    for inside in ("in/*.jsonl", "in"):
+        found = expand([f"zip://{inside}::{tmp_path}/z.zip"], Path("/"), None)
+        assert names(found) == [f"zip://in/{name}.jsonl::{tmp_path}/z.zip" for name in "ab"]
+        for file in found:
+            assert file_state(file)["size"] == 10
+            with open_bytes(file, 3) as reader:
+                assert reader.read() == b"%s.jsonl" % b"ab"[file.number : file.number + 1]
+
+
+def test_urls_with_a_host():
+    class Hosted(MemoryFileSystem):
+        protocol = "hosted"
+        store: ClassVar[dict[str, object]] = {}
+        pseudo_dirs: ClassVar[list[str]] = [""]
+
+        def __init__(self, host: str, **options: object) -> None:
+            super().__init__(host=host, **options)
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            inside = path.split("/", 3)[3] if "://" in path else path
+            return "/" + inside.strip("/")
+
+        @staticmethod
+        def _get_kwargs_from_urls(url: str) -> dict[str, str]:
+            host = url.partition("//")[2].partition("/")[0]
+            return {"host": host} if host else {}
+
+    fsspec.register_implementation("hosted", Hosted, clobber=True)
+    Hosted("there").pipe("/in/a.jsonl", b"x\n")
+    (file,) = expand(["hosted://there/in/*.jsonl"], Path("/"), None)
+    assert file.path == file.name == "hosted://there/in/a.jsonl"
+    assert file_state(file)["size"] == 2
+    with open_bytes(file) as reader:
+        assert reader.read() == b"x\n"
