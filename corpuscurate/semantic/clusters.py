@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,11 @@ def ranges(count: int, most: int) -> list[range]:
     """0..count-1 in at most `most` runs of neighbours."""
     size = max(1, -(-count // max(1, most)))
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def share_of(fraction: float, documents: int) -> int:
+    """How many documents are at most such a share, as it is written: .29 of 100 are 29, not 28."""
+    return int(Fraction(repr(fraction)) * documents)
 
 
 def joined(parts: Sequence[NDArray[Any]], kind: Any) -> NDArray[Any]:

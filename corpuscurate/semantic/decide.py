@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from corpuscurate.artefact import write_table
 from corpuscurate.dedup.clusters import cluster_account, write_clusters
 from corpuscurate.kernels.semantic import decide_independent, decide_paper
-from corpuscurate.semantic.clusters import joined
+from corpuscurate.semantic.clusters import joined, share_of
 from corpuscurate.semantic.order import Part
 from corpuscurate.semantic.pairs import ENTRY, LIST, clusters_of
 from corpuscurate.semantic.vectors import mapped
@@ -304,7 +304,7 @@ class Decide:
     def _threshold(self, near: Neighbourhoods) -> float:
         if self.fraction is None:
             return self.floor if self.threshold is None else self.threshold
-        target = int(self.fraction * self.documents)
+        target = share_of(self.fraction, self.documents)
         return solve(lambda level: near.decide(self.rule, level).removed, self.floor, target)
 
     def _levels(self, near: Neighbourhoods) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from corpuscurate.artefact import write_table
 from corpuscurate.dedup.clusters import DROPS_FILE, TAGS_FILE
-from corpuscurate.semantic.clusters import ClustersCorpus, cluster_corpus, joined, without_partner
+from corpuscurate.semantic.clusters import ClustersCorpus, cluster_corpus, joined, share_of, without_partner
 from corpuscurate.semantic.order import Place, order_corpus
 from corpuscurate.semantic.outlying import Means, all_means, nearby
 from corpuscurate.semantic.vectors import Vectors
@@ -83,7 +83,7 @@ def outlying(
         below: NDArray[np.bool_] = means < (-2.0 if minimum is None else minimum)
         return below
     order = np.lexsort((~ids, means))  # nan, which has no measure, comes last
-    most = min(int(fraction * len(ids)), int((~np.isnan(means)).sum()))
+    most = min(share_of(fraction, len(ids)), int((~np.isnan(means)).sum()))
     gone = np.zeros(len(ids), np.bool_)
     gone[order[:most]] = True
     return gone

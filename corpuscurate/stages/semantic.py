@@ -21,7 +21,14 @@ from corpuscurate.dedup.keep import Keep, columns_of
 from corpuscurate.dedup.sources import is_in_sorted, keep_warnings, place_columns, place_schema, sources_of
 from corpuscurate.kernels.semantic import BINS
 from corpuscurate.semantic.borders import border_account, estimate_borders
-from corpuscurate.semantic.clusters import Assigned, Clustered, ClustersCorpus, cluster_corpus, skew_warning
+from corpuscurate.semantic.clusters import (
+    Assigned,
+    Clustered,
+    ClustersCorpus,
+    cluster_corpus,
+    share_of,
+    skew_warning,
+)
 from corpuscurate.semantic.decide import MEMBERS_FILE, Decide, Rule
 from corpuscurate.semantic.order import Place, order_corpus
 from corpuscurate.semantic.pairs import Found, find_pairs
@@ -219,7 +226,9 @@ class _Settling:
             "pairs": found.pairs,
             "pairs_by_cosine": histogram_account(found.histogram),
             "compared_again": decided["compared_again"],
-            "borders": border_account(borders, stage.border_sample, decided["threshold"])
+            "borders": border_account(
+                borders, min(stage.border_sample, clustered.account["sample"]), decided["threshold"]
+            )
             if not clustered.one
             else {"pairs_lost": 0, "lost_ratio": 0.0, "reason": "all documents were compared with all"},
             **({"levels": decided["levels"]} if decided["levels"] else {}),
@@ -252,7 +261,7 @@ class _Settling:
         stage = self.stage
         if stage.remove_fraction is None:
             return []
-        target = int(stage.remove_fraction * account["documents"])
+        target = share_of(stage.remove_fraction, account["documents"])
         if account["duplicates"] > target:
             return [
                 f"remove_fraction {stage.remove_fraction} asks for at most {target:,} documents, but "

@@ -72,3 +72,9 @@ def test_one_of_both():
         with pytest.raises(ValidationError, match="min_similarity or remove_fraction"):
             Outliers(**wrong)
     assert Outliers(mode="tag").reasons() == {"outlier": None}
+
+
+def test_a_share_is_taken_as_it_is_written(tmp_path):
+    """0.29 * 100 is 28.999999999999996 in floating point."""
+    stage = Outliers(embedder=COLUMN, remove_fraction=0.29)
+    assert len(drops_of(settle(stage, families(5, 100), tmp_path))) == 29

@@ -144,6 +144,8 @@ def test_the_border_estimate_counts_what_is_lost(tmp_path):
     assert borders["lost_ratio"] == round(1 - met / len(near), 4) > 0.05
     assert any("`probes: 2` finds more" in text for text in account["warnings"])
     assert settle(semantic(clusters=9, border_sample=0), rows, tmp_path / "n").account["borders"]["lost_ratio"] is None
+    few = settle(semantic(clusters=9, sample=60, border_sample=256), rows, tmp_path / "s").account
+    assert few["borders"]["documents"] == few["sample"] < 256  # no more than the sample holds
 
 
 def test_trap_14_a_crowd_is_compared_in_blocks_and_nothing_is_truncated(tmp_path, monkeypatch):
