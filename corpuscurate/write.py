@@ -198,6 +198,7 @@ class _Writing:
         view = self.body.view
         docs = read_table(view.passes[0].split(split.number) / DOCS)
         measured: NDArray[np.uint64] = to_numpy(docs.column("doc_id"))
+        sizes = to_numpy(docs.column("record_bytes"))  # rows of other documents have the same doc_ids
         alive = alive_ids(view.passes[-1], split.number)
         columns = ColumnSource(view, split.number)
         seen = 0
@@ -205,7 +206,8 @@ class _Writing:
             batch = chunk.batch
             if batch is None or len(batch) == 0:
                 continue
-            if not np.array_equal(measured[seen : seen + len(batch)], batch.doc_id):
+            here = slice(seen, seen + len(batch))
+            if not np.array_equal(measured[here], batch.doc_id) or not np.array_equal(sizes[here], batch.record_bytes):
                 raise self.changed(file)
             seen += len(batch)
             mask = sorted_member(batch.doc_id, alive)

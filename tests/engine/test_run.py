@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from engine.support import digests, record, rows, table, write_corpus
 
@@ -24,6 +25,7 @@ from corpuscurate.stages.length import Length
 from corpuscurate.stages.minhash import MinHash
 from corpuscurate.stages.normalize import Normalize
 from corpuscurate.stages.where import Where
+from corpuscurate.write import WriteBody
 
 STAGES: tuple[Stage, ...] = (Normalize(), Length(min_words=10), Exact(), MinHash(threshold=0.8))
 
@@ -264,6 +266,23 @@ def test_input_that_changes_between_two_passes_is_an_error(folder: Path) -> None
     os.utime(shard, ns=(state.st_atime_ns, state.st_mtime_ns))
     with pytest.raises(InputError, match=r"shard-0\.jsonl changed while the run was reading it"):
         pipeline(folder, stages=(Length(min_words=10),)).run()
+
+
+class Meddles(InProcessRunner):
+    """A runner during which the input is written anew, between the passes."""
+
+    def run(self, tasks: Sequence[Task], beat: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+        if tasks and isinstance(tasks[0].body, WriteBody):
+            pq.write_table(pa.table({"text": ["other text", "one text"]}), tasks[0].final.parents[3] / "rows.parquet")
+        yield from super().run(tasks, beat)
+
+
+def test_rows_that_change_places_between_two_passes_are_an_error(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["one text", "other text"]}), tmp_path / "rows.parquet")
+    made = Pipeline(Source(paths=("rows.parquet",)), (Length(min_words=1),), Sink(path="out"), Settings(), tmp_path)
+    with pytest.raises(InputError, match=r"rows\.parquet changed while the run was reading it"):
+        run_spec(made, base=tmp_path, runner=Meddles)
+    assert not (tmp_path / "out" / "data").exists()
 
 
 class Fails(Length):
