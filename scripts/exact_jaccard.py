@@ -93,7 +93,7 @@ def _join(  # noqa: C901 (a hot loop: Numba compiles it as one)
     both: NDArray[np.int64],
 ) -> int:
     """Count pairs, and write as many as the output holds. order: documents from small to large."""
-    n = len(order)
+    n = len(offsets) - 1  # documents without shingles are not in `order`, but count among the indices
     prefix = np.empty(n, np.int64)
     starts = np.zeros(tokens + 1, np.int64)
     for x in order:

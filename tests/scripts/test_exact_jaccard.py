@@ -29,3 +29,10 @@ def test_many_pairs(seed):
     texts = [" ".join(f"w{i}" for i in rng.integers(0, 12, 10)) for _ in range(150)]
     a, b, _, _ = all_pairs(our_sets(texts, 1), 0.5)
     assert set(zip(a.tolist(), b.tolist(), strict=True)) == set(edges(texts, 1, 0.5))
+
+
+def test_documents_without_shingles_between_others():
+    texts = ["", "one two", "", "two", "", "", "one two"]
+    for _ in range(3):
+        a, b, _, _ = all_pairs(our_sets(texts, 1), 0.5)
+        assert list(zip(a.tolist(), b.tolist(), strict=True)) == [(1, 3), (1, 6), (3, 6)]
