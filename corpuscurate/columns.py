@@ -79,6 +79,16 @@ def to_numpy(array: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     return one_array(array).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
+def large_lists(array: pa.Array) -> pa.LargeListArray:
+    """Lists of any layout as `large_list`. Not by a cast where they are views: that loses the last row (pyarrow 26)."""
+    kind = pa.large_list(array.type.value_type)
+    if not (pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type)):
+        return array.cast(kind)
+    sizes = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
+    return pa.LargeListArray.from_arrays(pa.array(offsets), array.flatten(), mask=array.is_null())
+
+
 def keep_rows(array: pa.Array, mask: NDArray[np.bool_]) -> pa.Array:
     """The rows where `mask` is True, of any Arrow type: views and run-end encoded arrays have no filter in pyarrow."""
     try:

@@ -14,6 +14,7 @@ from corpuscurate.columns import (
     TEXT,
     from_buffers,
     integers,
+    large_lists,
     large_string,
     lengths_bytes,
     missing,
@@ -113,3 +114,21 @@ def test_large_string_of_what_is_like_a_string():
 def test_text_buffers_refuses_other_types():
     with pytest.raises(TypeError, match="expected large_string or large_binary, got string"):
         text_buffers(pa.array(["a"]))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.list_view(pa.float32()), pa.large_list_view(pa.float32()), pa.list_(pa.float32()), pa.list_(pa.float32(), 2)],
+)
+def test_lists_of_any_layout_keep_every_row(kind):
+    rows = [[1.0, 2.0], None, [3.0, 4.0], [5.0, 6.0]]
+    array = pa.array(rows, kind)
+    for start in range(5):
+        found = large_lists(array.slice(start))
+        found.validate(full=True)
+        assert found.type == pa.large_list(pa.float32()) and found.to_pylist() == rows[start:]
+
+
+def test_list_views_in_any_order():
+    view = pa.ListViewArray.from_arrays(pa.array([2, 0], pa.int32()), pa.array([1, 2], pa.int32()), pa.array([1, 2, 3]))
+    assert large_lists(view).to_pylist() == view.to_pylist() == [[3], [1, 2]]

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
-from corpuscurate.columns import is_json, one_array
+from corpuscurate.columns import is_json, large_lists, one_array
 from corpuscurate.errors import InputError
 
 _ROWS = pa.large_list(pa.float32())
@@ -19,7 +19,8 @@ def vectors(column: pa.Array | pa.ChunkedArray, name: str) -> pa.LargeListArray:
     """
     array = one_array(column)
     try:
-        lists = _parsed(array.storage) if is_json(array) else array.cast(_ROWS)
+        views = pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type)
+        lists = _parsed(array.storage) if is_json(array) else (large_lists(array) if views else array).cast(_ROWS)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(f"the column {name!r} holds no embeddings (lists of numbers): {error}") from error
     if lists.flatten().null_count == 0:

@@ -182,6 +182,13 @@ def test_what_is_no_list_of_numbers_is_told(bad):
 def test_vectors_of_any_width():
     for kind in (pa.list_(pa.float16(), 2), pa.large_list(pa.float64()), pa.list_(pa.int32())):
         assert vectors(pa.array([[1, 2], None, [3, 4]], kind), "e").to_pylist() == [[1, 2], None, [3, 4]]
+    for kind in (pa.list_view(pa.float64()), pa.large_list_view(pa.float32())):
+        assert vectors(pa.array([[1, 2], None, [3, 4], [5, 6]], kind), "e").to_pylist() == [
+            [1, 2],
+            None,
+            [3, 4],
+            [5, 6],
+        ]
     with pytest.raises(InputError, match="holds no embeddings"):
         vectors(pa.array(["a"]), "e")
 
