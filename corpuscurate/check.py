@@ -16,8 +16,10 @@ from corpuscurate.io.files import expand
 from corpuscurate.labels import check_labels
 from corpuscurate.plan import added_columns
 from corpuscurate.spec import Sink, Source, Spec, is_global, is_streaming
-from corpuscurate.stage import Stage
+from corpuscurate.stage import GlobalStage, Stage
 
+_TEXT_TYPE = re.compile(r"(dictionary<values=)?(large_)?string(_view)?\b|null$")
+"""How Arrow spells the types that a text column may have."""
 SAMPLE_FILES = 256
 """Files whose columns are looked at; of more, this many at even distances."""
 
@@ -56,6 +58,7 @@ def check_files(spec: Spec, base: Path, files: Sequence[SourceFile]) -> list[str
     check_output(spec.source, spec.sink, base, files)
     for stage in spec.stages:
         stage.identity()  # a model that cannot be used is told here
+    check_indexes(spec, base)
     columns = read_columns(files)
     return [
         *check_columns(spec.source, columns),
@@ -63,6 +66,17 @@ def check_files(spec: Spec, base: Path, files: Sequence[SourceFile]) -> list[str
         *check_added(spec.stages, columns),
         *order_warnings(spec.stages),
     ]
+
+
+def check_indexes(spec: Spec, base: Path) -> None:
+    """No stage compares with the run in the output folder, which this run would replace. Raises RecipeError."""
+    for place, stage in enumerate(spec.stages):
+        for path in stage.corpora() if isinstance(stage, GlobalStage) else ():
+            if (base / path).resolve() == (base / spec.sink.path).resolve():
+                raise RecipeError(
+                    f"{place_of(spec.stages, place)}: the index {path} is the output folder, whose run this one would "
+                    "replace. Name another output folder."
+                )
 
 
 def place_of(stages: Sequence[Stage], place: int) -> str:
@@ -91,6 +105,10 @@ def read_columns(files: Sequence[SourceFile]) -> Columns:
 def check_columns(source: Source, columns: Columns) -> list[str]:
     """The text and the id column are there. Raises InputError where no file has them, or a Parquet or Arrow file has
     no text, which is not read; warns where some lack them."""
+    for file in sorted(columns.columnar & columns.of.keys()):
+        kind = columns.of[file].get(source.text, "null")
+        if not _TEXT_TYPE.match(kind):
+            raise InputError(f"input.text: in {file} the column {source.text!r} is of type {kind}, not a string.")
     warnings = [f"{name} cannot be read and will be quarantined: {said}" for name, said in columns.unreadable.items()]
     if not columns.of:
         return [*warnings, "no file of the input has a record that can be read: the columns were not checked"]

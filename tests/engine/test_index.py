@@ -12,7 +12,7 @@ import pytest
 from engine.support import digests, rows
 
 from corpuscurate import Pipeline, Settings, Sink, Source
-from corpuscurate.errors import InputError
+from corpuscurate.errors import InputError, RecipeError
 from corpuscurate.explain import explain
 from corpuscurate.stage import Stage
 from corpuscurate.stages.exact import Exact
@@ -220,3 +220,14 @@ def test_filters_after_the_deduplication_decide_what_an_index_holds(tmp_path: Pa
     b = run(tmp_path, "b", (Exact(index=(str(a),)),))
     assert [row["id"] for row in rows(b, "data")] == ["b0"]
     assert [(row["id"], row["duplicate_of"]) for row in rows(b, "dropped")] == [("b1", "a1")]
+
+
+def test_a_run_does_not_replace_its_own_index(tmp_path: Path) -> None:
+    shard(tmp_path / "in", "a.jsonl", texts(1, 20))
+    source, sink = Source(paths=(str(tmp_path / "in"),)), Sink(path=str(tmp_path / "out"))
+    Pipeline(source, (Exact(),), sink, Settings(runner="inprocess")).run()
+    before = digests(tmp_path / "out")
+    again = Pipeline(source, (Exact(index=(str(tmp_path / "in" / ".." / "out"),)),), sink, Settings(runner="inprocess"))
+    with pytest.raises(RecipeError, match=r"stages\[0\] \(exact\): the index .* is the output folder, whose run this"):
+        again.run(overwrite=True)
+    assert digests(tmp_path / "out") == before
