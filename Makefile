@@ -18,7 +18,7 @@ DEMO ?= demo-out
 EXTRAS = $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"], sep=",")')
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo test lint types format bench setup clean
+.PHONY: help demo test bounds lint types format bench setup clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,10 @@ demo: $(VENV)/.installed ## curate the text of this Python installation into dem
 
 test: $(VENV)/.installed-dev ## the tests; PYTEST_ARGS="-k minhash" for some of them
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+bounds: $(VENV)/.installed-dev ## the tests of what kernels do, with every array access checked
+	@NUMBA_BOUNDSCHECK=1 CORPUSCURATE_CACHE_DIR=build/bounds $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
+		tests/kernels tests/dedup tests/stages tests/semantic tests/embed tests/io $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev ## style, layers of imports, types
 	@$(BIN)/ruff check .
