@@ -10,8 +10,9 @@ from typing import Any, Literal, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
-from corpuscurate.errors import InputError
+from corpuscurate.errors import InputError, RecipeError
 from corpuscurate.progress import Progress
 from corpuscurate.recipe import Overrides, dump_recipe, load_recipe, spec_from_mapping
 from corpuscurate.run import run_spec
@@ -60,7 +61,10 @@ class Pipeline(Spec):
         """
         changes = {"workers": workers, "runner": runner}
         chosen = {**self.settings.model_dump(), **{key: value for key, value in changes.items() if value is not None}}
-        spec = replace(self, settings=Settings(**chosen))
+        try:
+            spec = replace(self, settings=Settings(**chosen))
+        except ValidationError as error:
+            raise RecipeError(f"run: {error}") from error
         return run_spec(spec, base=(self.base or Path()).absolute(), overwrite=overwrite, progress=progress)
 
 
@@ -102,8 +106,8 @@ def curate(
         recipes = iter(spec.stages)
         chosen = tuple(s if isinstance(s, Stage) else next(recipes) for s in stages)
         source = Source(paths=("memory.arrow",), text=text, id=id)
-        pipeline = Pipeline(source, chosen, spec.sink, Settings(workers=workers), place)
-        report = pipeline.run(progress=progress)
+        pipeline = Pipeline(source, chosen, spec.sink, base=place)
+        report = pipeline.run(workers=workers, progress=progress)
         out = place / "out"
         parts = sorted((out / "data").iterdir())
         return Curated(

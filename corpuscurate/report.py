@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -40,7 +41,8 @@ class Facts:
 
 def versions() -> dict[str, str]:
     """Versions of everything that decides output bytes."""
-    return {name: version(name) for name in ("corpuscurate", "numpy", "pyarrow")}
+    packages = {name: version(name) for name in ("corpuscurate", "numpy", "pyarrow", "zstandard")}
+    return {**packages, "zlib": zlib.ZLIB_RUNTIME_VERSION}
 
 
 def build_report(facts: Facts) -> dict[str, Any]:

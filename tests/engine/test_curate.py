@@ -68,6 +68,8 @@ def test_what_is_no_arrow_data_and_what_is_no_stage() -> None:
         curate([1, 2], [])
     with pytest.raises(RecipeError, match="unknown stage 'exakt'"):
         curate(pa.table(ROWS), ["exakt"])
+    with pytest.raises(RecipeError, match="workers"):
+        curate(pa.table(ROWS), [], workers=0)
     with pytest.raises(InputError, match="has no column 'text'"):
         curate(pa.table({"body": ["a"]}), [])
 
