@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpuscurate.batch import Batch
-from corpuscurate.columns import TEXT, large_string, lengths_bytes
+from corpuscurate.columns import TEXT, large_lists, large_string, lengths_bytes
 from corpuscurate.errors import InputError, OutputError
 from corpuscurate.io.base import REST_FORM
 from corpuscurate.io.json_columns import columns_from_json, is_json_text
@@ -157,6 +157,8 @@ def settle(array: pa.Array, field: pa.Field) -> pa.Array:
             array = array.dictionary_decode()
         elif pa.types.is_run_end_encoded(array.type):
             array = pc.run_end_decode(array)
+        elif pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type):
+            array = large_lists(array)
         return array if array.type == field.type else array.cast(field.type)
     except pa.ArrowException as error:
         raise InputError(
@@ -182,7 +184,21 @@ def _final(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.A
         return encoded(column, kind)
     if pa.types.is_run_end_encoded(kind):
         return pc.run_end_encode(_one(column).cast(kind.value_type), run_end_type=kind.run_end_type)
+    if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        return _viewed(_one(column), kind)
     return column.cast(kind)
+
+
+def _viewed(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Lists as list views in row order; there is no cast."""
+    large = pa.types.is_large_list_view(kind)
+    sizes = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+    offsets = np.cumsum(sizes) - sizes
+    width = np.int64 if large else np.int32
+    made = (pa.LargeListViewArray if large else pa.ListViewArray).from_arrays
+    values = array.flatten().cast(kind.value_type)
+    mask = array.is_null() if array.null_count else None
+    return made(pa.array(offsets.astype(width)), pa.array(sizes.astype(width)), values, type=kind, mask=mask)
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from corpuscurate.columns import TEXT, from_buffers, is_json, large_string, text_buffers
+from corpuscurate.columns import TEXT, from_buffers, is_json, large_lists, large_string, text_buffers
 from corpuscurate.errors import InputError
 from corpuscurate.io.arrow_types import is_list
 from corpuscurate.kernels.json_splice import count_spliced, fill_spliced
@@ -176,7 +176,7 @@ def _structs(column: pa.Array) -> pa.LargeStringArray:
 
 
 def _lists(column: pa.Array) -> pa.LargeStringArray:
-    column = column.cast(pa.large_list(column.type.value_type))
+    column = large_lists(column)
     items = json_texts(column.flatten())
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
     offsets = np.zeros(len(column) + 1, np.int64)

@@ -382,3 +382,22 @@ def test_what_a_settling_decided_is_flushed_to_disk_before_it_counts(
     monkeypatch.setattr("corpuscurate.settle.write_json", remember)
     pipeline(folder).run()
     assert decided and not missing
+
+
+@pytest.mark.parametrize("sink_format", ["parquet", "jsonl", "arrow"])
+def test_list_views_lose_no_row(tmp_path: Path, sink_format: str) -> None:
+    values = [[1, 2], None, [], [3]]
+    given = pa.table({"text": ["a", "b", "c", "d"], "v": pa.array(values, pa.list_view(pa.int64()))})
+    (tmp_path / "in").mkdir()
+    with pa.OSFile(str(tmp_path / "in" / "a.arrow"), "wb") as file, pa.ipc.new_file(file, given.schema) as writer:
+        writer.write_table(given)
+    source, sink = Source(paths=("in/*.arrow",)), Sink(path="out", format=sink_format)  # type: ignore[arg-type]
+    Pipeline(source, (), sink, Settings(workers=1), tmp_path).run()
+    (part,) = (tmp_path / "out" / "data").iterdir()
+    if sink_format == "jsonl":
+        found = [orjson.loads(line)["v"] for line in part.read_bytes().splitlines()]
+    elif sink_format == "arrow":
+        found = pa.ipc.open_file(part).read_all().column("v").to_pylist()
+    else:
+        found = table(tmp_path / "out", "data").column("v").to_pylist()
+    assert found == values
