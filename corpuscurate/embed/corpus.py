@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corpuscurate.artefact import read_table, table_writer
 from corpuscurate.batch import Batch
@@ -49,6 +49,19 @@ class EmbedsCorpus(GlobalStage):
     """A global stage that works on embeddings. In `settle`, call `embed_corpus(corpus, self, self.embedder)`."""
 
     embedder: EmbedderParameters = Field(default=Learned(), description="what makes vectors of documents")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _embedding_of_a_column(cls, value: Any) -> Any:
+        """`embedding: NAME` is short for `embedder: {kind: column, column: NAME}`."""
+        if not isinstance(value, dict) or "embedding" not in value:
+            return value
+        rest = {key: each for key, each in value.items() if key != "embedding"}
+        if "embedder" in rest:
+            raise ValueError(
+                "give `embedding`, a column that has the vectors, or `embedder`, which makes them; not both"
+            )
+        return {**rest, "embedder": {"kind": "column", "column": value["embedding"]}}
 
     SKETCH: ClassVar[Mapping[str, pa.DataType]] = {"text_bytes": pa.int64()}
 

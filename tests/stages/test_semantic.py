@@ -337,3 +337,15 @@ def test_another_threshold_uses_embeddings_and_pairs_again(corpus, monkeypatch):
     third = go(remove_fraction=0.1)
     assert third["documents"]["dropped"] == 60  # the order of words is not seen: they have the same embeddings
     assert "have the same embedding" in third["warnings"][-1]
+
+
+def test_embedding_names_a_column_that_has_the_vectors():
+    from corpuscurate.recipe import spec_from_mapping, spec_to_mapping
+
+    recipe = {"input": {"paths": "a"}, "output": {"path": "o"}, "stages": [{"semantic": {"embedding": "v"}}]}
+    (stage,) = spec_from_mapping(recipe).stages
+    assert stage.reads() == ("v",)
+    assert spec_from_mapping(spec_to_mapping(spec_from_mapping(recipe))).stages == (stage,)
+    recipe["stages"][0]["semantic"]["embedder"] = "learned"
+    with pytest.raises(ValueError, match="not both"):
+        spec_from_mapping(recipe)
