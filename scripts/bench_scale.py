@@ -141,7 +141,7 @@ class MadeUp:
 
     def reread_earlier(self, corpus: int, base: int, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
         """See `stage.Corpus`; there is no earlier run."""
-        raise NotImplementedError
+        raise LookupError(f"the benchmark has no earlier run, and number {corpus} was asked for")
 
 
 def peak() -> float:

@@ -27,7 +27,6 @@ _BYTES128 = np.uint64(0x8080808080808080)
 _LONG = np.uint64(1 << 56)
 _SPREAD1 = np.uint64(0x9E3779B97F4A7C15)
 _SPREAD2 = np.uint64(0xBF58476D1CE4E5B9)
-_SMALL = np.uint64(1 << 16)
 
 BLOCK = 512
 """Features gathered before their rows are summed: it bounds the scratch memory, whatever a document's size."""
@@ -228,17 +227,6 @@ def bucket_row(remap: NDArray[np.int32], words: int, bucket: Int) -> Int:
         return words + bucket
     row = np.int64(remap[bucket])
     return words + row if row >= 0 else -1
-
-
-@kernel
-def _modulo(h: np.uint64, divisor: np.uint64, inverse: float) -> np.uint64:
-    """h % divisor without a division where it can be had: the quotient's float is wrong by less than 1 then."""
-    if divisor < _SMALL:
-        return h % divisor
-    rest = np.int64(h - np.uint64(np.float64(h) * inverse) * divisor)
-    if rest < 0:
-        return np.uint64(rest) + divisor
-    return np.uint64(rest) - divisor if np.uint64(rest) >= divisor else np.uint64(rest)
 
 
 @kernel
