@@ -8,7 +8,6 @@ Source: Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.columns import to_numpy
+from corpuscurate.dedup.distinct import DistinctFile
 from corpuscurate.dedup.parts import memory_parts, part_of
-from corpuscurate.dedup.sources import Source, Sources
-from corpuscurate.kernels.bands import absorb, sieve_add, sieve_passes
+from corpuscurate.dedup.sources import record_batches
+from corpuscurate.kernels.bands import absorb, runs_of_equal, sieve_add, sieve_passes, sort_by_key
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.stage import Corpus, Done
 
@@ -78,18 +79,13 @@ def value_column(j: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Find the documents that share a key of one band with another, among the keys of one part.
-
-    The values are read twice: the first time to count keys in a sieve of 2 bits a slot, so that only documents whose
-    key can occur twice are held and sorted.
-    """
+    """Find the documents that share a key of one band with another, among the keys of one part."""
 
     band: int
     rows: int
     part: int
     parts: int
-    files: tuple[Source, ...]
-    documents: int
+    files: tuple[DistinctFile, ...]
 
     @property
     def key(self) -> str:
@@ -97,65 +93,58 @@ class Buckets:
         return f"band-{self.band:04d}-{self.part}of{self.parts}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Files documents.npy (uint64, bucket after bucket, by key) and offsets.npy (int64[buckets + 1])."""
-        table = np.zeros(max(64, 1 << (self.documents // self.parts).bit_length()), np.uint8)
-        for keys, _ in self._keys():
-            sieve_add(keys, table)
-        found = [(np.empty(0, np.uint64), np.empty(0, np.uint64))]
-        for keys, ids in self._keys():
-            passes = np.empty(len(keys), np.bool_)
-            sieve_passes(keys, table, passes)
-            found.append((keys[passes], ids[passes]))
-        keys = np.concatenate([keys for keys, _ in found])
-        ids = np.concatenate([ids for _, ids in found])
-        del found, table
-        ids, offsets = _runs(keys, ids)
-        np.save(folder / "documents.npy", ids)
+        """Files documents.npy (int64 numbers, bucket after bucket, by key) and offsets.npy (int64[buckets + 1])."""
+        keys, numbers = self._shared(*self._keys())
+        sort_by_key(keys, numbers)
+        members, offsets = np.empty(len(keys), np.int64), np.empty(len(keys) // 2 + 1, np.int64)
+        buckets = runs_of_equal(keys, numbers, members, offsets)
+        offsets = offsets[: buckets + 1]
+        np.save(folder / "documents.npy", members[: offsets[-1]])
         np.save(folder / "offsets.npy", offsets)
         sizes = np.diff(offsets)
         return {
             "buckets": len(sizes),
-            "members": len(ids),
+            "members": int(offsets[-1]),
             "largest": int(sizes.max(initial=0)),
             "pairs": int((sizes * (sizes - 1) // 2).sum()),
         }
 
-    def _keys(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
-        """Keys and doc_ids of the documents in this part."""
+    def _shared(
+        self, keys: NDArray[np.uint64], numbers: NDArray[np.int64]
+    ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Without most of the keys that occur once, which a sieve of 2 bits a slot tells: they need no sorting."""
+        table = np.zeros(max(64, 1 << len(keys).bit_length()), np.uint8)
+        sieve_add(keys, table)
+        passes = np.empty(len(keys), np.bool_)
+        sieve_passes(keys, table, passes)
+        return keys[passes], numbers[passes]
+
+    def _keys(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Keys and numbers of the documents in this part."""
         columns = [value_column(j) for j in range(self.band * self.rows, (self.band + 1) * self.rows)]
         seed = mix64(np.uint64(self.band + 1))
-        for source in self.files:
-            for block in source.blocks([SHINGLES, *columns]):
-                keys = np.full(len(block["doc_id"]), seed, np.uint64)
+        found, numbers = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+        for file in self.files:
+            rows, done, number = np.load(file.rows), 0, file.first
+            for batch in record_batches(file.path, file.schema, columns):
+                keys = np.full(batch.num_rows, seed, np.uint64)
                 for name in columns:
-                    absorb(block[name], keys)
-                chosen = block[SHINGLES] != 0
+                    absorb(to_numpy(batch.column(name)), keys)
+                keys = keys[rows[done : done + batch.num_rows]]
+                here = np.arange(number, number + len(keys))
+                done, number = done + batch.num_rows, number + len(keys)
                 if self.parts > 1:
-                    chosen &= part_of(keys, self.parts) == self.part
-                yield keys[chosen], block["doc_id"][chosen]
+                    chosen = part_of(keys, self.parts) == self.part
+                    keys, here = keys[chosen], here[chosen]
+                found.append(keys)
+                numbers.append(here)
+        return np.concatenate(found), np.concatenate(numbers)
 
 
-def _runs(keys: NDArray[np.uint64], ids: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """ids of keys that occur twice or more, by key and id, and the offsets of each key's run. ids come ascending."""
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    starts = np.ones(len(keys), np.bool_)
-    starts[1:] = keys[1:] != keys[:-1]
-    sizes = np.diff(np.append(np.flatnonzero(starts), len(keys)))
-    shared = sizes > 1
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[shared])])
-    return ids[order[np.repeat(shared, sizes)]], offsets
-
-
-def find_buckets(corpus: Corpus, sources: Sources, bands: int, rows: int) -> list[Done]:
+def find_buckets(corpus: Corpus, files: tuple[DistinctFile, ...], bands: int, rows: int) -> list[Done]:
     """The candidate buckets of all bands, in the order of band and key."""
     # Every part reads the band again, so no more than the memory asks for: the bands occupy the workers.
-    parts = memory_parts(corpus, sources.rows, BUCKET_BYTES)
+    parts = memory_parts(corpus, sum(file.count for file in files), BUCKET_BYTES)
     return corpus.run(
-        [
-            Buckets(band, rows, part, parts, sources.files, sources.rows)
-            for band in range(bands)
-            for part in range(parts)
-        ],
-        "band",
+        [Buckets(band, rows, part, parts, files) for band in range(bands) for part in range(parts)], "band"
     )

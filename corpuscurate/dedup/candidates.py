@@ -3,13 +3,13 @@
 Documents in one bucket, unverified, form coarse components. Two coarse components never meet, so they are verified
 apart from each other, and however they are spread over parts, the result is the same.
 
-Memory: about 40 bytes a candidate document, and the buckets of one band and part. Disk: 8 bytes for each place of a
-document in a bucket. Both follow the number of candidates, not that of the corpus.
+Memory: about 56 bytes a candidate document, the buckets of one band and part, and a quarter of a byte for each other
+document. Disk: 8 bytes for each place of a document in a bucket.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.dedup.distinct import DistinctFile
 from corpuscurate.kernels.components import flatten, union_stars
+from corpuscurate.kernels.planning import spread_buckets
+from corpuscurate.kernels.ranks import add_numbers, count_before, list_numbers, ranks_of
 
 _MOST_PARTS = 128
 _SMALL = 20_000
@@ -27,11 +30,12 @@ _SMALL = 20_000
 class Candidates:
     """Gather candidates and plan their verification.
 
-    buckets: folders of `bands.Buckets` with their bands, in order. copies: folders of `IdenticalWords`. share_bytes:
-    memory of a worker. bytes_each: about what a candidate takes there.
+    buckets: folders of `bands.Buckets` with their bands, in order. distinct: the documents that they number. copies:
+    folders of `IdenticalWords`. share_bytes: memory of a worker. bytes_each: about what a candidate takes there.
     """
 
     buckets: tuple[tuple[int, Path], ...]
+    distinct: tuple[DistinctFile, ...]
     copies: tuple[Path, ...]
     workers: int
     share_bytes: int
@@ -45,20 +49,32 @@ class Candidates:
     def run(self, folder: Path) -> dict[str, Any]:
         """Files, all uint64 doc_ids sorted: documents.npy (all), bucketed.npy (those in buckets); and for each part
         those of `_write_parts` and `_write_buckets`."""
-        bucketed = _union(path / "documents.npy" for _, path in self.buckets)
-        both = [path / name for path in self.copies for name in ("copies.npy", "originals.npy")]
-        documents = distinct(np.concatenate([bucketed, _union(both)]))
+        ranks = Ranks(sum(file.count for file in self.distinct))
+        for _, path in self.buckets:
+            ranks.add(np.load(path / "documents.npy"))
+        bucketed = self._doc_ids(ranks.freeze())
+        both = [np.load(path / name) for path in self.copies for name in ("copies.npy", "originals.npy")]
+        documents = distinct(np.concatenate([bucketed, *both]))
         np.save(folder / "documents.npy", documents)
         np.save(folder / "bucketed.npy", bucketed)
+        place = np.searchsorted(documents, bucketed)
         parent = np.arange(len(documents))
         for _, path in self.buckets:
-            members = np.searchsorted(documents, np.load(path / "documents.npy", mmap_mode="r"))
+            members = place[ranks.of(np.load(path / "documents.npy"))]
             union_stars(parent, members, np.load(path / "offsets.npy"))
         copies = self._copies(documents)
         union_stars(parent, copies.ravel(), np.arange(0, copies.size + 1, 2))
         flatten(parent)
-        parts = self._write_parts(folder, documents, parent, copies)
+        parts = self._write_parts(folder, documents, parent, copies, ranks, place)
         return {"candidates": len(documents), "bucketed": len(bucketed), "identical": len(copies), "parts": parts}
+
+    def _doc_ids(self, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The doc_ids of distinct documents, by ascending numbers."""
+        found = [np.empty(0, np.uint64)]
+        for file in self.distinct:
+            low, high = np.searchsorted(numbers, [file.first, file.first + file.count])
+            found.append(np.load(file.ids, mmap_mode="r")[numbers[low:high] - file.first])
+        return np.concatenate(found)
 
     def _copies(self, documents: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Identical documents as int64[n, 2]: the copy and the one it is a copy of, as indices of `documents`."""
@@ -69,12 +85,18 @@ class Candidates:
         return np.concatenate(pairs)
 
     def _write_parts(
-        self, folder: Path, documents: NDArray[np.uint64], root: NDArray[np.int64], copies: NDArray[np.int64]
+        self,
+        folder: Path,
+        documents: NDArray[np.uint64],
+        root: NDArray[np.int64],
+        copies: NDArray[np.int64],
+        ranks: Ranks,
+        place: NDArray[np.int64],
     ) -> int:
         """Spread the coarse components, in the order of their roots, over parts of about equal numbers of documents."""
         size = len(documents)
         needed = -(-size * self.bytes_each // max(1, self.share_bytes))
-        parts = min(_MOST_PARTS, max(1, needed, 2 * self.workers if size > _SMALL else 1))
+        parts = int(min(_MOST_PARTS, max(1, needed, 2 * self.workers if size > _SMALL else 1)))
         before = np.cumsum(np.bincount(root, minlength=size)) if size else np.empty(0, np.int64)
         part = np.minimum((before[root] - 1) * parts // max(1, size), parts - 1)
         order = np.argsort(part, kind="stable")
@@ -85,47 +107,61 @@ class Candidates:
         for i in range(parts):
             np.save(folder / f"part-{i}-documents.npy", documents[order[starts[i] : starts[i + 1]]])
             np.save(folder / f"part-{i}-copies.npy", local[copies[copy_part == i]])
-        self._write_buckets(folder, documents, root, part, local, parts)
-        return int(parts)
+        self._write_buckets(folder, ranks, place, (root, part, local), parts)
+        return parts
 
     def _write_buckets(
         self,
         folder: Path,
-        documents: NDArray[np.uint64],
-        root: NDArray[np.int64],
-        part: NDArray[np.int64],
-        local: NDArray[np.int64],
+        ranks: Ranks,
+        place: NDArray[np.int64],
+        where: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
         parts: int,
     ) -> None:
         """For each part, in the order of band and key: members (int64 indices of its documents), and of each bucket
-        size, band and group (the coarse component)."""
+        size, band and group (the coarse component). where: root, part and index in it of each document."""
         names = ("members", "sizes", "bands", "groups")
-        outs = [[(folder / f"part-{i}-{name}.bin").open("wb") for name in names] for i in range(parts)]
-        try:
+        ends = np.empty((2, parts + 1), np.int64)
+        with ExitStack() as stack:
+            outs = [
+                [stack.enter_context((folder / f"part-{i}-{name}.bin").open("wb")) for name in names]
+                for i in range(parts)
+            ]
             for band, path in self.buckets:
                 offsets = np.load(path / "offsets.npy")
-                members = np.searchsorted(documents, np.load(path / "documents.npy", mmap_mode="r"))
-                group = root[members[offsets[:-1]]]
-                order = np.argsort(part[group], kind="stable")
-                borders = np.searchsorted(part[group][order], np.arange(parts + 1))
+                members = place[ranks.of(np.load(path / "documents.npy"))]
+                spread = np.empty(len(members), np.int64)
+                sizes, groups = np.empty((2, len(offsets) - 1), np.int64)
+                spread_buckets(members, offsets, *where, parts, ends[0], ends[1], spread, sizes, groups)
                 for i in range(parts):
-                    chosen = order[borders[i] : borders[i + 1]]
-                    taken = local[members[ragged_indices(offsets, chosen)]]
-                    sizes = np.diff(offsets)[chosen]
-                    pieces = (taken, sizes, np.full(len(chosen), band), group[chosen])
-                    for out, piece in zip(outs[i], pieces, strict=True):
-                        out.write(piece.astype(np.int64, copy=False).tobytes())
-        finally:
-            for out in (file for files in outs for file in files):
-                out.close()
+                    own, buckets = (slice(each[i], each[i + 1]) for each in ends)
+                    bands = np.full(ends[1, i + 1] - ends[1, i], band)
+                    for out, piece in zip(outs[i], (spread[own], sizes[buckets], bands, groups[buckets]), strict=True):
+                        out.write(piece.data)
 
 
-def _union(paths: Iterator[Path] | Sequence[Path]) -> NDArray[np.uint64]:
-    """The distinct ids of all files, sorted, never more than one file beside the result."""
-    found = np.empty(0, np.uint64)
-    for path in paths:
-        found = distinct(np.concatenate([found, np.load(path, mmap_mode="r")]))
-    return found
+class Ranks:
+    """A set of numbers below `size`, and the rank of each: a quarter of a byte a number."""
+
+    def __init__(self, size: int) -> None:
+        self._words = np.zeros(-(-size // 64), np.uint64)
+        self._before = np.empty(len(self._words), np.int64)
+
+    def add(self, numbers: NDArray[np.int64]) -> None:
+        """Add numbers to the set."""
+        add_numbers(numbers, self._words)
+
+    def freeze(self) -> NDArray[np.int64]:
+        """The numbers, ascending; from now on `of` tells their ranks."""
+        out = np.empty(count_before(self._words, self._before), np.int64)
+        list_numbers(self._words, out)
+        return out
+
+    def of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rank of each number."""
+        out = np.empty(len(numbers), np.int64)
+        ranks_of(numbers, self._words, self._before, out)
+        return out
 
 
 def distinct(ids: NDArray[np.uint64]) -> NDArray[np.uint64]:

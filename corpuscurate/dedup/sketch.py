@@ -78,7 +78,7 @@ def sets(unit: Unit, ngram: int, text: pa.LargeStringArray) -> pa.LargeListArray
     ends = np.empty(len(text) + 1, np.int64)
     values = np.empty(shingle_bound(offsets, _UNITS[unit]), np.uint64)
     total = shingle_sets(offsets, data, tables(), _UNITS[unit], ngram, ends, values)
-    return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values[:total].copy()))
+    return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values[:total]))
 
 
 @lru_cache(maxsize=8)

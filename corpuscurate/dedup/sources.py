@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -51,46 +51,53 @@ class Source:
         names = ["doc_id", *columns, *([SCALE] if self.mixed and PLACE in columns else [])]
         if not self.is_own:
             names = [name for name in names if name not in (PLACE, SCALE)]
-        kept = None if self.kept is None else np.load(self.kept, mmap_mode="r")
+        lists = self._lists()
         for batch in record_batches(self.path, self.schema, names):
             for start in range(0, batch.num_rows, _BLOCK_ROWS):
                 part = batch.slice(start, _BLOCK_ROWS)
-                yield self._block(part, columns) if kept is None else self._earlier(part, columns, kept)
+                ids, live = self._live(to_numpy(part.column("doc_id")), lists)
+                block = {"doc_id": ids, **{name: self._column(part, name) for name in columns}}
+                yield block if live.all() else {name: column[live] for name, column in block.items()}
 
-    def _earlier(
-        self, batch: pa.RecordBatch, columns: Sequence[str], kept: NDArray[np.uint64]
-    ) -> dict[str, NDArray[Any]]:
-        ids = to_numpy(batch.column("doc_id"))
-        live = is_in_sorted(ids, between(kept, ids[0], ids[-1]))
-        ids = ids + np.uint64(self.base)
-        out = self._left_out(ids)
-        if len(out):
-            live &= ~is_in_sorted(ids, out)
-        block = {"doc_id": ids[live]}
-        for name in columns:
-            block[name] = np.zeros(len(block["doc_id"]), np.uint64)
-            if name != PLACE:
-                block[name] = to_numpy(batch.column(name))[live]
-        return block
+    def rows(self, column: str) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.bool_], NDArray[Any]]]:
+        """`doc_id`, which rows are not left out, and a column, of every row, a record batch at a time."""
+        lists = self._lists()
+        for batch in record_batches(self.path, self.schema, ["doc_id", column]):
+            ids, live = self._live(to_numpy(batch.column("doc_id")), lists)
+            yield ids, live, to_numpy(batch.column(column))
 
-    def _block(self, batch: pa.RecordBatch, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
-        block = {name: to_numpy(batch.column(name)) for name in ("doc_id", *columns)}
-        if self.mixed and PLACE in block:
-            block[PLACE] = comparable(self.keep, block[PLACE], to_numpy(batch.column(SCALE)))
-        ids = block["doc_id"]
-        out = self._left_out(ids)
-        if not len(out):
-            return block
-        live = ~is_in_sorted(ids, out)
-        return {name: column[live] for name, column in block.items()}
+    def _lists(self) -> _Lists:
+        kept = None if self.kept is None else np.load(self.kept, mmap_mode="r")
+        return _Lists(kept, [np.load(path, mmap_mode="r") for path in self.without])
 
-    def _left_out(self, ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Of what is to be left out, the part that can occur among `ids`, sorted."""
+    def _live(self, ids: NDArray[np.uint64], lists: _Lists) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+        """The doc_ids as numbered, and which of them are not left out."""
+        live = np.ones(len(ids), np.bool_)
         if not len(ids):
-            return np.empty(0, np.uint64)
-        pieces = [between(np.load(path, mmap_mode="r"), ids[0], ids[-1]) for path in self.without]
-        pieces = [piece for piece in pieces if len(piece)]
-        return pieces[0] if len(pieces) == 1 else np.sort(np.concatenate([*pieces, np.empty(0, np.uint64)]))
+            return ids, live
+        if lists.kept is not None:
+            live = is_in_sorted(ids, between(lists.kept, ids[0], ids[-1]))
+            ids = ids + np.uint64(self.base)
+        for out in lists.without:
+            gone = between(out, ids[0], ids[-1])
+            if len(gone):
+                live &= ~is_in_sorted(ids, gone)
+        return ids, live
+
+    def _column(self, rows: pa.RecordBatch, name: str) -> NDArray[Any]:
+        if name != PLACE:
+            return to_numpy(rows.column(name))
+        if not self.is_own:
+            return np.zeros(rows.num_rows, np.uint64)
+        place = to_numpy(rows.column(PLACE))
+        return comparable(self.keep, place, to_numpy(rows.column(SCALE))) if self.mixed else place
+
+
+class _Lists(NamedTuple):
+    """What a file is read with. kept, without: as in `Source`, opened once a reading."""
+
+    kept: NDArray[np.uint64] | None
+    without: list[NDArray[np.uint64]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from corpuscurate.dedup.sources import is_in_sorted
 from corpuscurate.earlier import Numbers
 from corpuscurate.kernels.components import best_neighbours, flatten, star_edges
 from corpuscurate.kernels.greedy import UNVERIFIED, settle_greedily
+from corpuscurate.kernels.ragged import copy_runs
 from corpuscurate.kernels.verify import (
     CAPPED_BUCKETS,
     CAPPED_DOCUMENTS,
@@ -328,7 +329,7 @@ def load_sets(
     on_disk = total * 8 > share_bytes
     out = np.memmap(scratch, np.uint64, "w+", shape=(total,)) if on_disk else np.empty(total, np.uint64)
     for at, rows, offsets, values in _set_batches(paths, wanted):
-        out[out_offsets[at[0]] : out_offsets[at[-1] + 1]] = values[ragged_indices(offsets, rows)]
+        copy_runs(offsets, values, rows, out[out_offsets[at[0]] : out_offsets[at[-1] + 1]])
     return out_offsets, out, scratch if on_disk else None
 
 

@@ -1,4 +1,4 @@
-"""Keys of bands of signature values, and a sieve that lets through the keys that can occur twice."""
+"""Keys of bands of signature values: a sieve for those that can occur twice, and the runs of equal ones."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from corpuscurate.kernels.hashing import mix64
 _TWO = np.uint64(2)
 _THREE = np.uint64(3)
 _ONE = np.uint64(1)
+_DIGIT_BITS = 11
+_DIGITS = 6
 
 
 @kernel
@@ -45,3 +47,61 @@ def sieve_passes(keys: NDArray[np.uint64], table: NDArray[np.uint8], out: NDArra
         out[i] = (np.uint64(table[slot >> _TWO]) >> ((slot & _THREE) << _ONE) & _THREE) >= _TWO
         passed += out[i]
     return passed
+
+
+@kernel
+def sort_by_key(keys: NDArray[np.uint64], numbers: NDArray[np.int64]) -> int:
+    """Sort keys and the numbers that go with them by key, in place; stable. Returns len(keys).
+
+    Least significant digit first, 11 bits at a time: linear whatever the keys, a million equal ones included.
+    """
+    size = len(keys)
+    counts = np.zeros((_DIGITS, 1 << _DIGIT_BITS), np.int64)
+    mask = np.uint64((1 << _DIGIT_BITS) - 1)
+    for i in range(size):
+        for digit in range(_DIGITS):
+            counts[digit, keys[i] >> np.uint64(digit * _DIGIT_BITS) & mask] += 1
+    other_keys = np.empty(size, np.uint64)
+    other_numbers = np.empty(size, np.int64)
+    for digit in range(_DIGITS):  # an even number: what began in `keys` ends there
+        starts = counts[digit]
+        total = 0
+        for value in range(len(starts)):
+            count = starts[value]
+            starts[value] = total
+            total += count
+        shift = np.uint64(digit * _DIGIT_BITS)
+        for i in range(size):
+            at = keys[i] >> shift & mask
+            other_keys[starts[at]] = keys[i]
+            other_numbers[starts[at]] = numbers[i]
+            starts[at] += 1
+        keys, other_keys = other_keys, keys
+        numbers, other_numbers = other_numbers, numbers
+    return size
+
+
+@kernel
+def runs_of_equal(
+    keys: NDArray[np.uint64], numbers: NDArray[np.int64], out: NDArray[np.int64], out_offsets: NDArray[np.int64]
+) -> int:
+    """The numbers of keys that occur twice or more, run after run. Returns how many runs.
+
+    keys: sorted. out: int64[len(keys)]; out_offsets: int64[len(keys) // 2 + 1], one more than the runs are filled.
+    """
+    runs = 0
+    filled = 0
+    out_offsets[0] = 0
+    start = 0
+    while start < len(keys):
+        end = start + 1
+        while end < len(keys) and keys[end] == keys[start]:
+            end += 1
+        if end - start > 1:
+            for i in range(start, end):
+                out[filled] = numbers[i]
+                filled += 1
+            runs += 1
+            out_offsets[runs] = filled
+        start = end
+    return runs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -30,6 +30,7 @@ from corpuscurate.dedup.clusters import (
     giant_warning,
     merged_account,
 )
+from corpuscurate.dedup.distinct import DistinctFile, find_distinct
 from corpuscurate.dedup.gather import Gather
 from corpuscurate.dedup.identical import IdenticalWords
 from corpuscurate.dedup.indexes import indexes_of, with_indexes
@@ -249,11 +250,9 @@ class _Settling:
         )
         bands, rows = self.stage.bands_and_rows
         without = tuple(done.folder / "copies.npy" for done in copies if done.account["copies"])
-        distinct = replace(
-            self.sources, files=tuple(replace(file, without=file.without + without) for file in self.sources.files)
-        )
+        distinct = find_distinct(self.corpus, self.sources, SHINGLES, without)
         buckets = find_buckets(self.corpus, distinct, bands, rows)
-        plan = self._plan(buckets, copies, len(buckets) // bands)
+        plan = self._plan(buckets, distinct, copies, len(buckets) // bands)
         verified = self._verify(plan, rows) if plan.account["candidates"] else []
         documents = sum(done.account["documents"] for done in partitioned)
         account = {
@@ -275,11 +274,14 @@ class _Settling:
         tag = self.stage.mode == "tag"
         return Settled([] if tag else files, files if tag else [], {**account, "warnings": self._warnings(account)})
 
-    def _plan(self, buckets: Sequence[Done], copies: Sequence[Done], parts: int) -> Done:
+    def _plan(
+        self, buckets: Sequence[Done], distinct: tuple[DistinctFile, ...], copies: Sequence[Done], parts: int
+    ) -> Done:
         stage = self.stage
         bytes_each = 4 * stage.values + (_SET_BYTES if stage.verify == "exact" else 0)
         work = Candidates(
             tuple((i // parts, done.folder) for i, done in enumerate(buckets)),
+            distinct,
             tuple(done.folder for done in copies),
             self.corpus.workers,
             self._share_bytes(),

@@ -1,0 +1,82 @@
+"""The documents that buckets are made of: those with shingles that are no copy of another, numbered 0, 1, 2, ... in the
+order of doc_id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpuscurate.dedup.sources import Source, Sources, between, is_in_sorted
+from corpuscurate.stage import Corpus, Done
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctFile:
+    """The distinct documents of a sketch file. first: the number of the first one. ids: `.npy` of their doc_ids,
+    uint64, ascending. rows: `.npy` of bool, which rows of the file they are."""
+
+    path: Path
+    schema: tuple[str, ...]
+    first: int
+    count: int
+    ids: Path
+    rows: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """Find them in some sketch files. where: a column that must not be 0. copies: `.npy` of doc_ids to leave out."""
+
+    number: int
+    of: int
+    files: tuple[Source, ...]
+    where: str
+    copies: tuple[Path, ...]
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"distinct-{self.number}of{self.of}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Files <i>-ids.npy and <i>-rows.npy, for each sketch file i of `files`."""
+        copies = [np.load(path, mmap_mode="r") for path in self.copies]
+        counts = []
+        for i, source in enumerate(self.files):
+            ids, rows = [np.empty(0, np.uint64)], [np.empty(0, np.bool_)]
+            for doc_id, live, values in source.rows(self.where):
+                chosen = live & (values != 0)
+                if len(doc_id):
+                    chosen &= ~is_in_sorted(doc_id, _among(copies, doc_id[0], doc_id[-1]))
+                ids.append(doc_id[chosen])
+                rows.append(chosen)
+            np.save(folder / f"{i}-ids.npy", np.concatenate(ids))
+            np.save(folder / f"{i}-rows.npy", np.concatenate(rows))
+            counts.append(sum(map(len, ids)))
+        return {"counts": counts}
+
+
+def _among(copies: Sequence[NDArray[np.uint64]], first: np.uint64, last: np.uint64) -> NDArray[np.uint64]:
+    """The copies with first <= doc_id <= last, sorted."""
+    pieces = [between(each, first, last) for each in copies]
+    return np.sort(np.concatenate([np.empty(0, np.uint64), *pieces]))
+
+
+def find_distinct(corpus: Corpus, sources: Sources, where: str, copies: Sequence[Path]) -> tuple[DistinctFile, ...]:
+    """The distinct documents of all sketch files."""
+    ranges = sources.ranges(4 * corpus.workers)
+    works = [Distinct(i, len(ranges), files, where, tuple(copies)) for i, files in enumerate(ranges)]
+    done: list[Done] = corpus.run(works, "distinct documents")
+    found: list[DistinctFile] = []
+    first = 0
+    for each, files in zip(done, ranges, strict=True):
+        for i, (source, count) in enumerate(zip(files, each.account["counts"], strict=True)):
+            paths = each.folder / f"{i}-ids.npy", each.folder / f"{i}-rows.npy"
+            found.append(DistinctFile(source.path, source.schema, first, count, *paths))
+            first += count
+    return tuple(found)
