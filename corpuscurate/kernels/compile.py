@@ -55,10 +55,24 @@ def kernel(function: F) -> F:
     Kernels are top-level functions over NumPy arrays: `int64` offsets and indices, `out` arrays last, a count or a
     status returned. The uncompiled function stays reachable as `.py_func`.
     """
+    return _compile(function)
+
+
+def leaf(function: F) -> F:
+    """A kernel that neither allocates an array, nor returns one, nor copies one to another: its arrays are not counted.
+
+    Numba counts references at each taking of an array out of a tuple, at each slice and return, with atomic
+    instructions that LLVM moves nothing across. Who calls a leaf keeps the arrays alive while it works on them.
+    """
+    return _compile(function, _nrt=False)
+
+
+def _compile(function: F, **options: bool) -> F:
     folder = cache_folder()
     before = config.CACHE_DIR
     try:
         config.CACHE_DIR = folder or before
-        return numba.njit(cache=bool(folder), nogil=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+        jit = numba.njit(cache=bool(folder), nogil=True, error_model="numpy", **options)
+        return jit(function)  # type: ignore[no-any-return]
     finally:
         config.CACHE_DIR = before

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.characters import next_ngrams
-from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.folding import Int
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.kernels.shingle_sets import sort_distinct
@@ -45,13 +45,13 @@ _ROWS = 16
 """Documents whose signatures are transposed at once: a cache line of uint32."""
 
 
-@kernel
+@leaf
 def multiplier(seed: np.uint64) -> np.uint64:
     """The odd multiplier of a seed."""
     return mix64(seed + _GAMMA) | _ONE
 
 
-@kernel
+@leaf
 def first_round(shingles: NDArray[np.uint64], a: np.uint64, bins: NDArray[np.uint64]) -> None:
     """Round 0 for some shingle hashes, which become h * a in place. bins: uint64[k], all ones where empty."""
     k = np.uint64(len(bins))
@@ -62,7 +62,7 @@ def first_round(shingles: NDArray[np.uint64], a: np.uint64, bins: NDArray[np.uin
         bins[at] = min(bins[at], x)
 
 
-@kernel
+@leaf
 def _empty_bins(bins: NDArray[np.uint64]) -> Int:
     empty = 0
     for at in range(len(bins)):
@@ -70,7 +70,7 @@ def _empty_bins(bins: NDArray[np.uint64]) -> Int:
     return empty
 
 
-@kernel
+@leaf
 def later_rounds(x: NDArray[np.uint64], bins: NDArray[np.uint64], signature: NDArray[np.uint32]) -> None:
     """Fill the bins that round 0 left empty, and write the values. x: all h * a of the document, at least one; they
     are changed."""
@@ -101,7 +101,7 @@ def later_rounds(x: NDArray[np.uint64], bins: NDArray[np.uint64], signature: NDA
         signature[at] = np.uint32(late) if late else signature[at]
 
 
-@kernel
+@leaf
 def _fill_one_by_one(x: NDArray[np.uint64], bins: NDArray[np.uint64]) -> None:
     """The rounds from k on: all shingles compete for one bin each."""
     power = _C

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.bits import trailing_zeros
-from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.compile import leaf
 from corpuscurate.kernels.hashing import load64
 from corpuscurate.kernels.unicode import (
     FOLDING,
@@ -48,7 +48,7 @@ FOLDED = 4 * CHUNK + 8 * BLOCK
 """Bytes of the folded buffer: folding may triple a character, a 0 byte may follow, and 7 bytes are carried over."""
 
 
-@kernel
+@leaf
 def _is_ascii(block: NDArray[np.uint8]) -> bool:
     bits = np.uint8(0)
     for i in range(len(block)):
@@ -56,7 +56,7 @@ def _is_ascii(block: NDArray[np.uint8]) -> bool:
     return bool(bits < 0x80)
 
 
-@kernel
+@leaf
 def _fold_ascii(block: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     """ASCII letters in lower case, its digits as they are, the rest of it 0; bytes outside ASCII as they are.
 
@@ -73,7 +73,7 @@ def _fold_ascii(block: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
         out[i] = np.uint8(lower & np.uint8(np.uint8(0) - np.uint8(word | other)))
 
 
-@kernel
+@leaf
 def _copy(data: NDArray[np.uint8], i: Int, end: Int, at: Int, out: NDArray[np.uint8]) -> Int:
     """The 2 to 4 bytes of a character; the index after them."""
     out[at] = data[i]
@@ -85,7 +85,7 @@ def _copy(data: NDArray[np.uint8], i: Int, end: Int, at: Int, out: NDArray[np.ui
     return at + end - i
 
 
-@kernel
+@leaf
 def _leads(data: NDArray[np.uint8], start: Int, size: Int) -> np.uint64:
     """A bit for each of `size` <= 64 bytes that begins a character outside ASCII."""
     bits = _ZERO
@@ -99,7 +99,7 @@ def _leads(data: NDArray[np.uint8], start: Int, size: Int) -> np.uint64:
     return bits
 
 
-@kernel
+@leaf
 def _fold_others(
     data: NDArray[np.uint8],
     start: Int,
@@ -141,7 +141,7 @@ def _fold_others(
     return done
 
 
-@kernel
+@leaf
 def _fold_slowly(
     data: NDArray[np.uint8], i: Int, end: Int, state: Int, t: Tables, at: Int, out: NDArray[np.uint8]
 ) -> tuple[Int, Int, Int]:
@@ -194,7 +194,7 @@ def _fold_slowly(
     return i, at, state
 
 
-@kernel
+@leaf
 def _fold_other(t: Tables, code_point: Int, state: Int, at: Int, out: NDArray[np.uint8]) -> tuple[Int, Int]:
     """Fold a character of any kind. Returns (next at, state)."""
     flags = flags_of(t, code_point)
@@ -212,7 +212,7 @@ def _fold_other(t: Tables, code_point: Int, state: Int, at: Int, out: NDArray[np
     return at + 1, 0
 
 
-@kernel
+@leaf
 def fold_chunk(
     data: NDArray[np.uint8], start: Int, stop: Int, state: Int, t: Tables, at: Int, out: NDArray[np.uint8]
 ) -> tuple[Int, Int, Int]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.characters import next_ngrams
-from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.folding import Int
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.kernels.shingles import begin, new_walk, power_of_base
@@ -26,7 +26,7 @@ _ROWS = 16
 """Documents whose signatures are transposed at once: a cache line of uint32."""
 
 
-@kernel
+@leaf
 def permutations(seed: np.uint64, out_a: NDArray[np.uint32], out_b: NDArray[np.uint32]) -> int:
     """The k multipliers (odd) and addends of a seed, by SplitMix64. Returns k. The first of k are those of a larger
     k."""
@@ -39,7 +39,7 @@ def permutations(seed: np.uint64, out_a: NDArray[np.uint32], out_b: NDArray[np.u
     return len(out_a)
 
 
-@kernel
+@leaf
 def _lower_four(
     h0: np.uint32,
     h1: np.uint32,
@@ -63,7 +63,7 @@ def _lower_four(
         signature[j] = v0 if v0 < signature[j] else signature[j]
 
 
-@kernel
+@leaf
 def lower(
     shingles: NDArray[np.uint64], a: NDArray[np.uint32], b: NDArray[np.uint32], signature: NDArray[np.uint32]
 ) -> None:

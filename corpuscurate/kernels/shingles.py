@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.bits import trailing_zeros
-from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.folding import BLOCK, FOLDED, Int, fold_chunk
 from corpuscurate.kernels.hashing import load64, mix64
 from corpuscurate.kernels.unicode import Tables
@@ -41,7 +41,7 @@ _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 
 
-@kernel
+@leaf
 def _word_borders(folded: NDArray[np.uint64], size: Int, inside: Int, out: NDArray[np.int64]) -> Int:
     """Where words begin and end in turn, among the first `size` bytes (a multiple of 64). Returns how many borders.
 
@@ -103,7 +103,7 @@ def new_walk(n: Int) -> Walk:
     )
 
 
-@kernel
+@leaf
 def begin(start: Int, stop: Int, n: Int, walk: Walk) -> None:
     """Set the walk to the document in bytes start..stop-1."""
     walk.place[:] = 0
@@ -116,7 +116,7 @@ def begin(start: Int, stop: Int, n: Int, walk: Walk) -> None:
     walk.words[:n] = 0  # so that the first words push nothing out of the sum
 
 
-@kernel
+@leaf
 def _hash_words(count: Int, size: Int, last: Int, n: Int, walk: Walk) -> Int:
     """Hash the words between `count` borders into `walk.words` from n; returns how many.
 
@@ -158,7 +158,7 @@ def _hash_words(count: Int, size: Int, last: Int, n: Int, walk: Walk) -> Int:
     return found - n
 
 
-@kernel
+@leaf
 def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
     """The shingles that end at the `count` words from `walk.words[n]`; returns how many. power: P^n."""
     words = walk.words[: n + count]
@@ -185,7 +185,7 @@ def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
     return count - before
 
 
-@kernel
+@leaf
 def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, walk: Walk) -> Int:
     """Hashes of the next word n-grams of the document, in `walk.shingles`. Returns how many, -1 after the last.
 
@@ -209,7 +209,7 @@ def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, 
     return made
 
 
-@kernel
+@leaf
 def power_of_base(n: Int) -> np.uint64:
     """P^n modulo 2^64."""
     power = _ONE

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.compile import leaf
 
 PATH = Path(__file__).with_name("unicode_tables.npz")
 Int: TypeAlias = int | np.int64
@@ -157,7 +157,7 @@ def unidata_version() -> str:
         return str(stored["unidata_version"])
 
 
-@kernel
+@leaf
 def decode(data: NDArray[np.uint8], i: Int) -> tuple[Int, Int]:
     """The code point of the UTF-8 sequence at byte `i` and the index after it. `data` must be valid UTF-8."""
     lead = np.int64(data[i])
@@ -171,7 +171,7 @@ def decode(data: NDArray[np.uint8], i: Int) -> tuple[Int, Int]:
     return high | (np.int64(data[i + 2]) & 0x3F) << 6 | (np.int64(data[i + 3]) & 0x3F), i + 4
 
 
-@kernel
+@leaf
 def encode(code_point: Int, at: Int, out: NDArray[np.uint8]) -> Int:
     """Write a code point as UTF-8 to `out` from index `at`; the index after it. At most 4 bytes."""
     if code_point < 0x80:
@@ -193,13 +193,13 @@ def encode(code_point: Int, at: Int, out: NDArray[np.uint8]) -> Int:
     return at + 4
 
 
-@kernel
+@leaf
 def flags_of(t: Tables, code_point: Int) -> Int:
     """The flags of a code point: WORD | SINGLE | ALPHA | ..."""
     return np.int64(t.flag_data[np.int64(t.flag_pages[code_point >> 8]) << 8 | code_point & 0xFF])
 
 
-@kernel
+@leaf
 def kind_of(pages: NDArray[np.uint16], kinds: NDArray[np.uint8], code_point: Int) -> Int:
     """The kind of a code point, SEPARATOR .. OTHER, by `kind_pages` and `kind_data`.
 
@@ -208,19 +208,19 @@ def kind_of(pages: NDArray[np.uint16], kinds: NDArray[np.uint8], code_point: Int
     return np.int64(kinds[np.int64(pages[code_point >> 8]) << 8 | code_point & 0xFF])
 
 
-@kernel
+@leaf
 def folded_one(pages: NDArray[np.uint16], steps: NDArray[np.int32], code_point: Int) -> Int:
     """What a code point of kind FOLDING folds to, by `fold_pages` and `fold_data`."""
     return code_point + np.int64(steps[np.int64(pages[code_point >> 8]) << 8 | code_point & 0xFF])
 
 
-@kernel
+@leaf
 def combining_class(t: Tables, code_point: Int) -> Int:
     """The canonical combining class of a code point, 0..254."""
     return np.int64(t.combining_data[np.int64(t.combining_pages[code_point >> 8]) << 8 | code_point & 0xFF])
 
 
-@kernel
+@leaf
 def fold(t: Tables, code_point: Int) -> tuple[Int, Int, Int, Int]:
     """Full case folding, `str.casefold()` of one character: how many code points (1..3), then those, 0 for none."""
     step = np.int64(t.fold_data[np.int64(t.fold_pages[code_point >> 8]) << 8 | code_point & 0xFF])
@@ -231,7 +231,7 @@ def fold(t: Tables, code_point: Int) -> tuple[Int, Int, Int, Int]:
     return np.int64(several[row, 0]), np.int64(several[row, 1]), np.int64(several[row, 2]), np.int64(several[row, 3])
 
 
-@kernel
+@leaf
 def fold_into(t: Tables, code_point: Int, at: Int, out: NDArray[np.uint8]) -> Int:
     """Write `str.casefold()` of one character as UTF-8 to `out` from index `at`; the index after it.
 
