@@ -24,6 +24,9 @@ from corpuscurate.kernels.ranks import add_numbers, count_before, list_numbers, 
 
 _MOST_PARTS = 128
 _SMALL = 20_000
+_PART_BYTES = 256 << 20
+"""Of a part where there is memory for more: small parts use the same memory one after the other, which costs less than
+fresh memory for large ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Candidates:
     ) -> int:
         """Spread the coarse components, in the order of their roots, over parts of about equal numbers of documents."""
         size = len(documents)
-        needed = -(-size * self.bytes_each // max(1, self.share_bytes))
+        needed = -(-size * self.bytes_each // max(1, min(self.share_bytes, _PART_BYTES)))
         parts = int(min(_MOST_PARTS, max(1, needed, 2 * self.workers if size > _SMALL else 1)))
         before = np.cumsum(np.bincount(root, minlength=size)) if size else np.empty(0, np.int64)
         part = np.minimum((before[root] - 1) * parts // max(1, size), parts - 1)

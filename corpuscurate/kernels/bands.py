@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.hashing import mix64
 
 _TWO = np.uint64(2)
@@ -15,7 +15,7 @@ _DIGIT_BITS = 11
 _DIGITS = 6
 
 
-@kernel
+@leaf
 def absorb(column: NDArray[np.uint32], keys: NDArray[np.uint64]) -> int:
     """Take one more signature value into each document's key, in place. Returns the number of documents."""
     for i in range(len(column)):
@@ -23,7 +23,7 @@ def absorb(column: NDArray[np.uint32], keys: NDArray[np.uint64]) -> int:
     return len(column)
 
 
-@kernel
+@leaf
 def sieve_add(keys: NDArray[np.uint64], table: NDArray[np.uint8]) -> int:
     """Count keys in a table of 2-bit counters that stop at 2; its length is a power of two. Returns len(keys)."""
     mask = np.uint64(4 * len(table) - 1)
@@ -37,7 +37,7 @@ def sieve_add(keys: NDArray[np.uint64], table: NDArray[np.uint8]) -> int:
     return len(keys)
 
 
-@kernel
+@leaf
 def sieve_passes(keys: NDArray[np.uint64], table: NDArray[np.uint8], out: NDArray[np.bool_]) -> int:
     """Which keys may have been counted twice: all that were, and few others. Returns how many pass."""
     mask = np.uint64(4 * len(table) - 1)
@@ -81,7 +81,7 @@ def sort_by_key(keys: NDArray[np.uint64], numbers: NDArray[np.int64]) -> int:
     return size
 
 
-@kernel
+@leaf
 def runs_of_equal(
     keys: NDArray[np.uint64], numbers: NDArray[np.int64], out: NDArray[np.int64], out_offsets: NDArray[np.int64]
 ) -> int:

@@ -8,12 +8,12 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.compile import leaf
 
 Int: TypeAlias = int | np.int64
 
 
-@kernel
+@leaf
 def find(parent: NDArray[np.int64], i: Int) -> Int:
     """The root of `i`, halving the path to it."""
     while parent[i] != i:
@@ -22,7 +22,7 @@ def find(parent: NDArray[np.int64], i: Int) -> Int:
     return i
 
 
-@kernel
+@leaf
 def union(parent: NDArray[np.int64], a: Int, b: Int) -> Int:
     """Join the components of `a` and `b`; returns their root, the smallest member of both."""
     a = find(parent, a)
@@ -34,7 +34,7 @@ def union(parent: NDArray[np.int64], a: Int, b: Int) -> Int:
     return b
 
 
-@kernel
+@leaf
 def union_pairs(parent: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64]) -> int:
     """Join the components of a[i] and b[i]. Returns the number of pairs."""
     for i in range(len(a)):
@@ -42,7 +42,7 @@ def union_pairs(parent: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.i
     return len(a)
 
 
-@kernel
+@leaf
 def union_stars(parent: NDArray[np.int64], members: NDArray[np.int64], offsets: NDArray[np.int64]) -> int:
     """Join all members of each group offsets[g]..offsets[g+1]-1. Returns the number of groups."""
     for group in range(len(offsets) - 1):
@@ -51,7 +51,7 @@ def union_stars(parent: NDArray[np.int64], members: NDArray[np.int64], offsets: 
     return len(offsets) - 1
 
 
-@kernel
+@leaf
 def star_edges(
     parent: NDArray[np.int64],
     members: NDArray[np.int64],
@@ -75,7 +75,7 @@ def star_edges(
     return edges
 
 
-@kernel
+@leaf
 def flatten(parent: NDArray[np.int64]) -> int:
     """Point every member at its root. Returns the number of components."""
     roots = 0
@@ -85,7 +85,7 @@ def flatten(parent: NDArray[np.int64]) -> int:
     return roots
 
 
-@kernel
+@leaf
 def best_neighbours(
     a: NDArray[np.int64],
     b: NDArray[np.int64],

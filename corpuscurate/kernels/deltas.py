@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.components import Int, find, union
 from corpuscurate.kernels.hashing import mix64
 
@@ -177,7 +177,7 @@ def local_components(nodes: NDArray[np.int64], parent: NDArray[np.int64], out: N
     return found
 
 
-@kernel
+@leaf
 def _bits(x: np.uint64) -> np.uint64:
     x = x - ((x >> _ONE) & _M1)
     x = (x & _M2) + ((x >> _TWO) & _M2)
@@ -185,7 +185,7 @@ def _bits(x: np.uint64) -> np.uint64:
     return (x * _H01) >> _S56
 
 
-@kernel
+@leaf
 def _far_apart(a: NDArray[np.uint64], b: NDArray[np.uint64], most: float) -> bool:
     """Whether the Hamming distance of two bitmaps exceeds `most`."""
     apart = np.uint64(0)
@@ -194,7 +194,7 @@ def _far_apart(a: NDArray[np.uint64], b: NDArray[np.uint64], most: float) -> boo
     return bool(np.int64(apart) > most)
 
 
-@kernel
+@leaf
 def _similarity(i: Int, j: Int, d: Deltas, threshold: float, values: Int) -> float:
     """Similarity of two documents, or -1 below the threshold. values: of a signature, 0 for sets."""
     at = np.uint64(d.starts[i])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.compile import leaf
 from corpuscurate.kernels.components import Int
 
 
-@kernel
+@leaf
 def copy_runs(
     offsets: NDArray[np.int64], values: NDArray[np.uint64], chosen: NDArray[np.int64], out: NDArray[np.uint64]
 ) -> Int:
@@ -17,7 +17,7 @@ def copy_runs(
     elements."""
     filled: Int = 0
     for i in chosen:
-        size = offsets[i + 1] - offsets[i]
-        out[filled : filled + size] = values[offsets[i] : offsets[i + 1]]
-        filled += size
+        for at in range(offsets[i], offsets[i + 1]):
+            out[filled] = values[at]
+            filled += 1
     return filled

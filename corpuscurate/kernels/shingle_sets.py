@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.characters import CHARACTERS, next_ngrams
-from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.folding import Int
 from corpuscurate.kernels.shingles import begin, new_walk, power_of_base
 from corpuscurate.kernels.unicode import Tables
@@ -14,7 +14,7 @@ from corpuscurate.kernels.unicode import Tables
 _ONE = np.uint64(1)
 
 
-@kernel
+@leaf
 def sort_distinct(values: NDArray[np.uint64], scratch: NDArray[np.uint64], starts: NDArray[np.int64]) -> Int:
     """Sort hashes in place and drop repeats; returns how many are left, at the front.
 
@@ -86,7 +86,7 @@ def shingle_sets(
     return at
 
 
-@kernel
+@leaf
 def shingle_bound(offsets: NDArray[np.int64], unit: Int) -> Int:
     """The most shingles that documents of these lengths can have.
 
