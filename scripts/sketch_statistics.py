@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from corpuscurate.dedup.bands import candidate_probability
-from corpuscurate.kernels.fast_similarity import first_round, later_rounds, multiplier
+from corpuscurate.kernels.fast_similarity import first_round, later_rounds, multiplier, open_bins
 from corpuscurate.kernels.minhash import lower, permutations
 
 VALUES = 126
@@ -29,7 +29,11 @@ def sketch(hashes, fast, seed, a, b, out):
     bins = np.full(len(out), np.uint64(0xFFFFFFFFFFFFFFFF))
     x = hashes.copy()
     first_round(x, multiplier(seed), bins)
-    later_rounds(x, bins, out)
+    is_open = np.empty(len(bins), np.uint8)
+    empty = open_bins(bins, is_open)
+    later_rounds(x, empty, is_open, np.empty_like(x), bins)
+    for at in range(len(bins)):
+        out[at] = np.uint32(bins[at])
 
 
 def equal_values(n: int, both: int, trials: int, fast: bool, rng: np.random.Generator) -> np.ndarray:

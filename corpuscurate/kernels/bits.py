@@ -1,11 +1,21 @@
-"""Single instructions that Python has no operator for."""
+"""Single instructions that Python has no operator for, and 64 bytes at once as a vector.
+
+The vectors are LLVM's own, which it makes into what the processor has (one register or several); they are of integers
+alone, so every processor gets the same results.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
+
+_WORD = ir.IntType(64)
+_VECTOR = ir.VectorType(ir.IntType(8), 64)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -20,3 +30,68 @@ def trailing_zeros(typing_context: Any, word: Any) -> Any:
         return builder.cttz(value, context.get_constant(types.boolean, True))
 
     return types.int64(types.uint64), generate
+
+
+def _check(array: Any) -> None:
+    """Refuse, while a kernel is compiled, what is no contiguous array of bytes."""
+    if not isinstance(array, types.Array) or array.dtype != types.uint8 or array.layout != "C":
+        raise TypingError(f"bytes in a row are needed, not {array}")
+
+
+def _all(number: int) -> Any:
+    return ir.Constant(_VECTOR, [number] * 64)
+
+
+def _place(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """A pointer to the 64 bytes from data[index]."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def inside_words(typing_context: Any, folded: Any, i: Any) -> Any:
+    """inside_words(folded: uint8[], i: int64) -> uint64: a bit for each of folded[i : i + 64] that is not 0.
+
+    All 64 bytes must lie inside the array.
+    """
+    _check(folded)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = _place(context, builder, signature.args[0], *arguments)
+        marks = builder.icmp_unsigned("!=", builder.load(place, align=1), _all(0))
+        return builder.bitcast(marks, _WORD)
+
+    return types.uint64(folded, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fold_ascii(typing_context: Any, data: Any, i: Any, size: Any, out: Any, at: Any) -> Any:
+    """fold_ascii(data: uint8[], i, size, out: uint8[], at) -> (uint64, uint64): data[i : i + 64] folded to out[at:].
+
+    Of the first `size` bytes (1 to 64) ASCII letters in lower case, ASCII digits and bytes outside ASCII as they are;
+    all else 0. Returns a bit for each of the `size` that is outside ASCII, and for each that begins a character there.
+    All 64 bytes must lie inside both arrays.
+    """
+    _check(data)
+    _check(out)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data, i, size, out, at = arguments
+        x = builder.load(_place(context, builder, signature.args[0], data, i), align=1)
+        upper = builder.icmp_unsigned("<", builder.sub(x, _all(65)), _all(26))
+        lower = builder.add(x, builder.select(upper, _all(32), _all(0)))
+        letter = builder.icmp_unsigned("<", builder.sub(lower, _all(97)), _all(26))
+        digit = builder.icmp_unsigned("<", builder.sub(x, _all(48)), _all(10))
+        other = builder.icmp_unsigned(">=", x, _all(0x80))
+        lead = builder.icmp_unsigned(">=", x, _all(0xC0))
+        one = builder.insert_element(_all(0), builder.trunc(size, ir.IntType(8)), ir.IntType(32)(0))
+        sizes = builder.shuffle_vector(one, _all(0), ir.Constant(ir.VectorType(ir.IntType(32), 64), [0] * 64))
+        within = builder.icmp_unsigned("<", ir.Constant(_VECTOR, list(range(64))), sizes)
+        kept = builder.and_(builder.or_(builder.or_(letter, digit), other), within)
+        folded = builder.select(kept, lower, _all(0))
+        builder.store(folded, _place(context, builder, signature.args[3], out, at), align=1)
+        marks = [builder.bitcast(builder.and_(each, within), _WORD) for each in (other, lead)]
+        return cgutils.pack_array(builder, marks)
+
+    numbers = types.int64, types.int64, out, types.int64
+    return types.UniTuple(types.uint64, 2)(data, *numbers), generate

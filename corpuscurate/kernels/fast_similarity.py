@@ -8,16 +8,20 @@ documents of few shingles: within a round two bins never stand for one shingle.
 
 The hash of round i is h * a * C^i modulo 2^64, for the 64-bit shingle hash h and an odd multiplier a made from the
 seed: for each shingle a multiplicative congruential generator of its own, started at a well-mixed place, which costs
-one multiplication a round. Its upper 32 bits choose the bin (times k, shifted by 32). A later round keeps the upper
-bits of its hash under its number, so that one comparison tells earlier rounds and smaller hashes. A value is the lower
-32 bits of what the bin kept: two documents without a common shingle share one with probability 2^-32 about, however
-long they are.
+one multiplication a round. Its upper 32 bits choose the bin (times k, shifted by 32). Round 0 keeps the hash itself, a
+later round without its lowest 15 bits. A value is the lower 32 bits of what the bin kept: two documents without a
+common shingle share one with probability 2^-32 about, however long they are.
+
+A later round asks of every shingle only whether its bin is open, that is, was empty when the round began; the few that
+hit one are looked at again.
 
 Source: Dahlgaard, Knudsen, Thorup, "Fast Similarity Sketching", FOCS 2017 (arXiv 1704.04370), algorithm 1.
 C: Steele, Vigna, "Computationally easy, spectrally good multipliers", 2021, table 6, 64 bits.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,23 +30,20 @@ from corpuscurate.kernels.characters import next_ngrams
 from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.folding import Int
 from corpuscurate.kernels.hashing import mix64
+from corpuscurate.kernels.minhash import ROWS, transpose
 from corpuscurate.kernels.shingle_sets import sort_distinct
-from corpuscurate.kernels.shingles import begin, new_walk, power_of_base
+from corpuscurate.kernels.shingles import MOST_MADE, Walk, begin, hash_of_all, new_walk, power_of_base
 from corpuscurate.kernels.unicode import Tables
 
 MOST_VALUES = 1 << 14
-"""The most values of a signature: the number of a round then fits into 15 bits."""
+"""The most values of a signature, for a document of one shingle costs k log k draws."""
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _C = np.uint64(0xD1342543DE82EF95)
 _EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _SHIFT = np.uint64(32)
-_HASH_BITS = np.uint64(49)
-_ROUND_BITS = np.uint64(15)
-_ROUND_ONE = np.uint64(1 << 49)
-_ROWS = 16
-"""Documents whose signatures are transposed at once: a cache line of uint32."""
+_LOW_BITS = np.uint64(15)
 
 
 @leaf
@@ -63,42 +64,47 @@ def first_round(shingles: NDArray[np.uint64], a: np.uint64, bins: NDArray[np.uin
 
 
 @leaf
-def _empty_bins(bins: NDArray[np.uint64]) -> Int:
+def open_bins(bins: NDArray[np.uint64], is_open: NDArray[np.uint8]) -> Int:
+    """Mark the empty bins with 1 in is_open: uint8[k]. Returns how many."""
     empty = 0
     for at in range(len(bins)):
-        empty += bins[at] == _EMPTY
+        this = bins[at] == _EMPTY
+        is_open[at] = this
+        empty += this
     return empty
 
 
 @leaf
-def later_rounds(x: NDArray[np.uint64], bins: NDArray[np.uint64], signature: NDArray[np.uint32]) -> None:
-    """Fill the bins that round 0 left empty, and write the values. x: all h * a of the document, at least one; they
-    are changed."""
-    size = len(bins)
-    k = np.uint64(size)
-    empty = 0
-    for at in range(size):  # without branches: which bins are empty is chance
-        before = bins[at]
-        signature[at] = np.uint32(before)
-        is_empty = before == _EMPTY
-        empty += is_empty
-        bins[at] = _EMPTY if is_empty else _ZERO  # 0: below every key of a later round
+def later_rounds(
+    x: NDArray[np.uint64],
+    empty: Int,
+    is_open: NDArray[np.uint8],
+    hits: NDArray[np.uint64],
+    bins: NDArray[np.uint64],
+) -> None:
+    """Fill the bins that round 0 left empty.
+
+    x: all h * a of the document, at least one; they are changed. empty, is_open: as of `open_bins`. hits: as long as x.
+    """
+    k = np.uint64(len(bins))
     number = 1
-    while empty and number < size:
-        head = np.uint64(number) << _HASH_BITS
-        for i in range(len(x)):
+    while empty and number < len(bins):
+        count = _ZERO
+        for i in range(len(x)):  # without branches: which shingle hits an empty bin is chance
             g = x[i] * _C
             x[i] = g
-            slot = (g >> _SHIFT) * k >> _SHIFT
-            before = bins[slot]
+            hits[count] = g
+            count += np.uint64(is_open[(g >> _SHIFT) * k >> _SHIFT])
+        for g in hits[:count]:
+            at = (g >> _SHIFT) * k >> _SHIFT
+            before = bins[at]
             empty -= before == _EMPTY
-            bins[slot] = min(before, head | g >> _ROUND_BITS)
+            bins[at] = min(before, g >> _LOW_BITS)
+        for g in hits[:count]:
+            is_open[(g >> _SHIFT) * k >> _SHIFT] = 0
         number += 1
     if empty:
         _fill_one_by_one(x, bins)
-    for at in range(size):
-        late = bins[at]
-        signature[at] = np.uint32(late) if late else signature[at]
 
 
 @leaf
@@ -110,26 +116,83 @@ def _fill_one_by_one(x: NDArray[np.uint64], bins: NDArray[np.uint64]) -> None:
             least = _EMPTY
             for i in range(len(x)):
                 least = min(least, x[i] * power)
-            bins[at] = least >> _ROUND_BITS | _ROUND_ONE
+            bins[at] = least >> _LOW_BITS
         power *= _C
 
 
+class Kept(NamedTuple):
+    """The shingles of a document for the rounds after the first, with room for those of a chunk.
+
+    values: uint64[], h * a. scratch: as long. starts: int64[], as `sort_distinct` needs it.
+    """
+
+    values: NDArray[np.uint64]
+    scratch: NDArray[np.uint64]
+    starts: NDArray[np.int64]
+
+
 @kernel
-def _keep(
-    x: NDArray[np.uint64], count: Int, kept: NDArray[np.uint64], scratch: NDArray[np.uint64], starts: NDArray[np.int64]
-) -> tuple[Int, NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]]:
-    """Append to the first `count` of `kept`. When it is full, repeats go; when few were repeats, it grows."""
-    if count + len(x) > len(kept):
-        count = sort_distinct(kept[:count], scratch, starts)
-        if 2 * count + len(x) > len(kept):
-            size = 4 * (count + len(x))
-            larger = np.empty(size, np.uint64)
-            larger[:count] = kept[:count]
-            kept = larger
-            scratch = np.empty(size, np.uint64)
-            starts = np.empty(2 * size + 2, np.int64)
-    kept[count : count + len(x)] = x
-    return count + len(x), kept, scratch, starts
+def _with_room(size: Int, values: NDArray[np.uint64]) -> Kept:
+    """Room for `size` hashes, of which `values` are the first."""
+    larger = np.empty(size, np.uint64)
+    larger[: len(values)] = values
+    return Kept(larger, np.empty(size, np.uint64), np.empty(2 * size + 2, np.int64))
+
+
+class Bins(NamedTuple):
+    """Bins of a document. values: uint64[k]. is_open: uint8[k], of `open_bins`. place: int64[3]: n-grams so far, how
+    many are kept for later rounds, and empty bins."""
+
+    values: NDArray[np.uint64]
+    is_open: NDArray[np.uint8]
+    place: NDArray[np.int64]
+
+
+@leaf
+def _walk_document(
+    data: NDArray[np.uint8],
+    t: Tables,
+    unit: Int,
+    n: Int,
+    power: np.uint64,
+    a: np.uint64,
+    walk: Walk,
+    kept: Kept,
+    bins: Bins,
+) -> bool:
+    """Round 0 of a document from where its walk stands, then the later ones. Returns False when `kept` must grow
+    first, to twice what is kept and a chunk."""
+    values = kept.values
+    hits = kept.scratch
+    all_shingles = walk.shingles
+    bin_values = bins.values
+    is_open = bins.is_open
+    place = bins.place
+    total = place[0]
+    count = place[1]
+    empty = place[2]
+    made: Int = 0
+    while made >= 0:
+        if empty and count + MOST_MADE > len(values):
+            count = sort_distinct(values[:count], hits, kept.starts)
+            if 2 * count + MOST_MADE > len(values):
+                place[0] = total
+                place[1] = count
+                place[2] = empty
+                return False
+        made = next_ngrams(unit, data, t, n, power, walk)
+        shingles = all_shingles[: max(0, made)]
+        first_round(shingles, a, bin_values)
+        total += len(shingles)
+        if empty:
+            empty = open_bins(bin_values, is_open)
+            for i in range(len(shingles)):
+                values[count + i] = shingles[i]
+            count += len(shingles)
+    if empty and total:
+        later_rounds(values[:count], empty, is_open, hits, bin_values)
+    place[0] = total
+    return True
 
 
 @kernel
@@ -153,43 +216,63 @@ def fast_signatures(
     """
     rows = len(offsets) - 1
     k = len(out)
-    a = multiplier(seed)
     walk = new_walk(n)
-    power = power_of_base(n)
-    block = np.empty((_ROWS, k), np.uint32)
-    bins = np.empty(k, np.uint64)
-    kept = np.empty(0, np.uint64)
-    scratch = np.empty(0, np.uint64)
-    starts = np.empty(2, np.int64)
-    for base in range(0, rows, _ROWS):
-        size = min(_ROWS, rows - base)
-        for r in range(size):
-            row = base + r
-            begin(offsets[row], offsets[row + 1], n, walk)
-            bins[:] = _EMPTY
-            total: Int = 0
-            count: Int = 0  # shingles kept for later rounds
-            empty: Int = k
-            made = next_ngrams(unit, data, t, n, power, walk)
-            while made >= 0:
-                shingles = walk.shingles[:made]
-                first_round(shingles, a, bins)
-                total += made
-                if empty:
-                    empty = _empty_bins(bins)
-                    if empty:
-                        count, kept, scratch, starts = _keep(shingles, count, kept, scratch, starts)
-                made = next_ngrams(unit, data, t, n, power, walk)
-            if empty and total:
-                later_rounds(kept[:count], bins, block[r])
-            else:
-                for at in range(k):
-                    block[r, at] = np.uint32(bins[at])
-            out_shingles[row] = min(total, 0xFFFFFFFF)
-            words = np.uint64(walk.place[4])
-            out_words[0, row] = mix64(walk.rolling[1] ^ words)
-            out_words[1, row] = mix64(walk.rolling[2] + words)
-        for j in range(k):
-            for r in range(size):
-                out[j, base + r] = block[r, j]
+    bins = Bins(np.empty(k, np.uint64), np.empty(k, np.uint8), np.empty(3, np.int64))
+    kept = _with_room(4 * MOST_MADE, bins.values[:0])
+    block = np.empty((ROWS, k), np.uint32)
+    row: Int = 0
+    begun = False
+    while row < rows:
+        row, begun = _sign(
+            offsets, data, t, unit, n, seed, row, begun, walk, kept, bins, block, out_shingles, out_words, out
+        )
+        if begun:
+            count = bins.place[1]
+            kept = _with_room(4 * (count + MOST_MADE), kept.values[:count])
     return rows
+
+
+@leaf
+def _sign(
+    offsets: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    t: Tables,
+    unit: Int,
+    n: Int,
+    seed: np.uint64,
+    row: Int,
+    begun: bool,
+    walk: Walk,
+    kept: Kept,
+    bins: Bins,
+    block: NDArray[np.uint32],
+    out_shingles: NDArray[np.uint32],
+    out_words: NDArray[np.uint64],
+    out: NDArray[np.uint32],
+) -> tuple[Int, bool]:
+    """The documents from `row`, begun or not, until the end or until `kept` must grow. Returns (row, whether begun)."""
+    rows = len(offsets) - 1
+    k = len(out)
+    a = multiplier(seed)
+    power = power_of_base(n)
+    values = bins.values
+    place = bins.place
+    while row < rows:
+        r = row % ROWS
+        if not begun:
+            begin(offsets[row], offsets[row + 1], n, walk)
+            values[:] = _EMPTY
+            place[0] = 0
+            place[1] = 0
+            place[2] = k
+        begun = False
+        if not _walk_document(data, t, unit, n, power, a, walk, kept, bins):
+            return row, True
+        for at in range(k):
+            block[r, at] = np.uint32(values[at])
+        out_shingles[row] = min(place[0], 0xFFFFFFFF)
+        hash_of_all(walk, row, out_words)
+        row += 1
+        if r == ROWS - 1 or row == rows:
+            transpose(block, row - 1 - r, r + 1, out)
+    return row, False

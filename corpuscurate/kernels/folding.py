@@ -12,9 +12,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.bits import trailing_zeros
+from corpuscurate.kernels.bits import fold_ascii, trailing_zeros
 from corpuscurate.kernels.compile import leaf
-from corpuscurate.kernels.hashing import load64
 from corpuscurate.kernels.unicode import (
     FOLDING,
     INSIDE,
@@ -32,45 +31,31 @@ from corpuscurate.kernels.unicode import (
     folded_one,
     kind_of,
 )
-from corpuscurate.kernels.words64 import HIGH
 
 Int: TypeAlias = int | np.int64
 
 CHUNK = 4096
 """Input bytes folded at once."""
 BLOCK = 64
-_GATHER = np.uint64(0x0102040810204080)
 _SLOW = 1024
 """Bytes in a script without spaces that are folded character by character at once."""
-_ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 FOLDED = 4 * CHUNK + 8 * BLOCK
 """Bytes of the folded buffer: folding may triple a character, a 0 byte may follow, and 7 bytes are carried over."""
 
 
 @leaf
-def _is_ascii(block: NDArray[np.uint8]) -> bool:
-    bits = np.uint8(0)
-    for i in range(len(block)):
-        bits |= block[i]
-    return bool(bits < 0x80)
-
-
-@leaf
-def _fold_ascii(block: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-    """ASCII letters in lower case, its digits as they are, the rest of it 0; bytes outside ASCII as they are.
-
-    uint8 throughout, so that it becomes vector code.
-    """
-    for i in range(len(block)):
-        byte = block[i]
-        upper = np.uint8(np.uint8(byte - np.uint8(65)) < np.uint8(26))
-        lower = np.uint8(byte + np.uint8(upper * np.uint8(32)))
-        word = np.uint8(np.uint8(lower - np.uint8(97)) < np.uint8(26)) | np.uint8(
-            np.uint8(byte - np.uint8(48)) < np.uint8(10)
-        )
-        other = np.uint8(byte >> np.uint8(7))
-        out[i] = np.uint8(lower & np.uint8(np.uint8(0) - np.uint8(word | other)))
+def _fold_block(
+    data: NDArray[np.uint8], i: Int, size: Int, at: Int, out: NDArray[np.uint8]
+) -> tuple[np.uint64, np.uint64]:
+    """`fold_ascii` of `size` bytes also where fewer than BLOCK are left in `data`."""
+    if i + BLOCK > len(data):
+        for j in range(size):
+            out[at + j] = data[i + j]
+        data = out
+        i = at
+    others, leads = fold_ascii(data, i, size, out, at)
+    return others, leads
 
 
 @leaf
@@ -86,24 +71,11 @@ def _copy(data: NDArray[np.uint8], i: Int, end: Int, at: Int, out: NDArray[np.ui
 
 
 @leaf
-def _leads(data: NDArray[np.uint8], start: Int, size: Int) -> np.uint64:
-    """A bit for each of `size` <= 64 bytes that begins a character outside ASCII."""
-    bits = _ZERO
-    if size == BLOCK:
-        for j in range(8):
-            x = load64(data, start + 8 * j)  # type: ignore[arg-type]
-            bits |= ((x & x << _ONE & HIGH) >> np.uint64(7)) * _GATHER >> np.uint64(56) << np.uint64(8 * j)
-        return bits
-    for j in range(size):
-        bits |= np.uint64(data[start + j] >= 0xC0) << np.uint64(j)
-    return bits
-
-
-@leaf
 def _fold_others(
     data: NDArray[np.uint8],
     start: Int,
     size: Int,
+    leads: np.uint64,
     state: Int,
     pages: NDArray[np.uint16],
     kinds: NDArray[np.uint8],
@@ -114,10 +86,10 @@ def _fold_others(
 ) -> Int:
     """Fold the characters outside ASCII that begin in `size` bytes, which stand in `out` from `at` as they are.
 
+    leads: a bit for each byte that begins one.
     Returns how many bytes are done: fewer than `size` where a character does not keep its place. state: 0 or 1.
     The tables come one by one, since passing all of them takes longer than the work.
     """
-    leads = _leads(data, start, size)
     done = size
     while leads:
         p: Int = trailing_zeros(leads)
@@ -221,7 +193,6 @@ def fold_chunk(
     state: 0 outside a word, 1 after a letter (or its marks), 2 after a SINGLE (or its marks); with state 1 the byte
     before `at` may be none of this text, and the word goes on at `at`. out: see FOLDED.
     """
-    byte_flags = t.byte_flags  # taken out of the tables once: Numba counts references at each taking
     pages = t.kind_pages
     kinds = t.kind_data
     fold_pages = t.fold_pages
@@ -230,25 +201,22 @@ def fold_chunk(
     i = start
     while i < limit:
         size = min(BLOCK, stop - i)
-        block = data[i : i + size]
-        ascii_only = _is_ascii(block)
-        if ascii_only and state == 2 and byte_flags[block[0]] & WORD:
-            out[at] = 0
-            at += 1
-        if ascii_only:
-            _fold_ascii(block, out[at : at + size])
-            i += size
-            at += size
-            state = np.int64(out[at - 1] != 0)
-        elif state == 2:
-            i, at, state = _fold_slowly(data, i, min(limit, i + _SLOW), state, t, at, out)
-        else:
-            _fold_ascii(block, out[at : at + size])
-            done = _fold_others(data, i, size, state, pages, kinds, fold_pages, steps, at, out)
-            if done:
-                state = np.int64(out[at + done - 1] != 0)
-            i += done
-            at += done
-            if done < size:
-                i, at, state = _fold_slowly(data, i, i + size - done, state, t, at, out)
+        others, leads = _fold_block(data, i, size, at, out)
+        if state == 2:
+            if others:
+                i, at, state = _fold_slowly(data, i, min(limit, i + _SLOW), state, t, at, out)
+                continue
+            if out[at]:
+                out[at] = 0
+                at += 1
+                _fold_block(data, i, size, at, out)
+        done = size
+        if others:
+            done = _fold_others(data, i, size, leads, state, pages, kinds, fold_pages, steps, at, out)
+        if done:
+            state = np.int64(out[at + done - 1] != 0)
+        i += done
+        at += done
+        if done < size:
+            i, at, state = _fold_slowly(data, i, i + size - done, state, t, at, out)
     return i, at, state

@@ -17,12 +17,12 @@ from corpuscurate.kernels.characters import next_ngrams
 from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.folding import Int
 from corpuscurate.kernels.hashing import mix64
-from corpuscurate.kernels.shingles import begin, new_walk, power_of_base
+from corpuscurate.kernels.shingles import Walk, begin, hash_of_all, new_walk, power_of_base
 from corpuscurate.kernels.unicode import Tables
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(32)
-_ROWS = 16
+ROWS = 16
 """Documents whose signatures are transposed at once: a cache line of uint32."""
 
 
@@ -104,13 +104,44 @@ def signatures(
     out_words: uint64[2, rows], a 128-bit hash of the sequence of words (or characters): equal ones have equal shingles.
     out: uint32[k, rows], a row a value.
     """
+    block = np.empty((ROWS, len(a)), np.uint32)
+    return _sign(offsets, data, t, unit, n, a, b, new_walk(n), block, out_shingles, out_words, out)
+
+
+@leaf
+def transpose(block: NDArray[np.uint32], base: Int, size: Int, out: NDArray[np.uint32]) -> None:
+    """The first `size` rows of block: uint32[ROWS, k] become columns of out: uint32[k, rows] from `base`."""
+    for j in range(len(out)):
+        values = out[j, base : base + size]
+        if size == ROWS:
+            for r in range(ROWS):
+                values[r] = block[r, j]
+        else:
+            for r in range(size):
+                values[r] = block[r, j]
+
+
+@leaf
+def _sign(
+    offsets: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    t: Tables,
+    unit: Int,
+    n: Int,
+    a: NDArray[np.uint32],
+    b: NDArray[np.uint32],
+    walk: Walk,
+    block: NDArray[np.uint32],
+    out_shingles: NDArray[np.uint32],
+    out_words: NDArray[np.uint64],
+    out: NDArray[np.uint32],
+) -> int:
+    """`signatures` with its buffers. block: uint32[ROWS, k]."""
     rows = len(offsets) - 1
-    k = len(a)
-    walk = new_walk(n)
     power = power_of_base(n)
-    block = np.empty((_ROWS, k), np.uint32)
-    for base in range(0, rows, _ROWS):
-        size = min(_ROWS, rows - base)
+    shingles = walk.shingles
+    for base in range(0, rows, ROWS):
+        size = min(ROWS, rows - base)
         block[:] = np.uint32(0xFFFFFFFF)
         for r in range(size):
             row = base + r
@@ -118,14 +149,10 @@ def signatures(
             total: Int = 0
             made = next_ngrams(unit, data, t, n, power, walk)
             while made >= 0:
-                lower(walk.shingles[:made], a, b, block[r])
+                lower(shingles[:made], a, b, block[r])
                 total += made
                 made = next_ngrams(unit, data, t, n, power, walk)
             out_shingles[row] = min(total, 0xFFFFFFFF)
-            words = np.uint64(walk.place[4])
-            out_words[0, row] = mix64(walk.rolling[1] ^ words)
-            out_words[1, row] = mix64(walk.rolling[2] + words)
-        for j in range(k):
-            for r in range(size):
-                out[j, base + r] = block[r, j]
+            hash_of_all(walk, row, out_words)
+        transpose(block, base, size, out)
     return rows

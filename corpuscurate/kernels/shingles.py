@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.bits import trailing_zeros
+from corpuscurate.kernels.bits import inside_words, trailing_zeros
 from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.folding import BLOCK, FOLDED, Int, fold_chunk
 from corpuscurate.kernels.hashing import load64, mix64
@@ -27,45 +27,43 @@ from corpuscurate.kernels.unicode import Tables
 
 WINDOW = FOLDED // 2 + 1
 """The most words of one chunk."""
+MOST_MADE = WINDOW + 1
+"""The most shingles of one chunk."""
 
 WORD_SEED = np.uint64(0x9E3779B97F4A7C15)
+_UNMIXED_SEED = np.uint64(0x6B6E53B9D586DB0B)
+"""`mix64` of it is WORD_SEED."""
 BASE = np.uint64(0xD1342543DE82EF95)
 """P of the rolling hash, 5 modulo 8: powers of it stay apart in all but the lowest bits."""
 _STREAM1 = np.uint64(0xA0761D6478BD642F)
 _STREAM2 = np.uint64(0xE7037ED1A0B428DB)
 _GOLDEN = np.uint64(0x9FB21C651E98DF25)
-_SEVENS = np.uint64(0x7F7F7F7F7F7F7F7F)
-_EIGHTS = np.uint64(0x8080808080808080)
-_GATHER = np.uint64(0x0102040810204080)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 
 
 @leaf
-def _word_borders(folded: NDArray[np.uint64], size: Int, inside: Int, out: NDArray[np.int64]) -> Int:
-    """Where words begin and end in turn, among the first `size` bytes (a multiple of 64). Returns how many borders.
+def _word_borders(folded: NDArray[np.uint8], size: Int, inside: Int, out: NDArray[np.int64]) -> Int:
+    """Where words begin and end in turn, among the first `size` bytes. Returns how many borders.
 
     inside: 1 when a word that began before goes on, or ends, at byte 0: then the first border is 0, its start here.
     """
-    count = 0
+    count = _ZERO
     carry = np.uint64(inside)
     if inside:
         out[0] = 0
-        count = 1
+        count = _ONE
     for base in range(0, size, BLOCK):
-        eight = folded[base >> 3 : (base >> 3) + 8]
-        bits = _ZERO
-        for j in range(8):
-            x = eight[j]
-            marked = (((x & _SEVENS) + _SEVENS) | x) & _EIGHTS  # the top bit of every byte that is not 0
-            bits |= (marked >> np.uint64(7)) * _GATHER >> np.uint64(56) << np.uint64(8 * j)
+        bits = inside_words(folded, base)
+        if size - base < BLOCK:
+            bits &= (_ONE << np.uint64(size - base)) - _ONE
         borders = bits ^ (bits << _ONE | carry)
         carry = bits >> np.uint64(63)
         while borders:
             out[count] = base + trailing_zeros(borders)
-            count += 1
+            count += _ONE
             borders &= borders - _ONE
-    return count
+    return np.int64(count)
 
 
 class Walk(NamedTuple):
@@ -80,7 +78,6 @@ class Walk(NamedTuple):
     place: NDArray[np.int64]
     word: NDArray[np.uint64]
     rolling: NDArray[np.uint64]
-    folded64: NDArray[np.uint64]
     folded: NDArray[np.uint8]
     borders: NDArray[np.int64]
     words: NDArray[np.uint64]
@@ -90,16 +87,14 @@ class Walk(NamedTuple):
 @kernel
 def new_walk(n: Int) -> Walk:
     """Buffers for shingles of n >= 1 words."""
-    folded64 = np.empty(FOLDED // 8, np.uint64)
     return Walk(
         np.zeros(5, np.int64),
         np.zeros(3, np.uint64),
         np.zeros(3, np.uint64),
-        folded64,
-        folded64.view(np.uint8),
+        np.empty(FOLDED, np.uint8),
         np.empty(2 * WINDOW + 2, np.int64),
         np.zeros(n + WINDOW, np.uint64),
-        np.empty(WINDOW + 1, np.uint64),
+        np.empty(MOST_MADE, np.uint64),
     )
 
 
@@ -125,43 +120,79 @@ def _hash_words(count: Int, size: Int, last: Int, n: Int, walk: Walk) -> Int:
     """
     folded = walk.folded
     borders = walk.borders
-    words = walk.words
     word = walk.word
-    found = n
-    pending = 0
     resumed = word[2]
+    before = word[0]
+    length = word[1]
+    found = (count + 1) // 2
+    borders[count] = size  # the end of the last word, where it is none of the borders
     word[2] = 0
-    for k in range(0, count, 2):
-        i = borders[k]
-        end = borders[k + 1] if k + 1 < count else size
-        h = WORD_SEED
-        length = np.uint64(end - i)
-        if resumed:
-            resumed = _ZERO
-            h = word[0]
-            length += word[1]
-        while i + 8 <= end:
-            h = mix64(h ^ load64(folded, i))
+    walk.place[3] = 0
+    if found and borders[2 * found - 1] == size and not last:
+        found -= 1
+        i = borders[2 * found]
+        whole = (size - i) // 8 * 8
+        continued = resumed and not found
+        word[0] = _absorb(folded, i, i + whole, before if continued else WORD_SEED)
+        word[1] = np.uint64(whole) + (length if continued else _ZERO)
+        word[2] = 1
+        walk.place[3] = size - i - whole
+    _hash_each(found, folded, borders, walk.shingles, walk.words[n:])
+    if resumed and found:
+        i = borders[0]
+        end = borders[1]
+        whole = (end - i) // 8 * 8
+        h = _absorb(folded, i, i + whole, before)
+        walk.words[n] = mix64(h ^ _rest(folded, i + whole, end) ^ (length + np.uint64(end - i)) << np.uint64(56))
+    for j in range(walk.place[3]):
+        folded[j] = folded[size - walk.place[3] + j]
+    return found
+
+
+@leaf
+def _absorb(folded: NDArray[np.uint8], i: Int, end: Int, h: np.uint64) -> np.uint64:
+    """Take the pieces of 8 bytes from i to end into the hash h of a word."""
+    while i < end:
+        h = mix64(h ^ load64(folded, i))  # type: ignore[arg-type]
+        i += 8
+    return h
+
+
+@leaf
+def _rest(folded: NDArray[np.uint8], i: Int, end: Int) -> np.uint64:
+    """The at most 7 bytes from i to end."""
+    return load64(folded, i) & ((_ONE << np.uint64(8 * (end - i))) - _ONE)  # type: ignore[arg-type]
+
+
+@leaf
+def _hash_each(
+    count: Int,
+    folded: NDArray[np.uint8],
+    borders: NDArray[np.int64],
+    scratch: NDArray[np.uint64],
+    words: NDArray[np.uint64],
+) -> None:
+    """Hash `count` whole words. Bytes are gathered word by word, without a branch but for 16 and more of them; the
+    mixing is left to a second loop, which becomes vector code."""
+    for k in range(count):
+        i = borders[2 * k]
+        end = borders[2 * k + 1]
+        length = end - i
+        h = WORD_SEED ^ load64(folded, i)
+        while i + 16 <= end:
             i += 8
-        if end == size and not last:
-            pending = end - i
-            word[0] = h
-            word[1] = length - np.uint64(pending)
-            word[2] = 1
-            for j in range(pending):
-                folded[j] = folded[i + j]
-            break
-        rest = load64(folded, i) & ((_ONE << np.uint64(8 * (end - i))) - _ONE)
-        words[found] = mix64(h ^ rest ^ length << np.uint64(56))
-        found += 1
-    walk.place[3] = pending
-    return found - n
+            h = mix64(h) ^ load64(folded, i)
+        scratch[k] = h if length >= 8 else _UNMIXED_SEED
+        i += 8 if length >= 8 else 0
+        words[k] = _rest(folded, i, end) ^ np.uint64(length) << np.uint64(56)
+    for k in range(count):
+        words[k] = mix64(mix64(scratch[k]) ^ words[k])
 
 
 @leaf
 def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
     """The shingles that end at the `count` words from `walk.words[n]`; returns how many. power: P^n."""
-    words = walk.words[: n + count]
+    words = walk.words
     shingles = walk.shingles
     s = walk.rolling[0]
     first = walk.rolling[1]
@@ -170,7 +201,7 @@ def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
     for i in range(count):
         word = words[n + i]
         s = s * BASE + word - words[i] * power
-        shingles[i] = mix64(s)
+        shingles[i] = s
         first = (first << np.uint64(29) | first >> np.uint64(35)) * BASE ^ word
         second = (second << np.uint64(41) | second >> np.uint64(23)) * _GOLDEN + word
     walk.rolling[0] = s
@@ -179,10 +210,10 @@ def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
     walk.place[4] += count
     for i in range(n):
         words[i] = words[count + i]
-    if before:
-        for i in range(count - before):
-            shingles[i] = shingles[before + i]
-    return count - before
+    made = count - before
+    for i in range(made):
+        shingles[i] = mix64(shingles[before + i])
+    return made
 
 
 @leaf
@@ -198,15 +229,21 @@ def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, 
         return -1
     start, size, place[2] = fold_chunk(data, start, stop, place[2], t, place[3], walk.folded)
     place[0] = start
-    padded = (size + BLOCK - 1) // BLOCK * BLOCK
-    walk.folded[size:padded] = 0
-    borders = _word_borders(walk.folded64, padded, np.int64(walk.word[2]), walk.borders)
+    borders = _word_borders(walk.folded, size, np.int64(walk.word[2]), walk.borders)
     words = _hash_words(borders, size, np.int64(start >= stop), n, walk)
     made = roll(words, n, power, walk)
     if start >= stop and 0 < place[4] < n:
         walk.shingles[0] = mix64(walk.rolling[0])
         made = 1
     return made
+
+
+@leaf
+def hash_of_all(walk: Walk, row: Int, out: NDArray[np.uint64]) -> None:
+    """A 128-bit hash of the sequence of words that the walk has seen, to out[:, row]."""
+    words = np.uint64(walk.place[4])
+    out[0, row] = mix64(walk.rolling[1] ^ words)
+    out[1, row] = mix64(walk.rolling[2] + words)
 
 
 @leaf

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from naive.neardup import candidate_probability
 
-from corpuscurate.kernels.fast_similarity import first_round, later_rounds, multiplier
+from corpuscurate.kernels.fast_similarity import first_round, later_rounds, multiplier, open_bins
 
 K = 126
 
@@ -15,7 +15,11 @@ def _sketch(hashes, seed, out):
     bins = np.full(len(out), np.uint64(0xFFFFFFFFFFFFFFFF))
     x = hashes.copy()
     first_round(x, multiplier(seed), bins)
-    later_rounds(x, bins, out)
+    is_open = np.empty(len(bins), np.uint8)
+    empty = open_bins(bins, is_open)
+    later_rounds(x, empty, is_open, np.empty_like(x), bins)
+    for at in range(len(bins)):
+        out[at] = np.uint32(bins[at])
 
 
 @numba.njit(error_model="numpy")
