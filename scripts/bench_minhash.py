@@ -14,12 +14,10 @@ Real text is found by the variable CORPUSCURATE_DATA. Prints Markdown; the figur
 from __future__ import annotations
 
 import argparse
-import datetime
 import gzip
 import hashlib
 import json
 import os
-import platform
 import shutil
 import statistics
 import sys
@@ -30,11 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from amplify import amplify, parse_size
+from host import machine, today
 from peers.measure import Took, adopt_orphans, python_of, run, run_json
 
 HERE = Path(__file__).parent / "peers"
@@ -222,24 +220,6 @@ def slopes(whole: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     return found
 
 
-def machine() -> dict[str, Any]:
-    """What it ran on."""
-    names = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": cores,
-        "memory_bytes": psutil.virtual_memory().total,
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "load_before": os.getloadavg()[0],
-    }
-
-
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text().splitlines() if Path(path).is_file() else []
-
-
 def markdown(result: dict[str, Any]) -> str:
     """The results as tables."""
     host = result["machine"]
@@ -306,7 +286,7 @@ def main() -> None:
             bench.whole_jobs()
             shutil.rmtree(bench.work / "out", ignore_errors=True)
     result = {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": today(),
         "machine": host,
         "workers": given.workers,
         "sketch": bench.sketches,

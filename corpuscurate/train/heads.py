@@ -198,6 +198,11 @@ class HeadClassifier:
         self._documents = documents
         self._rows = rows
 
+    @property
+    def settled(self) -> dict[str, Any]:
+        """See `Classifier`."""
+        return {"strength": self.head.settings.strength}
+
     def probabilities(self, text: pa.LargeStringArray) -> NDArray[np.float64]:
         """See `Classifier`. Grades: a normal distribution around the score, as wide as the leave-one-out errors. A
         document with nothing to embed has the same probability for all."""

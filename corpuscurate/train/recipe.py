@@ -61,6 +61,10 @@ class Labels(_Section):
     folds: int = Field(3, description="parts of the cross-validation behind that", ge=2, le=20)
 
 
+STEPS = 20_000
+"""Documents times passes times learning rate that a fastText training is given at least, within bounds."""
+
+
 class FasttextParameters(_Section):
     """fastText's own parameters of supervised training."""
 
@@ -70,12 +74,27 @@ class FasttextParameters(_Section):
     max_n: int = Field(0, description="longest character n-gram; 0 for none", ge=0, le=20)
     bucket: int = Field(2_000_000, description="rows for hashed n-grams", ge=1, le=1 << 30)
     min_count: int = Field(1, description="fewest occurrences of a word", ge=1)
-    epoch: int = Field(5, description="passes over the documents", ge=1)
-    lr: float = Field(0.1, description="learning rate", gt=0)
+    epoch: int | None = Field(
+        None, description="passes over the documents; null: 5, and up to 50 where there are few documents", ge=1
+    )
+    lr: float | None = Field(
+        None, description="learning rate; null: 0.1, and up to 1 where there are few documents", gt=0
+    )
     loss: Literal["softmax", "hs", "ns", "ova"] = Field("softmax", description="loss")
     thread: int = Field(1, description="threads; only with 1 does training repeat to the byte", ge=1)
     seed: int = Field(0, description="of the random numbers", ge=0)
     quantize: bool = Field(False, description="also write the smaller .ftz")
+
+    def settled(self, documents: int) -> dict[str, Any]:
+        """`epoch` and `lr` for a number of training documents.
+
+        fastText takes a step a document, and its own defaults (5 and 0.1) are for hundreds of thousands of them. Where
+        there are fewer, passes are added up to 50 and then steps lengthened up to 1, until documents * epoch * lr
+        reaches STEPS. More learns clean labels a little better, and wrong ones by heart (`scripts/LOG.md`).
+        """
+        epoch = self.epoch or min(max(-(-STEPS // documents), 5), 50)
+        lr = self.lr or min(max(STEPS / (documents * epoch), 0.1), 1.0)
+        return {"epoch": epoch, "lr": lr}
 
 
 class TrainRecipe(_Section):

@@ -29,6 +29,10 @@ class Classifier(Protocol):
     def words(self, label: int, count: int) -> dict[str, list[tuple[str, float]]]:
         """The words that speak most for and against a label, with their weights: {"for": ..., "against": ...}."""
 
+    @property
+    def settled(self) -> dict[str, Any]:
+        """Parameters that were left to the trainer, as they were chosen; the card shows them."""
+
     def save(self, folder: Path) -> list[str]:
         """Write the model into `folder`; the names of its files, the main one first."""
 

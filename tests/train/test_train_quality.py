@@ -18,7 +18,7 @@ from corpuscurate.train.evaluate import calibration, keep_fractions, precision_r
 from corpuscurate.train.fasttext import write_lines
 from corpuscurate.train.issues import out_of_fold
 from corpuscurate.train.job import train_quality
-from corpuscurate.train.recipe import load_train_recipe
+from corpuscurate.train.recipe import FasttextParameters, load_train_recipe
 from corpuscurate.train.split import split
 
 pytest.importorskip("fasttext", reason="fasttext-community is not installed")
@@ -316,6 +316,43 @@ def test_lines_for_fasttext_hold_no_labels_of_the_text(tmp_path):
     assert (tmp_path / "t.txt").read_bytes() == b"__label__hq a   b c\n__label__cc  \n__label__hq x__label__y\r z\n"
 
 
+def test_the_order_of_the_input_changes_nothing(tmp_path):
+    rows = documents(160)
+    orders = {"mixed": rows, "sorted": sorted(rows, key=lambda row: row["label"])}
+    models = []
+    for name, order in orders.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        run(write(folder, order, labels={"find_issues": False}))
+        models.append((folder / "model" / "model.bin").read_bytes())
+    assert models[0] == models[1]
+
+
+@pytest.mark.parametrize(
+    ("documents", "given", "epoch", "lr"),
+    [
+        (100, {}, 50, 1.0),
+        (461, {}, 44, 20_000 / (461 * 44)),
+        (2000, {}, 10, 1.0),
+        (20_000, {}, 5, 0.2),
+        (40_000, {}, 5, 0.1),
+        (1_000_000, {}, 5, 0.1),
+        (461, {"lr": 0.2}, 44, 0.2),
+        (461, {"epoch": 100}, 100, 20_000 / 46_100),
+        (461, {"epoch": 3, "lr": 0.05}, 3, 0.05),
+    ],
+)
+def test_few_documents_are_learned_from_longer(documents, given, epoch, lr):
+    assert FasttextParameters(**given).settled(documents) == {"epoch": epoch, "lr": pytest.approx(lr)}
+
+
+def test_the_card_tells_what_was_left_to_the_trainer(tmp_path):
+    given = {"dim": 8, "bucket": 2000}
+    card = run(write(tmp_path, documents(), parameters=given, labels={"find_issues": False}))
+    assert (card["parameters"]["epoch"], card["parameters"]["lr"]) == (50, 1.0)
+    assert card["test"]["f1"] > 0.9
+
+
 def test_roc_auc_by_counting_pairs():
     scores, positive = np.array([0.1, 0.4, 0.4, 0.8, 0.9]), np.array([False, True, False, True, False])
     pairs = [(a, b) for a, yes in zip(scores, positive, strict=True) if yes for b in scores[~positive]]
@@ -343,8 +380,9 @@ def test_partitions_are_joined():
 def test_reading_levels_of_real_articles_stay_together(tmp_path):
     data = Path(os.environ["CORPUSCURATE_DATA"]) / "quality" / "onestop_english.jsonl.gz"
     inputs = [{"paths": str(data), "label_columns": "label", "id": "id", "group": "parallel_id"}]
-    parameters = {"dim": 20, "bucket": 20_000, "epoch": 15, "lr": 0.5, "word_ngrams": 1}
+    parameters = {"bucket": 20_000}
     rule = {"find_issues": False}
     card = run(write(tmp_path, [], input=inputs, positive="ele", parameters=parameters, labels=rule))
     assert card["own_evaluation"]["precision_at_1"] == pytest.approx(card["test"]["accuracy"], abs=0.01)
+    assert card["test"]["accuracy"] > 0.6  # a third by guessing
     assert card["test"]["documents"] % 3 == 0  # whole articles, each of three levels
