@@ -29,7 +29,7 @@ from corpuscurate.progress import NoProgress, Progress
 from corpuscurate.report import Facts, build_report, versions
 from corpuscurate.runners import Runner, make_runner
 from corpuscurate.session import MemoryWatch, Session, locked
-from corpuscurate.settle import settle
+from corpuscurate.settle import discard_scratch, settle
 from corpuscurate.spec import Spec
 from corpuscurate.stage import Stage
 from corpuscurate.view import FinishedPass, View, alive_ids
@@ -117,6 +117,7 @@ def _run(
         for segment in segments(spec.stages):
             steps.measure(segment)
             steps.settle(segment)
+            steps.discard(segment)
         steps.write(identity)
         steps.leave_index(identity)
     return build_report(
@@ -246,6 +247,13 @@ class _Steps:
             self.settled[stage.label] = account
             self.finished[segment.number] = FinishedPass(done.folder, done.streaming, (*done.verdicts, verdicts))
             self.identities.append(identity)
+
+    def discard(self, segment: Segment) -> None:
+        """Remove what the settlings of a pass only worked with, before anything is written: as much disk is free then."""
+        if self.spec.settings.retain == "all":
+            return
+        for place in segment.settling:
+            discard_scratch(self.session, self.spec.stages[place], self.finished[segment.number].verdicts)
 
     def write(self, identity: str) -> None:
         """Count what is left, cut it into parts, write them."""

@@ -19,7 +19,7 @@ from corpuscurate.ledger import BASIS, MARKER, Task
 from corpuscurate.measure import RereadBody, sketch_name
 from corpuscurate.plan import Segment, edits_before
 from corpuscurate.session import Session
-from corpuscurate.stage import Done, GlobalStage, Work
+from corpuscurate.stage import Done, GlobalStage, Stage, Work
 from corpuscurate.view import DOCS, FinishedPass, Verdicts, View, dropped_ids, id_range
 
 SETTLED = "settled.json"
@@ -153,6 +153,13 @@ def settle(
         },
     )
     return Verdicts(place, drops, tuple(settled.tags)), settled.account
+
+
+def discard_scratch(session: Session, stage: Stage, verdicts: Sequence[Verdicts]) -> None:
+    """Remove what a settled stage does not need any more: all but its decision, and what another run may use again."""
+    kept = {path.parent.name for each in verdicts for path in (*each.drops, *each.tags)}
+    folder = session.state / f"settle-{stage.label}"
+    _remove_all(folder, lambda name: not (name.endswith(".json") or name.startswith(BASIS) or name in kept))
 
 
 def _segments_until(view: View, done: FinishedPass, segment: Segment) -> list[Segment]:
