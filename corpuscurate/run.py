@@ -249,7 +249,7 @@ class _Steps:
             self.identities.append(identity)
 
     def discard(self, segment: Segment) -> None:
-        """Remove what the settlings of a pass only worked with, before anything is written: as much disk is free then."""
+        """Remove what the settlings of a pass only worked with, so that its disk is free for what is written."""
         if self.spec.settings.retain == "all":
             return
         for place in segment.settling:

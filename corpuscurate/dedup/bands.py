@@ -131,13 +131,10 @@ class Buckets:
                 for name in columns:
                     absorb(to_numpy(batch.column(name)), keys)
                 keys = keys[rows[done : done + batch.num_rows]]
-                here = np.arange(number, number + len(keys))
+                chosen = part_of(keys, self.parts) == self.part if self.parts > 1 else np.ones(len(keys), np.bool_)
+                found.append(keys[chosen])
+                numbers.append(np.flatnonzero(chosen) + number)
                 done, number = done + batch.num_rows, number + len(keys)
-                if self.parts > 1:
-                    chosen = part_of(keys, self.parts) == self.part
-                    keys, here = keys[chosen], here[chosen]
-                found.append(keys)
-                numbers.append(here)
         return np.concatenate(found), np.concatenate(numbers)
 
 

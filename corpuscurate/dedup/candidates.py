@@ -24,7 +24,7 @@ from corpuscurate.kernels.ranks import add_numbers, count_before, list_numbers, 
 
 _MOST_PARTS = 128
 _SMALL = 20_000
-_PART_BYTES = 256 << 20
+_PART_BYTES = 512 << 20
 """Of a part where there is memory for more: small parts use the same memory one after the other, which costs less than
 fresh memory for large ones."""
 

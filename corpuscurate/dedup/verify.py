@@ -47,6 +47,8 @@ SHINGLE_SET = "shingle_set"
 """Column of the gathered shingle sets: large_list<uint64>, sorted, distinct."""
 SIGMAS = 5
 """A pair is rejected on its signatures when the estimate is this many standard deviations below the threshold."""
+_MAPPED_FILES = 4096
+"""Files held open at once; the system has a limit."""
 BUDGET = 10_000_000
 BUDGET_EACH = 20_000
 """Comparisons in large buckets that share documents: so many, and so many for each of their documents."""
@@ -316,10 +318,11 @@ def load_sets(
     paths: Sequence[Path], wanted: NDArray[np.uint64], scratch: Path, share_bytes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.uint64], Path | None]:
     """Shingle sets of the documents `wanted` (sorted), one after the other: int64 offsets, uint64 values, and the file
-    that holds them where they exceed share_bytes. Two readings: sizes, then values."""
+    that holds them where they exceed share_bytes. Sizes first, then values; the files stay mapped unless too many."""
     sizes = np.full(len(wanted), -1, np.int64)
-    for at, rows, offsets, _ in _set_batches(paths, wanted):
-        sizes[at] = offsets[rows + 1] - offsets[rows]
+    mapped = list(_set_batches(paths, wanted)) if len(paths) <= _MAPPED_FILES else None
+    for at, rows, offsets, _ in mapped or _set_batches(paths, wanted):
+        sizes[at : at + len(rows)] = offsets[rows + 1] - offsets[rows]
     if (sizes <= 0).any():  # every candidate has words
         raise RuntimeError(
             f"shingles of document {wanted[sizes <= 0][0]} are missing: its text changed while it was read"
@@ -328,13 +331,13 @@ def load_sets(
     total = int(out_offsets[-1])
     on_disk = total * 8 > share_bytes
     out = np.memmap(scratch, np.uint64, "w+", shape=(total,)) if on_disk else np.empty(total, np.uint64)
-    for at, rows, offsets, values in _set_batches(paths, wanted):
-        copy_runs(offsets, values, rows, out[out_offsets[at[0]] : out_offsets[at[-1] + 1]])
+    for at, rows, offsets, values in mapped or _set_batches(paths, wanted):
+        copy_runs(offsets, values, rows, out[out_offsets[at] : out_offsets[at + len(rows)]])
     return out_offsets, out, scratch if on_disk else None
 
 
 def _set_batches(paths: Sequence[Path], wanted: NDArray[np.uint64]) -> Any:
-    """Of each record batch that has any: indices into `wanted` (a run), rows of the batch, list offsets, and values."""
+    """Of each record batch with some of `wanted`: the index of the first, rows of the batch, list offsets, values."""
     for path in paths:
         with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
             for number in range(reader.num_record_batches):
@@ -351,4 +354,4 @@ def _set_batches(paths: Sequence[Path], wanted: NDArray[np.uint64]) -> Any:
                 found = ids[rows] == wanted[low:high]
                 if not found.all():
                     continue
-                yield np.arange(low, high), rows, to_numpy(lists.offsets), to_numpy(lists.values)
+                yield int(low), rows, to_numpy(lists.offsets), to_numpy(lists.values)
