@@ -20,6 +20,7 @@ from pydantic import Field
 from corpuscurate.artefact import read_table
 from corpuscurate.batch import Batch
 from corpuscurate.dedup.bands import candidate_probability, choose_bands, datasketch_bands, s_curve
+from corpuscurate.dedup.presets import PRESETS
 from corpuscurate.dedup.sources import Sources, first_ids, sources_of
 from corpuscurate.dedup.trial import Judge, Match, Merge, Queries
 from corpuscurate.dedup.verify import fewest_equal_values
@@ -28,7 +29,7 @@ from corpuscurate.errors import RecipeError
 from corpuscurate.progress import Progress
 from corpuscurate.spec import Spec
 from corpuscurate.stage import Corpus, Done, Settled
-from corpuscurate.stages.minhash import PRESETS, MinHash
+from corpuscurate.stages.minhash import MinHash
 from corpuscurate.trial import settle_spec
 
 LEVELS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)

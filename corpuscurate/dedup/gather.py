@@ -32,7 +32,7 @@ class Gather:
         return f"gather-{self.number}of{self.of}-{self.plan.name}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """places.bin: uint64 a candidate. signatures.bin: uint32[values] a candidate in buckets."""
+        """places.bin: uint64 a candidate. signatures.bin: the values of each candidate in buckets."""
         documents = np.load(self.plan / "documents.npy", mmap_mode="r")
         bucketed = np.load(self.plan / "bucketed.npy", mmap_mode="r")
         names = [value_column(j) for j in range(self.values)]

@@ -29,6 +29,7 @@ class Likely:
     plan: Path
     gathered: tuple[tuple[Path, int, int], ...]
     values: int
+    value_type: str
     few: int
     large: int
 
@@ -46,7 +47,7 @@ class Likely:
         paths = [path / "signatures.bin" for path, _, _ in self.gathered]
         counts = [count for _, _, count in self.gathered]
         indices = np.searchsorted(everyone, part.documents[found])
-        signatures = take(paths, counts, indices, np.uint32, self.values)
+        signatures = take(paths, counts, indices, self.value_type, self.values)
         out = np.zeros(len(part.documents), np.bool_)
         likely_members(part.members, part.offsets, rows, signatures, self.few, self.large, out)
         np.save(folder / "likely.npy", part.documents[out])

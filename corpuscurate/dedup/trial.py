@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.dedup.bands import SHINGLES, value_column
+from corpuscurate.dedup.shingle_files import load_sets
 from corpuscurate.dedup.sources import PLACE, Source, is_in_sorted
-from corpuscurate.dedup.verify import load_sets
 from corpuscurate.kernels.queries import index_queries, match_queries, pair_similarities
 
 LOOSE_ROWS = 2
@@ -67,7 +67,7 @@ class Queries:
             for block in source.blocks([PLACE, *names]):
                 at = np.flatnonzero(is_in_sorted(block["doc_id"], ids))
                 places.append(block[PLACE][at])
-                signatures.append(np.stack([block[name][at] for name in names], axis=1))
+                signatures.append(np.stack([block[name][at] for name in names], axis=1).astype(np.uint32))
         np.save(folder / "ids.npy", ids)
         np.save(folder / "places.npy", np.concatenate(places))
         np.save(folder / "signatures.npy", np.concatenate(signatures))
@@ -117,7 +117,7 @@ class Match:
         for block in self.file.blocks([SHINGLES, PLACE, *names]):
             for start in range(0, len(block["doc_id"]), _ROWS):
                 piece = {name: column[start : start + _ROWS] for name, column in block.items()}
-                made = np.stack([piece[name] for name in names], axis=1)
+                made = np.stack([piece[name] for name in names], axis=1).astype(np.uint32)
                 row, query, met = self._matches(made, signatures, loose, heads, following)
                 live = (piece[SHINGLES][row] != 0) & (piece["doc_id"][row] != ids[query])
                 row, query, met = row[live], query[live], met[live]

@@ -6,26 +6,23 @@ Memory: 4 bytes a signature value and 8 a distinct shingle of the part's documen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.columns import to_numpy
 from corpuscurate.dedup.candidates import PlannedPart, ragged_indices, read_part
 from corpuscurate.dedup.clusters import cluster_account, own_clusters, write_clusters
 from corpuscurate.dedup.gather import take
 from corpuscurate.dedup.large import Edges, join_large
 from corpuscurate.dedup.likely import only_members
+from corpuscurate.dedup.shingle_files import load_sets
 from corpuscurate.dedup.sources import is_in_sorted
 from corpuscurate.earlier import Numbers
 from corpuscurate.kernels.components import best_neighbours, flatten, star_edges
 from corpuscurate.kernels.greedy import UNVERIFIED, settle_greedily
-from corpuscurate.kernels.ragged import copy_runs
 from corpuscurate.kernels.verify import (
     CAPPED_BUCKETS,
     CAPPED_DOCUMENTS,
@@ -43,12 +40,8 @@ from corpuscurate.kernels.verify import (
 )
 
 Verify = Literal["exact", "signature", "none"]
-SHINGLE_SET = "shingle_set"
-"""Column of the gathered shingle sets: large_list<uint64>, sorted, distinct."""
 SIGMAS = 5
 """A pair is rejected on its signatures when the estimate is this many standard deviations below the threshold."""
-_MAPPED_FILES = 4096
-"""Files held open at once; the system has a limit."""
 BUDGET = 10_000_000
 BUDGET_EACH = 20_000
 """Comparisons in large buckets that share documents: so many, and so many for each of their documents."""
@@ -71,6 +64,7 @@ class VerifyPart:
     kind: Verify
     threshold: float
     values: int
+    value_type: str
     rows: int
     tag: bool
     share_bytes: int
@@ -156,7 +150,7 @@ class VerifyPart:
         """What the documents are compared by, the part without those that are similar to none, and a file in use."""
         no_sets = np.zeros(1, np.int64), np.empty(0, np.uint64), None
         if self.kind == "none":
-            nothing = np.empty((0, self.values), np.uint32)
+            nothing = np.empty((0, self.values), self.value_type)
             return part, Sketches(np.zeros(len(documents), np.int64), nothing, *no_sets[:2]), None
         everyone = np.load(self.plan / "bucketed.npy", mmap_mode="r")
         if self.likely is None:
@@ -166,7 +160,7 @@ class VerifyPart:
             part = only_members(part, is_in_sorted(documents, bucketed))
         paths = [path / "signatures.bin" for path, _, _ in self.gathered]
         rows = [count for _, _, count in self.gathered]
-        signatures = take(paths, rows, np.searchsorted(everyone, bucketed), np.uint32, self.values)
+        signatures = take(paths, rows, np.searchsorted(everyone, bucketed), self.value_type, self.values)
         set_offsets, sets, scratch = (
             load_sets(self.sets, bucketed, folder / "sets.tmp", self.share_bytes) if self.kind == "exact" else no_sets
         )
@@ -312,46 +306,3 @@ def _named(counts: NDArray[np.int64]) -> dict[str, int]:
         "capped_documents": int(counts[CAPPED_DOCUMENTS]),
         "comparisons_skipped": int(counts[SKIPPED]),
     }
-
-
-def load_sets(
-    paths: Sequence[Path], wanted: NDArray[np.uint64], scratch: Path, share_bytes: int
-) -> tuple[NDArray[np.int64], NDArray[np.uint64], Path | None]:
-    """Shingle sets of the documents `wanted` (sorted), one after the other: int64 offsets, uint64 values, and the file
-    that holds them where they exceed share_bytes. Sizes first, then values; the files stay mapped unless too many."""
-    sizes = np.full(len(wanted), -1, np.int64)
-    mapped = list(_set_batches(paths, wanted)) if len(paths) <= _MAPPED_FILES else None
-    for at, rows, offsets, _ in mapped or _set_batches(paths, wanted):
-        sizes[at : at + len(rows)] = offsets[rows + 1] - offsets[rows]
-    if (sizes <= 0).any():  # every candidate has words
-        raise RuntimeError(
-            f"shingles of document {wanted[sizes <= 0][0]} are missing: its text changed while it was read"
-        )
-    out_offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-    total = int(out_offsets[-1])
-    on_disk = total * 8 > share_bytes
-    out = np.memmap(scratch, np.uint64, "w+", shape=(total,)) if on_disk else np.empty(total, np.uint64)
-    for at, rows, offsets, values in mapped or _set_batches(paths, wanted):
-        copy_runs(offsets, values, rows, out[out_offsets[at] : out_offsets[at + len(rows)]])
-    return out_offsets, out, scratch if on_disk else None
-
-
-def _set_batches(paths: Sequence[Path], wanted: NDArray[np.uint64]) -> Any:
-    """Of each record batch with some of `wanted`: the index of the first, rows of the batch, list offsets, values."""
-    for path in paths:
-        with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
-            for number in range(reader.num_record_batches):
-                batch = reader.get_batch(number)
-                ids = to_numpy(batch.column("doc_id"))
-                if not len(ids):
-                    continue
-                low, high = np.searchsorted(wanted, [ids[0], ids[-1]], "left")
-                high += bool(high < len(wanted) and wanted[high] == ids[-1])
-                if low >= high:
-                    continue
-                lists = batch.column(SHINGLE_SET)
-                rows = np.minimum(np.searchsorted(ids, wanted[low:high]), len(ids) - 1)
-                found = ids[rows] == wanted[low:high]
-                if not found.all():
-                    continue
-                yield int(low), rows, to_numpy(lists.offsets), to_numpy(lists.values)

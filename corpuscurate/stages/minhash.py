@@ -38,28 +38,15 @@ from corpuscurate.dedup.keep import Keep, columns_of
 from corpuscurate.dedup.large import LARGE
 from corpuscurate.dedup.likely import Likely, Wanted
 from corpuscurate.dedup.parts import partition
+from corpuscurate.dedup.presets import PRESETS, Preset
+from corpuscurate.dedup.shingle_files import set_columns
 from corpuscurate.dedup.sketch import Recipe, ShingleHash, Signature, Unit, sets, sign
 from corpuscurate.dedup.sources import Sources, first_ids, keep_warnings, place_columns, place_schema, sources_of
-from corpuscurate.dedup.verify import SHINGLE_SET, Verify, VerifyPart, fewest_equal_values
+from corpuscurate.dedup.verify import Verify, VerifyPart, fewest_equal_values
 from corpuscurate.kernels.fast_similarity import MOST_VALUES
 from corpuscurate.kernels.hashing import HASH_VERSION
 from corpuscurate.local_path import LocalPaths
 from corpuscurate.stage import Corpus, Done, GlobalStage, Settled
-
-Preset = Literal["fineweb", "refinedweb", "nemo", "redpajama"]
-PRESETS: dict[str, dict[str, Any]] = {
-    # Penedo et al. 2024, "The FineWeb Datasets", arXiv 2406.17557, section 3.4: 112 hashes, 14 buckets of 8, 5-grams
-    "fineweb": {"threshold": 0.75, "ngram": 5, "values": 112, "bands": 14, "rows": 8},
-    # Penedo et al. 2023, "The RefinedWeb Dataset", arXiv 2306.01116, G.3.1, after Lee et al. 2022: 9,000 hashes,
-    # b = 20 and r = 450 in P = 1 - (1 - J^b)^r, so 450 bands of 20 rows
-    "refinedweb": {"threshold": 0.8, "ngram": 5, "values": 9000, "bands": 450, "rows": 20},
-    # NeMo Curator, fuzzy deduplication: char_ngrams 24, num_bands 20, minhashes_per_band 13
-    "nemo": {"threshold": 0.8, "unit": "characters", "ngram": 24, "values": 260, "bands": 20, "rows": 13},
-    # RedPajama-Data-V2, data card: 128 hashes in 9 bands of 13 rows for 0.8; 13-grams as in its code
-    "redpajama": {"threshold": 0.8, "ngram": 13, "values": 128, "bands": 9, "rows": 13},
-}
-"""Parameters as published. Words, hashes and seeds are this package's own, so the same documents are near-duplicates,
-but not the same candidates are missed."""
 
 _SET_BYTES = 8 << 10
 """What the shingles of a candidate take, about."""
@@ -90,8 +77,9 @@ class MinHash(GlobalStage):
     those is: in the account they are named by corpus and id. For `verify: exact` the texts in that run's data/ are
     read.
 
-    On disk 4 bytes a value and 36 more a document in the sketch (548 at 128 values), and 32 while settling; for each
-    candidate its signature, 8 bytes for each bucket that it is in, and 8 for each distinct shingle. In memory 48 bytes
+    On disk 2 bytes a value (4 with `value_bits: 32`) and 36 more a document in the sketch (292 at 128 values), and 32
+    while settling; for each candidate its signature, 8 bytes for each bucket that it is in, and 8 for each distinct
+    shingle. In memory 48 bytes
     a document that shares a key of the band and part at hand, and those of the candidates in `dedup.candidates` and
     `dedup.verify`.
     """
@@ -116,6 +104,10 @@ class MinHash(GlobalStage):
     )
     shingle_hash: ShingleHash = Field("sha1", description="of the signatures of datasketch: its default, or xxHash32")
     values: int = Field(128, description="values of a signature", ge=1, le=MOST_VALUES)
+    value_bits: Literal[16, 32] | None = Field(
+        None,
+        description="of a value in the sketch; if not given 16, or 32 for datasketch's and for bands of 1 or 2 rows",
+    )
     bands: int | None = Field(None, description="bands of the signature, with rows; chosen by recall otherwise", ge=1)
     rows: int | None = Field(None, description="values of a band", ge=1)
     banding: Literal["recall", "datasketch"] = Field(
@@ -154,6 +146,8 @@ class MinHash(GlobalStage):
             raise ValueError(f"bands x rows is {self.bands * self.rows}, but a signature has {self.values} values")
         if self.signature.startswith("datasketch") and self.seed >= 1 << 32:
             raise ValueError("datasketch takes seeds below 2^32")
+        if self.signature.startswith("datasketch") and self.value_bits == 16:
+            raise ValueError("value_bits: 16 would not be datasketch's values; take 32, or signature: fast")
         return self
 
     @property
@@ -164,6 +158,17 @@ class MinHash(GlobalStage):
         if self.banding == "datasketch":
             return datasketch_bands(self.threshold, self.values)
         return choose_bands(self.threshold, self.values, self.recall)
+
+    @property
+    def value_type(self) -> Literal["uint16", "uint32"]:
+        """Of the values in the sketch. Two that should differ agree by chance once in 2^bits, so a band of r rows of
+        unlike documents once in 2^(r bits): from 3 rows on 16 bits find as much and hardly more.
+
+        Source: Li, Konig, "b-bit minwise hashing", WWW 2010.
+        """
+        if self.value_bits is not None:
+            return "uint16" if self.value_bits == 16 else "uint32"
+        return "uint32" if self.signature.startswith("datasketch") or self.bands_and_rows[1] < 3 else "uint16"
 
     def corpora(self) -> tuple[str, ...]:
         """See `GlobalStage`."""
@@ -197,7 +202,7 @@ class MinHash(GlobalStage):
         """See `GlobalStage`."""
         own = self.parameters()
         names = ("unit", "ngram", "signature", "shingle_hash", "values", "seed", "keep")
-        return {name: own[name] for name in names} | {"hash_version": HASH_VERSION}
+        return {name: own[name] for name in names} | {"value_type": self.value_type, "hash_version": HASH_VERSION}
 
     def sketch_schema(self) -> pa.Schema:
         """See `GlobalStage`."""
@@ -207,7 +212,7 @@ class MinHash(GlobalStage):
                 ("words_high", pa.uint64()),
                 ("words_low", pa.uint64()),
                 *place_schema(self.keep),
-                *((value_column(j), pa.uint32()) for j in range(self.values)),
+                *((value_column(j), pa.type_for_alias(self.value_type)) for j in range(self.values)),
             ]
         )
 
@@ -219,7 +224,7 @@ class MinHash(GlobalStage):
             "words_high": pa.array(signed.words[0]),
             "words_low": pa.array(signed.words[1]),
             **place_columns(self.keep, batch),
-            **{value_column(j): pa.array(signed.values[j]) for j in range(self.values)},
+            **{value_column(j): pa.array(row) for j, row in enumerate(signed.values.astype(self.value_type))},
         }
 
     @property
@@ -228,7 +233,7 @@ class MinHash(GlobalStage):
 
     def shingle_sets(self, batch: Batch) -> dict[str, pa.Array]:
         """The sorted distinct shingle hashes of each document: what verification compares."""
-        return {SHINGLE_SET: sets(self.unit, self.ngram, batch.text)}
+        return set_columns(sets(self.unit, self.ngram, batch.text))
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
@@ -314,6 +319,7 @@ class _Settling:
                     stage.verify,
                     stage.threshold,
                     stage.values,
+                    stage.value_type,
                     rows,
                     stage.mode == "tag",
                     self._share_bytes(),
@@ -330,7 +336,8 @@ class _Settling:
         """Shingles of the candidates that can be similar to another: who they are, by part, and the files."""
         stage, parts = self.stage, plan.account["parts"]
         few = fewest_equal_values(stage.threshold, stage.values)
-        works = [Likely(i, parts, plan.folder, pieces, stage.values, few, LARGE) for i in range(parts)]
+        shape = stage.values, stage.value_type
+        works = [Likely(i, parts, plan.folder, pieces, *shape, few, LARGE) for i in range(parts)]
         likely = [done.folder / "likely.npy" for done in self.corpus.run(works, "likely candidates")]
         wanted = self.corpus.run([Wanted(tuple(likely), first_ids(self.sources))], "wanted")[0].folder
         paths = [wanted / f"{i:06d}.npy" for i in range(len(self.sources.files))]

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from naive import neardup
 
 from corpuscurate.dedup.bands import candidate_probability, choose_bands, datasketch_bands, s_curve
+from corpuscurate.dedup.presets import PRESETS
 from corpuscurate.kernels.bands import absorb, sieve_add, sieve_passes
-from corpuscurate.stages.minhash import PRESETS, MinHash
+from corpuscurate.stages.minhash import MinHash
 
 
 @given(st.floats(0.01, 1), st.integers(1, 200), st.integers(1, 40))
