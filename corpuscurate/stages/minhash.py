@@ -206,13 +206,14 @@ class MinHash(GlobalStage):
 
     def sketch_schema(self) -> pa.Schema:
         """See `GlobalStage`."""
+        kind = pa.type_for_alias(self.value_type)
         return pa.schema(
             [
                 (SHINGLES, pa.uint32()),
                 ("words_high", pa.uint64()),
                 ("words_low", pa.uint64()),
                 *place_schema(self.keep),
-                *((value_column(j), pa.type_for_alias(self.value_type)) for j in range(self.values)),
+                *((value_column(j), kind) for j in range(self.values)),
             ]
         )
 
