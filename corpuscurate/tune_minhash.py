@@ -205,7 +205,8 @@ def tune(
         nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="corpuscurate-tune-")
     )
     with place as name:
-        return dict(settle_spec(shortened, base=base, folder=Path(name), progress=progress)[LABEL])
+        found = dict(settle_spec(shortened, base=base, folder=Path(name), progress=progress)[LABEL])
+    return {**found, "index": list(stage.index)}
 
 
 def summary(found: dict[str, Any]) -> str:
@@ -217,4 +218,6 @@ def summary(found: dict[str, Any]) -> str:
     )
     if found["sampled_matches"]:
         text += f" Of {found['sampled_matches']:,} documents with more than {MATCHES} matches, {MATCHES} were compared."
+    if found["index"]:
+        text += f" The documents of index {', '.join(found['index'])} were not looked at."
     return text

@@ -10,7 +10,7 @@ from corpuscurate.commands.app import app
 from corpuscurate.dedup import trial
 from corpuscurate.errors import RecipeError
 from corpuscurate.recipe import load_recipe
-from corpuscurate.tune_minhash import LEVELS, tune
+from corpuscurate.tune_minhash import LEVELS, summary, tune
 
 
 def families(seed: int, size: int) -> list[str]:
@@ -139,3 +139,10 @@ def test_a_recipe_without_the_stage(tmp_path):
     spec, base = load_recipe(path)
     with pytest.raises(RecipeError, match="no stage 'minhash' to tune; its stages: length"):
         tune(spec, base)
+
+
+def test_an_index_is_named_as_not_looked_at(tmp_path):
+    spec, base = load_recipe(recipe(tmp_path, families(2, 20), index="earlier"))
+    found = tune(spec, base, documents=20, examples=0)
+    assert found["index"] == [str(tmp_path / "earlier")]
+    assert summary(found).endswith(f"The documents of index {tmp_path / 'earlier'} were not looked at.")
