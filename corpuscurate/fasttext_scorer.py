@@ -4,6 +4,7 @@ Where few output rows matter, the input matrix is replaced by its products with 
 for two labels (their difference decides) and for the independent sigmoids of `ns` and `ova`, the nodes on the label's
 path for `hs`, one column a label for `softmax`. A model whose products would be no smaller than its rows is summed by
 rows. Both sum in float32 within a block of features and in float64 beyond, in an order that the document alone decides.
+Documents of MANY features are summed as fastText does, for its own rounding then shows.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from numpy.typing import NDArray
 
 from corpuscurate.columns import text_buffers
 from corpuscurate.errors import InputError
-from corpuscurate.fasttext_model import Dense, FasttextModel, Matrix, Quantised, file_digest, read_model
-from corpuscurate.kernels.fasttext import feature_sums, list_features
+from corpuscurate.fasttext_model import Dense, FasttextModel, Quantised, file_digest, read_model
+from corpuscurate.kernels.fasttext import feature_sums
 from corpuscurate.kernels.fasttext_loss import (
     SIGMOID_CELLS,
     SIGMOID_RANGE,
@@ -29,13 +30,17 @@ from corpuscurate.kernels.fasttext_loss import (
     tree_scores,
     two_label_scores,
 )
+from corpuscurate.kernels.fasttext_ordered import Rows, ordered_sum
 from corpuscurate.kernels.fasttext_tables import fold_subwords, project_codes, project_dense
-from corpuscurate.kernels.fasttext_words import Vocabulary, fill_slots, find_short
+from corpuscurate.kernels.fasttext_words import Vocabulary, ask_slot, fill_slots, find_short
 
 EOS = b"</s>"
 _NEAR = 1e-4
 """How near to a step of the sigmoid's table a logit is computed again in fastText's own order."""
 _CHUNK = 1 << 16
+MANY = 1 << 17
+"""Features from which a document is summed in fastText's own order. Its float32 sum is then so far from the true one
+(1e-4 in a logit) that scores near .5 would differ by more than 2e-5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ class Scorer:
             else:
                 self.folded = folded
         self.vocabulary = vocabulary._replace(counts=counts)
+        self.rows = input_rows(model)
 
     def score(self, text: pa.LargeStringArray) -> NDArray[np.float64]:
         """The scores of documents, float64[n] in 0..1; nan where the model knows no feature of a document."""
@@ -88,6 +94,8 @@ class Scorer:
         feature_sums(offsets, data, self.vocabulary, self.table, self.folded, self.width, sums, counts)
         logits = np.empty((size, len(self.plan.outputs)))
         mean_logits(sums, counts, self.outputs, logits)
+        for row in np.flatnonzero(counts >= MANY).tolist():
+            logits[row] = self._ordered_logits(data, int(offsets[row]), int(offsets[row + 1]))
         return self._loss(logits, offsets, data)
 
     def _loss(
@@ -108,14 +116,18 @@ class Scorer:
 
     def _exact_logit(self, data: NDArray[np.uint8], start: int, stop: int) -> float:
         """The logit of one column with fastText's own roundings: all sums float32, in its order."""
-        ids = features(self.model, self.vocabulary, data, start, stop)
-        hidden = np.zeros(self.model.dim, np.float32)
-        for first in range(0, len(ids), _CHUNK):
-            rows = _rows_at(self.model.input, ids[first : first + _CHUNK])
-            hidden = np.add.accumulate(np.concatenate([hidden[None], rows]), axis=0, dtype=np.float32)[-1]
-        hidden *= np.float32(1.0 / len(ids))
-        products = hidden * self.plan.outputs[0].astype(np.float32)
+        products = self._ordered_mean(data, start, stop) * self.plan.outputs[0].astype(np.float32)
         return float(np.add.accumulate(products, dtype=np.float32)[-1])
+
+    def _ordered_logits(self, data: NDArray[np.uint8], start: int, stop: int) -> NDArray[np.float64]:
+        """All logits, float64[columns], of a mean with fastText's own roundings."""
+        products = self._ordered_mean(data, start, stop).astype(np.float64) * self.plan.outputs
+        return np.asarray(np.add.accumulate(products, axis=1)[:, -1])
+
+    def _ordered_mean(self, data: NDArray[np.uint8], start: int, stop: int) -> NDArray[np.float32]:
+        hidden = np.empty(self.model.dim, np.float32)
+        count = ordered_sum(data, start, stop, self.vocabulary, self.rows, hidden)
+        return hidden * np.float32(1.0 / count)
 
 
 @lru_cache(4)
@@ -138,23 +150,15 @@ def make_vocabulary(model: FasttextModel) -> Vocabulary:
         remap = np.full(max(model.bucket, 1), -1, np.int32)
         remap[model.pruned[0]] = model.pruned[1]
     ones = np.ones(model.words, np.int64)
+    inverse = np.uint64((2**64 - 1) // model.bucket if model.bucket > 0 else 0)
     found = Vocabulary(
-        model.data, model.starts, model.stops, slots, remap, ones, model.words, -1, model.bucket, model.minn,
+        model.data, model.starts, model.stops, slots, remap, ones, model.words, -1, model.bucket, inverse, model.minn,
         max(model.maxn, 0), model.word_ngrams,
     )  # fmt: skip
-    slot = find_short(slots, np.frombuffer(EOS, np.uint8), 0, len(EOS))
+    end = np.frombuffer(EOS, np.uint8)
+    slot = find_short(slots, end, 0, len(EOS), ask_slot(slots, end, 0, len(EOS)))
     eos = int(slots[slot, 0] & np.uint64(0xFFFFFFFF)) - 1 if slot >= 0 else -1
     return found._replace(eos=eos if eos < model.words else -1)
-
-
-def features(
-    model: FasttextModel, vocabulary: Vocabulary, data: NDArray[np.uint8], start: int, stop: int
-) -> NDArray[np.int32]:
-    """The rows of the features of the document data[start:stop], in fastText's order, int32."""
-    size = list_features(data, start, stop, vocabulary, np.zeros(0, np.int32))
-    ids = np.empty(size, np.int32)
-    list_features(data, start, stop, vocabulary, ids)
-    return ids
 
 
 def _plan(model: FasttextModel, label: int) -> Plan:
@@ -235,12 +239,14 @@ def _all_rows(model: FasttextModel) -> NDArray[np.float32]:
     return np.concatenate(chunks).reshape(-1) if chunks else np.zeros(0, np.float32)
 
 
-def _rows_at(source: Matrix, ids: NDArray[np.int32]) -> NDArray[np.float32]:
+def input_rows(model: FasttextModel) -> Rows:
+    """The input matrix as `ordered_sum` reads it: mapped, not copied."""
+    source = model.input
     if isinstance(source, Dense):
-        return source.values[ids]
-    return Quantised(
-        source.codes[ids], source.centroids, source.columns, None if source.norms is None else source.norms[ids]
-    ).rows(0, len(ids))
+        empty = np.zeros((0, 0), np.uint8), np.zeros((0, 0, 0), np.float32), np.zeros(0, np.float32)
+        return Rows(model.dim, source.values.reshape(-1), *empty)
+    norms = np.zeros(0, np.float32) if source.norms is None else source.norms
+    return Rows(model.dim, np.zeros(0, np.float32), source.codes, source.centroids, norms)
 
 
 def _near_steps(logits: NDArray[np.float64]) -> NDArray[np.int64]:

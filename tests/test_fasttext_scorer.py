@@ -10,10 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import fasttext as naive
 
+from corpuscurate import fasttext_scorer
 from corpuscurate.columns import TEXT
 from corpuscurate.errors import InputError
 from corpuscurate.fasttext_model import read_model
-from corpuscurate.fasttext_scorer import Scorer, features, make_vocabulary, tree_path
+from corpuscurate.fasttext_scorer import Scorer, input_rows, make_vocabulary, tree_path
+from corpuscurate.kernels.fasttext_ordered import ordered_sum
+from corpuscurate.kernels.fasttext_words import Vocabulary, bucket_row
 
 WORDS = [
     "</s>",
@@ -44,6 +47,10 @@ def make(loss="softmax", labels=2, dim=6, **more) -> naive.Model:
     return naive.Model(WORDS, names, rows, outputs, loss=loss, **{"bucket": bucket, **more})
 
 
+VOCABULARY = Vocabulary(
+    np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((16, 4), np.uint64),
+    np.zeros(0, np.int32), np.zeros(0, np.int64), 7, -1, 1, np.uint64(0), 0, 0, 2,
+)  # fmt: skip
 MODELS = {
     "unigrams": make(),
     "bigrams": make(word_ngrams=2),
@@ -71,13 +78,24 @@ def case(request, tmp_path_factory):
     return model, read, {project: Scorer(read, "yes", project=project) for project in (True, False)}
 
 
+def in_order(model, ids, dim):
+    """Rows added one after the other in float32: another order would end in other last bits."""
+    total = np.zeros(dim, np.float32)
+    for row in ids:
+        total += np.array(model.rows[row], np.float32)
+    return total.tolist()
+
+
 def check(case, texts):
     model, read, scorers = case
     wanted = [naive.score(model, text, 0) for text in texts]
-    vocabulary = make_vocabulary(read)
+    vocabulary, rows = make_vocabulary(read), input_rows(read)
     for text in texts:
         data = np.frombuffer(b"zz" + text.encode() + b"zz", np.uint8)
-        assert features(read, vocabulary, data, 2, len(data) - 2).tolist() == naive.features(model, text), text
+        found = np.full(read.dim, np.nan, np.float32)
+        ids = naive.features(model, text)
+        assert ordered_sum(data, 2, len(data) - 2, vocabulary, rows, found) == len(ids), text
+        assert found.tolist() == in_order(model, ids, read.dim), text
     for scorer in scorers.values():
         found = scorer.score(pa.array(["skipped", *texts], TEXT).slice(1))
         for text, score, want in zip(texts, found.tolist(), wanted, strict=True):
@@ -114,6 +132,46 @@ def test_a_batch_may_be_cut_anywhere(case):
         whole = scorer.score(texts)
         parts = np.concatenate([scorer.score(texts.slice(*cut)) for cut in ((0, 5), (5, 0), (5, 1), (6,))])
         assert whole.tobytes() == parts.tobytes()
+
+
+def test_words_that_were_seen_before_change_no_bit(case):
+    """Unknown words are remembered: in another order, alone, or pushed out of their place they score the same."""
+    _, _, scorers = case
+    draw = random.Random(5)  # noqa: S311
+    words = ["".join(draw.choices("abcdé漢", k=draw.randint(1, 24))) for _ in range(4000)]
+    texts = [" ".join(draw.choices(words, k=draw.randint(1, 90))) for _ in range(300)]
+    order = draw.sample(range(300), 300)
+    for scorer in scorers.values():
+        whole = scorer.score(pa.array(texts, TEXT))
+        shuffled = scorer.score(pa.array([texts[i] for i in order], TEXT))
+        alone = np.concatenate([scorer.score(pa.array([text], TEXT)) for text in texts[:40]])
+        assert whole[order].tobytes() == shuffled.tobytes()
+        assert whole[:40].tobytes() == alone.tobytes()
+
+
+def test_documents_of_many_features_are_summed_as_fasttext_does(case, monkeypatch):
+    model, _, scorers = case
+    text = " ".join(["the house of", "naïve 漢字 unknown internationalisation"] * 40)
+    near = [scorer.score(pa.array([text], TEXT))[0] for scorer in scorers.values()]
+    monkeypatch.setattr(fasttext_scorer, "MANY", 100)
+    ids = naive.features(model, text)
+    hidden = np.array(in_order(model, ids, len(model.outputs[0])), np.float32) * np.float32(1 / len(ids))
+    wanted = naive.score_of_mean(model, hidden.tolist(), 0)
+    ordered = [scorer.score(pa.array([text], TEXT))[0] for scorer in scorers.values()]
+    assert ordered == pytest.approx([wanted] * 2, abs=1e-7 if model.loss not in ("ns", "ova") else 1e-2)
+    if len(model.labels) > 1 and len(ids) >= 100 and model.loss not in ("ns", "ova"):
+        assert near != ordered  # it makes a difference
+
+
+@given(h=st.integers(0, 2**64 - 1), bucket=st.integers(1, 2**31 - 1) | st.sampled_from([1 << k for k in range(31)]))
+def test_the_bucket_of_a_hash(h, bucket):
+    read = vocabulary_of_buckets(bucket)
+    assert bucket_row(read, np.uint64(h)) == 7 + h % bucket
+
+
+def vocabulary_of_buckets(bucket):
+    inverse = np.uint64((2**64 - 1) // bucket)
+    return VOCABULARY._replace(words=7, bucket=bucket, inverse=inverse)
 
 
 def test_golden_hashes():

@@ -18,32 +18,48 @@ What a feature is follows fastText to the letter (Joulin et al. 2016, arXiv 1607
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.fasttext_unknown import GROUP, MEMORY, Unknown, add_unknown, sum_rows
 from corpuscurate.kernels.fasttext_words import (
     BLOCK,
     Vocabulary,
+    ask_slot,
     begins,
-    bracketed,
     bucket_row,
     find_long,
     find_short,
     hash_token,
     next_token,
-    subwords,
 )
 from corpuscurate.kernels.unicode import Int
 
-_NGRAM = np.uint64(116049371)
+NGRAM = np.uint64(116049371)
 _EOS_HASH = np.uint32(3617362777)
 _LABEL = np.array(list(b"__label__"), np.uint8)
 _LOW32 = np.uint64(0xFFFFFFFF)
 _S32 = np.uint64(32)
 
 
-@kernel
+class Scratch(NamedTuple):
+    """Scratch of `feature_sums`, for BLOCK words: where they stand, entries and hashes; rows of known words; rows of
+    word n-grams, and their hashes that go on; a sum of rows."""
+
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    entries: NDArray[np.int64]
+    hashes: NDArray[np.uint32]
+    known: NDArray[np.int32]
+    ids: NDArray[np.int32]
+    partial: NDArray[np.uint64]
+    block: NDArray[np.float32]
+
+
+@leaf
 def _add_rows(
     rows: NDArray[np.float32],
     width: Int,
@@ -73,38 +89,20 @@ def _add_rows(
         out[2] += c
         out[3] += d
         return 0
-    block[:] = 0.0
-    even = width & ~7
-    k: Int = 0
-    while k + 4 <= n:  # four rows at once: their loads overlap, and the sum is stored once
-        one = np.int64(ids[k]) * width
-        two = np.int64(ids[k + 1]) * width
-        three = np.int64(ids[k + 2]) * width
-        four = np.int64(ids[k + 3]) * width
-        for first in range(0, even, 8):  # a loop of constant size is unrolled into vectors
-            for j in range(first, first + 8):
-                block[j] += (rows[one + j] + rows[two + j]) + (rows[three + j] + rows[four + j])
-        for j in range(even, width):
-            block[j] += (rows[one + j] + rows[two + j]) + (rows[three + j] + rows[four + j])
-        k += 4
-    while k < n:
-        one = np.int64(ids[k]) * width
-        for j in range(width):
-            block[j] += rows[one + j]
-        k += 1
+    sum_rows(rows, width, ids, 0, n, 0, block)
     for j in range(width):
         out[j] += block[j]
     return 0
 
 
-@kernel
+@leaf
 def _is_eos(data: NDArray[np.uint8], start: Int) -> bool:
     """Whether data[start:start + 4] is `</s>`."""
     return bool(data[start] == 60 and data[start + 1] == 47 and data[start + 2] == 115 and data[start + 3] == 62)
 
 
-@kernel
-def _read_tokens(
+@leaf
+def read_tokens(
     data: NDArray[np.uint8],
     i: Int,
     end: Int,
@@ -117,54 +115,58 @@ def _read_tokens(
     """The next words of data[i:end], as many as the out arrays hold: where they stand, their entry (-1: none) and
     hash. Labels are left out; `</s>`, in the text or for its end, comes last, from a place on which nothing is read.
     Returns how many there are, and the place to go on from (-1: that was all)."""
-    slots, entries = v.slots, v.data
-    words, eos, hashing = v.words, v.eos, v.word_ngrams > 1
-    n = 0
-    while n < len(out_starts):
+    slots, words, hashing = v.slots, v.words, v.word_ngrams > 1
+    found: Int = 0
+    ended = False
+    while found < len(out_starts) and not ended:  # where they are looked up is asked for, some words ahead
         start, stop = next_token(data, i, end)
         i = stop
-        if start == end or (stop - start == 4 and data[start] == 60 and _is_eos(data, start)):
-            out_starts[n] = start
-            out_stops[n] = start
-            out_entries[n] = eos
+        ended = start == end or (stop - start == 4 and data[start] == 60 and _is_eos(data, start))
+        out_starts[found] = start
+        out_stops[found] = start if ended else stop
+        if not ended:
+            out_entries[found] = ask_slot(slots, data, start, stop)
+        found += 1
+    n: Int = 0
+    for t in range(found):
+        start, stop = out_starts[t], out_stops[t]
+        out_starts[n] = start
+        out_stops[n] = stop
+        if start == stop:
+            out_entries[n] = v.eos
             out_hashes[n] = _EOS_HASH
-            return n + 1, -1
+            n += 1
+            continue
         if stop - start < 16:
-            slot = find_short(slots, data, start, stop)
+            slot = find_short(slots, data, start, stop, out_entries[t])
         else:
-            slot = find_long(slots, entries, data, start, stop)
+            slot = find_long(slots, v.data, data, start, stop, out_entries[t])
         if slot >= 0:
             entry = np.int64(slots[slot, 0] & _LOW32) - 1
             out_entries[n] = entry
             out_hashes[n] = np.uint32(slots[slot, 0] >> _S32)
-            if entry >= words:
-                continue
-        else:
-            if data[start] == 95 and begins(data, start, stop, _LABEL):
-                continue
+            n += np.int64(entry < words)  # labels are no words
+        elif data[start] != 95 or not begins(data, start, stop, _LABEL):
             out_entries[n] = -1
             out_hashes[n] = hash_token(data, start, stop) if hashing else np.uint32(0)
-        out_starts[n] = start
-        out_stops[n] = stop
-        n += 1
-    return n, i
+            n += 1
+    return n, -1 if ended else i
 
 
-@kernel
+@leaf
 def _ngram_rows(
     v: Vocabulary, hashes: NDArray[np.uint32], n: Int, partial: NDArray[np.uint64], open_: Int,
     out_rows: NDArray[np.int32],
 ) -> tuple[Int, Int]:  # fmt: skip
     """The rows of the word n-grams that end in hashes[:n]. partial: uint64[word_ngrams - 1], the hashes of the n-grams
     that the next word goes on, of which `open_` are in use; changed. Returns how many rows, and the new `open_`."""
-    remap, words, size = v.remap, v.words, v.word_ngrams
-    bucket = np.uint64(v.bucket)
+    size = v.word_ngrams
     found: Int = 0
     for t in range(n):
         signed = np.uint64(np.int64(np.int32(hashes[t])))
         for k in range(open_):
-            partial[k] = partial[k] * _NGRAM + signed
-            row = bucket_row(remap, words, np.int64(partial[k] % bucket))
+            partial[k] = partial[k] * NGRAM + signed
+            row = bucket_row(v, partial[k])
             out_rows[found] = row
             found += np.int64(row >= 0)
         if open_ < size - 1:
@@ -176,19 +178,17 @@ def _ngram_rows(
     return found, open_
 
 
-@kernel
+@leaf
 def _bigram_rows(
     v: Vocabulary, hashes: NDArray[np.uint32], n: Int, partial: NDArray[np.uint64], open_: Int,
     out_rows: NDArray[np.int32],
 ) -> tuple[Int, Int]:  # fmt: skip
     """`_ngram_rows` for word_ngrams = 2, the usual case."""
-    remap, words = v.remap, v.words
-    bucket = np.uint64(v.bucket)
     before = partial[0]
     found: Int = 0
     for t in range(n):
         signed = np.uint64(np.int64(np.int32(hashes[t])))
-        row = bucket_row(remap, words, np.int64((before * _NGRAM + signed) % bucket))
+        row = bucket_row(v, before * NGRAM + signed)
         out_rows[found] = row
         found += np.int64(row >= 0) & np.int64(open_ > 0)
         open_ = 1
@@ -214,17 +214,51 @@ def feature_sums(
     `fold_subwords`), or empty; it must be empty where width = 1. out_sums: float64[n, width]. out_counts: int64[n],
     the features. A document's result depends on nothing but its bytes. Returns n.
     """
+    longest = 0
+    for row in range(len(offsets) - 1):
+        longest = max(longest, offsets[row + 1] - offsets[row])
+    scratch = Scratch(
+        np.empty(BLOCK, np.int64),
+        np.empty(BLOCK, np.int64),
+        np.empty(BLOCK, np.int64),
+        np.empty(BLOCK, np.uint32),
+        np.empty(BLOCK, np.int32),
+        np.empty(BLOCK * max(v.word_ngrams - 1, 1), np.int32),
+        np.empty(max(v.word_ngrams - 1, 1), np.uint64),
+        np.empty(width, np.float32),
+    )
+    memory = MEMORY if v.maxn > 0 else 0
+    unknown = Unknown(
+        np.empty(longest + 3 if v.maxn > 0 else 0, np.uint8),
+        np.empty((GROUP + 1) * (BLOCK + v.maxn + 1) if v.maxn > 0 else 0, np.int32),
+        np.empty(GROUP, np.int64),
+        np.empty(GROUP, np.int64),
+        np.empty(GROUP, np.int64),
+        np.empty((GROUP, 2), np.uint64),
+        np.empty((GROUP + 1) * width, np.float32),
+        np.zeros((memory, 2), np.uint64),
+        np.empty(memory * width, np.float32),
+        np.empty(memory, np.int64),
+    )
     of_words = folded if len(folded) else table
-    starts = np.empty(BLOCK, np.int64)
-    stops = np.empty(BLOCK, np.int64)
-    entries = np.empty(BLOCK, np.int64)
-    hashes = np.empty(BLOCK, np.uint32)
-    known = np.empty(BLOCK, np.int32)
-    ids = np.empty(BLOCK * max(v.word_ngrams - 1, 1) + v.maxn + 1, np.int32)
-    partial = np.empty(max(v.word_ngrams - 1, 1), np.uint64)
-    block = np.empty(width, np.float32)
-    token = np.empty(256, np.uint8)
-    shape = (v.words, v.bucket, v.minn, v.maxn)
+    _sum_documents(offsets, data, v, table, of_words, width, scratch, unknown, out_sums, out_counts)
+    return len(offsets) - 1
+
+
+@leaf
+def _sum_documents(
+    offsets: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    v: Vocabulary,
+    table: NDArray[np.float32],
+    of_words: NDArray[np.float32],
+    width: Int,
+    s: Scratch,
+    u: Unknown,
+    out_sums: NDArray[np.float64],
+    out_counts: NDArray[np.int64],
+) -> Int:
+    """`feature_sums` with its scratch."""
     for row in range(len(offsets) - 1):
         at: Int = offsets[row]
         end = offsets[row + 1]
@@ -233,38 +267,25 @@ def feature_sums(
         count: Int = 0
         open_: Int = 0
         while at >= 0:
-            size, at = _read_tokens(data, at, end, v, starts, stops, entries, hashes)
-            m, more = _known_rows(entries, size, v.counts, v.maxn > 0, known)
-            _add_rows(of_words, width, known, m, block, out)
+            size, at = read_tokens(data, at, end, v, s.starts, s.stops, s.entries, s.hashes)
+            m, more = _known_rows(s.entries, size, v.counts, v.maxn > 0, s.known)
+            _add_rows(of_words, width, s.known, m, s.block, out)
             count += more
             if v.word_ngrams == 2:
-                n, open_ = _bigram_rows(v, hashes, size, partial, open_, ids)
+                n, open_ = _bigram_rows(v, s.hashes, size, s.partial, open_, s.ids)
                 count += n
-                _add_rows(table, width, ids, n, block, out)
+                _add_rows(table, width, s.ids, n, s.block, out)
             elif v.word_ngrams > 2:
-                n, open_ = _ngram_rows(v, hashes, size, partial, open_, ids)
+                n, open_ = _ngram_rows(v, s.hashes, size, s.partial, open_, s.ids)
                 count += n
-                _add_rows(table, width, ids, n, block, out)
+                _add_rows(table, width, s.ids, n, s.block, out)
             if v.maxn > 0 and m < size:
-                n = 0
-                for t in range(size):
-                    if entries[t] >= 0 or starts[t] == stops[t]:
-                        continue
-                    token = bracketed(data, starts[t], stops[t], token)
-                    length = stops[t] - starts[t] + 2
-                    k: Int = 0
-                    while k < length:
-                        before = n
-                        k, n = subwords(shape, v.remap, token, length, k, ids, n)
-                        count += n - before
-                        if k < length:
-                            n = _add_rows(table, width, ids, n, block, out)
-                _add_rows(table, width, ids, n, block, out)
+                count += add_unknown(data, s.starts, s.stops, s.entries, size, v, table, width, u, out)
         out_counts[row] = count
     return len(offsets) - 1
 
 
-@kernel
+@leaf
 def _known_rows(
     entries: NDArray[np.int64], n: Int, counts: NDArray[np.int64], counting: bool, out_rows: NDArray[np.int32]
 ) -> tuple[Int, Int]:
@@ -278,54 +299,3 @@ def _known_rows(
             found += 1
             features += counts[entry] if counting else 1
     return found, features
-
-
-@kernel
-def list_features(data: NDArray[np.uint8], start: Int, end: Int, v: Vocabulary, out: NDArray[np.int32]) -> Int:
-    """The rows of a document's features, in fastText's order, without sums: a dictionary word's row is followed by
-    those of its character n-grams, and word n-grams come last. Fills `out` as far as it goes; returns their number."""
-    shape = (v.words, v.bucket, v.minn, v.maxn)
-    starts = np.empty(BLOCK, np.int64)
-    stops = np.empty(BLOCK, np.int64)
-    entries = np.empty(BLOCK, np.int64)
-    hashes = np.empty(BLOCK, np.uint32)
-    ids = np.empty(BLOCK + v.maxn, np.int32)
-    token = np.empty(256, np.uint8)
-    all_hashes = np.empty(BLOCK, np.uint32)
-    tokens: Int = 0
-    total: Int = 0
-    at = start
-    while at >= 0:
-        size, at = _read_tokens(data, at, end, v, starts, stops, entries, hashes)
-        if tokens + size > len(all_hashes):
-            grown = np.empty(2 * len(all_hashes), np.uint32)
-            grown[:tokens] = all_hashes[:tokens]
-            all_hashes = grown
-        for t in range(size):
-            all_hashes[tokens] = hashes[t] if v.word_ngrams > 1 else np.uint32(0)
-            tokens += 1
-            if entries[t] >= 0:
-                if total < len(out):
-                    out[total] = entries[t]
-                total += 1
-            if v.maxn == 0 or starts[t] == stops[t]:
-                continue
-            token = bracketed(data, starts[t], stops[t], token)
-            length = stops[t] - starts[t] + 2
-            k: Int = 0
-            while k < length:
-                k, n = subwords(shape, v.remap, token, length, k, ids, 0)
-                for j in range(n):
-                    if total + j < len(out):
-                        out[total + j] = ids[j]
-                total += n
-    for a in range(tokens):
-        whole = np.uint64(np.int64(np.int32(all_hashes[a])))
-        for b in range(a + 1, min(tokens, a + v.word_ngrams)):
-            whole = whole * _NGRAM + np.uint64(np.int64(np.int32(all_hashes[b])))
-            row = bucket_row(v.remap, v.words, np.int64(whole % np.uint64(v.bucket)))
-            if row >= 0:
-                if total < len(out):
-                    out[total] = row
-                total += 1
-    return total

@@ -23,19 +23,20 @@ def fold_subwords(
 
     out_rows: float32[words * width]. out_counts: int64[words]. Returns words.
     """
-    shape = (v.words, v.bucket, v.minn, v.maxn)
     ids = np.empty(max(BLOCK, v.maxn + 1), np.int32)
-    token = np.empty(256, np.uint8)
+    longest = 0
+    for word in range(v.words):
+        longest = max(longest, v.stops[word] - v.starts[word])
+    token = np.empty(longest + 3, np.uint8)
     total = np.empty(width, np.float64)
     for word in range(v.words):
         for c in range(width):
             total[c] = table[word * width + c]
         count = np.int64(1)
-        size = v.stops[word] - v.starts[word] + 2
-        token = bracketed(v.data, v.starts[word], v.stops[word], token)
+        size = bracketed(v.data, v.starts[word], v.stops[word], token)
         at: Int = size if word == v.eos else 0
         while at < size:
-            at, n = subwords(shape, v.remap, token, size, at, ids, 0)
+            at, n = subwords(v, token, size, at, ids, 0, len(ids))
             count += n
             for k in range(n):
                 for c in range(width):

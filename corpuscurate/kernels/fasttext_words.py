@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.compile import leaf
 from corpuscurate.kernels.hashing import load64
+from corpuscurate.kernels.rows import high_product, prefetch
 from corpuscurate.kernels.unicode import Int
 
 _FNV_START = np.uint32(2166136261)
@@ -36,10 +37,11 @@ class Vocabulary(NamedTuple):
     """The dictionary of a model, for lookup.
 
     data: uint8[...], bytes in which entry i is data[starts[i]:stops[i]]. slots: uint64[capacity, 4], open addressing
-    by `_spot`, capacity a power of two: FNV hash << 32 | entry + 1 (0: empty), the entry's first 8 bytes, `_rest`,
+    by `spot`, capacity a power of two: FNV hash << 32 | entry + 1 (0: empty), the entry's first 8 bytes, `_rest`,
     and its start. Half a cache line, so that a word of at most 15 bytes costs one look.
     remap: int32[bucket], row of each bucket after the words or -1; empty: bucket i is row i.
     counts: int64[words], features that a word stands for (its row in the summed table is theirs summed).
+    inverse: (2^64 - 1) // bucket, or 0 where there are no buckets.
     """
 
     data: NDArray[np.uint8]
@@ -51,12 +53,13 @@ class Vocabulary(NamedTuple):
     words: int
     eos: int
     bucket: int
+    inverse: np.uint64
     minn: int
     maxn: int
     word_ngrams: int
 
 
-@kernel
+@leaf
 def scan_entries(
     data: NDArray[np.uint8],
     at: Int,
@@ -81,7 +84,7 @@ def scan_entries(
     return at
 
 
-@kernel
+@leaf
 def hash_token(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint32:
     """FNV-1a of data[start:stop], 32 bits, over signed chars."""
     h = _FNV_START
@@ -90,8 +93,8 @@ def hash_token(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint32:
     return h
 
 
-@kernel
-def _eight(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
+@leaf
+def eight(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
     """The first 8 bytes of data[start:stop], little-endian, padded with zeros; 0 where stop <= start."""
     size = min(max(np.int64(stop - start), np.int64(0)), np.int64(8))
     if start + 8 <= len(data):  # no branch on the size: it would be guessed wrong too often
@@ -103,17 +106,17 @@ def _eight(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
     return word
 
 
-@kernel
+@leaf
 def _rest(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
     """Bytes 8..15 of data[start:stop] where it has at most 15, so that with the first 8 they are all of it; of a
     longer run a hash of these, its last 8 and its size, with a highest byte that short ones do not have."""
-    second = _eight(data, start + 8, stop)
+    second = eight(data, start + 8, stop)
     if stop - start < 16:
         return second
     return (second ^ load64(data, int(stop) - 8) * _SPREAD1 ^ np.uint64(stop - start)) * _SPREAD2 | _LONG
 
 
-@kernel
+@leaf
 def _is_entry(entries: NDArray[np.uint8], at: Int, data: NDArray[np.uint8], start: Int, stop: Int) -> bool:
     """Whether the entry that begins at `at`, and ends before the next NUL, is data[start:stop]."""
     size = stop - start
@@ -125,14 +128,14 @@ def _is_entry(entries: NDArray[np.uint8], at: Int, data: NDArray[np.uint8], star
     return k == size and entries[at + size] == 0
 
 
-@kernel
-def _spot(first: np.uint64, second: np.uint64, mask: np.int64) -> np.int64:
+@leaf
+def spot(first: np.uint64, second: np.uint64, mask: np.int64) -> np.int64:
     """Where a lookup begins: cheaper than FNV, which takes a multiplication a byte."""
     mixed = (first * _SPREAD1 ^ second) * _SPREAD2
     return np.int64((mixed ^ mixed >> _S32) >> np.uint64(13)) & mask
 
 
-@kernel
+@leaf
 def fill_slots(
     data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], slots: NDArray[np.uint64]
 ) -> Int:
@@ -140,9 +143,9 @@ def fill_slots(
     number."""
     mask = np.int64(len(slots) - 1)
     for i in range(len(starts)):
-        first = _eight(data, starts[i], stops[i])
+        first = eight(data, starts[i], stops[i])
         second = _rest(data, starts[i], stops[i])
-        at = _spot(first, second, mask)
+        at = spot(first, second, mask)
         while slots[at, 0] != 0:
             same = slots[at, 1] == first and slots[at, 2] == second
             if same and stops[i] - starts[i] >= 16:
@@ -157,28 +160,34 @@ def fill_slots(
     return len(starts)
 
 
-@kernel
-def find_short(slots: NDArray[np.uint64], data: NDArray[np.uint8], start: Int, stop: Int) -> Int:
-    """The slot of the entry equal to data[start:stop], of at most 15 bytes, or -1. slots: see `Vocabulary`. Small,
-    so that it is compiled into its caller: a call with arrays costs more than the lookup."""
+@leaf
+def ask_slot(slots: NDArray[np.uint64], data: NDArray[np.uint8], start: Int, stop: Int) -> np.int64:
+    """Ask for the slot where a lookup of data[start:stop] begins. Returns its number."""
+    at = spot(eight(data, start, stop), _rest(data, start, stop), np.int64(len(slots) - 1))
+    prefetch(slots, 4 * at)
+    return at
+
+
+@leaf
+def find_short(slots: NDArray[np.uint64], data: NDArray[np.uint8], start: Int, stop: Int, at: Int) -> Int:
+    """The slot of the entry equal to data[start:stop], of at most 15 bytes, or -1. slots: see `Vocabulary`. at: of
+    `ask_slot`."""
     mask = np.int64(len(slots) - 1)
-    first = _eight(data, start, stop)
-    second = _eight(data, start + 8, stop)
-    at = _spot(first, second, mask)
+    first = eight(data, start, stop)
+    second = eight(data, start + 8, stop)
     while slots[at, 0] != 0 and (slots[at, 1] != first or slots[at, 2] != second):
         at = (at + 1) & mask
     return at if slots[at, 0] != 0 else -1
 
 
-@kernel
+@leaf
 def find_long(
-    slots: NDArray[np.uint64], entries: NDArray[np.uint8], data: NDArray[np.uint8], start: Int, stop: Int
+    slots: NDArray[np.uint64], entries: NDArray[np.uint8], data: NDArray[np.uint8], start: Int, stop: Int, at: Int
 ) -> Int:
     """`find_short` for at least 16 bytes. entries: the dictionary's data."""
     mask = np.int64(len(slots) - 1)
-    first = _eight(data, start, stop)
+    first = eight(data, start, stop)
     second = _rest(data, start, stop)
-    at = _spot(first, second, mask)
     while slots[at, 0] != 0:
         same = slots[at, 1] == first and slots[at, 2] == second
         if same and _is_entry(entries, np.int64(slots[at, 3]), data, start, stop):
@@ -187,7 +196,7 @@ def find_long(
     return -1
 
 
-@kernel
+@leaf
 def next_token(data: NDArray[np.uint8], i: Int, end: Int) -> tuple[Int, Int]:
     """Start and stop of the next token of data[i:end]; start = end where there is none."""
     while i < end and data[i] <= 32 and (_SPACES >> np.uint64(data[i])) & _ONE:
@@ -209,7 +218,7 @@ def next_token(data: NDArray[np.uint8], i: Int, end: Int) -> tuple[Int, Int]:
     return start, i
 
 
-@kernel
+@leaf
 def begins(data: NDArray[np.uint8], start: Int, stop: Int, with_: NDArray[np.uint8]) -> bool:
     """Whether the bytes data[start:stop] begin with `with_`."""
     if stop - start < len(with_):
@@ -220,62 +229,62 @@ def begins(data: NDArray[np.uint8], start: Int, stop: Int, with_: NDArray[np.uin
     return True
 
 
-@kernel
-def bucket_row(remap: NDArray[np.int32], words: int, bucket: Int) -> Int:
-    """The row of a bucket, or -1 where a pruned model has none."""
-    if len(remap) == 0:
-        return words + bucket
-    row = np.int64(remap[bucket])
-    return words + row if row >= 0 else -1
+@leaf
+def bucket_row(v: Vocabulary, h: np.uint64) -> Int:
+    """The row of the bucket h % v.bucket, or -1 where a pruned model has none.
+
+    The division is a product with the inverse, whose quotient is at most 1 too small (Barrett 1986).
+    """
+    bucket = np.uint64(v.bucket)
+    left = h - high_product(h, v.inverse) * bucket
+    left -= bucket if left >= bucket else np.uint64(0)
+    if len(v.remap) == 0:
+        return v.words + np.int64(left)
+    row = np.int64(v.remap[left])
+    return v.words + row if row >= 0 else -1
 
 
-@kernel
-def bracketed(data: NDArray[np.uint8], start: Int, stop: Int, room: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`<` + data[start:stop] + `>` and a NUL, at the front of `room` or of a larger array."""
+@leaf
+def bracketed(data: NDArray[np.uint8], start: Int, stop: Int, room: NDArray[np.uint8]) -> Int:
+    """Put `<` + data[start:stop] + `>` and a NUL at the front of `room`. Returns the bytes without the NUL."""
     size = stop - start
-    if size + 3 > len(room):
-        room = np.empty(2 * size + 3, np.uint8)
     room[0] = 60
     for i in range(size):
         room[i + 1] = data[start + i]
     room[size + 1] = 62
     room[size + 2] = 0
-    return room
+    return size + 2
 
 
-@kernel
+@leaf
 def subwords(
-    shape: tuple[int, int, int, int],
-    remap: NDArray[np.int32],
-    token: NDArray[np.uint8],
-    size: Int,
-    i: Int,
-    ids: NDArray[np.int32],
-    n: Int,
+    v: Vocabulary, token: NDArray[np.uint8], size: Int, i: Int, ids: NDArray[np.int32], n: Int, room: Int
 ) -> tuple[Int, Int]:
     """Append the rows of the character n-grams of token[:size] that begin at byte i or later, as far as there is
-    room in `ids` (n are in use, and one more is scratch); a NUL follows the token. shape: words, bucket, minn, maxn.
+    room in ids[:room] (n are in use, and one more is scratch); a NUL follows the token.
     Returns the byte to go on from (size when done), and the new n.
     """
-    words, buckets, minn, maxn = shape
-    bucket = np.uint32(buckets)
-    while i < size:
-        if token[i] & 0xC0 == 0x80:
-            i += 1
+    one = np.uint64(1)
+    minn, maxn = v.minn, v.maxn
+    at, end, k = np.uint64(i), np.uint64(size), np.uint64(n)
+    last = np.int64(room - maxn)
+    while at < end:
+        if token[at] & 0xC0 == 0x80:
+            at += one
             continue
-        if n + maxn >= len(ids):
+        if np.int64(k) >= last:
             break
         h = _FNV_START
-        j = i
-        length: Int = 0
-        while j < size and length < maxn:  # no branch on what the bytes are: it would be guessed wrong too often
+        j = at
+        length = np.int64(0)
+        while j < end and length < maxn:  # no branch on what the bytes are: it would be guessed wrong too often
             h = np.uint32((h ^ np.uint32(np.int8(token[j]))) * _FNV_PRIME)
-            j += 1
+            j += one
             whole = np.int64(token[j] & 0xC0 != 0x80)
             length += whole
-            row = bucket_row(remap, words, np.int64(h % bucket))
-            ids[n] = row
-            lone = np.int64(length == 1) & (np.int64(i == 0) | np.int64(j == size))
-            n += whole & np.int64(length >= minn) & (lone ^ 1) & np.int64(row >= 0)
-        i += 1
-    return i, n
+            row = bucket_row(v, np.uint64(h))
+            ids[k] = row
+            lone = np.int64(length == 1) & (np.int64(at == 0) | np.int64(j == end))
+            k += np.uint64(whole & np.int64(length >= minn) & (lone ^ 1) & np.int64(row >= 0))
+        at += one
+    return np.int64(at), np.int64(k)

@@ -154,6 +154,11 @@ def score(model: Model, text: str, label: int) -> float | None:
         return None
     dim = len(model.outputs[0])
     hidden = [sum(model.rows[row][j] for row in rows) / len(rows) for j in range(dim)]
+    return score_of_mean(model, hidden, label)
+
+
+def score_of_mean(model: Model, hidden: list[float], label: int) -> float:
+    """The same from the mean of a document's rows."""
     logits = [sum(a * b for a, b in zip(hidden, output, strict=True)) for output in model.outputs]
     if model.loss == "softmax":
         top = max(logits)

@@ -1,0 +1,68 @@
+"""Instructions for sums of rows from tables larger than the caches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def prefetch(typing_context: Any, array: Any, at: Any) -> Any:
+    """prefetch(array, at): ask the processor to bring the contiguous array[at] near, and go on; nothing else changes.
+
+    `llvm.prefetch`, for kernels only. at may lie outside the array.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = make_array(signature.args[0])(context, builder, arguments[0])
+        byte = ir.IntType(8).as_pointer()
+        place = builder.bitcast(builder.gep(view.data, [arguments[1]]), byte)
+        number = ir.IntType(32)
+        form = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, form, "llvm.prefetch.p0i8")
+        builder.call(function, [place, number(0), number(3), number(1)])  # to read, into all caches, as data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_eight(typing_context: Any, rows: Any, a: Any, b: Any, c: Any, d: Any, out: Any, at: Any) -> Any:
+    """add_eight(rows, a, b, c, d, out, at): out[at:at + 8] += (rows[a:a + 8] + rows[b:b + 8]) + (rows[c:c + 8] +
+    rows[d:d + 8]), elementwise, over contiguous float32; nothing is checked.
+
+    As vectors of eight, for kernels only: LLVM does not join the additions of such a loop, since `out` might be a part
+    of `rows`, and Numba leaves its joining of straight code out.
+    """
+    eight = ir.VectorType(ir.FloatType(), 8)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def place(which: int, at: Any) -> Any:
+            view = make_array(signature.args[which])(context, builder, arguments[which])
+            return builder.bitcast(builder.gep(view.data, [at]), eight.as_pointer())
+
+        one, two, three, four = (builder.load(place(0, arguments[k]), align=1) for k in (1, 2, 3, 4))
+        total = builder.fadd(builder.fadd(one, two), builder.fadd(three, four))
+        target = place(5, arguments[6])
+        builder.store(builder.fadd(builder.load(target, align=1), total), target, align=1)
+        return context.get_dummy_value()
+
+    index = types.int64
+    return types.void(rows, index, index, index, index, out, index), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def high_product(typing_context: Any, a: Any, b: Any) -> Any:
+    """high_product(a: uint64, b: uint64) -> uint64: the upper 64 bits of the product, for kernels only."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = ir.IntType(128)
+        product = builder.mul(*(builder.zext(each, wide) for each in arguments))
+        return builder.trunc(builder.lshr(product, wide(64)), ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), generate
