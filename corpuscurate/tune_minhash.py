@@ -193,20 +193,20 @@ def tune(
     documents: queries. examples: pairs to read at each level. folder: kept for another look, a temporary one where
     None. Raises RecipeError where there is no such stage, and the errors of a run.
     """
-    places = [i for i, stage in enumerate(spec.stages) if isinstance(stage, MinHash) and label in (None, stage.label)]
-    if not places:
+    found = [(i, each) for i, each in enumerate(spec.stages) if isinstance(each, MinHash)]
+    place, stage = next(((i, each) for i, each in found if label in (None, each.label)), (0, None))
+    if stage is None:
         known = ", ".join(stage.label for stage in spec.stages)
         raise RecipeError(f"the recipe has no stage {label or 'minhash'!r} to tune; its stages: {known}.")
-    stage = spec.stages[places[0]]
     own = {name: getattr(stage, name) for name in MinHash.model_fields if name != "index"}
     trial = MinHashTrial(**{**own, "mode": "drop", "name": LABEL, "documents": documents, "examples": examples})
-    shortened = replace(spec, stages=(*spec.stages[: places[0]], trial))
-    place: AbstractContextManager[str | Path] = (
+    shortened = replace(spec, stages=(*spec.stages[:place], trial))
+    work: AbstractContextManager[str | Path] = (
         nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="corpuscurate-tune-")
     )
-    with place as name:
-        found = dict(settle_spec(shortened, base=base, folder=Path(name), progress=progress)[LABEL])
-    return {**found, "index": list(stage.index)}
+    with work as name:
+        account = settle_spec(shortened, base=base, folder=Path(name), progress=progress)[LABEL]
+    return {**account, "index": list(stage.index)}
 
 
 def summary(found: dict[str, Any]) -> str:
