@@ -18,6 +18,7 @@ from corpuscurate.earlier import write_index
 from corpuscurate.io.base import Want
 from corpuscurate.io.census import merge
 from corpuscurate.io.census import settle as settle_census
+from corpuscurate.io.files import expand
 from corpuscurate.io.writer import OutputShape
 from corpuscurate.kernels.compile import is_cold
 from corpuscurate.ledger import Task, explain_os_error
@@ -27,7 +28,7 @@ from corpuscurate.output import OutputFolder
 from corpuscurate.plan import Segment, added_columns, edits_before, global_stages, segments, user_columns, write_groups
 from corpuscurate.progress import NoProgress, Progress
 from corpuscurate.report import Facts, build_report, versions
-from corpuscurate.runners import Runner, make_runner
+from corpuscurate.runners import Runner, load_ahead, make_runner
 from corpuscurate.session import MemoryWatch, Session, locked
 from corpuscurate.settle import discard_scratch, settle
 from corpuscurate.spec import Spec
@@ -55,6 +56,10 @@ def run_spec(
     """
     started = time.time()
     shown = progress or NoProgress()
+    if is_cold() and runner is None:
+        shown.message("compiling the kernels for this machine: once, some tens of seconds")
+        files = expand(spec.source.paths, base, spec.source.format)
+        load_ahead(spec.settings, to_text(spec, [file.format for file in files]))  # the check reads, and compiles, too
     warnings = check_spec(spec, base)
     check_edits(spec)
     manifest = build_manifest(spec.source, base)
@@ -111,8 +116,6 @@ def _run(
         session = Session(spec, output.state, manifest, running, shown)
         for text in warnings:
             session.warn(text)
-        if is_cold():
-            shown.message("compiling the kernels for this machine: once, some tens of seconds")
         steps = _Steps(session)
         for segment in segments(spec.stages):
             steps.measure(segment)

@@ -42,10 +42,10 @@ def to_text(spec: Spec, formats: Sequence[str]) -> str:
 def from_text(text: str) -> None:
     """Load what `to_text` named."""
     value = orjson.loads(text)
-    for name in value["formats"]:
-        _passing_over(lambda name=name: warm_format(name, value["columnar"]))
     for word, parameters in value["stages"]:
         _passing_over(lambda w=word, p=parameters: warm_stage(stage_class(w).model_validate(p, strict=False)))
+    for name in value["formats"]:  # last: on a new machine the caller compiles these meanwhile
+        _passing_over(lambda name=name: warm_format(name, value["columnar"]))
 
 
 def _passing_over(load: Any) -> None:

@@ -140,8 +140,8 @@ def _with_room(size: Int, values: NDArray[np.uint64]) -> Kept:
 
 
 class Bins(NamedTuple):
-    """Bins of a document. values: uint64[k]. is_open: uint8[k], of `open_bins`. place: int64[3]: n-grams so far, how
-    many are kept for later rounds, and empty bins."""
+    """Bins of a document. values: uint64[k]. is_open: uint8[k], of `open_bins`. place: int64[4]: n-grams so far, how
+    many are kept for later rounds, empty bins, and 1 where the document is to be gone on with."""
 
     values: NDArray[np.uint64]
     is_open: NDArray[np.uint8]
@@ -214,22 +214,17 @@ def fast_signatures(
     sequence of words (or characters): equal ones have equal shingles. out: uint32[k, rows], a row a value,
     1 <= k <= MOST_VALUES.
     """
-    rows = len(offsets) - 1
     k = len(out)
     walk = new_walk(n)
-    bins = Bins(np.empty(k, np.uint64), np.empty(k, np.uint8), np.empty(3, np.int64))
+    bins = Bins(np.empty(k, np.uint64), np.empty(k, np.uint8), np.zeros(4, np.int64))
     kept = _with_room(4 * MOST_MADE, bins.values[:0])
     block = np.empty((ROWS, k), np.uint32)
-    row: Int = 0
-    begun = False
-    while row < rows:
-        row, begun = _sign(
-            offsets, data, t, unit, n, seed, row, begun, walk, kept, bins, block, out_shingles, out_words, out
-        )
-        if begun:
-            count = bins.place[1]
-            kept = _with_room(4 * (count + MOST_MADE), kept.values[:count])
-    return rows
+    row: Int = np.int64(0)
+    while row < len(offsets) - 1:
+        row = _sign(offsets, data, t, unit, n, seed, row, walk, kept, bins, block, out_shingles, out_words, out)
+        count = bins.place[1]
+        kept = _with_room(4 * (count + MOST_MADE), kept.values[:count])
+    return len(offsets) - 1
 
 
 @leaf
@@ -241,7 +236,6 @@ def _sign(
     n: Int,
     seed: np.uint64,
     row: Int,
-    begun: bool,
     walk: Walk,
     kept: Kept,
     bins: Bins,
@@ -249,8 +243,9 @@ def _sign(
     out_shingles: NDArray[np.uint32],
     out_words: NDArray[np.uint64],
     out: NDArray[np.uint32],
-) -> tuple[Int, bool]:
-    """The documents from `row`, begun or not, until the end or until `kept` must grow. Returns (row, whether begun)."""
+) -> Int:
+    """The documents from `row` until the end or until `kept` must grow. Returns the row, which is begun or past the
+    last."""
     rows = len(offsets) - 1
     k = len(out)
     a = multiplier(seed)
@@ -259,15 +254,16 @@ def _sign(
     place = bins.place
     while row < rows:
         r = row % ROWS
-        if not begun:
+        if not place[3]:
             begin(offsets[row], offsets[row + 1], n, walk)
             values[:] = _EMPTY
             place[0] = 0
             place[1] = 0
             place[2] = k
-        begun = False
+        place[3] = 0
         if not _walk_document(data, t, unit, n, power, a, walk, kept, bins):
-            return row, True
+            place[3] = 1
+            return row
         for at in range(k):
             block[r, at] = np.uint32(values[at])
         out_shingles[row] = min(place[0], 0xFFFFFFFF)
@@ -275,4 +271,5 @@ def _sign(
         row += 1
         if r == ROWS - 1 or row == rows:
             transpose(block, row - 1 - r, r + 1, out)
-    return row, False
+    place[1] = 0
+    return row

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.queues import SimpleQueue
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
@@ -27,6 +27,9 @@ from corpuscurate.errors import WorkerError
 from corpuscurate.ledger import Task, perform
 from corpuscurate.pulse import EVERY_SECONDS, Sink, connect
 from corpuscurate.warm import VARIABLE
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext  # not on every system
 
 Beats = SimpleQueue[tuple[str, int]]
 
@@ -104,6 +107,16 @@ def _from_main(task: Task) -> bool:
     return any(type(stage).__module__ == "__main__" for stage in stages)
 
 
+def start_fork_server(warm: str) -> ForkServerContext:
+    """Start the fork server, where none runs yet, so that it loads what `corpuscurate.warm` named while the caller goes
+    on."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["corpuscurate.runners.preload"])
+    with _environment({VARIABLE: warm, "PYTHONSAFEPATH": "1"}):
+        forkserver.ensure_running()
+    return context
+
+
 class LocalRunner:
     """A pool of worker processes that lives as long as the runner is entered."""
 
@@ -115,10 +128,7 @@ class LocalRunner:
         self._beats: Beats | None = None
 
     def __enter__(self) -> Self:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["corpuscurate.runners.preload"])
-        with _environment({VARIABLE: self._warm, "PYTHONSAFEPATH": "1"}):
-            forkserver.ensure_running()  # now, so that it loads while the caller goes on
+        context = start_fork_server(self._warm)
         self._beats = context.SimpleQueue()
         self._pool = ProcessPoolExecutor(
             self.workers, mp_context=context, initializer=_start_worker, initargs=(self._beats, os.getpid())
