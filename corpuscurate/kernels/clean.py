@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel
+from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.unicode import CONTROL, SPACE, Int, Tables, combining_class, decode, flags_of
 
 HAS_RETURN, HAS_CONTROL, HAS_FORM, HAS_OTHER = 1, 2, 4, 8
@@ -14,7 +14,7 @@ HAS_RETURN, HAS_CONTROL, HAS_FORM, HAS_OTHER = 1, 2, 4, 8
 _NEWLINE, _RETURN, _BLANK = 0x0A, 0x0D, 0x20
 
 
-@kernel
+@leaf
 def find_needs(
     offsets: NDArray[np.int64], data: NDArray[np.uint8], t: Tables, form: int, out: NDArray[np.uint8]
 ) -> int:
