@@ -131,6 +131,17 @@ EmbedderParameters = Annotated[
 ]
 """`embedder:` of a recipe: a mapping with `kind` (`learned` where it is left out), or the kind alone."""
 
+
+def of_a_column(value: Any) -> Any:
+    """A stage's parameters, `embedding: NAME` written out as `embedder: {kind: column, column: NAME}`."""
+    if not isinstance(value, dict) or "embedding" not in value:
+        return value
+    rest = {key: each for key, each in value.items() if key != "embedding"}
+    if rest.get("embedder") is not None:
+        raise ValueError("give `embedding`, a column that has the vectors, or `embedder`, which makes them; not both")
+    return {**rest, "embedder": {"kind": "column", "column": value["embedding"]}}
+
+
 Parameters: TypeAlias = Learned | Static | SentenceTransformers | Column
 
 EMBEDDING = "embedding"

@@ -33,6 +33,7 @@ from corpuscurate.embed.base import (
     embedding_column,
     embedding_type,
     make_embedder,
+    of_a_column,
     unit_rows,
 )
 from corpuscurate.embed.vectors import vectors
@@ -54,14 +55,7 @@ class EmbedsCorpus(GlobalStage):
     @classmethod
     def _embedding_of_a_column(cls, value: Any) -> Any:
         """`embedding: NAME` is short for `embedder: {kind: column, column: NAME}`."""
-        if not isinstance(value, dict) or "embedding" not in value:
-            return value
-        rest = {key: each for key, each in value.items() if key != "embedding"}
-        if "embedder" in rest:
-            raise ValueError(
-                "give `embedding`, a column that has the vectors, or `embedder`, which makes them; not both"
-            )
-        return {**rest, "embedder": {"kind": "column", "column": value["embedding"]}}
+        return of_a_column(value)
 
     SKETCH: ClassVar[Mapping[str, pa.DataType]] = {"text_bytes": pa.int64()}
 

@@ -27,9 +27,9 @@ class Embed(StreamingStage):
     """Adds `<label>.embedding`, a vector of length 1 for each document (all zeros where it has nothing to embed).
 
     Stages that work on embeddings make their own; use this one to have them in the output, or to share one embedding
-    among several such stages: `embedder: {kind: column, column: embed.embedding}`. The text is embedded as it stands at
-    this point of the pipeline. A `learned` embedder needs the folder of a model that was fitted before (`model`), since
-    fitting needs the whole corpus once.
+    among several such stages: `embedding: embed.embedding`. The text is embedded as it stands at this point of the
+    pipeline. A `learned` embedder needs the folder of a model that was fitted before (`model`), since
+    fitting needs the whole corpus once: a head that was trained on one has it in its folder (`quality/embedder`).
     """
 
     word = "embed"
@@ -46,7 +46,8 @@ class Embed(StreamingStage):
         if isinstance(value, Learned) and value.model is None:
             raise ValueError(
                 "`learned` needs `model`, the folder of a fitted model, here: fitting needs the whole corpus once. "
-                "Stages that work on embeddings fit their own"
+                "A head trained on learned embeddings has one in its folder, `embedder`. Stages that work on "
+                "embeddings fit their own"
             )
         return value
 

@@ -22,6 +22,7 @@ from corpuscurate.embed.base import (
     Static,
     embedder_value,
     make_embedder,
+    of_a_column,
 )
 from corpuscurate.embed.sequence import (
     SequenceClassification,
@@ -56,9 +57,15 @@ class EmbeddingQuality(Filter):
     with nothing to embed has no score (null); it is dropped under `min_score`, and passes without that bound.
 
     `head` is a folder that `corpuscurate train quality` made. It knows its embedder; another one, or the same with
-    other files, is refused. Embed once for several stages: put `embed` before, and
-    `embedder: {kind: column, column: embed.embedding}` into each of them. A transformer with a head of its own needs no
-    `head`: `embedder: {kind: sequence-classification, model: HuggingFaceFW/fineweb-edu-classifier}`.
+    other files, is refused. To embed once for several stages, name the head's own embedder in `embed` and its column in
+    each of them. One that was learned with the head lies in the head's folder:
+
+        - embed: {embedder: {kind: learned, model: quality/embedder}}
+        - embedding_quality: {head: quality, min_score: 3, embedding: embed.embedding}
+        - semantic: {threshold: 0.95, embedding: embed.embedding}
+
+    A transformer with a head of its own needs no `head`:
+    `embedder: {kind: sequence-classification, model: HuggingFaceFW/fineweb-edu-classifier}`.
     """
 
     word = "embedding_quality"
@@ -74,6 +81,12 @@ class EmbeddingQuality(Filter):
     min_score: float | None = Field(None, description="least score that is kept", allow_inf_nan=False)
     max_score: float | None = Field(None, description="greatest score that is kept", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _embedding_of_a_column(cls, value: Any) -> Any:
+        """`embedding: NAME` is short for `embedder: {kind: column, column: NAME}`."""
+        return of_a_column(value)
+
     @model_validator(mode="after")
     def _one_head(self) -> EmbeddingQuality:
         own = isinstance(self.embedder, SequenceClassification)
@@ -85,7 +98,10 @@ class EmbeddingQuality(Filter):
                 " ...}`, which has its own"
             )
         if isinstance(self.embedder, Learned) and self.embedder.model is None:
-            raise ValueError("`learned` needs `model` here: the folder of the model that the head was trained with")
+            raise ValueError(
+                "`learned` needs `model` here: the folder of the model that the head was trained with, `embedder` in"
+                " the head's own where it was learned with it. Or leave `embedder` out: the head knows its own"
+            )
         return self
 
     def reads(self) -> tuple[str, ...]:

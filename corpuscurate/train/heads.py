@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +21,16 @@ from corpuscurate.errors import InputError
 from corpuscurate.quality_head import EMBEDDER, Head, Made, Settings, linear, origin_of, write_head
 from corpuscurate.semantic.threads import one_pool
 from corpuscurate.train.data import Documents
-from corpuscurate.train.linear import FOLDS, STRENGTHS, Fitted, logistic, ridge_path, tuned
+from corpuscurate.train.linear import (
+    FOLDS,
+    LOGISTIC_STRENGTHS,
+    STRENGTHS,
+    Fitted,
+    aligned,
+    logistic,
+    ridge_path,
+    tuned,
+)
 from corpuscurate.train.trainer import register
 
 FREQUENT = 20_000
@@ -104,6 +114,8 @@ class HeadTrainer:
         with one_pool(1):  # sums of several threads depend on their number
             if grades is not None:
                 fitted = self._graded(documents, rows[there], grades[wanted], found, parameters, folder)
+            elif _learns(parameters.embedder):
+                fitted = self._classified(documents, rows[there], wanted, found, parameters, folder)
             else:
                 fitted = logistic(found, wanted, len(documents.names), parameters.strength)
         settings = Settings(
@@ -132,21 +144,10 @@ class HeadTrainer:
         """A ridge whose strength, and the step from its scores to grades, come from documents that neither it nor an
         embedder that learns had seen: scores of new documents lie elsewhere than those of the ones learned from."""
         strengths = STRENGTHS if parameters.strength is None else (parameters.strength,)
-        fold = _folds(documents, rows)
         scores = np.full((len(strengths), len(rows)), np.nan)
-        for number in range(FOLDS):
-            inside = fold == number
-            if not inside.any() or len(np.unique(grades[~inside])) < 2:
+        for inside, known, unseen in self._left_out(documents, rows, vectors, parameters, folder):
+            if len(np.unique(grades[~inside])) < 2:
                 continue
-            if _learns(parameters.embedder):
-                own = self._embedder(documents, rows[~inside], parameters.embedder, folder, f"fold-{number}")
-                embedder = make_embedder(own)
-                known, unseen = (
-                    np.concatenate([embedder.embed(texts) for texts in documents.texts(rows[part])])
-                    for part in (~inside, inside)
-                )
-            else:
-                known, unseen = vectors[~inside], vectors[inside]
             for place, each in enumerate(ridge_path(known, grades[~inside], strengths)):
                 scores[place, inside] = linear(unseen, each.weights, each.bias)[:, 0]
         judged = ~np.isnan(scores[0])
@@ -156,6 +157,61 @@ class HeadTrainer:
         (fitted,) = ridge_path(vectors, grades, (best.strength,))
         weights, bias = best.slope * fitted.weights, best.slope * fitted.bias + best.offset
         return fitted._replace(weights=weights, bias=bias, spread=best.spread)
+
+    def _classified(
+        self,
+        documents: Documents,
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        vectors: NDArray[np.float32],
+        parameters: HeadParameters,
+        folder: Path,
+    ) -> Fitted:
+        """The same of a logistic head, whose embedder learns: strength, and the step from its logits to those of new
+        documents, come from documents left out."""
+        count = len(documents.names)
+        strengths = LOGISTIC_STRENGTHS if parameters.strength is None else (parameters.strength,)
+        logits = np.full((len(strengths), len(rows), count), np.nan)
+        for inside, known, unseen in self._left_out(documents, rows, vectors, parameters, folder):
+            if len(np.unique(labels[~inside])) < count:
+                continue
+            for place, strength in enumerate(strengths):
+                each = logistic(known, labels[~inside], count, strength)
+                logits[place, inside] = linear(unseen, each.weights, each.bias)
+        judged = ~np.isnan(logits[0, :, 0])
+        if len(np.unique(labels[judged])) < count:
+            return logistic(vectors, labels, count, parameters.strength)
+        found = [aligned(part[judged], labels[judged]) for part in logits]
+        best = int(np.argmin([each.loss for each in found]))
+        fitted = logistic(vectors, labels, count, strengths[best])
+        slope, offsets = found[best].slope, found[best].offsets
+        return fitted._replace(weights=slope * fitted.weights, bias=slope * fitted.bias + offsets)
+
+    def _left_out(
+        self,
+        documents: Documents,
+        rows: NDArray[np.int64],
+        vectors: NDArray[np.float32],
+        parameters: HeadParameters,
+        folder: Path,
+    ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]]:
+        """For each fold which rows are left out, the vectors of the others and theirs; of an embedder that learns, by
+        one that learned from the others alone."""
+        fold = _folds(documents, rows)
+        for number in range(FOLDS):
+            inside = fold == number
+            if not inside.any() or inside.all():
+                continue
+            if _learns(parameters.embedder):
+                own = self._embedder(documents, rows[~inside], parameters.embedder, folder, f"fold-{number}")
+                embedder = make_embedder(own)
+                known, unseen = (
+                    np.concatenate([embedder.embed(texts) for texts in documents.texts(rows[part])])
+                    for part in (~inside, inside)
+                )
+                yield inside, known, unseen
+            else:
+                yield inside, vectors[~inside], vectors[inside]
 
     def _embedder(
         self, documents: Documents, rows: NDArray[np.int64], parameters: Parameters, folder: Path, name: str = EMBEDDER

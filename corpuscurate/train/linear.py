@@ -17,6 +17,8 @@ from corpuscurate.quality_head import softmax
 
 STRENGTHS = tuple(10.0**power for power in range(-3, 7))
 """Of which one is chosen."""
+LOGISTIC_STRENGTHS = STRENGTHS[2:]
+"""The weaker ones gain nothing, and take the longest."""
 FOLDS = 3
 STEPS = 100
 INNER_STEPS = 200
@@ -64,6 +66,53 @@ def ridge_path(
         bias = np.array([centre - mean @ weights])
         found.append(Fitted(weights[None, :], bias, strength, float(np.sqrt(error)), 1))
     return found
+
+
+class Aligned(NamedTuple):
+    """What logits of documents left out say: slope >= 0 and offsets float64[labels] for slope * logits + offsets to be
+    likeliest; loss: the mean negative logarithm of the likelihood that is left."""
+
+    slope: float
+    offsets: NDArray[np.float64]
+    loss: float
+
+
+def aligned(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> Aligned:
+    """Newton steps for one slope and an offset a label, held by a weak penalty to 1 and 0. logits: float64[n, labels]
+    of documents left out of learning (vector scaling with one scale, after Guo et al. 2017, arXiv 1706.04599)."""
+    size, count = logits.shape
+    y = np.eye(count)[labels]
+    start = np.concatenate([[1.0], np.zeros(count)])
+    found, loss = start, _aligned_loss(start, logits, y)
+    for _ in range(STEPS):
+        shares = softmax(found[0] * logits + found[1:])
+        mean = (shares * logits).sum(axis=1)
+        left = y - shares
+        gradient = np.concatenate([[(left * logits).sum()], left.sum(axis=0)]) - (found - start)
+        curve = np.eye(count + 1)
+        curve[0, 0] += (shares * logits**2).sum() - (mean**2).sum()
+        curve[0, 1:] = curve[1:, 0] = (shares * (logits - mean[:, None])).sum(axis=0)
+        curve[1:, 1:] += np.diag(shares.sum(axis=0)) - shares.T @ shares
+        if np.abs(gradient).max() < TOLERANCE * size:
+            break
+        move, step = np.linalg.solve(curve, gradient), 1.0
+        while (after := _aligned_loss(found + step * move, logits, y)) > loss and step > 1e-6:
+            step /= 2
+        if after >= loss:
+            break
+        found, loss = found + step * move, after
+    if found[0] < 0:  # backwards: it has learned nothing
+        found = np.concatenate([[0.0], np.log(np.maximum(y.mean(axis=0), 1e-12))])
+        loss = _aligned_loss(found, logits, y)
+    return Aligned(float(found[0]), found[1:], loss / size)
+
+
+def _aligned_loss(found: NDArray[np.float64], logits: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    moved = found[0] * logits + found[1:]
+    most = moved.max(axis=1)
+    total = np.log(np.exp(moved - most[:, None]).sum(axis=1)) + most
+    away = (found[0] - 1) ** 2 + (found[1:] ** 2).sum()
+    return float(total.sum() - (moved * y).sum() + 0.5 * away)
 
 
 class Tuned(NamedTuple):
@@ -116,11 +165,11 @@ def _penalty(x: NDArray[np.float64], strength: float) -> NDArray[np.float64]:
 def _best_strength(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     fold = np.arange(len(x)) % FOLDS
     losses = []
-    for strength in STRENGTHS[2:]:  # the weaker ones gain nothing, and take the longest
+    for strength in LOGISTIC_STRENGTHS:
         penalty = _penalty(x, strength)
         parts = [_newton(x[fold != i], y[fold != i], penalty)[0] for i in range(FOLDS)]
         losses.append(sum(_loss(x[fold == i], y[fold == i], 0 * penalty, part) for i, part in enumerate(parts)))
-    return STRENGTHS[2 + int(np.argmin(losses))]
+    return LOGISTIC_STRENGTHS[int(np.argmin(losses))]
 
 
 def _newton(

@@ -142,6 +142,57 @@ def test_embeddings_are_computed_once(monkeypatch):
     assert sum(calls) == len(TEXTS)
 
 
+GOOD, BAD = "theorem proof atom energy planet history", "click buy cheap win sale prize"
+LEARNED = """
+input: {paths: [in.jsonl], id: id}
+stages:
+  - embed: {embedder: {kind: learned, model: quality/embedder}}
+  - embedding_quality: {head: quality, target: good, min_score: 0.5, embedding: embed.embedding}
+  - semantic: {threshold: THRESHOLD, keep: first, clusters: 1, embedding: embed.embedding}
+output: {path: out, format: arrow}
+run: {workers: 1, runner: inprocess}
+"""
+
+
+def test_an_embedder_that_was_learned_with_a_head_serves_semantic_too(tmp_path, monkeypatch):
+    """Train a head on learned embeddings; one recipe scores and removes duplicates by them, embedded once; another
+    threshold embeds nothing again."""
+    from corpuscurate.embed.learned import LearnedEmbedder
+    from corpuscurate.pipeline import Pipeline
+    from corpuscurate.train.job import train_quality
+    from corpuscurate.train.recipe import load_train_recipe
+
+    draw = np.random.default_rng(0)
+    rows = [
+        {"id": str(i), "label": label, "text": " ".join(draw.choice(words.split(), 40))}
+        for i, (label, words) in enumerate([("good", GOOD), ("bad", BAD)] * 60)
+    ]
+    (tmp_path / "in.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    (tmp_path / "train.yaml").write_text(
+        "input: [{paths: [in.jsonl], label_columns: label}]\npositive: good\ntrainer: logistic\noutput: quality\n"
+        "labels: {find_issues: false}\nparameters: {embedder: {kind: learned, dimension: 64}, strength: 1.0}\n"
+    )
+    train_quality(*load_train_recipe(tmp_path / "train.yaml"))
+    asked = []
+    whole = LearnedEmbedder.embed
+    monkeypatch.setattr(LearnedEmbedder, "embed", lambda self, texts: asked.append(len(texts)) or whole(self, texts))
+    reports = []
+    for threshold in ("0.99", "0.9"):
+        (tmp_path / "recipe.yaml").write_text(LEARNED.replace("THRESHOLD", threshold))
+        reports.append(Pipeline.from_recipe(tmp_path / "recipe.yaml").run(overwrite=True))
+        assert sum(asked) == len(rows), threshold
+    kept = [report["documents"]["kept"] for report in reports]
+    assert 60 >= kept[0] > kept[1] >= 1  # 60 are good; the lower threshold removes more of them
+    monkeypatch.undo()
+    scores = curate(
+        pa.Table.from_pylist(rows), [{"embedding_quality": {"head": str(tmp_path / "quality"), "target": "good"}}]
+    )
+    (part,) = (tmp_path / "out" / "data").iterdir()
+    found = pa.ipc.open_file(part.read_bytes()).read_all().select(["id", "embedding_quality.score"]).to_pylist()
+    alone = dict(zip(scores.kept["id"].to_pylist(), scores.kept["embedding_quality.score"].to_pylist(), strict=True))
+    assert all(row["embedding_quality.score"] == alone[row["id"]] >= 0.5 for row in found)
+
+
 def test_a_column_that_another_embedder_made_is_refused():
     other = static_folder(PLACE / "other", setting={"lowercase": False})
     stages = [
@@ -223,7 +274,8 @@ def test_what_is_wrong_is_told_before_anything_runs(parameters, message):
     [
         ({}, "`head` is needed"),
         ({"head": "h", "embedder": {"kind": "sequence-classification", "model": "m"}}, "has a head of its own"),
-        ({"head": "h", "embedder": "learned"}, "`learned` needs `model` here"),
+        ({"head": "h", "embedder": "learned"}, "`learned` needs `model` here.*`embedder` in the head's own"),
+        ({"head": "h", "embedding": "e", "embedder": "learned"}, "or `embedder`, which makes them; not both"),
         ({"head": "h", "min_score": 4, "max_score": 3}, r"min_score \(4.0\) is above max_score \(3.0\)"),
     ],
 )

@@ -219,3 +219,13 @@ def test_reading_levels_with_article_level_splits(tmp_path):
     assert card["test"]["documents"] > 60
     assert card["own_evaluation"]["correlation"] > 0.3
     assert card["own_evaluation"]["mean_absolute_error"] < 0.6  # calling all of them average: 0.67
+
+
+def test_reading_levels_as_classes(tmp_path):
+    """Words seen in learning lie elsewhere than new ones: uncorrected, a head calls all new documents advanced."""
+    with gzip.open(data_folder() / "quality" / "onestop_english.jsonl.gz") as file:
+        rows = [orjson.loads(line) for line in file]
+    write(tmp_path, rows)
+    given = {"paths": ["in.jsonl"], "label_columns": "label", "id": "id", "group": "parallel_id"}
+    card = train(tmp_path, input=[given], trainer="logistic", positive="adv", parameters={"embedder": "learned"})
+    assert card["test"]["accuracy"] > 0.45  # a third by guessing

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from corpuscurate.train.linear import STRENGTHS, logistic, ridge_path, tuned
+from corpuscurate.train.linear import STRENGTHS, aligned, logistic, ridge_path, tuned
 
 
 def data(count, dimension, seed=0):
@@ -106,3 +106,32 @@ def test_the_same_data_give_the_same_bytes():
     assert one == two
     assert len(ridge_path(rows, value)) == len(STRENGTHS)
     assert logistic(rows, labels, 2, 1.0).weights.tobytes() == logistic(rows, labels, 2, 1.0).weights.tobytes()
+
+
+def test_logits_of_new_documents_are_brought_to_their_labels():
+    """Logits that are three times too large and shifted: slope and offsets take it back, to the least loss there is."""
+    random = np.random.default_rng(1)
+    true = random.normal(size=(4000, 3)) * 2
+    shares = np.exp(true) / np.exp(true).sum(axis=1, keepdims=True)
+    labels = np.array([random.choice(3, p=row) for row in shares])
+    shift = np.array([5.0, 0.0, -4.0])
+    found = aligned(3 * true + shift, labels)
+    assert found.slope == pytest.approx(1 / 3, abs=0.02)
+    moved = found.slope * (3 * true + shift) + found.offsets
+    assert (moved.argmax(axis=1) == true.argmax(axis=1)).mean() > 0.97
+
+    def loss(slope, offsets):
+        moved = slope * (3 * true + shift) + offsets
+        return float(np.mean(np.log(np.exp(moved).sum(axis=1)) - moved[np.arange(len(labels)), labels]))
+
+    assert found.loss == pytest.approx(loss(found.slope, found.offsets), abs=0.01)  # but for the weak penalty
+    for step in (0.03, -0.03):
+        assert loss(found.slope + step, found.offsets) > loss(found.slope, found.offsets)
+        assert loss(found.slope, found.offsets + np.array([0, 5 * step, 0])) > loss(found.slope, found.offsets)
+
+
+def test_backwards_logits_say_nothing():
+    logits = np.repeat(np.array([[2.0, 0.0], [0.0, 2.0]]), [75, 25], axis=0)
+    found = aligned(logits, np.repeat([1, 0], [75, 25]))
+    assert found.slope == 0
+    assert np.exp(found.offsets) == pytest.approx([0.25, 0.75])
