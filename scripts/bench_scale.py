@@ -25,6 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.artefact import table_writer
+from corpuscurate.dedup.shingle_files import set_columns
 from corpuscurate.stage import Done, Work
 from corpuscurate.stages.minhash import MinHash
 
@@ -84,7 +85,8 @@ class MadeUp:
     def rows(self, ids: Ids) -> dict[str, Any]:
         """Sketch rows."""
         family, near = sources(ids, self.documents)
-        values = {f"value_{j:04d}": column(ids, family, near, j).astype(np.uint32) for j in range(self.stage.values)}
+        kind = self.stage.value_type
+        values = {f"value_{j:04d}": column(ids, family, near, j).astype(kind) for j in range(self.stage.values)}
         words = {"words_high": mixed(ids), "words_low": mixed(mixed(ids))}
         return {
             "doc_id": ids,
@@ -125,7 +127,8 @@ class MadeUp:
         for number, path in enumerate(wanted):
             out = self.folder / f"sets-{number}.arrow"
             every = np.load(path)
-            schema = pa.schema([("doc_id", pa.uint64()), ("shingle_set", pa.large_list(pa.uint64()))])
+            none = set_columns(pa.array([], pa.large_list(pa.uint64())))
+            schema = pa.schema([("doc_id", pa.uint64()), *((name, column.type) for name, column in none.items())])
             with table_writer(out, schema) as writer:
                 for start in range(0, len(every), 1 << 16):
                     ids = every[start : start + (1 << 16)]
@@ -134,7 +137,7 @@ class MadeUp:
                     sets.sort(axis=1)
                     offsets = np.arange(0, sets.size + 1, SET)
                     lists = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(sets.ravel()))
-                    writer.write(pa.record_batch({"doc_id": ids, "shingle_set": lists}, schema=schema))
+                    writer.write(pa.record_batch({"doc_id": ids, **set_columns(lists)}, schema=schema))
             paths.append(out)
         self.took(title, started, len(wanted))
         return paths
