@@ -222,6 +222,17 @@ def test_filters_after_the_deduplication_decide_what_an_index_holds(tmp_path: Pa
     assert [(row["id"], row["duplicate_of"]) for row in rows(b, "dropped")] == [("b1", "a1")]
 
 
+def test_indexes_that_kept_nothing_stand_beside_others(base: Path) -> None:
+    near = MinHash(**NEAR)
+    a = run(base, "a", (near,))
+    without = dropped(run(base, "b", (near.model_copy(update={"index": (str(a),)}),), out="without"))
+    none = [run(base, "c", (near, Length(min_words=1000)), out=f"none-{i}") for i in range(2)]
+    for i, index in enumerate([(*none, a), (none[0], a, none[1]), (a, *none)]):
+        b = run(base, "b", (near.model_copy(update={"index": tuple(map(str, index))}),), out=f"b{i}")
+        assert dropped(b) == without
+    assert {row["duplicate_of_corpus"] for row in without.values()} == {None, "out-a"}
+
+
 def test_a_run_does_not_replace_its_own_index(tmp_path: Path) -> None:
     shard(tmp_path / "in", "a.jsonl", texts(1, 20))
     source, sink = Source(paths=(str(tmp_path / "in"),)), Sink(path=str(tmp_path / "out"))
