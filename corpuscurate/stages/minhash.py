@@ -202,7 +202,8 @@ class MinHash(GlobalStage):
         """See `GlobalStage`."""
         own = self.parameters()
         names = ("unit", "ngram", "signature", "shingle_hash", "values", "seed", "keep")
-        return {name: own[name] for name in names} | {"value_type": self.value_type, "hash_version": HASH_VERSION}
+        bits = 16 if self.value_type == "uint16" else 32  # under the name that a recipe has for it
+        return {name: own[name] for name in names} | {"value_bits": bits, "hash_version": HASH_VERSION}
 
     def sketch_schema(self) -> pa.Schema:
         """See `GlobalStage`."""
