@@ -397,6 +397,13 @@ def test_a_decision_whose_removal_was_cut_short_is_made_again(folder: Path) -> N
     assert digests(folder / "out") == wanted
 
 
+def test_a_warning_names_its_stage_once(folder: Path) -> None:
+    near = MinHash(name="near", bands=2, rows=50)
+    warnings = pipeline(folder, stages=(near,)).run()["warnings"]
+    assert [text.count("near:") for text in warnings] == [1]
+    assert warnings[0].startswith("near: 2 bands of 50 rows find a pair")
+
+
 @pytest.mark.parametrize("sink_format", ["parquet", "jsonl", "arrow"])
 def test_list_views_lose_no_row(tmp_path: Path, sink_format: str) -> None:
     values = [[1, 2], None, [], [3]]
