@@ -149,13 +149,13 @@ ALONE = Numbers()
 
 
 def number_runs(runs: Sequence[EarlierRun], last_own: int) -> Numbers:
-    """Number earlier runs after this one, whose last doc_id is `last_own` (-1: none). Raises InputError when all files
-    together are too many for a doc_id."""
+    """Number earlier runs after this one, whose last doc_id is `last_own` (-1: none), each from a base of its own, one
+    that kept nothing included. Raises InputError when all files together are too many for a doc_id."""
     following = (last_own >> POSITION_BITS) + 1
     bases = []
     for run in runs:
         bases.append(following << POSITION_BITS)
-        last = max((int(ids[-1]) for ids in _kept_ids(run) if len(ids)), default=-1)
+        last = max((int(ids[-1]) for ids in _kept_ids(run) if len(ids)), default=0)
         following += (last >> POSITION_BITS) + 1
         if following > _FILES:
             raise InputError(f"index {run.path}: this run and its indexes have over {_FILES:,} files together.")

@@ -186,7 +186,8 @@ def _read_settled(folder: Path, identity: str, place: int) -> tuple[Verdicts, di
     except (OSError, ValueError):
         return None
     files = [folder / name for name in [*value["drops"], *value["tags"]]]
-    if value["fingerprint"] != identity or not all((path.parent / MARKER).is_file() for path in files):
+    whole = all(path.is_file() and (path.parent / MARKER).is_file() for path in files)  # else: a removal was cut short
+    if value["fingerprint"] != identity or not whole:
         return None
     drops = tuple(folder / name for name in value["drops"])
     return Verdicts(place, drops, tuple(folder / name for name in value["tags"])), value["account"]

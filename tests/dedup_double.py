@@ -77,17 +77,16 @@ class DoubleCorpus:
             known = {int(i) for batch in batches for i in batch.doc_id}
             assert set(ids.tolist()) <= known - self.gone
             tables = []
-            for batch in batches:
+            for batch in [
+                make_batch([], []),
+                *batches,
+            ]:  # as in the engine, no documents have columns too
                 chosen = batch.filter(np.isin(batch.doc_id, ids))
                 tables.append(pa.table({"doc_id": chosen.doc_id, **getattr(self.stage, sketch)(chosen)}))
             out = self.folder / f"reread-{number}.arrow"
-            if tables:
-                table = pa.concat_tables(tables)
-                with table_writer(out, table.schema) as writer:
-                    writer.write_table(table)
-            else:
-                with table_writer(out, pa.schema([("doc_id", pa.uint64())])):
-                    pass
+            table = pa.concat_tables(tables)
+            with table_writer(out, table.schema) as writer:
+                writer.write_table(table)
             paths.append(out)
         return paths
 

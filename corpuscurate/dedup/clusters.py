@@ -145,10 +145,10 @@ def _span(exponent: int) -> str:
     return str(last) if first >= last else f"{first}-{last}"
 
 
-def giant_warning(label: str, clusters: list[dict[str, Any]], documents: int) -> list[str]:
+def giant_warning(clusters: list[dict[str, Any]], documents: int) -> list[str]:
     """A warning when one cluster holds over 1 % of the corpus and over 1,000 documents."""
     return [
-        f"{label}: one cluster holds {cluster['size']:,} of {documents:,} documents "
+        f"one cluster holds {cluster['size']:,} of {documents:,} documents "
         f"({100 * cluster['size'] / documents:.1f} %), and only document {cluster['kept']}{_of(cluster)} of it is "
         f"kept. Look at some of them (doc_id {', '.join(map(str, cluster['members']))}): chains of similar documents "
         "can join what is not alike; a higher threshold parts them."

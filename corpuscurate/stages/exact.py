@@ -102,7 +102,7 @@ class Exact(GlobalStage):
         reduced = corpus.run(works, "match")
         documents = sum(each.account["documents"] for each in done)
         account = {"documents": documents, **merged_account(each.account for each in reduced)}
-        warnings = keep_warnings(sources, self.keep) + giant_warning(self.label, account["clusters"], documents)
+        warnings = keep_warnings(sources, self.keep) + giant_warning(account["clusters"], documents)
         name = TAGS_FILE if self.mode == "tag" else DROPS_FILE
         files = [each.folder / name for each in reduced if each.account["clusters_total"]]
         tags = files if self.mode == "tag" else []

@@ -202,7 +202,8 @@ class MinHash(GlobalStage):
         """See `GlobalStage`."""
         own = self.parameters()
         names = ("unit", "ngram", "signature", "shingle_hash", "values", "seed", "keep")
-        return {name: own[name] for name in names} | {"value_type": self.value_type, "hash_version": HASH_VERSION}
+        bits = 16 if self.value_type == "uint16" else 32  # under the name that a recipe has for it
+        return {name: own[name] for name in names} | {"value_bits": bits, "hash_version": HASH_VERSION}
 
     def sketch_schema(self) -> pa.Schema:
         """See `GlobalStage`."""
@@ -356,17 +357,17 @@ class _Settling:
     def _warnings(self, account: Mapping[str, Any]) -> list[str]:
         stage = self.stage
         warnings = keep_warnings(self.sources, stage.keep)
-        warnings += giant_warning(stage.label, account["clusters"], account["documents"])
+        warnings += giant_warning(account["clusters"], account["documents"])
         found = candidate_probability(stage.threshold, account["bands"], account["rows"])
         if found < stage.recall:
             warnings.append(
-                f"{stage.label}: {account['bands']} bands of {account['rows']} rows find a pair exactly as similar as "
+                f"{account['bands']} bands of {account['rows']} rows find a pair exactly as similar as "
                 f"the threshold {stage.threshold} with probability {found:.3f}, below recall {stage.recall}."
             )
         capped = account["capped"]
         if capped["buckets"]:
             warnings.append(
-                f"{stage.label}: among {capped['documents']:,} documents of large buckets, "
+                f"among {capped['documents']:,} documents of large buckets, "
                 f"{capped['comparisons_skipped']:,} comparisons were left out, so near-duplicates may remain there."
             )
         return warnings

@@ -243,8 +243,7 @@ class _Settling:
         ]
 
     def _warnings(self, account: Mapping[str, Any], decided: Mapping[str, Any]) -> list[str]:
-        stage = self.stage
-        warnings = giant_warning(stage.label, account["clusters"], account["documents"])
+        warnings = giant_warning(account["clusters"], account["documents"])
         warnings += skew_warning(dict(account))
         warnings += self._fraction_warnings(account, decided)
         lost = account["borders"]["lost_ratio"]

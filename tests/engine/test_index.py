@@ -188,6 +188,10 @@ def test_what_differs_is_said(base: Path) -> None:
     a = run(base, "a", (Normalize(), MinHash(**NEAR)))
     with pytest.raises(InputError, match=r"the sketches of minhash differ \(ngram: 2 there, 3 here\)"):
         run(base, "b", (Normalize(), MinHash(ngram=3, index=(str(a),))))
+    loose = {"ngram": 2, "threshold": 0.1}  # bands of one row, for which whole values are kept
+    with pytest.raises(InputError, match=r"differ \(value_bits: 16 there, 32 here\)"):
+        run(base, "b", (Normalize(), MinHash(**loose, index=(str(a),))))  # type: ignore[arg-type]
+    assert dropped(run(base, "b", (Normalize(), MinHash(**loose, value_bits=16, index=(str(a),))), out="loose"))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"the edits of text before minhash differ \(.*normalize.* there, \[\] here\)"):
         run(base, "b", (MinHash(**NEAR, index=(str(a),)),))
     with pytest.raises(InputError, match="that run had no stage 'exact'"):
@@ -220,6 +224,17 @@ def test_filters_after_the_deduplication_decide_what_an_index_holds(tmp_path: Pa
     b = run(tmp_path, "b", (Exact(index=(str(a),)),))
     assert [row["id"] for row in rows(b, "data")] == ["b0"]
     assert [(row["id"], row["duplicate_of"]) for row in rows(b, "dropped")] == [("b1", "a1")]
+
+
+def test_indexes_that_kept_nothing_stand_beside_others(base: Path) -> None:
+    near = MinHash(**NEAR)
+    a = run(base, "a", (near,))
+    without = dropped(run(base, "b", (near.model_copy(update={"index": (str(a),)}),), out="without"))
+    none = [run(base, "c", (near, Length(min_words=1000)), out=f"none-{i}") for i in range(2)]
+    for i, index in enumerate([(*none, a), (none[0], a, none[1]), (a, *none)]):
+        b = run(base, "b", (near.model_copy(update={"index": tuple(map(str, index))}),), out=f"b{i}")
+        assert dropped(b) == without
+    assert {row["duplicate_of_corpus"] for row in without.values()} == {None, "out-a"}
 
 
 def test_a_run_does_not_replace_its_own_index(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -382,6 +383,25 @@ def test_what_a_settling_decided_is_flushed_to_disk_before_it_counts(
     monkeypatch.setattr("corpuscurate.settle.write_json", remember)
     pipeline(folder).run()
     assert decided and not missing
+
+
+def test_a_decision_whose_removal_was_cut_short_is_made_again(folder: Path) -> None:
+    run = replace(pipeline(folder), settings=Settings(workers=1, runner="inprocess", retain="all"))
+    run.run()
+    wanted = digests(folder / "out")
+    removed = list((folder / "out" / "_run").glob("settle-*/*/drops.arrow"))
+    for path in removed:
+        path.unlink()  # and its marker is still there
+    run.run(overwrite=True)
+    assert removed
+    assert digests(folder / "out") == wanted
+
+
+def test_a_warning_names_its_stage_once(folder: Path) -> None:
+    near = MinHash(name="near", bands=2, rows=50)
+    warnings = pipeline(folder, stages=(near,)).run()["warnings"]
+    assert [text.count("near:") for text in warnings] == [1]
+    assert warnings[0].startswith("near: 2 bands of 50 rows find a pair")
 
 
 @pytest.mark.parametrize("sink_format", ["parquet", "jsonl", "arrow"])

@@ -271,6 +271,13 @@ def test_a_document_whose_shingles_are_missing_stops_the_run(tmp_path, monkeypat
         stage.settle(corpus)
 
 
+def test_splits_without_documents(tmp_path):
+    texts = ["a b c d e", "a b c d f"]
+    for splits in (2, 3, 5):
+        drops, _ = settle(MinHash(ngram=1, threshold=0.6, **CATCH_ALL), texts, tmp_path / str(splits), splits=splits)
+        assert clusters_of(drops) == {0: {0, 1}}
+
+
 def test_dropped_documents_take_no_part(tmp_path):
     texts = ["a b c d e f"] * 4
     drops, account = settle(MinHash(), texts, tmp_path, splits=2, gone=frozenset({0, 2}))
