@@ -30,19 +30,13 @@ from numpy.typing import NDArray
 from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.components import Int, find, union
 from corpuscurate.kernels.hashing import mix64
+from corpuscurate.kernels.ranks import population
 
 SLACK = 1e-6
 """Reaches are rounded; filters let through what is this near to the border, and the similarity itself decides."""
 _ONE = np.uint64(1)
 _SIX = np.uint64(6)
 _S32 = np.uint64(32)
-_M1 = np.uint64(0x5555555555555555)
-_M2 = np.uint64(0x3333333333333333)
-_M4 = np.uint64(0x0F0F0F0F0F0F0F0F)
-_H01 = np.uint64(0x0101010101010101)
-_TWO = np.uint64(2)
-_FOUR = np.uint64(4)
-_S56 = np.uint64(56)
 
 
 class Deltas(NamedTuple):
@@ -178,20 +172,12 @@ def local_components(nodes: NDArray[np.int64], parent: NDArray[np.int64], out: N
 
 
 @leaf
-def _bits(x: np.uint64) -> np.uint64:
-    x = x - ((x >> _ONE) & _M1)
-    x = (x & _M2) + ((x >> _TWO) & _M2)
-    x = (x + (x >> _FOUR)) & _M4
-    return (x * _H01) >> _S56
-
-
-@leaf
 def _far_apart(a: NDArray[np.uint64], b: NDArray[np.uint64], most: float) -> bool:
     """Whether the Hamming distance of two bitmaps exceeds `most`."""
-    apart = np.uint64(0)
+    apart: Int = 0
     for word in range(len(a)):
-        apart += _bits(a[word] ^ b[word])
-    return bool(np.int64(apart) > most)
+        apart += population(a[word] ^ b[word])
+    return bool(apart > most)
 
 
 @leaf
