@@ -27,17 +27,6 @@ READER_BYTES = 1 << 30
 """Arrow's JSON reader takes blocks below 2 GiB."""
 
 
-def columns_from_lines(rest: pa.RecordBatch, schema: pa.Schema, name: str, text: pa.LargeStringArray) -> pa.RecordBatch:
-    """The columns of a settled schema for documents in rest form "json"; for the column `name` their text as it is now.
-
-    A field that a document lacks is null, and so is a JSON null.
-    """
-    place = schema.get_field_index(name)
-    columns = columns_from_json(rest, schema if place < 0 else schema.remove(place))
-    columns[name] = text
-    return pa.RecordBatch.from_arrays([columns[column] for column in schema.names], names=schema.names)
-
-
 def columns_from_json(rest: pa.RecordBatch, schema: pa.Schema) -> dict[str, pa.Array]:
     """The columns of `schema`, by name, for documents in rest form "json"."""
     data, stop = joined(rest.column("line"))

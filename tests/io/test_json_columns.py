@@ -14,8 +14,15 @@ from hypothesis import strategies as st
 
 from corpuscurate.io.base import SourceFile, Span, Want
 from corpuscurate.io.census import census_of_schema, merge, settle
-from corpuscurate.io.json_columns import columns_from_json, columns_from_lines, is_json_text, nested
+from corpuscurate.io.json_columns import columns_from_json, is_json_text, nested
 from corpuscurate.io.jsonl import JSONL
+
+
+def columns_from_lines(rest, schema, name, text):
+    """As writers put a batch together: the columns of a settled schema, and the text as it is now."""
+    place = schema.get_field_index(name)
+    columns = {**columns_from_json(rest, schema if place < 0 else schema.remove(place)), name: text}
+    return pa.RecordBatch.from_arrays([columns[column] for column in schema.names], names=schema.names)
 
 
 def read(tmp_path, raw: bytes, batch_bytes: int = 1 << 20):
