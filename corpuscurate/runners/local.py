@@ -26,6 +26,7 @@ import psutil
 from corpuscurate.errors import WorkerError
 from corpuscurate.ledger import Task, perform
 from corpuscurate.pulse import EVERY_SECONDS, Sink, connect
+from corpuscurate.runners.memory import keep_freed_memory
 from corpuscurate.warm import VARIABLE
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def _start_worker(beats: Beats, caller: int) -> None:
     import pyarrow as pa
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the parent, which ends the workers
+    keep_freed_memory()
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     connect(lambda task, size: beats.put((task, size)))
