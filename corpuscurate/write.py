@@ -166,6 +166,8 @@ class _Writing:
         self.dropped = self._rows("dropped", group.dropped, dropped_schema(body.dropped_text), stack)
         self.bad = self._rows("quarantine", group.quarantine, BAD_SCHEMA, stack)
         self.text_bytes = 0
+        self.gone: list[NDArray[np.uint64]] = []  # dropped documents of the split that are not accounted for yet
+        self.gone_text: list[pa.LargeStringArray] = []
 
     def _rows(self, kind: str, number: int | None, schema: pa.Schema, stack: ExitStack) -> RowFile | None:
         if number is None:
@@ -211,13 +213,14 @@ class _Writing:
                 raise self.changed(file)
             seen += len(batch)
             mask = sorted_member(batch.doc_id, alive)
-            if self.dropped is not None and not mask.all():
-                self.dropped.write(self.dropped_rows(split, batch, mask))
+            if not mask.all():
+                self.drop(split, batch, mask)
             kept = without_text(batch, view.want.text).filter(mask)
             if len(kept):
                 self.keep(replay(view, kept, columns.get(kept.doc_id)))
         if seen != len(measured):
             raise self.changed(split.files[-1])
+        self.account(split)
         if self.bad is not None:
             self.bad.write(read_table(view.passes[0].split(split.number) / BAD))
 
@@ -253,9 +256,25 @@ class _Writing:
         self.writer, self.kept_in_part = None, 0
         self.parts.pop(0)
 
-    def dropped_rows(self, split: Split, batch: Batch, kept: NDArray[np.bool_]) -> pa.Table:
-        """The account of the batch's dropped documents, by doc_id."""
-        ids = batch.doc_id[~kept]
+    def drop(self, split: Split, batch: Batch, kept: NDArray[np.bool_]) -> None:
+        """Note the dropped documents of a batch. They are accounted for many at once; with their text, at once."""
+        if self.dropped is None:
+            return
+        self.gone.append(batch.doc_id[~kept])
+        if self.body.dropped_text:
+            self.gone_text.append(batch.text.filter(pa.array(~kept)))
+        if self.body.dropped_text or sum(map(len, self.gone)) >= ACCOUNT_ROWS:
+            self.account(split)
+
+    def account(self, split: Split) -> None:
+        """Write the rows of the documents noted by `drop`."""
+        if self.dropped is not None and self.gone:
+            text = pa.chunked_array(self.gone_text) if self.body.dropped_text else None
+            self.dropped.write(self.dropped_rows(split, np.concatenate(self.gone), text))
+        self.gone, self.gone_text = [], []
+
+    def dropped_rows(self, split: Split, ids: NDArray[np.uint64], text: pa.ChunkedArray | None) -> pa.Table:
+        """The account of dropped documents, by doc_id."""
         table = pa.concat_tables(self._verdicts(split, *id_range(ids))).sort_by("doc_id")
         if not np.array_equal(to_numpy(table.column("doc_id")), ids):
             raise RuntimeError(f"split {split.number}: verdicts and dropped documents do not agree")
@@ -271,8 +290,8 @@ class _Writing:
             **self.named_document(table, "matched"),
             "similarity": table.column("similarity"),
         }
-        if self.body.dropped_text:
-            columns["text"] = batch.text.filter(pa.array(~kept))
+        if text is not None:
+            columns["text"] = text
         return pa.table(columns, schema=dropped_schema(self.body.dropped_text))
 
     def _verdicts(self, split: Split, first: int, last: int) -> list[pa.Table]:

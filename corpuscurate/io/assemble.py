@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpuscurate.batch import Batch
-from corpuscurate.columns import TEXT, large_lists, large_string, lengths_bytes
+from corpuscurate.columns import TEXT, large_lists, lengths_bytes, one_array, text_buffers
 from corpuscurate.errors import InputError, OutputError
 from corpuscurate.io.base import REST_FORM
 from corpuscurate.io.json_columns import columns_from_json, is_json_text
@@ -167,16 +167,26 @@ def settle(array: pa.Array, field: pa.Field) -> pa.Array:
         ) from error
 
 
-def finish(table: pa.Table, final: pa.Schema, text: str) -> pa.Table:
-    """A whole row group of flat rows in its final types; depends on the rows alone, not on their chunks."""
-    table = table.combine_chunks()
+def finish(table: pa.Table, final: pa.Schema, text: str, piece_rows: int | None = None) -> pa.Table:
+    """A whole row group of flat rows in its final types; depends on the rows alone, not on their chunks.
+
+    piece_rows: the text comes in pieces of so many rows, most of them without a copy; otherwise as one where it can.
+    """
+    others = table.drop_columns([text]).combine_chunks()
     columns = []
-    for column, field in zip(table.columns, final, strict=True):
+    for field in final:
         if field.name == text:
-            columns.append(_final_text(column, field.type))
+            columns.append(_final_text(_pieces(table.column(text), piece_rows or max(1, len(table))), field.type))
         else:
+            column = others.column(field.name)
             columns.append(column if column.type == field.type else _final(column, field.type))
     return pa.Table.from_arrays(columns, schema=final)
+
+
+def _pieces(column: pa.ChunkedArray, rows: int) -> pa.ChunkedArray:
+    """The column in pieces of so many rows."""
+    pieces = (column.slice(start, rows) for start in range(0, max(1, len(column)), rows))
+    return pa.chunked_array([one_array(piece) for piece in pieces], column.type)
 
 
 def _final(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
@@ -214,19 +224,23 @@ def encoded(column: pa.ChunkedArray, kind: pa.DictionaryType) -> pa.Array:
 
 
 def _final_text(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
-    """The text in the file's own type, as several arrays where one cannot hold it."""
-    text = large_string(column)
+    """The text in the file's own type; a piece that one array cannot hold becomes several."""
     if kind == TEXT:
-        return text
+        return column
     if pa.types.is_dictionary(kind):
-        return encoded(pa.chunked_array([text]), kind)
-    pieces = [_compact(text.slice(start, stop - start)).cast(kind) for start, stop in _fitting(lengths_bytes(text))]
+        return encoded(column, kind)
+    pieces = [
+        _compact(piece.slice(start, stop - start)).cast(kind)
+        for piece in column.chunks
+        for start, stop in _fitting(lengths_bytes(piece))
+    ]
     return pa.chunked_array(pieces, kind)
 
 
 def _compact(text: pa.LargeStringArray) -> pa.LargeStringArray:
-    """Without the bytes before and after a slice, which count in a cast to 32-bit offsets."""
-    return pa.concat_arrays([text, text.slice(0, 0)]) if text.offset else text
+    """Without the bytes before and after a slice, where they are too many for a cast to 32-bit offsets."""
+    offsets, _ = text_buffers(text)
+    return pa.concat_arrays([text, text.slice(0, 0)]) if offsets[-1] > STRING_BYTES else text
 
 
 def _fitting(lengths: NDArray[np.int64]) -> list[tuple[int, int]]:

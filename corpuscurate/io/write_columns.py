@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,9 +20,13 @@ from corpuscurate.io.output import OutputFile, explained
 
 ZSTD_LEVEL = 3
 PLAIN_GROUP_ROWS = 1 << 16
+PIECE_ROWS = 1 << 10
+"""Rows of text that a Parquet writer is given at once."""
 
 
 class _TableSink(Protocol):
+    piece_rows: ClassVar[int | None]
+
     def write(self, table: pa.Table) -> None: ...
 
     def close(self) -> None: ...
@@ -75,7 +79,7 @@ class ColumnWriter:
         if self._sink is None:
             raise ValueError("the writer is closed")
         with explained(self._file.path):
-            self._sink.write(finish(table, self._final, self._shape.text))
+            self._sink.write(finish(table, self._final, self._shape.text, self._sink.piece_rows))
 
 
 def _leaves(schema: pa.Schema) -> list[str]:
@@ -108,6 +112,8 @@ def _writer(file: OutputFile, schema: pa.Schema, text: str | None) -> pq.Parquet
 
 
 class _ParquetSink:
+    piece_rows: ClassVar[int | None] = PIECE_ROWS
+
     def __init__(self, file: OutputFile, schema: pa.Schema, text: str) -> None:
         self._writer = _writer(file, schema, text)
 
@@ -123,6 +129,8 @@ class _ParquetSink:
 
 class _ArrowSink:
     """IPC file, not compressed: its use is that it can be memory-mapped. One dictionary a column grows by deltas."""
+
+    piece_rows: ClassVar[int | None] = None
 
     def __init__(self, file: OutputFile, schema: pa.Schema, text: str) -> None:
         self._schema = schema
