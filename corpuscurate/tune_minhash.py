@@ -102,9 +102,9 @@ class MinHashTrial(MinHash):
 
     def _judge(self, corpus: Corpus, sources: Sources, merged: Done) -> Done:
         wanted = [merged.folder / f"{number:05d}.npy" for number in range(len(sources.files))]
-        sets = tuple(corpus.reread(wanted, "shingle_sets", "shingles of pairs"))
+        units = tuple(corpus.reread(wanted, "candidate_units", "units of pairs"))
         share = corpus.memory_bytes // 4
-        work = Judge(merged.folder, sets, share, LEVELS, self.examples, first_ids(sources))
+        work = Judge(merged.folder, units, self.ngram, share, LEVELS, self.examples, first_ids(sources))
         return corpus.run([work], "comparing")[0]
 
     def _examples(

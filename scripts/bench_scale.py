@@ -25,7 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.artefact import table_writer
-from corpuscurate.dedup.shingle_files import set_columns
+from corpuscurate.dedup.unit_files import unit_columns
 from corpuscurate.stage import Done, Work
 from corpuscurate.stages.minhash import MinHash
 
@@ -125,19 +125,19 @@ class MadeUp:
         started = time.perf_counter()
         paths = []
         for number, path in enumerate(wanted):
-            out = self.folder / f"sets-{number}.arrow"
+            out = self.folder / f"units-{number}.arrow"
             every = np.load(path)
-            none = set_columns(pa.array([], pa.large_list(pa.uint64())))
+            none = unit_columns(pa.array([], pa.large_list(pa.uint32())))
             schema = pa.schema([("doc_id", pa.uint64()), *((name, column.type) for name, column in none.items())])
             with table_writer(out, schema) as writer:
                 for start in range(0, len(every), 1 << 16):
                     ids = every[start : start + (1 << 16)]
                     family, near = sources(ids, self.documents)
-                    sets = np.stack([column(ids, family, near, j) for j in range(SET)], axis=1)
-                    sets.sort(axis=1)
-                    offsets = np.arange(0, sets.size + 1, SET)
-                    lists = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(sets.ravel()))
-                    writer.write(pa.record_batch({"doc_id": ids, **set_columns(lists)}, schema=schema))
+                    parts = [column(ids, family, near, j).astype(np.uint32) for j in range(SET)]
+                    units = np.stack(parts, axis=1).ravel()
+                    offsets = np.arange(0, units.size + 1, SET)
+                    lists = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(units))
+                    writer.write(pa.record_batch({"doc_id": ids, **unit_columns(lists)}, schema=schema))
             paths.append(out)
         self.took(title, started, len(wanted))
         return paths
@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="the memory is shared by so many")
     given = parser.parse_args()
     banding = {"bands": given.bands, "rows": given.values // given.bands} if given.bands else {}
-    stage = MinHash(values=given.values, verify=given.verify, **banding)
+    stage = MinHash(ngram=1, values=given.values, verify=given.verify, **banding)
     with tempfile.TemporaryDirectory(prefix="corpuscurate-scale-") as name:
         folder = Path(name)
         print(f"{given.documents:,} documents, {given.values} values, verify: {given.verify}", flush=True)

@@ -27,10 +27,9 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-from corpuscurate.columns import text_buffers
-from corpuscurate.kernels.characters import WORDS
-from corpuscurate.kernels.shingle_sets import shingle_bound, shingle_sets
-from corpuscurate.kernels.unicode import tables
+from corpuscurate.columns import to_numpy
+from corpuscurate.dedup.sketch import units_of_text
+from corpuscurate.kernels.shingle_sets import shingle_sets
 
 Sets = tuple[NDArray[np.int64], NDArray[np.uint64]]
 """Offsets int64[n + 1] and sorted distinct shingle hashes."""
@@ -52,10 +51,11 @@ def read_documents(paths: Iterable[Path]) -> tuple[list[str], list[str]]:
 
 def our_sets(texts: Sequence[str], ngram: int) -> Sets:
     """Shingles as the stage `minhash` makes them."""
-    offsets, data = text_buffers(pa.array(texts, pa.large_string()))
-    ends = np.empty(len(texts) + 1, np.int64)
-    values = np.empty(shingle_bound(offsets, WORDS), np.uint64)
-    total = shingle_sets(offsets, data, tables(), WORDS, ngram, ends, values)
+    units = units_of_text("words", pa.array(texts, pa.large_string()))
+    ends = np.zeros(len(texts) + 1, np.int64)
+    values = np.empty(len(units.values) + len(texts), np.uint64)
+    rows = np.arange(len(texts))
+    total = shingle_sets(to_numpy(units.offsets), to_numpy(units.values), rows, ngram, ends, values)
     return ends, values[:total].copy()
 
 

@@ -20,8 +20,8 @@ from corpuscurate.kernels.datasketch import AFFINE32, LEGACY, datasketch_signatu
 from corpuscurate.kernels.digests import SHA1, XXH32
 from corpuscurate.kernels.fast_similarity import fast_signatures
 from corpuscurate.kernels.minhash import permutations, signatures
-from corpuscurate.kernels.shingle_sets import shingle_bound, shingle_sets
 from corpuscurate.kernels.unicode import tables
+from corpuscurate.kernels.units import unit_bound, units_of
 
 Signature = Literal["fast", "classic", "datasketch", "datasketch_legacy"]
 Unit = Literal["words", "characters"]
@@ -72,13 +72,13 @@ def sign(recipe: Recipe, text: pa.LargeStringArray) -> Signed:
     return out
 
 
-def sets(unit: Unit, ngram: int, text: pa.LargeStringArray) -> pa.LargeListArray:
-    """The sorted distinct shingle hashes of each document."""
+def units_of_text(unit: Unit, text: pa.LargeStringArray) -> pa.LargeListArray:
+    """The units (uint32) of each document: hashes of its words, or its characters. See `kernels.units`."""
     offsets, data = text_buffers(text)
     ends = np.empty(len(text) + 1, np.int64)
-    values = np.empty(shingle_bound(offsets, _UNITS[unit]), np.uint64)
-    total = shingle_sets(offsets, data, tables(), _UNITS[unit], ngram, ends, values)
-    return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values[:total]))
+    units = np.empty(unit_bound(offsets, _UNITS[unit]), np.uint32)
+    total = units_of(offsets, data, tables(), _UNITS[unit], ends, units)
+    return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(units[:total]))
 
 
 @lru_cache(maxsize=8)

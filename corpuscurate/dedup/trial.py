@@ -5,7 +5,7 @@ loose bands of two values: they miss one pair of J = .5 in 10^8 (128 values), an
 rows or more shares one of them too. Of the matches of a query those with the lowest hash are kept, `most` of them, and
 stand for the others.
 
-Memory: the signatures of the queries, of 4,096 documents, and the pairs; disk: the pairs and their shingles.
+Memory: the signatures of the queries, of 4,096 documents, and the pairs; disk: the pairs and their documents' units.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.dedup.bands import SHINGLES, value_column
-from corpuscurate.dedup.shingle_files import load_sets
 from corpuscurate.dedup.sources import PLACE, Source, is_in_sorted
+from corpuscurate.dedup.unit_files import load_sets
 from corpuscurate.kernels.queries import index_queries, match_queries, pair_similarities
 
 LOOSE_ROWS = 2
@@ -193,10 +193,11 @@ def write_by_split(folder: Path, ids: NDArray[np.uint64], firsts: Sequence[int])
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Compute the true similarity of each pair. sets: files of shingle sets. examples: pairs to read at each level."""
+    """Compute the true similarity of each pair. units: files of units. examples: pairs to read at each level."""
 
     merged: Path
-    sets: tuple[Path, ...]
+    units: tuple[Path, ...]
+    ngram: int
     share_bytes: int
     levels: tuple[float, ...]
     examples: int
@@ -211,7 +212,7 @@ class Judge:
         """similarity.npy: float64, of each pair; <split>.npy: the doc_ids of the examples."""
         pairs = np.load(self.merged / "pairs.npy")
         ids = np.unique(np.concatenate([pairs["query"], pairs["doc_id"]]))
-        offsets, sets, scratch = load_sets(self.sets, ids, folder / "sets.tmp", self.share_bytes)
+        offsets, sets, scratch = load_sets(self.units, ids, self.ngram, folder / "sets.tmp", self.share_bytes)
         similarity = np.empty(len(pairs), np.float64)
         a, b = (np.searchsorted(ids, pairs[name]) for name in ("query", "doc_id"))
         pair_similarities(a, b, offsets, sets, similarity)

@@ -18,8 +18,8 @@ from corpuscurate.dedup.clusters import cluster_account, own_clusters, write_clu
 from corpuscurate.dedup.gather import take
 from corpuscurate.dedup.large import Edges, join_large
 from corpuscurate.dedup.likely import only_members
-from corpuscurate.dedup.shingle_files import load_sets
 from corpuscurate.dedup.sources import is_in_sorted
+from corpuscurate.dedup.unit_files import load_sets
 from corpuscurate.earlier import Numbers
 from corpuscurate.kernels.components import best_neighbours, flatten, star_edges
 from corpuscurate.kernels.greedy import UNVERIFIED, settle_greedily
@@ -52,7 +52,7 @@ GREEDY_BUDGET_EACH = 1000
 @dataclass(frozen=True, slots=True)
 class VerifyPart:
     """plan: folder of `candidates.Candidates`; gathered: folders of `gather.Gather`, with their (candidates, rows).
-    likely: what `likely.Likely` found, sets: files of shingle sets, one a sketch file; both for kind exact only. large:
+    likely: what `likely.Likely` found, units: files of units, one a sketch file; both for kind exact only. large:
     longer buckets are joined by `large.join_large`. greedy: drop only what is similar to a kept document."""
 
     part: int
@@ -60,9 +60,10 @@ class VerifyPart:
     plan: Path
     gathered: tuple[tuple[Path, int, int], ...]
     likely: Path | None
-    sets: tuple[Path, ...]
+    units: tuple[Path, ...]
     kind: Verify
     threshold: float
+    ngram: int
     values: int
     value_type: str
     rows: int
@@ -162,7 +163,9 @@ class VerifyPart:
         rows = [count for _, _, count in self.gathered]
         signatures = take(paths, rows, np.searchsorted(everyone, bucketed), self.value_type, self.values)
         set_offsets, sets, scratch = (
-            load_sets(self.sets, bucketed, folder / "sets.tmp", self.share_bytes) if self.kind == "exact" else no_sets
+            load_sets(self.units, bucketed, self.ngram, folder / "sets.tmp", self.share_bytes)
+            if self.kind == "exact"
+            else no_sets
         )
         return part, Sketches(np.searchsorted(bucketed, documents), signatures, set_offsets, sets), scratch
 

@@ -1,16 +1,17 @@
-"""The sorted distinct shingle hashes of documents: what the exact Jaccard similarity is computed from."""
+"""The sorted distinct shingle hashes of documents, from their units: what the exact Jaccard similarity is computed
+from."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.characters import CHARACTERS, next_ngrams
 from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.folding import Int
-from corpuscurate.kernels.shingles import begin, new_walk, power_of_base
-from corpuscurate.kernels.unicode import Tables
+from corpuscurate.kernels.hashing import mix64
+from corpuscurate.kernels.shingles import BASE, WORD_SEED, power_of_base
 
+_ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 
 
@@ -50,52 +51,59 @@ def sort_distinct(values: NDArray[np.uint64], scratch: NDArray[np.uint64], start
     return left
 
 
+@leaf
+def _shingles(
+    units: NDArray[np.uint32], n: Int, power: np.uint64, words: NDArray[np.uint64], out: NDArray[np.uint64]
+) -> Int:
+    """The hash of each window of n units, repeats included; of all of them where they are fewer. Returns how many.
+
+    The hash is that of `kernels.shingles`, of hashes of the units. words: uint64[n + len(units)], the first n 0.
+    """
+    size = len(units)
+    if size == 0:
+        return 0
+    for i in range(size):
+        words[n + i] = mix64(np.uint64(units[i]) ^ WORD_SEED)
+    s = _ZERO
+    for i in range(min(n - 1, size)):
+        s = s * BASE + words[n + i]
+    if size < n:
+        out[0] = mix64(s)
+        return 1
+    for i in range(n - 1, size):
+        s = s * BASE + words[n + i] - words[i] * power
+        out[i - n + 1] = s
+    made = size - n + 1
+    for i in range(made):
+        out[i] = mix64(out[i])
+    return made
+
+
 @kernel
 def shingle_sets(
     offsets: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    t: Tables,
-    unit: Int,
+    units: NDArray[np.uint32],
+    rows: NDArray[np.int64],
     n: Int,
     out_offsets: NDArray[np.int64],
     out: NDArray[np.uint64],
 ) -> Int:
-    """The sorted distinct shingle hashes of each document. Returns how many in all.
+    """The sorted distinct shingle hashes of chosen documents. Returns where they end in `out`.
 
-    unit: WORDS or CHARACTERS. out_offsets: int64[rows + 1]. out: uint64[`shingle_bound(offsets, unit)`].
+    offsets: int64[documents + 1] into units; rows: which documents. n: units of a shingle. out_offsets: int64[rows +
+    1]; the first of them says where in `out` to begin. out: uint64[], long enough for `max(1, units - n + 1)` each.
     """
-    walk = new_walk(n)
     power = power_of_base(n)
-    scratch = np.empty(0, np.uint64)
-    starts = np.empty(2, np.int64)
-    at: Int = 0
-    out_offsets[0] = 0
-    for row in range(len(offsets) - 1):
-        begin(offsets[row], offsets[row + 1], n, walk)
-        filled: Int = at
-        made = next_ngrams(unit, data, t, n, power, walk)
-        while made >= 0:
-            out[filled : filled + made] = walk.shingles[:made]
-            filled += made
-            made = next_ngrams(unit, data, t, n, power, walk)
-        if filled - at > len(scratch):
-            scratch = np.empty(2 * (filled - at), np.uint64)
-            starts = np.empty(4 * (filled - at) + 2, np.int64)
-        at += sort_distinct(out[at:filled], scratch, starts)
-        out_offsets[row + 1] = at
+    longest: Int = 0
+    for row in rows:
+        longest = max(longest, offsets[row + 1] - offsets[row])
+    words = np.zeros(n + longest, np.uint64)
+    scratch = np.empty(longest, np.uint64)
+    starts = np.empty(2 * longest + 2, np.int64)
+    at: Int = out_offsets[0]
+    for i in range(len(rows)):
+        chosen = units[offsets[rows[i]] : offsets[rows[i] + 1]]
+        made = _shingles(chosen, n, power, words, out[at:])
+        at += sort_distinct(out[at : at + made], scratch, starts)
+        out_offsets[i + 1] = at
     return at
-
-
-@leaf
-def shingle_bound(offsets: NDArray[np.int64], unit: Int) -> Int:
-    """The most shingles that documents of these lengths can have.
-
-    A word takes a byte, and another parts it from the next (letters of scripts without spaces take three bytes and need
-    no separator). A character takes a byte; where folding makes several of one, it had at least two, and there are at
-    most three.
-    """
-    bound = 0
-    for row in range(len(offsets) - 1):
-        size = offsets[row + 1] - offsets[row]
-        bound += size + (size + 1) // 2 if unit == CHARACTERS else (size + 1) // 2
-    return bound

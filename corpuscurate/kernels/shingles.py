@@ -217,10 +217,10 @@ def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
 
 
 @leaf
-def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, walk: Walk) -> Int:
-    """Hashes of the next word n-grams of the document, in `walk.shingles`. Returns how many, -1 after the last.
+def next_words(data: NDArray[np.uint8], t: Tables, n: Int, walk: Walk) -> Int:
+    """Hashes of the next words of the document, in `walk.words` from n. Returns how many, -1 after the last.
 
-    0 is possible before the end. A document of 1..n-1 words yields one shingle, of all its words.
+    0 is possible before the end.
     """
     place = walk.place
     start = place[0]
@@ -230,9 +230,21 @@ def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, 
     start, size, place[2] = fold_chunk(data, start, stop, place[2], t, place[3], walk.folded)
     place[0] = start
     borders = _word_borders(walk.folded, size, np.int64(walk.word[2]), walk.borders)
-    words = _hash_words(borders, size, np.int64(start >= stop), n, walk)
+    return _hash_words(borders, size, np.int64(start >= stop), n, walk)
+
+
+@leaf
+def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, walk: Walk) -> Int:
+    """Hashes of the next word n-grams of the document, in `walk.shingles`. Returns how many, -1 after the last.
+
+    0 is possible before the end. A document of 1..n-1 words yields one shingle, of all its words.
+    """
+    place = walk.place
+    words = next_words(data, t, n, walk)
+    if words < 0:
+        return -1
     made = roll(words, n, power, walk)
-    if start >= stop and 0 < place[4] < n:
+    if place[0] >= place[1] and 0 < place[4] < n:
         walk.shingles[0] = mix64(walk.rolling[0])
         made = 1
     return made

@@ -39,9 +39,9 @@ from corpuscurate.dedup.large import LARGE
 from corpuscurate.dedup.likely import Likely, Wanted
 from corpuscurate.dedup.parts import partition
 from corpuscurate.dedup.presets import PRESETS, Preset
-from corpuscurate.dedup.shingle_files import set_columns
-from corpuscurate.dedup.sketch import Recipe, ShingleHash, Signature, Unit, sets, sign
+from corpuscurate.dedup.sketch import Recipe, ShingleHash, Signature, Unit, sign, units_of_text
 from corpuscurate.dedup.sources import Sources, first_ids, keep_warnings, place_columns, place_schema, sources_of
+from corpuscurate.dedup.unit_files import unit_columns
 from corpuscurate.dedup.verify import Verify, VerifyPart, fewest_equal_values
 from corpuscurate.kernels.fast_similarity import MOST_VALUES
 from corpuscurate.kernels.hashing import HASH_VERSION
@@ -78,9 +78,9 @@ class MinHash(GlobalStage):
     read.
 
     On disk 2 bytes a value (4 with `value_bits: 32`) and 36 more a document in the sketch (292 at 128 values), and 32
-    while settling; for each candidate its signature, 8 bytes for each bucket that it is in, and 8 for each distinct
-    shingle: all but the sketch goes before the output is written. In memory 48 bytes a document of the band and part at
-    hand, and those of the candidates in `dedup.candidates` and `dedup.verify`.
+    while settling; for each candidate its signature, 8 bytes for each bucket that it is in, and 4 for each word or
+    character: all but the sketch goes before the output is written. In memory 48 bytes a document of the band and part
+    at hand, and those of the candidates in `dedup.candidates` and `dedup.verify`.
     """
 
     word: ClassVar[str] = "minhash"
@@ -232,9 +232,9 @@ class MinHash(GlobalStage):
     def _recipe(self) -> Recipe:
         return Recipe(self.signature, self.unit, self.ngram, self.values, self.seed, self.shingle_hash)
 
-    def shingle_sets(self, batch: Batch) -> dict[str, pa.Array]:
-        """The sorted distinct shingle hashes of each document: what verification compares."""
-        return set_columns(sets(self.unit, self.ngram, batch.text))
+    def candidate_units(self, batch: Batch) -> dict[str, pa.Array]:
+        """The units of each document: what verification makes its shingles of."""
+        return unit_columns(units_of_text(self.unit, batch.text))
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
@@ -306,7 +306,7 @@ class _Settling:
             [Gather(i, len(ranges), files, plan.folder, values) for i, files in enumerate(ranges)], "signatures"
         )
         pieces = tuple((done.folder, done.account["candidates"], done.account["rows"]) for done in gathered)
-        likely, sets = self._shingles(plan, pieces) if stage.verify == "exact" else ([], ())
+        likely, units = self._units(plan, pieces) if stage.verify == "exact" else ([], ())
         parts = plan.account["parts"]
         return self.corpus.run(
             [
@@ -316,9 +316,10 @@ class _Settling:
                     plan.folder,
                     pieces,
                     likely[i] if likely else None,
-                    sets,
+                    units,
                     stage.verify,
                     stage.threshold,
+                    stage.ngram,
                     stage.values,
                     stage.value_type,
                     rows,
@@ -333,8 +334,8 @@ class _Settling:
             "verify",
         )
 
-    def _shingles(self, plan: Done, pieces: tuple[tuple[Path, int, int], ...]) -> tuple[list[Path], tuple[Path, ...]]:
-        """Shingles of the candidates that can be similar to another: who they are, by part, and the files."""
+    def _units(self, plan: Done, pieces: tuple[tuple[Path, int, int], ...]) -> tuple[list[Path], tuple[Path, ...]]:
+        """Units of the candidates that can be similar to another: who they are, by part, and the files."""
         stage, parts = self.stage, plan.account["parts"]
         few = fewest_equal_values(stage.threshold, stage.values)
         shape = stage.values, stage.value_type
@@ -342,16 +343,16 @@ class _Settling:
         likely = [done.folder / "likely.npy" for done in self.corpus.run(works, "likely candidates")]
         wanted = self.corpus.run([Wanted(tuple(likely), first_ids(self.sources))], "wanted")[0].folder
         paths = [wanted / f"{i:06d}.npy" for i in range(len(self.sources.files))]
-        title, own = "shingles of candidates", len(self.sources.own)
-        sets = self.corpus.reread(paths[:own], "shingle_sets", title)
+        title, own = "units of candidates", len(self.sources.own)
+        units = self.corpus.reread(paths[:own], "candidate_units", title)
         for corpus, base in enumerate(self.sources.numbers.bases):
             theirs = [
                 path
                 for path, file in zip(paths, self.sources.files, strict=True)
                 if (file.base, file.is_own) == (base, False)
             ]
-            sets += self.corpus.reread_earlier(corpus, base, theirs, "shingle_sets", f"{title}, index {corpus + 1}")
-        return likely, tuple(sets)
+            units += self.corpus.reread_earlier(corpus, base, theirs, "candidate_units", f"{title}, index {corpus + 1}")
+        return likely, tuple(units)
 
     def _warnings(self, account: Mapping[str, Any]) -> list[str]:
         stage = self.stage

@@ -6,7 +6,6 @@ from naive import buckets as naive
 
 from corpuscurate.kernels.bands import runs_of_equal, sort_by_key
 from corpuscurate.kernels.planning import spread_buckets
-from corpuscurate.kernels.ragged import copy_runs
 from corpuscurate.kernels.ranks import add_numbers, count_before, list_numbers, population, ranks_of
 
 KEYS = st.lists(st.integers(0, 5) | st.integers(0, 2**64 - 1), max_size=200)
@@ -84,12 +83,3 @@ def test_buckets_of_each_part(chosen, parts, random):
         assert at == member_ends[p + 1]
         found.append(here)
     assert found == naive.buckets_of_parts(groups, root.tolist(), part.tolist(), local.tolist(), parts)
-
-
-@given(st.lists(st.lists(st.integers(0, 2**64 - 1), max_size=5), max_size=20), st.randoms(use_true_random=False))
-def test_copied_runs(groups, random):
-    chosen = [i for i in range(len(groups)) if random.random() < 0.5]
-    values = np.array([value for group in groups for value in group], np.uint64)
-    out = np.empty(len(values), np.uint64)
-    size = copy_runs(offsets_of(groups), values, np.array(chosen, np.int64), out)
-    assert out[:size].tolist() == [value for i in chosen for value in groups[i]]

@@ -1,5 +1,6 @@
 import itertools
 
+import numba
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,13 +9,29 @@ from hypothesis import strategies as st
 from naive.neardup import folded_words, shingle_hash, shingles
 
 from corpuscurate.columns import text_buffers
-from corpuscurate.kernels.characters import WORDS
 from corpuscurate.kernels.folding import CHUNK
-from corpuscurate.kernels.shingle_sets import shingle_bound, shingle_sets, sort_distinct
+from corpuscurate.kernels.shingle_sets import sort_distinct
+from corpuscurate.kernels.shingles import begin, new_walk, next_shingles, power_of_base
 from corpuscurate.kernels.unicode import tables
 
 # letters, digits, marks, folding that expands, scripts without spaces, emoji, separators
 ALPHABET = "aZ09_-' \n\0éÉßẞıİŉΐﬃſΣςАяІѠ\u0301\u0345\u0903漢字ーカあกำັဂြ한ع\u200d😀𐐀𞤀ªⅧ½٣"
+
+
+@numba.njit
+def walk_all(offsets, data, t, n, out_offsets, out):
+    walk = new_walk(n)
+    power = power_of_base(n)
+    at = 0
+    for row in range(len(offsets) - 1):
+        begin(offsets[row], offsets[row + 1], n, walk)
+        made = next_shingles(data, t, n, power, walk)
+        while made >= 0:
+            out[at : at + made] = walk.shingles[:made]
+            at += made
+            made = next_shingles(data, t, n, power, walk)
+        out_offsets[row + 1] = at
+    return at
 
 
 def sets(texts: list[str], n: int) -> list[list[int]]:
@@ -26,11 +43,10 @@ def sets(texts: list[str], n: int) -> list[list[int]]:
 def sets_before(texts: list[str], n: int, after: str) -> list[list[int]]:
     offsets, data = text_buffers(pa.array(["other words", *texts, after], pa.large_string()).slice(1, len(texts)))
     data.setflags(write=False)
-    out_offsets = np.empty(len(texts) + 1, np.int64)
-    out = np.empty(shingle_bound(offsets, WORDS), np.uint64)
-    total = shingle_sets(offsets, data, tables(), WORDS, n, out_offsets, out)
-    assert total == out_offsets[-1]
-    return [out[a:b].tolist() for a, b in itertools.pairwise(out_offsets)]
+    out_offsets = np.zeros(len(texts) + 1, np.int64)
+    out = np.empty(len(data) + 1, np.uint64)
+    walk_all(offsets, data, tables(), n, out_offsets, out)
+    return [sorted(set(out[a:b].tolist())) for a, b in itertools.pairwise(out_offsets)]
 
 
 def expected(text: str, n: int) -> list[int]:

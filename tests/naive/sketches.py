@@ -20,9 +20,13 @@ def character_shingles(text: str, n: int) -> list[tuple[str, ...]]:
 
 
 def character_shingle_hash(shingle: tuple[str, ...]) -> int:
+    return unit_shingle_hash([ord(char) for char in shingle])
+
+
+def unit_shingle_hash(units: list[int]) -> int:
     total = 0
-    for char in shingle:
-        total = (total * BASE + mix64(ord(char) ^ SEED)) & MASK
+    for unit in units:
+        total = (total * BASE + mix64(unit ^ SEED)) & MASK
     return mix64(total)
 
 
@@ -30,6 +34,11 @@ def hashes(text: str, unit: str, n: int) -> set[int]:
     if unit == "characters":
         return {character_shingle_hash(shingle) for shingle in character_shingles(text, n)}
     return {shingle_hash(shingle) for shingle in shingles(text, n)}
+
+
+def set_of_units(units: list[int], n: int) -> set[int]:
+    """Shingle hashes of a document given by its units; one of fewer than n is one shingle."""
+    return {unit_shingle_hash(units[i : i + n]) for i in range(max(1, len(units) - n + 1))} if units else set()
 
 
 def fast_signature(elements: set[int], k: int, seed: int) -> list[int]:

@@ -1,0 +1,76 @@
+"""Text to units, four bytes each: what the shingles of a document are made of, kept in half the space of their hashes.
+
+A unit is a character's code point, or the upper 32 bits of a word's hash (`kernels.shingles`). Two shingles of n words
+that differ are taken for equal when all their units agree: where one word was changed for another, once in 2^32.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpuscurate.kernels.characters import CHARACTERS, fold_characters
+from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.folding import Int
+from corpuscurate.kernels.shingles import Walk, begin, new_walk, next_words
+from corpuscurate.kernels.unicode import Tables
+
+_HALF = np.uint64(32)
+
+
+@leaf
+def _next_units(unit: Int, data: NDArray[np.uint8], t: Tables, walk: Walk, at: Int, out: NDArray[np.uint32]) -> Int:
+    """The document's next units to out[at:]; the index after them, -1 after the last. walk: of n = 1."""
+    if walk.place[0] >= walk.place[1]:
+        return -1
+    words = walk.words
+    if unit == CHARACTERS:
+        count = fold_characters(data, walk, t, 1) - 1
+        for i in range(count):
+            out[at + i] = np.uint32(words[1 + i])
+        return at + count
+    count = next_words(data, t, 1, walk)
+    for i in range(count):
+        out[at + i] = np.uint32(words[1 + i] >> _HALF)
+    return at + count
+
+
+@kernel
+def units_of(
+    offsets: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    t: Tables,
+    unit: Int,
+    out_offsets: NDArray[np.int64],
+    out: NDArray[np.uint32],
+) -> Int:
+    """The units of each document. Returns how many in all.
+
+    unit: WORDS or CHARACTERS. out_offsets: int64[rows + 1]. out: uint32[`unit_bound(offsets, unit)`].
+    """
+    walk = new_walk(1)
+    total: Int = 0
+    out_offsets[0] = 0
+    for row in range(len(offsets) - 1):
+        begin(offsets[row], offsets[row + 1], 1, walk)
+        after = _next_units(unit, data, t, walk, total, out)
+        while after >= 0:
+            total = after
+            after = _next_units(unit, data, t, walk, total, out)
+        out_offsets[row + 1] = total
+    return total
+
+
+@leaf
+def unit_bound(offsets: NDArray[np.int64], unit: Int) -> Int:
+    """The most units that documents of these lengths can have.
+
+    A word takes a byte, and another parts it from the next (letters of scripts without spaces take three bytes and need
+    no separator). A character takes a byte; where folding makes several of one, it had at least two, and there are at
+    most three.
+    """
+    bound = 0
+    for row in range(len(offsets) - 1):
+        size = offsets[row + 1] - offsets[row]
+        bound += size + (size + 1) // 2 if unit == CHARACTERS else (size + 1) // 2
+    return bound
