@@ -101,10 +101,18 @@ def run_tasks(
     run: Callable[[Sequence[Task], pulse.Sink], Iterator[tuple[int, dict[str, Any]]]],
     finished: Callable[[Task], None],
     beat: pulse.Sink,
+    *,
+    largest_first: bool = False,
 ) -> list[dict[str, Any]]:
-    """The accounts of all tasks, in their order; those that are finished are not run again."""
+    """The accounts of all tasks, in their order; those that are finished are not run again.
+
+    They are begun in their order, so that with one worker the first error of the input is told. largest_first: for few
+    large ones, so that in the end no worker waits for another that has just begun.
+    """
     accounts = [account_of(task) for task in tasks]
     left = [place for place, account in enumerate(accounts) if account is None]
+    if largest_first:
+        left.sort(key=lambda place: -tasks[place].bytes)
     for task, account in zip(tasks, accounts, strict=True):
         if account is not None:
             finished(task)

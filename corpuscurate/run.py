@@ -283,7 +283,7 @@ class _Steps:
             )
             for group in groups
         ]
-        self.written = self.session.tasks("writing", self.write_tasks)
+        self.written = self.session.tasks("writing", self.write_tasks, largest_first=True)
 
     def leave_index(self, identity: str) -> None:
         """What a later run needs to be deduplicated against this one."""

@@ -34,8 +34,8 @@ class Session:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    def tasks(self, title: str, tasks: Sequence[Task]) -> list[dict[str, Any]]:
-        """Run tasks with progress; accounts in their order."""
+    def tasks(self, title: str, tasks: Sequence[Task], *, largest_first: bool = False) -> list[dict[str, Any]]:
+        """Run tasks with progress; accounts in their order. See `ledger.run_tasks`."""
 
         sizes = {str(task.final): task.bytes for task in tasks}
         told: dict[str, int] = {}
@@ -52,7 +52,7 @@ class Session:
         self.progress.start(title, sum(task.bytes for task in tasks), len(tasks))
         try:
             with self.timed(title):
-                return run_tasks(tasks, self.runner.run, finished, beat)
+                return run_tasks(tasks, self.runner.run, finished, beat, largest_first=largest_first)
         finally:
             self.progress.finish()
 

@@ -8,6 +8,7 @@ Source: Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.columns import to_numpy
-from corpuscurate.dedup.distinct import DistinctFile
-from corpuscurate.dedup.parts import memory_parts, part_of
+from corpuscurate.dedup.distinct import DistinctFile, index_type
+from corpuscurate.dedup.parts import memory_parts
 from corpuscurate.dedup.sources import record_batches
-from corpuscurate.kernels.bands import absorb, runs_of_equal, sieve_add, sieve_passes, sort_by_key
+from corpuscurate.kernels.bands import absorb, keys_of_part, runs_of_equal, shared_keys, sieve_add, sort_by_key
+from corpuscurate.kernels.components import Indices
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.stage import Corpus, Done
 
@@ -93,15 +95,16 @@ class Buckets:
         return f"band-{self.band:04d}-{self.part}of{self.parts}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Files documents.npy (int64 numbers, bucket after bucket, by key) and offsets.npy (int64[buckets + 1])."""
-        keys, numbers = self._shared(*self._keys())
+        """Files documents.npy (numbers, bucket after bucket, by key) and offsets.npy ([buckets + 1]), both of
+        `index_type`."""
+        keys, numbers = self._shared()
         sort_by_key(keys, numbers)
-        members, offsets = np.empty(len(keys), np.int64), np.empty(len(keys) // 2 + 1, np.int64)
+        members, offsets = np.empty_like(numbers), np.empty(len(keys) // 2 + 1, numbers.dtype)
         buckets = runs_of_equal(keys, numbers, members, offsets)
         offsets = offsets[: buckets + 1]
         np.save(folder / "documents.npy", members[: offsets[-1]])
         np.save(folder / "offsets.npy", offsets)
-        sizes = np.diff(offsets)
+        sizes = np.diff(offsets).astype(np.int64)
         return {
             "buckets": len(sizes),
             "members": int(offsets[-1]),
@@ -109,33 +112,38 @@ class Buckets:
             "pairs": int((sizes * (sizes - 1) // 2).sum()),
         }
 
-    def _shared(
-        self, keys: NDArray[np.uint64], numbers: NDArray[np.int64]
-    ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """Without most of the keys that occur once, which a sieve of 2 bits a slot tells: they need no sorting."""
-        table = np.zeros(max(64, 1 << len(keys).bit_length()), np.uint8)
-        sieve_add(keys, table)
-        passes = np.empty(len(keys), np.bool_)
-        sieve_passes(keys, table, passes)
-        return keys[passes], numbers[passes]
+    def _shared(self) -> tuple[NDArray[np.uint64], Indices]:
+        """Keys and numbers of the documents in this part, without most of the keys that occur once, which a sieve of 2
+        bits a slot tells: they need no sorting."""
+        total = sum(file.count for file in self.files)
+        kind = index_type(total)
+        table = np.zeros(max(64, 1 << (total // self.parts).bit_length()), np.uint8)
+        pieces = []
+        for keys, numbers in self._keys(kind):
+            sieve_add(keys, table)
+            pieces.append((keys, numbers))
+        found = [(np.empty(0, np.uint64), np.empty(0, kind))]
+        for keys, numbers in pieces:
+            passed = shared_keys(keys, numbers, table)
+            found.append((keys[:passed], numbers[:passed]))
+        shared, theirs = zip(*found, strict=True)
+        return np.concatenate(shared), np.concatenate(theirs)
 
-    def _keys(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """Keys and numbers of the documents in this part."""
+    def _keys(self, kind: type[np.uint32 | np.int64]) -> Iterator[tuple[NDArray[np.uint64], Indices]]:
+        """Keys and numbers of the documents in this part, some at a time."""
         columns = [value_column(j) for j in range(self.band * self.rows, (self.band + 1) * self.rows)]
         seed = mix64(np.uint64(self.band + 1))
-        found, numbers = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
         for file in self.files:
             rows, done, number = np.load(file.rows), 0, file.first
             for batch in record_batches(file.path, file.schema, columns):
                 keys = np.full(batch.num_rows, seed, np.uint64)
                 for name in columns:
                     absorb(to_numpy(batch.column(name)), keys)
-                keys = keys[rows[done : done + batch.num_rows]]
-                chosen = part_of(keys, self.parts) == self.part if self.parts > 1 else np.ones(len(keys), np.bool_)
-                found.append(keys[chosen])
-                numbers.append(np.flatnonzero(chosen) + number)
-                done, number = done + batch.num_rows, number + len(keys)
-        return np.concatenate(found), np.concatenate(numbers)
+                chosen = rows[done : done + batch.num_rows]
+                numbers = np.empty(len(keys), kind)
+                filled = keys_of_part(chosen, number, self.part, self.parts, keys, numbers)
+                yield keys[:filled], numbers[:filled]
+                done, number = done + batch.num_rows, number + int(np.count_nonzero(chosen))
 
 
 def find_buckets(corpus: Corpus, files: tuple[DistinctFile, ...], bands: int, rows: int) -> list[Done]:

@@ -15,6 +15,11 @@ from corpuscurate.dedup.sources import Source, Sources, between, is_in_sorted
 from corpuscurate.stage import Corpus, Done
 
 
+def index_type(count: int) -> type[np.uint32 | np.int64]:
+    """The type of numbers below `count`: 4 bytes where they suffice, since what is written costs by the byte."""
+    return np.uint32 if count <= 1 << 32 else np.int64
+
+
 @dataclass(frozen=True, slots=True)
 class DistinctFile:
     """The distinct documents of a sketch file. first: the number of the first one. ids: `.npy` of their doc_ids,

@@ -6,7 +6,7 @@ verification itself begins with (`verify.fewest_equal_values`), so nothing is lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +84,9 @@ def only_members(part: PlannedPart, chosen: NDArray[np.bool_]) -> PlannedPart:
     sizes = np.diff(before[part.offsets])
     kept = sizes > 1
     stays &= np.repeat(kept, np.diff(part.offsets))
-    return PlannedPart(
-        part.documents,
-        part.copies,
-        part.members[stays],
-        np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[kept])]),
-        part.bands[kept],
-        part.groups[kept],
+    return replace(
+        part,
+        members=part.members[stays],
+        offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[kept])]),
+        bands=part.bands[kept],
     )

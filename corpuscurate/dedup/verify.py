@@ -23,6 +23,7 @@ from corpuscurate.dedup.unit_files import load_sets
 from corpuscurate.earlier import Numbers
 from corpuscurate.kernels.components import best_neighbours, flatten, star_edges
 from corpuscurate.kernels.greedy import UNVERIFIED, settle_greedily
+from corpuscurate.kernels.planning import order_buckets, renumber_buckets
 from corpuscurate.kernels.verify import (
     CAPPED_BUCKETS,
     CAPPED_DOCUMENTS,
@@ -94,22 +95,24 @@ class VerifyPart:
 
     def _in_keep_order(self, plan: PlannedPart) -> tuple[NDArray[np.uint64], PlannedPart]:
         """The documents in keep order, and the part with its indices changed to that; buckets sorted by group."""
-        all_documents = np.load(self.plan / "documents.npy", mmap_mode="r")
-        indices = np.searchsorted(all_documents, plan.documents)
-        if sum(count for _, count, _ in self.gathered) != len(all_documents):
+        counts = [count for _, count, _ in self.gathered]
+        if sum(counts) != len(np.load(self.plan / "documents.npy", mmap_mode="r")):
             raise RuntimeError("candidates are missing from the sketch files")
-        paths = [path / "places.bin" for path, _, _ in self.gathered]
-        places = take(paths, [count for _, count, _ in self.gathered], indices, np.uint64)
-        order = np.lexsort((plan.documents, places, self.numbers.is_own(plan.documents)))
+        places = take([path / "places.bin" for path, _, _ in self.gathered], counts, plan.indices, np.uint64)
+        order = np.lexsort((places, self.numbers.is_own(plan.documents)))  # stable, and documents ascend
         renumbered = np.empty(len(order), np.int64)
         renumbered[order] = np.arange(len(order))
-        by_group = np.argsort(plan.groups, kind="stable")
-        members = renumbered[plan.members[ragged_indices(plan.offsets, by_group)]]
-        sizes = np.diff(plan.offsets)[by_group]
-        members = members[np.lexsort((members, np.repeat(np.arange(len(sizes)), sizes)))]
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-        part = PlannedPart(
-            plan.documents, renumbered[plan.copies], members, offsets, plan.bands[by_group], plan.groups[by_group]
+        by_group = np.empty(len(plan.bands), np.int64)
+        order_buckets(plan.members, plan.offsets, plan.groups, by_group)
+        members, offsets = np.empty(len(plan.members), np.int64), np.empty_like(plan.offsets)
+        renumber_buckets(plan.members, plan.offsets, by_group, renumbered, members, offsets)
+        part = replace(
+            plan,
+            copies=renumbered[plan.copies],
+            members=members,
+            offsets=offsets,
+            bands=plan.bands[by_group],
+            groups=plan.groups[order],
         )
         return plan.documents[order], part
 
@@ -205,16 +208,17 @@ def _join_large(
 ) -> list[Edges]:
     """The edges of buckets of more than `most` documents, those of a group together. covered: see `join_large`."""
     large = np.flatnonzero(np.diff(part.offsets) > most)
+    groups = part.groups[part.members[part.offsets[large]]]
     return [
         join_large(
-            [part.members[part.offsets[i] : part.offsets[i + 1]] for i in large[part.groups[large] == group]],
+            [part.members[part.offsets[i] : part.offsets[i + 1]] for i in large[groups == group]],
             sketches,
             rule,
             parent,
             counts,
             covered,
         )
-        for group in np.unique(part.groups[large])
+        for group in np.unique(groups)
     ]
 
 
@@ -242,9 +246,7 @@ def _join_small(
     """The edges of buckets of at most `most` documents that are not covered yet."""
     small = _small_buckets(part, most, covered)
     edges = _no_edges(len(parent))
-    found = verify_buckets(
-        small.members, small.offsets, small.bands, small.groups, sketches, rule, covered, parent, counts, *edges
-    )
+    found = verify_buckets(small.members, small.offsets, small.bands, sketches, rule, covered, parent, counts, *edges)
     return Edges(edges.a[:found], edges.b[:found], edges.similarity[:found])
 
 
@@ -272,7 +274,6 @@ def _small_buckets(part: PlannedPart, most: int, covered: NDArray[np.bool_]) -> 
         members=part.members[ragged_indices(part.offsets, small)],
         offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[small])]),
         bands=part.bands[small],
-        groups=part.groups[small],
     )
 
 

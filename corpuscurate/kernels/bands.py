@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.components import Indices, Int
 from corpuscurate.kernels.hashing import mix64
 
 _TWO = np.uint64(2)
 _THREE = np.uint64(3)
 _ONE = np.uint64(1)
+_HALF = np.uint64(32)
 _DIGIT_BITS = 11
 _DIGITS = 6
 
@@ -49,8 +51,44 @@ def sieve_passes(keys: NDArray[np.uint64], table: NDArray[np.uint8], out: NDArra
     return passed
 
 
+@leaf
+def shared_keys(keys: NDArray[np.uint64], numbers: Indices, table: NDArray[np.uint8]) -> Int:
+    """Move the keys that may have been counted twice, all that were and few others, to the front, with the numbers that
+    go with them. Returns how many they are."""
+    mask = np.uint64(4 * len(table) - 1)
+    passed: Int = 0
+    for i in range(len(keys)):
+        key = keys[i]
+        number = numbers[i]
+        slot = key & mask
+        keys[passed] = key
+        numbers[passed] = number
+        passed += np.int64((np.uint64(table[slot >> _TWO]) >> ((slot & _THREE) << _ONE) & _THREE) >= _TWO)
+    return passed
+
+
+@leaf
+def keys_of_part(
+    chosen: NDArray[np.bool_], first: Int, part: Int, parts: Int, keys: NDArray[np.uint64], out: Indices
+) -> Int:
+    """Move the chosen keys that belong to a part, by their upper 32 bits, to the front. Returns how many they are.
+
+    out: the numbers of these, where the chosen ones are numbered first, first + 1, ... in any part.
+    """
+    number = first
+    filled: Int = 0
+    for i in range(len(keys)):
+        key = keys[i]
+        keys[filled] = key
+        out[filled] = number
+        of = np.int64((key >> _HALF) * np.uint64(parts) >> _HALF)
+        filled += np.int64(chosen[i] & (of == part))
+        number += np.int64(chosen[i])
+    return filled
+
+
 @kernel
-def sort_by_key(keys: NDArray[np.uint64], numbers: NDArray[np.int64]) -> int:
+def sort_by_key(keys: NDArray[np.uint64], numbers: Indices) -> int:
     """Sort keys and the numbers that go with them by key, in place; stable. Returns len(keys).
 
     Least significant digit first, 11 bits at a time: linear whatever the keys, a million equal ones included.
@@ -62,7 +100,7 @@ def sort_by_key(keys: NDArray[np.uint64], numbers: NDArray[np.int64]) -> int:
         for digit in range(_DIGITS):
             counts[digit, keys[i] >> np.uint64(digit * _DIGIT_BITS) & mask] += 1
     other_keys = np.empty(size, np.uint64)
-    other_numbers = np.empty(size, np.int64)
+    other_numbers = np.empty_like(numbers)
     for digit in range(_DIGITS):  # an even number: what began in `keys` ends there
         starts = counts[digit]
         total = 0
@@ -82,12 +120,10 @@ def sort_by_key(keys: NDArray[np.uint64], numbers: NDArray[np.int64]) -> int:
 
 
 @leaf
-def runs_of_equal(
-    keys: NDArray[np.uint64], numbers: NDArray[np.int64], out: NDArray[np.int64], out_offsets: NDArray[np.int64]
-) -> int:
+def runs_of_equal(keys: NDArray[np.uint64], numbers: Indices, out: Indices, out_offsets: Indices) -> int:
     """The numbers of keys that occur twice or more, run after run. Returns how many runs.
 
-    keys: sorted. out: int64[len(keys)]; out_offsets: int64[len(keys) // 2 + 1], one more than the runs are filled.
+    keys: sorted. out: [len(keys)]; out_offsets: [len(keys) // 2 + 1], one more than the runs are filled.
     """
     runs = 0
     filled = 0

@@ -3,7 +3,7 @@ tell."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from corpuscurate.kernels.compile import leaf
 
 Int: TypeAlias = int | np.int64
+Indices: TypeAlias = NDArray[Any]
+"""uint32, or int64 where there are more documents."""
 
 
 @leaf
-def find(parent: NDArray[np.int64], i: Int) -> Int:
+def find(parent: Indices, i: Int) -> Int:
     """The root of `i`, halving the path to it."""
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -23,7 +25,7 @@ def find(parent: NDArray[np.int64], i: Int) -> Int:
 
 
 @leaf
-def union(parent: NDArray[np.int64], a: Int, b: Int) -> Int:
+def union(parent: Indices, a: Int, b: Int) -> Int:
     """Join the components of `a` and `b`; returns their root, the smallest member of both."""
     a = find(parent, a)
     b = find(parent, b)
@@ -43,7 +45,7 @@ def union_pairs(parent: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.i
 
 
 @leaf
-def union_stars(parent: NDArray[np.int64], members: NDArray[np.int64], offsets: NDArray[np.int64]) -> int:
+def union_stars(parent: Indices, members: Indices, offsets: NDArray[np.int64]) -> int:
     """Join all members of each group offsets[g]..offsets[g+1]-1. Returns the number of groups."""
     for group in range(len(offsets) - 1):
         for i in range(offsets[group] + 1, offsets[group + 1]):
@@ -76,7 +78,7 @@ def star_edges(
 
 
 @leaf
-def flatten(parent: NDArray[np.int64]) -> int:
+def flatten(parent: Indices) -> int:
     """Point every member at its root. Returns the number of components."""
     roots = 0
     for i in range(len(parent)):

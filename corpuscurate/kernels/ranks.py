@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import leaf
-from corpuscurate.kernels.components import Int
+from corpuscurate.kernels.components import Indices, Int
 
 _SIX = np.uint64(6)
 _LOW = np.uint64(63)
@@ -27,7 +27,7 @@ def population(word: np.uint64) -> np.int64:
 
 
 @leaf
-def add_numbers(numbers: NDArray[np.int64], words: NDArray[np.uint64]) -> int:
+def add_numbers(numbers: Indices, words: NDArray[np.uint64]) -> int:
     """Add numbers, each below 64 * len(words), to the set. Returns len(numbers)."""
     for number in numbers:
         words[np.uint64(number) >> _SIX] |= _ONE << (np.uint64(number) & _LOW)
@@ -59,12 +59,8 @@ def list_numbers(words: NDArray[np.uint64], out: NDArray[np.int64]) -> int:
 
 
 @leaf
-def ranks_of(
-    numbers: NDArray[np.int64], words: NDArray[np.uint64], before: NDArray[np.int64], out: NDArray[np.int64]
-) -> int:
-    """How many numbers of the set are below each of `numbers`. Returns len(numbers)."""
-    for i in range(len(numbers)):
-        number = np.uint64(numbers[i])
-        below = words[number >> _SIX] & ((_ONE << (number & _LOW)) - _ONE)
-        out[i] = before[number >> _SIX] + population(below)
-    return len(numbers)
+def rank_of(number: Int, words: NDArray[np.uint64], before: NDArray[np.int64]) -> Int:
+    """How many numbers of the set are below this one."""
+    at = np.uint64(number)
+    below = words[at >> _SIX] & ((_ONE << (at & _LOW)) - _ONE)
+    return np.int64(before[at >> _SIX] + population(below))

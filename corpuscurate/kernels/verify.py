@@ -177,7 +177,6 @@ def verify_buckets(
     members: NDArray[np.int64],
     offsets: NDArray[np.int64],
     bands: NDArray[np.int64],
-    groups: NDArray[np.int64],
     s: Sketches,
     rule: Rule,
     covered: NDArray[np.bool_],
@@ -190,9 +189,8 @@ def verify_buckets(
     """Join the documents that are similar. Returns the number of edges written: each joined two components.
 
     members: int64, documents 0..m-1 numbered in keep order, ascending in each bucket offsets[i]..offsets[i+1]-1.
-    bands: int64, the band of each bucket; groups: int64, the same number for buckets that may share documents,
-    ascending; within a group bands ascend. covered: bool[m], documents of which all pairs in a bucket were compared
-    before. parent: int64[m], the components known before; changed. counts:
+    bands: int64, the band of each bucket, ascending among buckets that may share documents. covered: bool[m], documents
+    of which all pairs in a bucket were compared before. parent: int64[m], the components known before; changed. counts:
     int64[COUNTS], added to. out_a, out_b: int64[m], out_similarity: float64[m].
     """
     m = len(parent)

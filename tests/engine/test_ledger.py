@@ -80,6 +80,20 @@ def test_only_what_is_not_finished_is_run_and_accounts_keep_their_order(tmp_path
     assert sorted(told) == ["0", "1", "2", "3"]
 
 
+def test_the_largest_first_where_it_is_asked_for(tmp_path: Path) -> None:
+    tasks = [Task(tmp_path / str(n), "f", Writes("x" * n), size) for n, size in enumerate([2, 5, 1, 5])]
+    ran: list[str] = []
+
+    def in_turn(given: Sequence[Task], beat: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+        for place, task in enumerate(given):
+            ran.append(task.final.name)
+            yield place, perform(task)
+
+    done = run_tasks(tasks, in_turn, lambda task: None, lambda name, size: None, largest_first=True)
+    assert done == [{"n": 0}, {"n": 1}, {"n": 2}, {"n": 3}]
+    assert ran == ["1", "3", "0", "2"]
+
+
 def test_a_runner_that_leaves_out_a_task_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="without running every task"):
         run_tasks([Task(tmp_path / "t", "f", Writes())], lambda tasks, beat: iter(()), print, lambda name, size: None)
