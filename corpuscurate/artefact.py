@@ -60,21 +60,44 @@ def read_json(path: Path) -> Any:
     return orjson.loads(path.read_bytes())
 
 
-def sync_tree(folder: Path) -> None:
-    """Flush every file of a folder, and the folder, to disk, so that a later rename never shows empty files."""
+def sync_tree(folder: Path, *, forget: bool = False) -> None:
+    """Flush every file of a folder, and the folder, to disk, so that a later rename never shows empty files.
+
+    forget: the files leave the system's cache.
+    """
     for path in [*(p for p in folder.rglob("*") if p.is_file()), folder]:
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
+            if forget:
+                _forget(handle)
         finally:
             os.close(handle)
 
 
+def forget_file(path: Path) -> None:
+    """Let a file that the run does not read again, and that is on disk, leave the system's cache.
+
+    Its memory serves what is written next, which otherwise takes fresh memory, or pushes the input out of the cache.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        _forget(handle)
+    finally:
+        os.close(handle)
+
+
+def _forget(handle: int) -> None:
+    if hasattr(os, "posix_fadvise"):  # not on macOS
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 @contextmanager
-def whole_folder(final: Path, *, durable: bool = True) -> Iterator[Path]:
+def whole_folder(final: Path, *, durable: bool = True, last: bool = False) -> Iterator[Path]:
     """A new folder that appears as `final` only when the block ends without an error; an old one is replaced.
 
     durable: flushed to disk before it appears. Otherwise a crash of the machine may leave it with files cut short.
+    last: nothing reads it again, so it leaves the system's cache.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     part = final.with_name(f".{final.name}.{os.getpid()}.tmp")
@@ -83,7 +106,7 @@ def whole_folder(final: Path, *, durable: bool = True) -> Iterator[Path]:
     try:
         yield part
         if durable:
-            sync_tree(part)
+            sync_tree(part, forget=last)
         if final.exists():
             shutil.rmtree(final)
         part.rename(final)

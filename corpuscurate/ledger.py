@@ -35,7 +35,7 @@ class Task:
 
     durable: the folder is flushed to disk before it appears. What only this run needs is not: most of it is removed
     before the system would have written it, and after a crash of the machine digests tell what was lost, which is then
-    done again.
+    done again. last: the run does not read the folder again.
     """
 
     final: Path
@@ -43,13 +43,14 @@ class Task:
     body: Body
     bytes: int = 0
     durable: bool = True
+    last: bool = False
 
 
 def perform(task: Task) -> dict[str, Any]:
     """Run a task in this process: the folder appears whole, with its marker, or not at all."""
     pulse.begin(str(task.final))
     try:
-        with whole_folder(task.final, durable=task.durable) as folder:
+        with whole_folder(task.final, durable=task.durable, last=task.last) as folder:
             account = task.body.run(folder)
             files = {path.name: [path.stat().st_size, digest_file(path)] for path in sorted(folder.iterdir())}
             marker = {"fingerprint": task.fingerprint, "account": account, "files": files}

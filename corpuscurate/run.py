@@ -280,6 +280,7 @@ class _Steps:
                     view, tuple(manifest.splits[i] for i in group.splits), group, shape, names, sink.dropped_text
                 ),
                 sum(manifest.splits[i].bytes for i in group.splits),
+                last=True,
             )
             for group in groups
         ]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.artefact import forget_file
 from corpuscurate.dedup.bands import value_column
 from corpuscurate.dedup.sources import PLACE, Source, between, is_in_sorted
 
@@ -50,6 +51,7 @@ class Gather:
                     if names:
                         signatures.write(np.stack([block[name][at] for name in names], axis=1).tobytes())
                     rows += len(at)
+                forget_file(source.path)  # the last reading; what verification needs of the texts comes next
         return {"candidates": candidates, "rows": rows}
 
 

@@ -26,7 +26,7 @@ import psutil
 from corpuscurate.errors import WorkerError
 from corpuscurate.ledger import Task, perform
 from corpuscurate.pulse import EVERY_SECONDS, Sink, connect
-from corpuscurate.runners.memory import keep_freed_memory
+from corpuscurate.runners.memory import keep_freed_memory, worker_environment
 from corpuscurate.warm import VARIABLE
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def start_fork_server(warm: str) -> ForkServerContext:
     on."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["corpuscurate.runners.preload"])
-    with _environment({VARIABLE: warm, "PYTHONSAFEPATH": "1"}):
+    with _environment({VARIABLE: warm, "PYTHONSAFEPATH": "1", **worker_environment()}):
         forkserver.ensure_running()
     return context
 

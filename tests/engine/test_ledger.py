@@ -127,3 +127,18 @@ def test_what_only_this_run_needs_is_not_flushed_to_disk(tmp_path: Path, monkeyp
     assert account_of(Task(tmp_path / "t", "f1", Writes())) == {"n": 5}
     perform(Task(tmp_path / "u", "f1", Writes()))
     assert len(flushed) >= 3, "the file, its marker and the folder"
+
+
+def test_files_that_nothing_reads_again_leave_the_cache_and_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[str] = []
+    monkeypatch.setattr(
+        "os.posix_fadvise", lambda handle, *_: left.append(os.readlink(f"/proc/self/fd/{handle}")), raising=False
+    )
+    perform(Task(tmp_path / "again", "f", Writes("abc")))
+    assert left == []
+    task = Task(tmp_path / "last", "f", Writes("abc"), last=True)
+    perform(task)
+    assert any(Path(name).name == "a.txt" for name in left)
+    assert account_of(task) == {"n": 3}
