@@ -16,6 +16,9 @@ from numba.extending import intrinsic
 
 _WORD = ir.IntType(64)
 _VECTOR = ir.VectorType(ir.IntType(8), 64)
+_EIGHT = ir.VectorType(_WORD, 8)
+_WORD_SEED = 0x9E3779B97F4A7C15
+"""That of `kernels.shingles`, whose words are mixed here."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -95,3 +98,37 @@ def fold_ascii(typing_context: Any, data: Any, i: Any, size: Any, out: Any, at: 
 
     numbers = types.int64, types.int64, out, types.int64
     return types.UniTuple(types.uint64, 2)(data, *numbers), generate
+
+
+def _each(number: int) -> Any:
+    return ir.Constant(_EIGHT, [number] * 8)
+
+
+def _mix(builder: Any, x: Any) -> Any:
+    """`hashing.mix64` of eight numbers."""
+    x = builder.mul(builder.xor(x, builder.lshr(x, _each(30))), _each(0xBF58476D1CE4E5B9))
+    x = builder.mul(builder.xor(x, builder.lshr(x, _each(27))), _each(0x94D049BB133111EB))
+    return builder.xor(x, builder.lshr(x, _each(31)))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def mix_words(typing_context: Any, heads: Any, i: Any, tails: Any, at: Any) -> Any:
+    """mix_words(heads: uint64[], i: uint64, tails: uint64[], at: uint64): eight tails become the hashes of words.
+
+    heads[i + j]: the first 8 bytes of a word of at most 15. tails[at + j]: its bytes after the last whole 8, with its
+    length in the top byte. What comes out is `kernels.shingles`' hash of it. All must lie inside the arrays.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def place(array: int) -> Any:
+            data = context.make_array(signature.args[array])(context, builder, arguments[array]).data
+            return builder.bitcast(builder.gep(data, [arguments[array + 1]]), _EIGHT.as_pointer())
+
+        tail = builder.load(place(2), align=8)
+        whole = builder.icmp_unsigned("!=", builder.and_(tail, _each(8 << 56)), _each(0))
+        absorbed = _mix(builder, builder.xor(builder.load(place(0), align=8), _each(_WORD_SEED)))
+        mixed = _mix(builder, builder.xor(builder.select(whole, absorbed, _each(_WORD_SEED)), tail))
+        builder.store(mixed, place(2), align=8)
+        return context.get_dummy_value()
+
+    return types.void(heads, types.uint64, tails, types.uint64), generate

@@ -88,11 +88,11 @@ def next_characters(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64
     place = walk.place
     if place[0] >= place[1]:
         return -1
-    end = fold_characters(data, walk, t, n)
-    words = walk.words[n:end]
+    end = fold_characters(data, walk, t, 0)
+    words = walk.words[:end]
     for j in range(len(words)):
         words[j] = mix64(words[j] ^ WORD_SEED)
-    made = roll(end - n, n, power, walk)
+    made = roll(end, n, power, walk)
     if place[0] >= place[1] and 0 < place[4] < n:
         walk.shingles[0] = mix64(walk.rolling[0])
         made = 1

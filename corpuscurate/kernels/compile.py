@@ -67,6 +67,14 @@ def leaf(function: F) -> F:
     return _compile(function, _nrt=False)
 
 
+def part(function: F) -> F:
+    """A leaf that always becomes a part of the kernels that call it: for inner loops, where LLVM would leave a call.
+
+    A call passes each array as seven arguments, which can take longer than the work.
+    """
+    return _compile(function, _nrt=False, forceinline=True)
+
+
 def _compile(function: F, **options: bool) -> F:
     folder = cache_folder()
     before = config.CACHE_DIR

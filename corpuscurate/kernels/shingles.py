@@ -2,8 +2,9 @@
 
 Three steps, each over a buffer that stays in the cache:
 1. `kernels.folding`: UTF-8 to case-folded UTF-8 in which every byte outside a word is 0 (no word holds a 0 byte).
-2. `_hash_words`: the borders of words as bit masks of 64 bytes, then a 64-bit hash of each word's folded bytes.
-3. `roll`: the hash of each window of n words, S = sum of w[i] P^(n-1-i) modulo 2^64, mixed.
+2. `_word_borders`: where words begin and end, from bit masks of 64 bytes; `_hash_and_roll`: a 64-bit hash of each
+   word's folded bytes, and T = sum of w[i] P^(k-i) modulo 2^64 over all words so far, of which k is the last.
+3. `_finish`: the hash of each window of n words, S = sum of w[i] P^(n-1-i) = T - P^n (T of n words before), mixed.
 
 A word is what `kernels.unicode` says, folded as `str.casefold()` folds each character. A document of 1..n-1 words has
 one shingle, of all its words; one without words has none.
@@ -19,10 +20,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.bits import inside_words, trailing_zeros
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.bits import inside_words, mix_words, trailing_zeros
+from corpuscurate.kernels.compile import kernel, leaf, part
 from corpuscurate.kernels.folding import BLOCK, FOLDED, Int, fold_chunk
 from corpuscurate.kernels.hashing import load64, mix64
+from corpuscurate.kernels.ranks import population
 from corpuscurate.kernels.unicode import Tables
 
 WINDOW = FOLDED // 2 + 1
@@ -30,9 +32,19 @@ WINDOW = FOLDED // 2 + 1
 MOST_MADE = WINDOW + 1
 """The most shingles of one chunk."""
 
+GROUP = 12
+"""Words of a block of 64 bytes whose borders are written at once."""
+LANES = 8
+"""Words that are mixed at once."""
+AHEAD = 16
+"""How many words the gathering of bytes is ahead of the mixing: what is stored in pieces of 8 bytes and read as a
+vector of 64 must have left the processor's queue of stores, or the load waits."""
+SLACK = GROUP + AHEAD + LANES
+"""Words for which the buffers have room behind the last."""
+_AHEAD = np.uint64(AHEAD)
+_LANES = np.uint64(LANES)
+
 WORD_SEED = np.uint64(0x9E3779B97F4A7C15)
-_UNMIXED_SEED = np.uint64(0x6B6E53B9D586DB0B)
-"""`mix64` of it is WORD_SEED."""
 BASE = np.uint64(0xD1342543DE82EF95)
 """P of the rolling hash, 5 modulo 8: powers of it stay apart in all but the lowest bits."""
 _STREAM1 = np.uint64(0xA0761D6478BD642F)
@@ -40,47 +52,68 @@ _STREAM2 = np.uint64(0xE7037ED1A0B428DB)
 _GOLDEN = np.uint64(0x9FB21C651E98DF25)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
+_TWO = np.uint64(2)
 
 
 @leaf
 def _word_borders(folded: NDArray[np.uint8], size: Int, inside: Int, out: NDArray[np.int64]) -> Int:
-    """Where words begin and end in turn, among the first `size` bytes. Returns how many borders.
+    """Where words begin and end in turn, among the first `size` bytes. Returns how many begin.
 
-    inside: 1 when a word that began before goes on, or ends, at byte 0: then the first border is 0, its start here.
+    inside: 1 when a word that began before goes on, or ends, at byte 0: then the first one starts at 0, its start here.
+    A word that touches `size` ends there. out: SLACK longer than all borders can be.
+
+    Borders are written GROUP words at once, wanted or not: the end of a loop over just those of a block is never
+    foreseen by the processor, which costs more than they do.
     """
-    count = _ZERO
+    begun = np.uint64(inside)
+    ended = _ZERO
     carry = np.uint64(inside)
-    if inside:
-        out[0] = 0
-        count = _ONE
+    out[0] = 0
     for base in range(0, size, BLOCK):
         bits = inside_words(folded, base)
         if size - base < BLOCK:
             bits &= (_ONE << np.uint64(size - base)) - _ONE
-        borders = bits ^ (bits << _ONE | carry)
+        before = bits << _ONE | carry
         carry = bits >> np.uint64(63)
-        while borders:
-            out[count] = base + trailing_zeros(borders)
-            count += _ONE
-            borders &= borders - _ONE
-    return np.int64(count)
+        first = bits & ~before
+        after = before & ~bits
+        start = _TWO * begun
+        end = _TWO * ended + _ONE
+        begun += np.uint64(population(first))
+        ended += np.uint64(population(after))
+        while first | after:
+            for _ in range(GROUP):
+                out[start] = base + trailing_zeros(first)
+                out[end] = base + trailing_zeros(after)
+                first &= first - _ONE
+                after &= after - _ONE
+                start += _TWO
+                end += _TWO
+    out[_TWO * ended + _ONE] = size
+    return np.int64(begun)
 
 
 class Walk(NamedTuple):
     """Where a walk through one document stands, and its buffers. Made by `new_walk`, set to a document by `begin`.
 
     place: int64[5]: next byte, end, state of `fold_chunk`, bytes pending in `folded`, words seen.
-    word: uint64[3]: hash and bytes absorbed of a word cut by the end of a chunk, and 1 while there is one.
-    rolling: uint64[3]: S of the last n words; two hashes of all words so far.
-    words: the n words before, then those of the chunk. shingles: what a call of `next_shingles` made.
+    word: uint64[3]: hash and bytes absorbed of a word cut by the end of the chunk before, and 1 while there is one
+    (else WORD_SEED, 0, 0). cut: the same of the word that the end of this chunk cuts.
+    rolling: uint64[3]: T and two other hashes of all words so far.
+    borders: where each word begins and ends, in turn. long_words: numbers of words of 16 bytes and more.
+    words: hashes of the words of the chunk. sums: T before the chunk's words, n of them, and after each of its words.
+    shingles: what a call of `next_shingles` made.
     """
 
     place: NDArray[np.int64]
     word: NDArray[np.uint64]
+    cut: NDArray[np.uint64]
     rolling: NDArray[np.uint64]
     folded: NDArray[np.uint8]
     borders: NDArray[np.int64]
+    long_words: NDArray[np.uint64]
     words: NDArray[np.uint64]
+    sums: NDArray[np.uint64]
     shingles: NDArray[np.uint64]
 
 
@@ -91,11 +124,21 @@ def new_walk(n: Int) -> Walk:
         np.zeros(5, np.int64),
         np.zeros(3, np.uint64),
         np.zeros(3, np.uint64),
+        np.zeros(3, np.uint64),
         np.empty(FOLDED, np.uint8),
-        np.empty(2 * WINDOW + 2, np.int64),
-        np.zeros(n + WINDOW, np.uint64),
-        np.empty(MOST_MADE, np.uint64),
+        np.zeros(2 * (WINDOW + SLACK), np.int64),
+        np.zeros(WINDOW + SLACK, np.uint64),
+        np.zeros(WINDOW + SLACK, np.uint64),
+        np.zeros(n + WINDOW + SLACK, np.uint64),
+        np.zeros(MOST_MADE, np.uint64),
     )
+
+
+@leaf
+def _set_no_word(word: NDArray[np.uint64]) -> None:
+    word[0] = WORD_SEED
+    word[1] = 0
+    word[2] = 0
 
 
 @leaf
@@ -104,52 +147,34 @@ def begin(start: Int, stop: Int, n: Int, walk: Walk) -> None:
     walk.place[:] = 0
     walk.place[0] = start
     walk.place[1] = stop
-    walk.word[:] = 0
+    _set_no_word(walk.word)
     walk.rolling[:] = 0
     walk.rolling[1] = _STREAM1
     walk.rolling[2] = _STREAM2
-    walk.words[:n] = 0  # so that the first words push nothing out of the sum
+    walk.sums[:n] = 0  # nothing is taken away from the first sums
 
 
 @leaf
-def _hash_words(count: Int, size: Int, last: Int, n: Int, walk: Walk) -> Int:
-    """Hash the words between `count` borders into `walk.words` from n; returns how many.
+def _cut(found: Int, size: Int, walk: Walk) -> Int:
+    """Take the last of `found` words, which touches the end of the chunk and may go on, out of it. Returns how many
+    are left.
 
-    size: bytes in `walk.folded`. last: 1 when the document ends here. Otherwise a word that touches the end may go on:
-    it is absorbed to its last whole 8 bytes, and its rest (at most 7 bytes) is moved to the start of `folded`.
+    It is absorbed to its last whole 8 bytes, and its rest (at most 7 bytes) is moved to the start of `folded`.
     """
     folded = walk.folded
-    borders = walk.borders
     word = walk.word
-    resumed = word[2]
-    before = word[0]
-    length = word[1]
-    found = (count + 1) // 2
-    borders[count] = size  # the end of the last word, where it is none of the borders
-    word[2] = 0
-    walk.place[3] = 0
-    if found and borders[2 * found - 1] == size and not last:
-        found -= 1
-        i = borders[2 * found]
-        whole = (size - i) // 8 * 8
-        continued = resumed and not found
-        word[0] = _absorb(folded, i, i + whole, before if continued else WORD_SEED)
-        word[1] = np.uint64(whole) + (length if continued else _ZERO)
-        word[2] = 1
-        walk.place[3] = size - i - whole
-    _hash_each(found, folded, borders, walk.shingles, walk.words[n:])
-    if resumed and found:
-        i = borders[0]
-        end = borders[1]
-        whole = (end - i) // 8 * 8
-        h = _absorb(folded, i, i + whole, before)
-        walk.words[n] = mix64(h ^ _rest(folded, i + whole, end) ^ (length + np.uint64(end - i)) << np.uint64(56))
-    for j in range(walk.place[3]):
-        folded[j] = folded[size - walk.place[3] + j]
+    found -= 1
+    i = walk.borders[2 * found]
+    whole = (size - i) // 8 * 8
+    goes_on = word[2] and not found  # it began before this chunk, too
+    walk.cut[0] = _absorb(folded, i, i + whole, word[0] if goes_on else WORD_SEED)
+    walk.cut[1] = np.uint64(whole) + (word[1] if goes_on else _ZERO)
+    walk.cut[2] = 1
+    walk.place[3] = size - i - whole
     return found
 
 
-@leaf
+@part
 def _absorb(folded: NDArray[np.uint8], i: Int, end: Int, h: np.uint64) -> np.uint64:
     """Take the pieces of 8 bytes from i to end into the hash h of a word."""
     while i < end:
@@ -158,79 +183,162 @@ def _absorb(folded: NDArray[np.uint8], i: Int, end: Int, h: np.uint64) -> np.uin
     return h
 
 
-@leaf
-def _rest(folded: NDArray[np.uint8], i: Int, end: Int) -> np.uint64:
-    """The at most 7 bytes from i to end."""
-    return load64(folded, i) & ((_ONE << np.uint64(8 * (end - i))) - _ONE)  # type: ignore[arg-type]
+@part
+def _tail(folded: NDArray[np.uint8], i: Int, size: Int, length: np.uint64) -> np.uint64:
+    """The `size` < 8 bytes from i, below the length of the word."""
+    rest = load64(folded, i) & ((_ONE << np.uint64(8 * size)) - _ONE)  # type: ignore[arg-type]
+    return rest ^ length << np.uint64(56)
 
 
-@leaf
-def _hash_each(
-    count: Int,
+@part
+def _gather(
+    k: np.uint64,
+    n: np.uint64,
+    longer: np.uint64,
     folded: NDArray[np.uint8],
     borders: NDArray[np.int64],
-    scratch: NDArray[np.uint64],
-    words: NDArray[np.uint64],
-) -> None:
-    """Hash `count` whole words. Bytes are gathered word by word, without a branch but for 16 and more of them; the
-    mixing is left to a second loop, which becomes vector code."""
-    for k in range(count):
-        i = borders[2 * k]
-        end = borders[2 * k + 1]
-        length = end - i
-        h = WORD_SEED ^ load64(folded, i)
-        while i + 16 <= end:
-            i += 8
-            h = mix64(h) ^ load64(folded, i)
-        scratch[k] = h if length >= 8 else _UNMIXED_SEED
-        i += 8 if length >= 8 else 0
-        words[k] = _rest(folded, i, end) ^ np.uint64(length) << np.uint64(56)
-    for k in range(count):
-        words[k] = mix64(mix64(scratch[k]) ^ words[k])
+    long_words: NDArray[np.uint64],
+    heads: NDArray[np.uint64],
+    tails: NDArray[np.uint64],
+) -> np.uint64:
+    """The first 8 bytes of LANES words from k, to heads[n + k:], and what `mix_words` takes with them, to tails[k:].
+
+    There is no branch on the length, not even a choice, of which LLVM may make one. Words of 16 bytes and more are only
+    noted in long_words[longer:], behind which the number of a later word stands. Returns how many are noted.
+    """
+    for _ in range(LANES):
+        i = borders[_TWO * k]
+        length = borders[_TWO * k + _ONE] - i
+        heads[n + k] = load64(folded, i)
+        tails[k] = _tail(folded, i + (length & 8), length & 7, np.uint64(length))
+        long_words[longer] = k
+        longer += np.uint64(length >= 16)
+        k += _ONE
+    return longer
 
 
 @leaf
-def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
-    """The shingles that end at the `count` words from `walk.words[n]`; returns how many. power: P^n."""
+def _hash_long(folded: NDArray[np.uint8], i: Int, end: Int, h: np.uint64, before: np.uint64) -> np.uint64:
+    """The hash of a word of which `before` bytes gave h and the others lie from i to end."""
+    whole = (end - i) // 8 * 8
+    h = _absorb(folded, i, i + whole, h)
+    return mix64(h ^ _tail(folded, i + whole, end - i & 7, before + np.uint64(end - i)))
+
+
+@leaf
+def _hash_and_roll(found: Int, n: Int, rolled: Int, walk: Walk) -> None:
+    """Hash `found` words into `walk.words`, and take them into the sums where they are to be rolled.
+
+    A sum waits for the one before, and gathering bytes for nothing, so the processor does both side by side.
+    """
+    folded = walk.folded
+    borders = walk.borders
     words = walk.words
-    shingles = walk.shingles
+    sums = walk.sums
+    long_words = walk.long_words
     s = walk.rolling[0]
     first = walk.rolling[1]
     second = walk.rolling[2]
-    before: Int = max(0, min(count, n - 1 - walk.place[4]))  # words of this chunk that complete no shingle
-    for i in range(count):
-        word = words[n + i]
-        s = s * BASE + word - words[i] * power
-        shingles[i] = s
-        first = (first << np.uint64(29) | first >> np.uint64(35)) * BASE ^ word
-        second = (second << np.uint64(41) | second >> np.uint64(23)) * _GOLDEN + word
+    m = np.uint64(n)
+    count = np.uint64(found)
+    borders[2 * found : 2 * (found + AHEAD + LANES)] = 0  # empty words
+    long_words[0] = 0  # one that goes on from the chunk before is hashed as the long ones are
+    longer = walk.word[2]
+    for lane in range(0, AHEAD, LANES):
+        longer = _gather(np.uint64(lane), m, longer, folded, borders, long_words, sums, words)
+    i = _ZERO
+    fixed = _ZERO
+    while i < count:
+        mix_words(sums, m + i, words, i)
+        longer = _gather(i + _AHEAD, m, longer, folded, borders, long_words, sums, words)
+        while long_words[fixed] < i + _LANES:
+            k = long_words[fixed]
+            h = WORD_SEED if k else walk.word[0]
+            words[k] = _hash_long(folded, borders[_TWO * k], borders[_TWO * k + _ONE], h, _ZERO if k else walk.word[1])
+            fixed += _ONE
+        if not rolled:
+            i += _LANES
+        elif i + _LANES <= count:
+            for _ in range(LANES):
+                s, first, second = _step(words[i], s, first, second)
+                sums[m + i] = s
+                i += _ONE
+        else:
+            while i < count:
+                s, first, second = _step(words[i], s, first, second)
+                sums[m + i] = s
+                i += _ONE
     walk.rolling[0] = s
     walk.rolling[1] = first
     walk.rolling[2] = second
+
+
+@part
+def _step(word: np.uint64, s: np.uint64, first: np.uint64, second: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64]:
+    """A word into the three sums."""
+    s = s * BASE + word
+    first = (first << np.uint64(29) | first >> np.uint64(35)) * BASE ^ word
+    second = (second << np.uint64(41) | second >> np.uint64(23)) * _GOLDEN + word
+    return s, first, second
+
+
+@leaf
+def _finish(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
+    """Shingles of the sums that end at `count` words; returns how many. power: P^n."""
+    sums = walk.sums
+    shingles = walk.shingles
+    before: Int = max(0, min(count, n - 1 - walk.place[4]))  # words of this chunk that complete no shingle
     walk.place[4] += count
-    for i in range(n):
-        words[i] = words[count + i]
     made = count - before
     for i in range(made):
-        shingles[i] = mix64(shingles[before + i])
+        shingles[i] = mix64(sums[n + before + i] - sums[before + i] * power)
+    for i in range(n):
+        sums[i] = sums[count + i]
     return made
 
 
 @leaf
-def next_words(data: NDArray[np.uint8], t: Tables, n: Int, walk: Walk) -> Int:
-    """Hashes of the next words of the document, in `walk.words` from n. Returns how many, -1 after the last.
+def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
+    """The shingles that end at the `count` words of `walk.words`; returns how many. power: P^n."""
+    words = walk.words
+    sums = walk.sums
+    s = walk.rolling[0]
+    first = walk.rolling[1]
+    second = walk.rolling[2]
+    for i in range(np.uint64(count)):
+        s, first, second = _step(words[i], s, first, second)
+        sums[np.uint64(n) + i] = s
+    walk.rolling[0] = s
+    walk.rolling[1] = first
+    walk.rolling[2] = second
+    return _finish(count, n, power, walk)
 
-    0 is possible before the end.
+
+@leaf
+def next_words(data: NDArray[np.uint8], t: Tables, n: Int, rolled: Int, walk: Walk) -> Int:
+    """Hashes of the next words of the document, in `walk.words`. Returns how many, -1 after the last.
+
+    0 is possible before the end. rolled: 1 when they are to be taken into the sums, else 0.
     """
     place = walk.place
     start = place[0]
     stop = place[1]
     if start >= stop:
         return -1
-    start, size, place[2] = fold_chunk(data, start, stop, place[2], t, place[3], walk.folded)
+    folded = walk.folded
+    start, size, place[2] = fold_chunk(data, start, stop, place[2], t, place[3], folded)
     place[0] = start
-    borders = _word_borders(walk.folded, size, np.int64(walk.word[2]), walk.borders)
-    return _hash_words(borders, size, np.int64(start >= stop), n, walk)
+    found = _word_borders(folded, size, np.int64(walk.word[2]), walk.borders)
+    place[3] = 0
+    _set_no_word(walk.cut)
+    if found and walk.borders[2 * found - 1] == size and start < stop:
+        found = _cut(found, size, walk)
+    _hash_and_roll(found, n, rolled, walk)
+    for j in range(3):
+        walk.word[j] = walk.cut[j]
+    for j in range(place[3]):
+        folded[j] = folded[size - place[3] + j]
+    return found
 
 
 @leaf
@@ -240,10 +348,10 @@ def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, 
     0 is possible before the end. A document of 1..n-1 words yields one shingle, of all its words.
     """
     place = walk.place
-    words = next_words(data, t, n, walk)
+    words = next_words(data, t, n, 1, walk)
     if words < 0:
         return -1
-    made = roll(words, n, power, walk)
+    made = _finish(words, n, power, walk)
     if place[0] >= place[1] and 0 < place[4] < n:
         walk.shingles[0] = mix64(walk.rolling[0])
         made = 1

@@ -25,13 +25,13 @@ def _next_units(unit: Int, data: NDArray[np.uint8], t: Tables, walk: Walk, at: I
         return -1
     words = walk.words
     if unit == CHARACTERS:
-        count = fold_characters(data, walk, t, 1) - 1
+        count = fold_characters(data, walk, t, 0)
         for i in range(count):
-            out[at + i] = np.uint32(words[1 + i])
+            out[at + i] = np.uint32(words[i])
         return at + count
-    count = next_words(data, t, 1, walk)
+    count = next_words(data, t, 1, 0, walk)
     for i in range(count):
-        out[at + i] = np.uint32(words[1 + i] >> _HALF)
+        out[at + i] = np.uint32(words[i] >> _HALF)
     return at + count
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from naive.neardup import word_hash
 from numba.core.errors import TypingError
 
-from corpuscurate.kernels.bits import fold_ascii, inside_words, trailing_zeros
+from corpuscurate.kernels.bits import fold_ascii, inside_words, mix_words, trailing_zeros
 from corpuscurate.kernels.compile import leaf
 
 BYTES = st.binary(min_size=64, max_size=64) | st.text("aZ09 [@`{/:\x7f\x80", min_size=64, max_size=64).map(
@@ -72,6 +73,20 @@ def test_inside_words(block, i):
 @given(st.integers(1, 2**64 - 1) | st.integers(0, 63).map(lambda bit: 1 << bit))
 def test_trailing_zeros(word):
     assert zeros(np.uint64(word)) == (word & -word).bit_length() - 1
+
+
+@leaf
+def mix(heads, i, tails, at):
+    mix_words(heads, i, tails, at)
+
+
+@given(st.lists(st.text("aé\x7f", max_size=7).map(str.encode), min_size=8, max_size=8), st.integers(0, 3))
+def test_mix_words(words, i):
+    heads = [int.from_bytes(word[:8].ljust(8, b"?"), "little") for word in words]
+    tails = [int.from_bytes(word[8:] if len(word) >= 8 else word, "little") | len(word) << 56 for word in words]
+    out = np.array([5] * (3 - i) + tails + [5], np.uint64)
+    mix(np.array([9] * i + heads, np.uint64), np.uint64(i), out, np.uint64(3 - i))
+    assert out.tolist() == [5] * (3 - i) + [word_hash(word.decode()) for word in words] + [5]
 
 
 @pytest.mark.parametrize("data", [np.zeros(200, np.uint8)[::2], np.zeros(100, np.int8), 3])

@@ -95,6 +95,31 @@ def test_borders_of_chunks(shift, tail, filler):
     assert sets([text], 3) == [expected(text, 3)]
 
 
+LENGTHS = [0, 1, 7, 8, 9, 15, 16, 17, 23, 24, 255, 256, 260, 264, 272]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(LENGTHS) | st.integers(0, 40), max_size=60), st.sampled_from(["a", "é", "漢"]))
+def test_long_and_short_words_in_any_order(lengths, char):
+    text = " ".join(char * (length // len(char.encode())) for length in lengths)
+    assert sets([text], 2) == [expected(text, 2)]
+
+
+@pytest.mark.parametrize("words", [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64])
+@pytest.mark.parametrize("word", ["a", "ab", "0123456789abcdefgh"])
+def test_any_number_of_words(words, word):
+    """Among them more words in a block of 64 bytes than are written at once, and a long one last of those gathered."""
+    texts = [" ".join([word] * words + last) for last in ([], ["b"], ["0123456789abcdef"])]
+    assert sets(texts, 3) == [expected(text, 3) for text in texts]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(CHUNK - 90, CHUNK + 10), st.integers(0, 30), st.sampled_from([1, 8, 16, 40, 300]))
+def test_words_cut_by_the_end_of_a_chunk(before, words, length):
+    text = ("x " * CHUNK)[: before - before % 2] + " ".join(["y" * length] * (words + 1))
+    assert sets([text], 2) == [expected(text, 2)]
+
+
 @pytest.mark.parametrize("length", [1, 7, 8, 9, 255, 256, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 3])
 def test_words_of_any_length(length):
     for text in ("a" * length, f"b {'a' * length} c", "ΐ" * length, "é" * length + "漢"):
