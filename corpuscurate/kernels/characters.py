@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import leaf, part
 from corpuscurate.kernels.folding import CHUNK, Int
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.kernels.shingles import WORD_SEED, Walk, next_shingles, roll
@@ -79,7 +79,7 @@ def fold_characters(data: NDArray[np.uint8], walk: Walk, t: Tables, at: Int) -> 
     return at
 
 
-@leaf
+@part
 def next_characters(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, walk: Walk) -> Int:
     """Hashes of the next character n-grams of the document, in `walk.shingles`. Returns how many, -1 after the last.
 
@@ -99,7 +99,7 @@ def next_characters(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64
     return made
 
 
-@leaf
+@part
 def next_ngrams(unit: Int, data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, walk: Walk) -> Int:
     """`next_shingles` or `next_characters`, as `unit` says."""
     if unit == CHARACTERS:

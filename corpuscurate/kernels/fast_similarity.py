@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.characters import next_ngrams
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.compile import kernel, leaf, part
 from corpuscurate.kernels.folding import Int
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.kernels.minhash import ROWS, transpose
@@ -52,7 +52,7 @@ def multiplier(seed: np.uint64) -> np.uint64:
     return mix64(seed + _GAMMA) | _ONE
 
 
-@leaf
+@part
 def first_round(shingles: NDArray[np.uint64], a: np.uint64, bins: NDArray[np.uint64]) -> None:
     """Round 0 for some shingle hashes, which become h * a in place. bins: uint64[k], all ones where empty."""
     k = np.uint64(len(bins))
@@ -63,7 +63,7 @@ def first_round(shingles: NDArray[np.uint64], a: np.uint64, bins: NDArray[np.uin
         bins[at] = min(bins[at], x)
 
 
-@leaf
+@part
 def open_bins(bins: NDArray[np.uint64], is_open: NDArray[np.uint8]) -> Int:
     """Mark the empty bins with 1 in is_open: uint8[k]. Returns how many."""
     empty = 0
@@ -148,7 +148,7 @@ class Bins(NamedTuple):
     place: NDArray[np.int64]
 
 
-@leaf
+@part
 def _walk_document(
     data: NDArray[np.uint8],
     t: Tables,
@@ -186,8 +186,8 @@ def _walk_document(
         total += len(shingles)
         if empty:
             empty = open_bins(bin_values, is_open)
-            for i in range(len(shingles)):
-                values[count + i] = shingles[i]
+            for i in range(np.uint64(len(shingles))):  # a signed index would make it a scatter
+                values[np.uint64(count) + i] = shingles[i]
             count += len(shingles)
     if empty and total:
         later_rounds(values[:count], empty, is_open, hits, bin_values)

@@ -59,24 +59,25 @@ def _shingles(
 
     The hash is that of `kernels.shingles`, of hashes of the units. words: uint64[n + len(units)], the first n 0.
     """
-    size = len(units)
+    size = np.uint64(len(units))
     if size == 0:
         return 0
+    m = np.uint64(n)  # a signed index makes gathers and scatters of these loops
     for i in range(size):
-        words[n + i] = mix64(np.uint64(units[i]) ^ WORD_SEED)
+        words[m + i] = mix64(np.uint64(units[i]) ^ WORD_SEED)
     s = _ZERO
-    for i in range(min(n - 1, size)):
-        s = s * BASE + words[n + i]
-    if size < n:
+    for i in range(min(m - _ONE, size)):
+        s = s * BASE + words[m + i]
+    if size < m:
         out[0] = mix64(s)
         return 1
-    for i in range(n - 1, size):
-        s = s * BASE + words[n + i] - words[i] * power
-        out[i - n + 1] = s
-    made = size - n + 1
+    made = size - m + _ONE
+    for i in range(made):
+        s = s * BASE + words[m + i + m - _ONE] - words[i + m - _ONE] * power
+        out[i] = s
     for i in range(made):
         out[i] = mix64(out[i])
-    return made
+    return np.int64(made)
 
 
 @kernel

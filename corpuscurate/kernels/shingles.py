@@ -118,6 +118,14 @@ class Walk(NamedTuple):
 
 
 @kernel
+def _aligned(size: Int, at: Int) -> NDArray[np.uint64]:
+    """uint64[size], zeros; element `at` begins a cache line, so that vectors of eight from there on cross none."""
+    room = np.zeros(size + 8, np.uint64)
+    start = -(np.int64(room.ctypes.data) // 8 + at) % 8
+    return room[start : start + size]
+
+
+@kernel
 def new_walk(n: Int) -> Walk:
     """Buffers for shingles of n >= 1 words."""
     return Walk(
@@ -127,10 +135,10 @@ def new_walk(n: Int) -> Walk:
         np.zeros(3, np.uint64),
         np.empty(FOLDED, np.uint8),
         np.zeros(2 * (WINDOW + SLACK), np.int64),
-        np.zeros(WINDOW + SLACK, np.uint64),
-        np.zeros(WINDOW + SLACK, np.uint64),
-        np.zeros(n + WINDOW + SLACK, np.uint64),
-        np.zeros(MOST_MADE, np.uint64),
+        _aligned(WINDOW + SLACK, 0),
+        _aligned(WINDOW + SLACK, 0),
+        _aligned(n + WINDOW + SLACK, n),
+        _aligned(MOST_MADE, 0),
     )
 
 
@@ -141,7 +149,7 @@ def _set_no_word(word: NDArray[np.uint64]) -> None:
     word[2] = 0
 
 
-@leaf
+@part
 def begin(start: Int, stop: Int, n: Int, walk: Walk) -> None:
     """Set the walk to the document in bytes start..stop-1."""
     walk.place[:] = 0
@@ -282,7 +290,7 @@ def _step(word: np.uint64, s: np.uint64, first: np.uint64, second: np.uint64) ->
     return s, first, second
 
 
-@leaf
+@part
 def _finish(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
     """Shingles of the sums that end at `count` words; returns how many. power: P^n."""
     sums = walk.sums
@@ -290,10 +298,11 @@ def _finish(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
     before: Int = max(0, min(count, n - 1 - walk.place[4]))  # words of this chunk that complete no shingle
     walk.place[4] += count
     made = count - before
-    for i in range(made):
-        shingles[i] = mix64(sums[n + before + i] - sums[before + i] * power)
-    for i in range(n):
-        sums[i] = sums[count + i]
+    skipped = np.uint64(before)  # a signed index makes gathers of these loops
+    for i in range(np.uint64(made)):
+        shingles[i] = mix64(sums[np.uint64(n) + skipped + i] - sums[skipped + i] * power)
+    for i in range(np.uint64(n)):
+        sums[i] = sums[np.uint64(count) + i]
     return made
 
 
@@ -314,7 +323,7 @@ def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
     return _finish(count, n, power, walk)
 
 
-@leaf
+@part
 def next_words(data: NDArray[np.uint8], t: Tables, n: Int, rolled: Int, walk: Walk) -> Int:
     """Hashes of the next words of the document, in `walk.words`. Returns how many, -1 after the last.
 
@@ -341,7 +350,7 @@ def next_words(data: NDArray[np.uint8], t: Tables, n: Int, rolled: Int, walk: Wa
     return found
 
 
-@leaf
+@part
 def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, walk: Walk) -> Int:
     """Hashes of the next word n-grams of the document, in `walk.shingles`. Returns how many, -1 after the last.
 
@@ -358,7 +367,7 @@ def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, 
     return made
 
 
-@leaf
+@part
 def hash_of_all(walk: Walk, row: Int, out: NDArray[np.uint64]) -> None:
     """A 128-bit hash of the sequence of words that the walk has seen, to out[:, row]."""
     words = np.uint64(walk.place[4])

@@ -26,12 +26,12 @@ def _next_units(unit: Int, data: NDArray[np.uint8], t: Tables, walk: Walk, at: I
     words = walk.words
     if unit == CHARACTERS:
         count = fold_characters(data, walk, t, 0)
-        for i in range(count):
-            out[at + i] = np.uint32(words[i])
+        for i in range(np.uint64(count)):
+            out[np.uint64(at) + i] = np.uint32(words[i])
         return at + count
     count = next_words(data, t, 1, 0, walk)
-    for i in range(count):
-        out[at + i] = np.uint32(words[i] >> _HALF)
+    for i in range(np.uint64(count)):  # a signed index would make it a scatter
+        out[np.uint64(at) + i] = np.uint32(words[i] >> _HALF)
     return at + count
 
 
