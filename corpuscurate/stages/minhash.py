@@ -256,8 +256,8 @@ class _Settling:
         )
         bands, rows = self.stage.bands_and_rows
         without = tuple(done.folder / "copies.npy" for done in copies if done.account["copies"])
-        distinct = find_distinct(self.corpus, self.sources, SHINGLES, without)
-        buckets = find_buckets(self.corpus, distinct, bands, rows)
+        distinct = find_distinct(self.corpus, self.sources, SHINGLES, self._columns, without)
+        buckets = find_buckets(self.corpus, distinct, bands, rows, self.stage.value_type)
         plan = self._plan(buckets, distinct, copies, len(buckets) // bands)
         verified = self._verify(plan, rows) if plan.account["candidates"] else []
         documents = sum(done.account["documents"] for done in partitioned)
@@ -295,6 +295,10 @@ class _Settling:
         )
         return self.corpus.run([work], "candidates")[0]
 
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return tuple(value_column(j) for j in range(self.stage.values))
+
     def _share_bytes(self) -> int:
         return self.corpus.memory_bytes // (2 * self.corpus.workers)
 
@@ -303,7 +307,8 @@ class _Settling:
         ranges = self.sources.ranges(4 * self.corpus.workers)
         values = 0 if stage.verify == "none" else stage.values
         gathered = self.corpus.run(
-            [Gather(i, len(ranges), files, plan.folder, values) for i, files in enumerate(ranges)], "signatures"
+            [Gather(i, len(ranges), files, plan.folder, values, stage.value_type) for i, files in enumerate(ranges)],
+            "signatures",
         )
         pieces = tuple((done.folder, done.account["candidates"], done.account["rows"]) for done in gathered)
         likely, sets = self._shingles(plan, pieces) if stage.verify == "exact" else ([], ())
