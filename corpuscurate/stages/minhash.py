@@ -78,9 +78,9 @@ class MinHash(GlobalStage):
     read.
 
     On disk 2 bytes a value (4 with `value_bits: 32`) and 36 more a document in the sketch (292 at 128 values), and 32
-    while settling; for each candidate its signature, 8 bytes for each bucket that it is in, and 8 for each distinct
-    shingle: all but the sketch goes before the output is written. In memory 48 bytes a document of the band and part at
-    hand, and those of the candidates in `dedup.candidates` and `dedup.verify`.
+    while settling; for each candidate its signature, up to 8 bytes for each bucket that it is in, and 8 for each
+    distinct shingle: all but the sketch goes before the output is written. In memory 48 bytes a document of the band
+    and part at hand, and those of the candidates in `dedup.candidates` and `dedup.verify`.
     """
 
     word: ClassVar[str] = "minhash"
