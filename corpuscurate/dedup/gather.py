@@ -42,11 +42,11 @@ class Gather:
         with (folder / "places.bin").open("wb") as places, (folder / "signatures.bin").open("wb") as signatures:
             for source in self.files:
                 in_buckets = []
-                for ids, _, place in source.rows(PLACE):
-                    chosen = _rows_of(ids, documents)
+                for ids, live, place in source.rows(PLACE):
+                    chosen = _rows_of(ids, live, documents)
                     places.write(place[chosen].data)
                     candidates += len(chosen)
-                    in_buckets.append(_rows_of(ids, bucketed))
+                    in_buckets.append(_rows_of(ids, live, bucketed))
                     rows += len(in_buckets[-1])
                 if self.values:
                     self._copy(source, in_buckets, signatures)
@@ -63,13 +63,14 @@ class Gather:
                     out.write(table[: len(rows)].data)
 
 
-def _rows_of(ids: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Which rows of `ids` are wanted; both ascend."""
+def _rows_of(ids: NDArray[np.uint64], live: NDArray[np.bool_], wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Which live rows of `ids` are wanted; both ascend. What is left out of an earlier run may have another's id."""
     if not len(ids):
         return np.empty(0, np.int64)
     wanted = between(wanted, ids[0], ids[-1])
     out = np.empty(len(wanted), np.int64)
-    return out[: find_sorted(ids, wanted, out)]
+    rows = out[: find_sorted(ids, wanted, out)]
+    return rows[live[rows]]
 
 
 def take(paths: list[Path], counts: list[int], indices: NDArray[np.int64], dtype: Any, width: int = 0) -> NDArray[Any]:
