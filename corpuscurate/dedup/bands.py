@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.columns import to_numpy
 from corpuscurate.dedup.distinct import DistinctFile, index_type
 from corpuscurate.dedup.parts import memory_parts
-from corpuscurate.dedup.sources import record_batches
+from corpuscurate.dedup.side_by_side import Reader
 from corpuscurate.kernels.bands import absorb, keys_of_part, runs_of_equal, shared_keys, sieve_add, sort_by_key
 from corpuscurate.kernels.components import Indices
 from corpuscurate.kernels.hashing import mix64
@@ -81,10 +80,12 @@ def value_column(j: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Find the documents that share a key of one band with another, among the keys of one part."""
+    """Find the documents that share a key of one band with another, among the keys of one part. kind: the type of the
+    signature's values."""
 
     band: int
     rows: int
+    kind: str
     part: int
     parts: int
     files: tuple[DistinctFile, ...]
@@ -116,40 +117,44 @@ class Buckets:
         """Keys and numbers of the documents in this part, without most of the keys that occur once, which a sieve of 2
         bits a slot tells: they need no sorting."""
         total = sum(file.count for file in self.files)
-        kind = index_type(total)
+        index = index_type(total)
         table = np.zeros(max(64, 1 << (total // self.parts).bit_length()), np.uint8)
         pieces = []
-        for keys, numbers in self._keys(kind):
+        for keys, numbers in self._keys(index):
             sieve_add(keys, table)
             pieces.append((keys, numbers))
-        found = [(np.empty(0, np.uint64), np.empty(0, kind))]
+        found = [(np.empty(0, np.uint64), np.empty(0, index))]
         for keys, numbers in pieces:
             passed = shared_keys(keys, numbers, table)
             found.append((keys[:passed], numbers[:passed]))
         shared, theirs = zip(*found, strict=True)
         return np.concatenate(shared), np.concatenate(theirs)
 
-    def _keys(self, kind: type[np.uint32 | np.int64]) -> Iterator[tuple[NDArray[np.uint64], Indices]]:
+    def _keys(self, index: type[np.uint32 | np.int64]) -> Iterator[tuple[NDArray[np.uint64], Indices]]:
         """Keys and numbers of the documents in this part, some at a time."""
-        columns = [value_column(j) for j in range(self.band * self.rows, (self.band + 1) * self.rows)]
         seed = mix64(np.uint64(self.band + 1))
+        reader = Reader(self.kind)
         for file in self.files:
-            rows, done, number = np.load(file.rows), 0, file.first
-            for batch in record_batches(file.path, file.schema, columns):
-                keys = np.full(batch.num_rows, seed, np.uint64)
-                for name in columns:
-                    absorb(to_numpy(batch.column(name)), keys)
-                chosen = rows[done : done + batch.num_rows]
-                numbers = np.empty(len(keys), kind)
-                filled = keys_of_part(chosen, number, self.part, self.parts, keys, numbers)
-                yield keys[:filled], numbers[:filled]
-                done, number = done + batch.num_rows, number + int(np.count_nonzero(chosen))
+            chosen, done, number = np.fromfile(file.rows, np.bool_), 0, file.first
+            with file.path.open("rb", buffering=0) as source:
+                for block in file.blocks:
+                    keys = np.full(block.rows, seed, np.uint64)
+                    for column in reader.read(source, block, self.band * self.rows, self.rows) if block.rows else ():
+                        absorb(column, keys)
+                    here = chosen[done : done + block.rows]
+                    numbers = np.empty(block.rows, index)
+                    filled = keys_of_part(here, number, self.part, self.parts, keys, numbers)
+                    whole = self.parts == 1  # else the rest would stay in memory
+                    yield (
+                        (keys[:filled], numbers[:filled]) if whole else (keys[:filled].copy(), numbers[:filled].copy())
+                    )
+                    done, number = done + block.rows, number + int(np.count_nonzero(here))
 
 
-def find_buckets(corpus: Corpus, files: tuple[DistinctFile, ...], bands: int, rows: int) -> list[Done]:
-    """The candidate buckets of all bands, in the order of band and key."""
+def find_buckets(corpus: Corpus, files: tuple[DistinctFile, ...], bands: int, rows: int, kind: str) -> list[Done]:
+    """The candidate buckets of all bands, in the order of band and key. kind: as in `Buckets`."""
     # Every part reads the band again, so no more than the memory asks for: the bands occupy the workers.
     parts = memory_parts(corpus, sum(file.count for file in files), BUCKET_BYTES)
     return corpus.run(
-        [Buckets(band, rows, part, parts, files) for band in range(bands) for part in range(parts)], "band"
+        [Buckets(band, rows, kind, part, parts, files) for band in range(bands) for part in range(parts)], "band"
     )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.dedup.side_by_side import Block, blocks_of
 from corpuscurate.dedup.sources import Source, Sources, between, is_in_sorted
 from corpuscurate.stage import Corpus, Done
 
@@ -23,24 +24,27 @@ def index_type(count: int) -> type[np.uint32 | np.int64]:
 @dataclass(frozen=True, slots=True)
 class DistinctFile:
     """The distinct documents of a sketch file. first: the number of the first one. ids: `.npy` of their doc_ids,
-    uint64, ascending. rows: `.npy` of bool, which rows of the file they are."""
+    uint64, ascending. rows: file of bool, which rows of the file they are. blocks: where the columns that the buckets
+    are made of stand."""
 
     path: Path
-    schema: tuple[str, ...]
     first: int
     count: int
     ids: Path
     rows: Path
+    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """Find them in some sketch files. where: a column that must not be 0. copies: `.npy` of doc_ids to leave out."""
+    """Find them in some sketch files. where: a column that must not be 0. columns: those that buckets are made of.
+    copies: `.npy` of doc_ids to leave out."""
 
     number: int
     of: int
     files: tuple[Source, ...]
     where: str
+    columns: tuple[str, ...]
     copies: tuple[Path, ...]
 
     @property
@@ -49,7 +53,7 @@ class Distinct:
         return f"distinct-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Files <i>-ids.npy and <i>-rows.npy, for each sketch file i of `files`."""
+        """Files <i>-ids.npy and <i>-rows.bin, for each sketch file i of `files`; the account has their blocks."""
         copies = [np.load(path, mmap_mode="r") for path in self.copies]
         counts = []
         for i, source in enumerate(self.files):
@@ -61,9 +65,10 @@ class Distinct:
                 ids.append(doc_id[chosen])
                 rows.append(chosen)
             np.save(folder / f"{i}-ids.npy", np.concatenate(ids))
-            np.save(folder / f"{i}-rows.npy", np.concatenate(rows))
+            np.concatenate(rows).tofile(folder / f"{i}-rows.bin")
             counts.append(sum(map(len, ids)))
-        return {"counts": counts}
+        blocks = [[list(each) for each in blocks_of(file.path, file.schema, self.columns)] for file in self.files]
+        return {"counts": counts, "blocks": blocks}
 
 
 def _among(copies: Sequence[NDArray[np.uint64]], first: np.uint64, last: np.uint64) -> NDArray[np.uint64]:
@@ -72,16 +77,19 @@ def _among(copies: Sequence[NDArray[np.uint64]], first: np.uint64, last: np.uint
     return np.sort(np.concatenate([np.empty(0, np.uint64), *pieces]))
 
 
-def find_distinct(corpus: Corpus, sources: Sources, where: str, copies: Sequence[Path]) -> tuple[DistinctFile, ...]:
-    """The distinct documents of all sketch files."""
+def find_distinct(
+    corpus: Corpus, sources: Sources, where: str, columns: Sequence[str], copies: Sequence[Path]
+) -> tuple[DistinctFile, ...]:
+    """The distinct documents of all sketch files. where, columns, copies: as in `Distinct`."""
     ranges = sources.ranges(4 * corpus.workers)
-    works = [Distinct(i, len(ranges), files, where, tuple(copies)) for i, files in enumerate(ranges)]
+    works = [Distinct(i, len(ranges), files, where, tuple(columns), tuple(copies)) for i, files in enumerate(ranges)]
     done: list[Done] = corpus.run(works, "distinct documents")
     found: list[DistinctFile] = []
     first = 0
     for each, files in zip(done, ranges, strict=True):
-        for i, (source, count) in enumerate(zip(files, each.account["counts"], strict=True)):
-            paths = each.folder / f"{i}-ids.npy", each.folder / f"{i}-rows.npy"
-            found.append(DistinctFile(source.path, source.schema, first, count, *paths))
+        told = zip(files, each.account["counts"], each.account["blocks"], strict=True)
+        for i, (source, count, blocks) in enumerate(told):
+            paths = each.folder / f"{i}-ids.npy", each.folder / f"{i}-rows.bin"
+            found.append(DistinctFile(source.path, first, count, *paths, tuple(Block(*block) for block in blocks)))
             first += count
     return tuple(found)

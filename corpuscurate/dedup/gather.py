@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.artefact import forget_file
 from corpuscurate.dedup.bands import value_column
-from corpuscurate.dedup.sources import PLACE, Source, between, is_in_sorted
+from corpuscurate.dedup.side_by_side import Reader, blocks_of
+from corpuscurate.dedup.sources import PLACE, Source, between
+from corpuscurate.kernels.gathering import find_sorted, pick_rows
 
 
 @dataclass(frozen=True, slots=True)
 class Gather:
     """Copy places and signatures of candidates out of some sketch files, in doc_id order.
 
-    plan: folder of `candidates.Candidates`. values: of a signature; 0 when it is not needed.
+    plan: folder of `candidates.Candidates`. values: of a signature; 0 when it is not needed. kind: their type.
     """
 
     number: int
@@ -26,6 +28,7 @@ class Gather:
     files: tuple[Source, ...]
     plan: Path
     values: int
+    kind: str
 
     @property
     def key(self) -> str:
@@ -36,23 +39,40 @@ class Gather:
         """places.bin: uint64 a candidate. signatures.bin: the values of each candidate in buckets."""
         documents = np.load(self.plan / "documents.npy", mmap_mode="r")
         bucketed = np.load(self.plan / "bucketed.npy", mmap_mode="r")
-        names = [value_column(j) for j in range(self.values)]
         candidates = rows = 0
         with (folder / "places.bin").open("wb") as places, (folder / "signatures.bin").open("wb") as signatures:
             for source in self.files:
-                for block in source.blocks([PLACE, *names]):
-                    ids = block["doc_id"]
-                    if not len(ids):
-                        continue
-                    chosen = is_in_sorted(ids, between(documents, ids[0], ids[-1]))
-                    places.write(block[PLACE][chosen].tobytes())
-                    candidates += int(chosen.sum())
-                    at = np.flatnonzero(is_in_sorted(ids, between(bucketed, ids[0], ids[-1])))
-                    if names:
-                        signatures.write(np.stack([block[name][at] for name in names], axis=1).tobytes())
-                    rows += len(at)
+                in_buckets = []
+                for ids, live, place in source.rows(PLACE):
+                    chosen = _rows_of(ids, live, documents)
+                    places.write(place[chosen].data)
+                    candidates += len(chosen)
+                    in_buckets.append(_rows_of(ids, live, bucketed))
+                    rows += len(in_buckets[-1])
+                if self.values:
+                    self._copy(source, in_buckets, signatures)
                 forget_file(source.path)  # the last reading; what verification needs of the texts comes next
         return {"candidates": candidates, "rows": rows}
+
+    def _copy(self, source: Source, chosen: list[NDArray[np.int64]], out: BinaryIO) -> None:
+        """Write the signatures of the chosen rows of each record batch."""
+        names = [value_column(j) for j in range(self.values)]
+        reader, table = Reader(self.kind), np.empty((max(map(len, chosen), default=0), self.values), self.kind)
+        with source.path.open("rb", buffering=0) as file:
+            for block, rows in zip(blocks_of(source.path, source.schema, names), chosen, strict=True):
+                if len(rows):
+                    pick_rows(reader.read(file, block, 0, self.values), rows, table)
+                    out.write(table[: len(rows)].data)
+
+
+def _rows_of(ids: NDArray[np.uint64], live: NDArray[np.bool_], wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Which live rows of `ids` are wanted; both ascend. What is left out of an earlier run may have another's id."""
+    if not len(ids):
+        return np.empty(0, np.int64)
+    wanted = between(wanted, ids[0], ids[-1])
+    out = np.empty(len(wanted), np.int64)
+    rows = out[: find_sorted(ids, wanted, out)]
+    return rows[live[rows]]
 
 
 def take(paths: list[Path], counts: list[int], indices: NDArray[np.int64], dtype: Any, width: int = 0) -> NDArray[Any]:

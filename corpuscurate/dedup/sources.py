@@ -48,11 +48,8 @@ class Source:
 
     def blocks(self, columns: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
         """`doc_id` and the named columns, some rows at a time, as NumPy arrays; `PLACE` comes comparable."""
-        names = ["doc_id", *columns, *([SCALE] if self.mixed and PLACE in columns else [])]
-        if not self.is_own:
-            names = [name for name in names if name not in (PLACE, SCALE)]
         lists = self._lists()
-        for batch in record_batches(self.path, self.schema, names):
+        for batch in record_batches(self.path, self.schema, self._names(columns)):
             for start in range(0, batch.num_rows, _BLOCK_ROWS):
                 part = batch.slice(start, _BLOCK_ROWS)
                 ids, live = self._live(to_numpy(part.column("doc_id")), lists)
@@ -60,11 +57,17 @@ class Source:
                 yield block if live.all() else {name: column[live] for name, column in block.items()}
 
     def rows(self, column: str) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.bool_], NDArray[Any]]]:
-        """`doc_id`, which rows are not left out, and a column, of every row, a record batch at a time."""
+        """`doc_id`, which rows are not left out, and a column, of every row, a record batch at a time; `PLACE` comes
+        comparable."""
         lists = self._lists()
-        for batch in record_batches(self.path, self.schema, ["doc_id", column]):
+        for batch in record_batches(self.path, self.schema, self._names([column])):
             ids, live = self._live(to_numpy(batch.column("doc_id")), lists)
-            yield ids, live, to_numpy(batch.column(column))
+            yield ids, live, self._column(batch, column)
+
+    def _names(self, columns: Sequence[str]) -> list[str]:
+        """What must be read for these columns."""
+        names = ["doc_id", *columns, *([SCALE] if self.mixed and PLACE in columns else [])]
+        return names if self.is_own else [name for name in names if name not in (PLACE, SCALE)]
 
     def _lists(self) -> _Lists:
         kept = None if self.kept is None else np.load(self.kept, mmap_mode="r")

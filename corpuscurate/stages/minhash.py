@@ -78,9 +78,9 @@ class MinHash(GlobalStage):
     read.
 
     On disk 2 bytes a value (4 with `value_bits: 32`) and 36 more a document in the sketch (292 at 128 values), and 32
-    while settling; for each candidate its signature, 8 bytes for each bucket that it is in, and 4 for each word or
-    character: all but the sketch goes before the output is written. In memory 48 bytes a document of the band and part
-    at hand, and those of the candidates in `dedup.candidates` and `dedup.verify`.
+    while settling; for each candidate its signature, up to 8 bytes for each bucket that it is in, and 4 for each word
+    or character: all but the sketch goes before the output is written. In memory 48 bytes a document of the band and
+    part at hand, and those of the candidates in `dedup.candidates` and `dedup.verify`.
     """
 
     word: ClassVar[str] = "minhash"
@@ -256,8 +256,8 @@ class _Settling:
         )
         bands, rows = self.stage.bands_and_rows
         without = tuple(done.folder / "copies.npy" for done in copies if done.account["copies"])
-        distinct = find_distinct(self.corpus, self.sources, SHINGLES, without)
-        buckets = find_buckets(self.corpus, distinct, bands, rows)
+        distinct = find_distinct(self.corpus, self.sources, SHINGLES, self._columns, without)
+        buckets = find_buckets(self.corpus, distinct, bands, rows, self.stage.value_type)
         plan = self._plan(buckets, distinct, copies, len(buckets) // bands)
         verified = self._verify(plan, rows) if plan.account["candidates"] else []
         documents = sum(done.account["documents"] for done in partitioned)
@@ -295,6 +295,10 @@ class _Settling:
         )
         return self.corpus.run([work], "candidates")[0]
 
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return tuple(value_column(j) for j in range(self.stage.values))
+
     def _share_bytes(self) -> int:
         return self.corpus.memory_bytes // (2 * self.corpus.workers)
 
@@ -303,7 +307,8 @@ class _Settling:
         ranges = self.sources.ranges(4 * self.corpus.workers)
         values = 0 if stage.verify == "none" else stage.values
         gathered = self.corpus.run(
-            [Gather(i, len(ranges), files, plan.folder, values) for i, files in enumerate(ranges)], "signatures"
+            [Gather(i, len(ranges), files, plan.folder, values, stage.value_type) for i, files in enumerate(ranges)],
+            "signatures",
         )
         pieces = tuple((done.folder, done.account["candidates"], done.account["rows"]) for done in gathered)
         likely, units = self._units(plan, pieces) if stage.verify == "exact" else ([], ())

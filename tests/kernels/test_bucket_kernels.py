@@ -8,6 +8,7 @@ from naive import buckets as naive
 
 from corpuscurate.kernels.bands import keys_of_part, runs_of_equal, shared_keys, sieve_add, sieve_passes, sort_by_key
 from corpuscurate.kernels.components import flatten, union_stars
+from corpuscurate.kernels.gathering import find_sorted, pick_rows
 from corpuscurate.kernels.planning import (
     order_buckets,
     order_by_part,
@@ -192,3 +193,19 @@ def test_buckets_in_keep_order(made, random):
     assert renumber_buckets(members, offsets, order, numbers, out, ends) == len(members)
     expected = [sorted(int(numbers[member]) for member in buckets[b]) for b in order]
     assert [out[ends[i] : ends[i + 1]].tolist() for i in range(len(buckets))] == expected
+
+
+@given(st.sets(st.integers(0, 60) | st.integers(2**63, 2**64 - 1)), st.sets(st.integers(0, 60)))
+def test_rows_of_sorted_ids(ids, wanted):
+    ids, wanted = sorted(ids), sorted(wanted)
+    out = np.empty(min(len(ids), len(wanted)), np.int64)
+    found = find_sorted(np.array(ids, np.uint64), np.array(wanted, np.uint64), out)
+    assert out[:found].tolist() == [ids.index(each) for each in wanted if each in ids]
+
+
+@given(st.integers(1, 6), st.lists(st.integers(0, 9), max_size=20), st.sampled_from([np.uint16, np.uint32]))
+def test_picked_rows(count, rows, kind):
+    table = np.random.default_rng(count).integers(0, 2**16, (count, 12)).astype(kind)[:, :10]
+    out = np.empty((len(rows), count), kind)
+    assert pick_rows(table, np.array(rows, np.int64), out) == len(rows)
+    assert out.tolist() == [[int(table[j, row]) for j in range(count)] for row in rows]

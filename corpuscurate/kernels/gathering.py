@@ -1,0 +1,39 @@
+"""Rows picked out of sorted ids and out of columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.components import Int
+
+
+@leaf
+def find_sorted(ids: NDArray[np.uint64], wanted: NDArray[np.uint64], out: NDArray[np.int64]) -> Int:
+    """Where the ids in `wanted` stand in `ids`; those that do not are passed over. Both ascend without repeats.
+
+    out: int64[>= min(len(ids), len(wanted))]. Returns how many stand there.
+    """
+    found: Int = 0
+    at = 0
+    for i in range(len(wanted)):
+        while at < len(ids) and ids[at] < wanted[i]:
+            at += 1
+        if at < len(ids) and ids[at] == wanted[i]:
+            out[found] = at
+            found += 1
+    return found
+
+
+@leaf
+def pick_rows(columns: NDArray[Any], rows: NDArray[np.int64], out: NDArray[Any]) -> int:
+    """Write the rows of a table that is given by column, [columns, all], one after the other: out [rows, columns].
+    Returns how many."""
+    for i in range(len(rows)):
+        row = rows[i]
+        for j in range(len(columns)):
+            out[i, j] = columns[j, row]
+    return len(rows)
