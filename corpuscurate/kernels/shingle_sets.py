@@ -22,33 +22,37 @@ def sort_distinct(values: NDArray[np.uint64], scratch: NDArray[np.uint64], start
     One scatter by the leading bits, then an insertion sort: linear for hashes, which are spread evenly.
     scratch: as long as values. starts: int64[>= 2 * len(values) + 2].
     """
-    size = len(values)
-    bits = 0
-    while (1 << bits) < size:
-        bits += 1
-    shift = np.uint64(63 - bits)  # one bit is taken in two steps below, since a shift by 64 is undefined
-    starts[: (1 << bits) + 1] = 0
+    size = np.uint64(len(values))
+    bits = _ZERO
+    while _ONE << bits < size:
+        bits += _ONE
+    shift = np.uint64(63) - bits  # one bit is taken in two steps below, since a shift by 64 is undefined
+    buckets = _ONE << bits
+    for i in range(buckets + _ONE):
+        starts[i] = 0
     for i in range(size):
-        starts[np.int64(values[i] >> shift >> _ONE) + 1] += 1
-    for i in range(1 << bits):
-        starts[i + 1] += starts[i]
+        starts[(values[i] >> shift >> _ONE) + _ONE] += 1
+    for i in range(buckets):
+        starts[i + _ONE] += starts[i]
     for i in range(size):
-        bucket = np.int64(values[i] >> shift >> _ONE)
-        scratch[starts[bucket]] = values[i]
-        starts[bucket] += 1
-    left = 0
+        value = values[i]
+        bucket = value >> shift >> _ONE
+        at = starts[bucket]
+        starts[bucket] = at + 1
+        scratch[np.uint64(at)] = value
+    left = _ZERO
     for i in range(size):
         value = scratch[i]
         j = left
-        while j > 0 and values[j - 1] > value:
-            j -= 1
-        if j > 0 and values[j - 1] == value:
+        while j > _ZERO and values[j - _ONE] > value:
+            j -= _ONE
+        if j > _ZERO and values[j - _ONE] == value:
             continue
         for k in range(left, j, -1):
-            values[k] = values[k - 1]
+            values[np.uint64(k)] = values[np.uint64(k) - _ONE]
         values[j] = value
-        left += 1
-    return left
+        left += _ONE
+    return np.int64(left)
 
 
 @leaf
