@@ -67,6 +67,15 @@ class Reader:
         if len(self._room) < whole:
             self._room = np.empty(whole, np.uint8)
         file.seek(block.start + first * block.step)
-        if file.readinto(self._room[:size].data) != size:  # type: ignore[attr-defined]
-            raise RuntimeError("a sketch file is shorter than it was")
+        _fill(file, memoryview(self._room[:size].data))
         return self._room[:whole].view(self._kind).reshape(count, -1)[:, : block.rows]
+
+
+def _fill(file: BinaryIO, room: memoryview) -> None:
+    """Read until the room is full: Linux gives at most 2 GiB at once."""
+    filled = 0
+    while filled < len(room):
+        got = file.readinto(room[filled:])  # type: ignore[attr-defined]
+        if not got:
+            raise RuntimeError("a sketch file is shorter than it was")
+        filled += got

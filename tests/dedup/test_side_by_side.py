@@ -47,3 +47,25 @@ def test_a_file_cut_short_is_noticed(tmp_path):
     (tmp_path / "a").write_bytes(b"1234")
     with (tmp_path / "a").open("rb", buffering=0) as file, pytest.raises(RuntimeError, match="shorter"):
         Reader("uint16").read(file, Block(0, 8, 4), 0, 1)
+
+
+class Sparing:
+    """A file that gives at most three bytes at once."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def seek(self, at):
+        self.at = at
+
+    def readinto(self, room):
+        piece = self.data[self.at : self.at + min(3, len(room))]
+        room[: len(piece)] = piece
+        self.at += len(piece)
+        return len(piece)
+
+
+def test_what_comes_in_pieces_is_read_whole():
+    data = np.arange(40, dtype=np.uint16).tobytes()
+    found = Reader("uint16").read(Sparing(data), Block(4, 16, 6), 1, 3)
+    assert found.tolist() == [[2 + 8 * column + row for row in range(6)] for column in (1, 2, 3)]
