@@ -135,7 +135,8 @@ class Kept(NamedTuple):
 def _with_room(size: Int, values: NDArray[np.uint64]) -> Kept:
     """Room for `size` hashes, of which `values` are the first."""
     larger = np.empty(size, np.uint64)
-    larger[: len(values)] = values
+    for i in range(len(values)):  # not by slices: compiling what they say of shapes that differ takes 1.6 s
+        larger[i] = values[i]
     return Kept(larger, np.empty(size, np.uint64), np.empty(2 * size + 2, np.int64))
 
 

@@ -50,6 +50,7 @@ BASE = np.uint64(0xD1342543DE82EF95)
 _STREAM1 = np.uint64(0xA0761D6478BD642F)
 _STREAM2 = np.uint64(0xE7037ED1A0B428DB)
 _GOLDEN = np.uint64(0x9FB21C651E98DF25)
+_ROLLED = np.int64(1)  # a number of its own type: of a literal 1 Numba makes another kernel
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _TWO = np.uint64(2)
@@ -357,7 +358,7 @@ def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, 
     0 is possible before the end. A document of 1..n-1 words yields one shingle, of all its words.
     """
     place = walk.place
-    words = next_words(data, t, n, 1, walk)
+    words = next_words(data, t, n, _ROLLED, walk)
     if words < 0:
         return -1
     made = _finish(words, n, power, walk)

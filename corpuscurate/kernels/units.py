@@ -16,6 +16,7 @@ from corpuscurate.kernels.shingles import Walk, begin, new_walk, next_words
 from corpuscurate.kernels.unicode import Tables
 
 _HALF = np.uint64(32)
+_NOT_ROLLED, _ONE = np.int64(0), np.int64(1)  # of literals Numba would compile other kernels
 
 
 @leaf
@@ -29,7 +30,7 @@ def _next_units(unit: Int, data: NDArray[np.uint8], t: Tables, walk: Walk, at: I
         for i in range(np.uint64(count)):
             out[np.uint64(at) + i] = np.uint32(words[i])
         return at + count
-    count = next_words(data, t, 1, 0, walk)
+    count = next_words(data, t, _ONE, _NOT_ROLLED, walk)
     for i in range(np.uint64(count)):  # a signed index would make it a scatter
         out[np.uint64(at) + i] = np.uint32(words[i] >> _HALF)
     return at + count
@@ -48,11 +49,11 @@ def units_of(
 
     unit: WORDS or CHARACTERS. out_offsets: int64[rows + 1]. out: uint32[`unit_bound(offsets, unit)`].
     """
-    walk = new_walk(1)
+    walk = new_walk(_ONE)
     total: Int = 0
     out_offsets[0] = 0
     for row in range(len(offsets) - 1):
-        begin(offsets[row], offsets[row + 1], 1, walk)
+        begin(offsets[row], offsets[row + 1], _ONE, walk)
         after = _next_units(unit, data, t, walk, total, out)
         while after >= 0:
             total = after
