@@ -17,8 +17,8 @@ from corpuscurate.stage import Corpus, Done
 
 
 def index_type(count: int) -> type[np.uint32 | np.int64]:
-    """The type of numbers below `count`: 4 bytes where they suffice, since what is written costs by the byte."""
-    return np.uint32 if count <= 1 << 32 else np.int64
+    """The type of numbers up to `count`: 4 bytes where they suffice, since what is written costs by the byte."""
+    return np.uint32 if count < 1 << 32 else np.int64
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of `mallopt` (malloc.h of glibc)."""
 _KEPT_BYTES = 256 << 20
 _LARGEST_KEPT_BYTES = 128 << 20
+_MOST_OF_OLD_GLIBC = 32 << 20
 _PURGE_DELAY = "MIMALLOC_PURGE_DELAY"
 _PURGE_MILLISECONDS = 10_000
 
@@ -26,5 +27,6 @@ def keep_freed_memory() -> None:
     """Let the C library keep up to 256 MiB of this process's freed memory: NumPy's arrays. Only glibc has the means."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
+        if not mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES):
+            mallopt(_MMAP_THRESHOLD, _MOST_OF_OLD_GLIBC)
         mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
