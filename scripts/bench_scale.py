@@ -5,7 +5,7 @@ shingles, with the same probability: about .9 in every second family, about .72 
 demand, as a second reading of the text would. Everything runs in this process, one work after the other, so the memory
 is that of one worker; the times are those of one core.
 
-`--documents 10000000 --verify exact` is the whole job. `--documents 100000000 --values 8 --bands 4 --verify none` is a
+`--documents 10000000 --verify exact` is the whole job. `--documents 100000000 --values 4 --bands 2 --verify none` is a
 hundred million documents with simulated band keys.
 """
 
