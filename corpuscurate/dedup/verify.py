@@ -129,9 +129,10 @@ class VerifyPart:
         if self.kind == "none" and not self.greedy:
             return _join_all(part, parent)
         part, sketches, scratch = self._sketches(folder, ids, documents, part)
+        chance = self._by_chance
         rule = Rule(
             {"exact": EXACT, "signature": SIGNATURE, "none": UNVERIFIED}[self.kind],
-            self.threshold,
+            self.threshold + (1 - self.threshold) * chance,
             fewest_equal_values(self.threshold, self.values) if self.kind == "exact" else 0,
             self.rows,
             BUDGET,
@@ -146,7 +147,14 @@ class VerifyPart:
             pieces.append(_join_small(part, self.large, sketches, rule, parent, counts, covered))
         if scratch is not None:
             scratch.unlink()
-        return Edges(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+        a, b, similarity = (np.concatenate(column) for column in zip(*pieces, strict=True))
+        return Edges(a, b, (similarity - chance) / (1 - chance))
+
+    @property
+    def _by_chance(self) -> float:
+        """P(two values that should differ agree), of which an estimate is freed: the share of equal values is
+        J + (1 - J) times that. Of longer values than 8 bits it is nothing beside the estimate's own error."""
+        return 1 / 256 if self.kind == "signature" and self.value_type == "uint8" else 0.0
 
     def _sketches(
         self, folder: Path, ids: NDArray[np.uint64], documents: NDArray[np.uint64], part: PlannedPart

@@ -13,12 +13,15 @@ from pydantic import Field, model_validator
 from corpuscurate.batch import Batch
 from corpuscurate.dedup.bands import (
     SHINGLES,
+    ValueType,
     candidate_probability,
     choose_bands,
     datasketch_bands,
+    enough_bits,
     find_buckets,
     s_curve,
     value_column,
+    value_type,
 )
 from corpuscurate.dedup.candidates import Candidates
 from corpuscurate.dedup.clusters import (
@@ -77,7 +80,7 @@ class MinHash(GlobalStage):
     those is: in the account they are named by corpus and id. For `verify: exact` the texts in that run's data/ are
     read.
 
-    On disk 2 bytes a value (4 with `value_bits: 32`) and 36 more a document in the sketch (292 at 128 values), and 32
+    On disk 1 byte a value (more with `value_bits`) and 36 more a document in the sketch (164 at 128 values), and 32
     while settling; for each candidate its signature, up to 8 bytes for each bucket that it is in, and 4 for each word
     or character: all but the sketch goes before the output is written. In memory 48 bytes a document of the band and
     part at hand, and those of the candidates in `dedup.candidates` and `dedup.verify`.
@@ -103,9 +106,10 @@ class MinHash(GlobalStage):
     )
     shingle_hash: ShingleHash = Field("sha1", description="of the signatures of datasketch: its default, or xxHash32")
     values: int = Field(128, description="values of a signature", ge=1, le=MOST_VALUES)
-    value_bits: Literal[16, 32] | None = Field(
+    value_bits: Literal[8, 16, 32] | None = Field(
         None,
-        description="of a value in the sketch; if not given 16, or 32 for datasketch's and for bands of 1 or 2 rows",
+        description="of a value in the sketch; if not given, as many as give a band 40 bits: 8 for bands of 5 rows or "
+        "more, 16 for 3 or 4, else 32; 32 for datasketch's",
     )
     bands: int | None = Field(None, description="bands of the signature, with rows; chosen by recall otherwise", ge=1)
     rows: int | None = Field(None, description="values of a band", ge=1)
@@ -145,8 +149,10 @@ class MinHash(GlobalStage):
             raise ValueError(f"bands x rows is {self.bands * self.rows}, but a signature has {self.values} values")
         if self.signature.startswith("datasketch") and self.seed >= 1 << 32:
             raise ValueError("datasketch takes seeds below 2^32")
-        if self.signature.startswith("datasketch") and self.value_bits == 16:
-            raise ValueError("value_bits: 16 would not be datasketch's values; take 32, or signature: fast")
+        if self.signature.startswith("datasketch") and self.value_bits in (8, 16):
+            raise ValueError(
+                f"value_bits: {self.value_bits} would not be datasketch's values; take 32, or signature: fast"
+            )
         return self
 
     @property
@@ -159,15 +165,10 @@ class MinHash(GlobalStage):
         return choose_bands(self.threshold, self.values, self.recall)
 
     @property
-    def value_type(self) -> Literal["uint16", "uint32"]:
-        """Of the values in the sketch. Two that should differ agree by chance once in 2^bits, so a band of r rows of
-        unlike documents once in 2^(r bits): from 3 rows on 16 bits find as much and hardly more.
-
-        Source: Li, Konig, "b-bit minwise hashing", WWW 2010.
-        """
-        if self.value_bits is not None:
-            return "uint16" if self.value_bits == 16 else "uint32"
-        return "uint32" if self.signature.startswith("datasketch") or self.bands_and_rows[1] < 3 else "uint16"
+    def value_type(self) -> ValueType:
+        """Of the values in the sketch."""
+        whole = self.signature.startswith("datasketch")
+        return value_type(self.value_bits or (32 if whole else enough_bits(self.bands_and_rows[1])))
 
     def corpora(self) -> tuple[str, ...]:
         """See `GlobalStage`."""
@@ -201,7 +202,7 @@ class MinHash(GlobalStage):
         """See `GlobalStage`."""
         own = self.parameters()
         names = ("unit", "ngram", "signature", "shingle_hash", "values", "seed", "keep")
-        bits = 16 if self.value_type == "uint16" else 32  # under the name that a recipe has for it
+        bits = int(self.value_type.removeprefix("uint"))  # under the name that a recipe has for it
         return {name: own[name] for name in names} | {"value_bits": bits, "hash_version": HASH_VERSION}
 
     def sketch_schema(self) -> pa.Schema:

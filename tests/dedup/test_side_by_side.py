@@ -22,7 +22,7 @@ def write(path, kind, count, *, gap=False):
     return names, batches
 
 
-@pytest.mark.parametrize("kind", ["uint16", "uint32"])
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "uint32"])
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_columns_are_those_of_the_table(tmp_path, kind, count):
     names, batches = write(tmp_path / "a.arrow", kind, count)

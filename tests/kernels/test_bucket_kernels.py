@@ -203,7 +203,7 @@ def test_rows_of_sorted_ids(ids, wanted):
     assert out[:found].tolist() == [ids.index(each) for each in wanted if each in ids]
 
 
-@given(st.integers(1, 6), st.lists(st.integers(0, 9), max_size=20), st.sampled_from([np.uint16, np.uint32]))
+@given(st.integers(1, 6), st.lists(st.integers(0, 9), max_size=20), st.sampled_from([np.uint8, np.uint16, np.uint32]))
 def test_picked_rows(count, rows, kind):
     table = np.random.default_rng(count).integers(0, 2**16, (count, 12)).astype(kind)[:, :10]
     out = np.empty((len(rows), count), kind)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from corpuscurate.dedup import bands as bands_module
 from corpuscurate.dedup import candidates, parts, verify
+from corpuscurate.dedup.bands import value_column
 from corpuscurate.kernels.verify import exact_similarity
 from corpuscurate.stage import stage_class
 from corpuscurate.stages import minhash
@@ -291,11 +292,26 @@ def test_verify_none_knows_no_similarity(tmp_path):
     assert drops == [{"doc_id": 1, "reason": 1, "value": None, "duplicate_of": 0, "matched": 0, "similarity": None}]
 
 
-def test_verify_signature_estimates(tmp_path):
+@pytest.mark.parametrize("settling", ["components", "greedy"])
+@pytest.mark.parametrize("bits", [8, 16, 32])
+def test_verify_signature_estimates(tmp_path, bits, settling):
     texts = [" ".join(f"w{i}" for i in range(j, j + 100)) for j in (0, 5)]
-    (row,), _ = settle(MinHash(ngram=1, verify="signature"), texts, tmp_path)
-    assert row["similarity"] * 128 == round(row["similarity"] * 128)
+    stage = MinHash(ngram=1, verify="signature", value_bits=bits, settling=settling)
+    (row,), _ = settle(stage, texts, tmp_path)
+    sketch = stage.sketch(make_batch(texts, range(2)))
+    equal = sum(a == b for a, b in (sketch[value_column(j)].to_pylist() for j in range(128))) / 128
+    chance = 1 / 256 if bits == 8 else 0  # a share of (1 - J) / 256 of the values agrees by accident
+    assert row["similarity"] == pytest.approx((equal - chance) / (1 - chance), abs=1e-12)
     assert abs(row["similarity"] - 95 / 105) < 5 * np.sqrt(95 / 105 * 10 / 105 / 128)
+
+
+def test_an_estimate_at_the_threshold(tmp_path):
+    texts = [" ".join(f"w{i}" for i in range(j, j + 100)) for j in (0, 5)]
+    (row,), _ = settle(MinHash(ngram=1, verify="signature"), texts, tmp_path / "first")
+    for margin, drops in ((-1e-9, 1), (1e-9, 0)):
+        stage = MinHash(ngram=1, verify="signature", threshold=row["similarity"] + margin, bands=20, rows=5)
+        found, _ = settle(stage, texts, tmp_path / str(drops))
+        assert len(found) == drops
 
 
 def test_keep_by_column(tmp_path):
@@ -323,8 +339,11 @@ def test_a_giant_component_and_a_poor_banding_warn(tmp_path):
 
 def test_sketches_serve_every_threshold():
     own = MinHash().sketch_parameters()
-    for other in ({"threshold": 0.5}, {"bands": 4, "rows": 4}, {"verify": "none"}, {"recall": 0.5}, {"mode": "tag"}):
+    for other in ({"threshold": 0.9}, {"bands": 4, "rows": 5}, {"verify": "none"}, {"recall": 0.5}, {"mode": "tag"}):
         assert MinHash(**other).sketch_parameters() == own
+    for other in ({"threshold": 0.5}, {"bands": 4, "rows": 3}):  # 24 bits a band would be too few
+        assert MinHash(**other, value_bits=8).sketch_parameters() == own
+        assert MinHash(**other).sketch_parameters() == {**own, "value_bits": 16}
     for other in ({"ngram": 4}, {"values": 64}, {"seed": 2}, {"keep": "longest"}):
         assert MinHash(**other).sketch_parameters() != own
 
