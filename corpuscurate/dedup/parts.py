@@ -1,12 +1,12 @@
 """Partition, sort, reduce: rows of 128-bit keys are spread over parts by the leading bits of the key, so that equal
 keys meet in one part, and each part fits into a worker's share of memory. The number of parts never changes the result.
 
-On disk 32 bytes a document, once. In memory a part's rows times `REDUCE_BYTES`.
+On disk 24 bytes a document, once, and 8 more where the keep rule has places. In memory a part's rows times
+`REDUCE_BYTES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.dedup.distinct import index_type
 from corpuscurate.dedup.sources import PLACE, Source, Sources
 from corpuscurate.earlier import Numbers
+from corpuscurate.kernels.bands import shared_keys, sieve_add
 from corpuscurate.stage import Corpus, Done
 
-ROW = np.dtype([("high", np.uint64), ("low", np.uint64), ("place", np.uint64), ("doc_id", np.uint64)])
+_KEYS = [("high", np.uint64), ("low", np.uint64), ("doc_id", np.uint64)]
+ROW = np.dtype(_KEYS)
+PLACED_ROW = np.dtype([*_KEYS, (PLACE, np.uint64)])
+"""Where the keep rule has places; otherwise the order of doc_id decides."""
 REDUCE_BYTES = 160
 """Peak memory of `equal_groups` for a row, when every row is in a group."""
 _SMALL = 1 << 18
@@ -46,7 +51,7 @@ def part_of(keys: NDArray[np.uint64], parts: int) -> NDArray[np.int64]:
 @dataclass(frozen=True, slots=True)
 class Partition:
     """Spread the rows of some sketch files over parts. high, low: the columns of the key. where: a column that must
-    not be 0, if any."""
+    not be 0, if any. row: `ROW` or `PLACED_ROW`."""
 
     number: int
     of: int
@@ -55,6 +60,7 @@ class Partition:
     low: str
     where: str | None
     parts: int
+    row: np.dtype[Any]
 
     @property
     def key(self) -> str:
@@ -62,9 +68,9 @@ class Partition:
         return f"partition-{self.number}of{self.of}-{self.parts}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Files `<part>.bin` of ROW; the account counts this run's documents, and rows of them."""
+        """Files `<part>.bin` of rows; the account counts this run's documents, and rows of them."""
         documents = rows = own = 0
-        names = [self.high, self.low, PLACE, *([self.where] if self.where else [])]
+        names = [self.high, self.low, *([PLACE] if self._has_places else []), *([self.where] if self.where else [])]
         with ExitStack() as stack:
             outs = [stack.enter_context((folder / f"{part}.bin").open("wb")) for part in range(self.parts)]
             for source in self.files:
@@ -80,45 +86,63 @@ class Partition:
                         out.write(piece.tobytes())
         return {"documents": documents, "own": own, "rows": rows}
 
+    @property
+    def _has_places(self) -> bool:
+        return PLACE in (self.row.names or ())
+
     def _rows(self, block: dict[str, NDArray[Any]]) -> NDArray[Any]:
-        table = np.empty(len(block["doc_id"]), ROW)
-        table["high"], table["low"] = block[self.high], block[self.low]
-        table["place"], table["doc_id"] = block[PLACE], block["doc_id"]
+        table = np.empty(len(block["doc_id"]), self.row)
+        table["high"], table["low"], table["doc_id"] = block[self.high], block[self.low], block["doc_id"]
+        if self._has_places:
+            table[PLACE] = block[PLACE]
         return table if self.where is None else table[block[self.where] != 0]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of one part, in files of `row`."""
+
+    paths: tuple[Path, ...]
+    row: np.dtype[Any]
 
 
 def partition(
     corpus: Corpus, sources: Sources, high: str, low: str, where: str | None = None
-) -> tuple[list[Done], list[tuple[Path, ...]]]:
-    """Run the partitioning: what was done, and the files of each part."""
+) -> tuple[list[Done], list[Part]]:
+    """Run the partitioning: what was done, and the parts."""
     parts = part_count(corpus, sources.rows, REDUCE_BYTES)
     ranges = sources.ranges(4 * corpus.workers)
-    works = [Partition(i, len(ranges), files, high, low, where, parts) for i, files in enumerate(ranges)]
+    row = PLACED_ROW if any(file.keep != "first" for file in sources.own) else ROW
+    works = [Partition(i, len(ranges), files, high, low, where, parts, row) for i, files in enumerate(ranges)]
     done = corpus.run(works, "partition")
-    return done, [tuple(each.folder / f"{part}.bin" for each in done) for part in range(parts)]
+    return done, [Part(tuple(each.folder / f"{part}.bin" for each in done), row) for part in range(parts)]
 
 
-def load_part(paths: Sequence[Path]) -> NDArray[Any]:
-    """The rows of one part."""
-    pieces = [np.fromfile(path, ROW) for path in paths]
-    return np.concatenate(pieces) if pieces else np.empty(0, ROW)
-
-
-def equal_groups(rows: NDArray[Any], numbers: Numbers) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Groups of two or more rows with the same key: the rows by key, earlier runs first, then by place and doc_id; and
-    int64[groups + 1] offsets."""
-    order = np.argsort(rows["high"])
-    high = rows["high"][order]
-    same = high[1:] == high[:-1]
-    shared = np.zeros(len(rows), np.bool_)
-    shared[1:] |= same
-    shared[:-1] |= same
-    chosen = rows[order[shared]]
+def equal_groups(part: Part, numbers: Numbers) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Groups of two or more rows with the same key: the doc_ids by key, those of earlier runs first, then by place and
+    doc_id; and int64[groups + 1] offsets."""
+    chosen = _shared(part)
     own = numbers.is_own(chosen["doc_id"])
-    chosen = chosen[np.lexsort((chosen["doc_id"], chosen["place"], own, chosen["low"], chosen["high"]))]
+    place = [chosen[PLACE]] if part.row == PLACED_ROW else []
+    chosen = chosen[np.lexsort((chosen["doc_id"], *place, own, chosen["low"], chosen["high"]))]
     starts = np.ones(len(chosen), np.bool_)
     starts[1:] = (chosen["high"][1:] != chosen["high"][:-1]) | (chosen["low"][1:] != chosen["low"][:-1])
     offsets = np.append(np.flatnonzero(starts), len(chosen))
     sizes = np.diff(offsets)
-    chosen = chosen[np.repeat(sizes > 1, sizes)]
-    return chosen, np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[sizes > 1])])
+    ids = chosen["doc_id"][np.repeat(sizes > 1, sizes)]
+    return ids, np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[sizes > 1])])
+
+
+def _shared(part: Part) -> NDArray[Any]:
+    """The rows of a part without most of those whose key occurs once, which a sieve tells: they need no sorting."""
+    pieces = [np.fromfile(path, part.row) for path in part.paths]
+    total = sum(map(len, pieces))
+    table = np.zeros(max(64, 1 << total.bit_length()), np.uint8)
+    keys = [piece["high"].copy() for piece in pieces]
+    for high in keys:
+        sieve_add(high, table)
+    found = [np.empty(0, part.row)]
+    for piece, high in zip(pieces, keys, strict=True):
+        rows = np.arange(len(piece), dtype=index_type(total))
+        found.append(piece[rows[: shared_keys(high, rows, table)]])
+    return np.concatenate(found)

@@ -18,7 +18,7 @@ from corpuscurate.earlier import ALONE, EarlierRun, Numbers, number_runs
 from corpuscurate.stage import Corpus
 
 PLACE = "place"
-"""Sketch column, uint64: the document's place in keep order."""
+"""Sketch column, uint64: the document's place in keep order; not written for `keep: first`, where all have the same."""
 SCALE = "place_scale"
 """Sketch column, uint8, only where the keep rule reads numbers: what the place was made from."""
 _BLOCK_ROWS = 1 << 18
@@ -67,7 +67,11 @@ class Source:
     def _names(self, columns: Sequence[str]) -> list[str]:
         """What must be read for these columns."""
         names = ["doc_id", *columns, *([SCALE] if self.mixed and PLACE in columns else [])]
-        return names if self.is_own else [name for name in names if name not in (PLACE, SCALE)]
+        return names if self._has_places else [name for name in names if name not in (PLACE, SCALE)]
+
+    @property
+    def _has_places(self) -> bool:
+        return self.is_own and PLACE in self.schema
 
     def _lists(self) -> _Lists:
         kept = None if self.kept is None else np.load(self.kept, mmap_mode="r")
@@ -90,7 +94,7 @@ class Source:
     def _column(self, rows: pa.RecordBatch, name: str) -> NDArray[Any]:
         if name != PLACE:
             return to_numpy(rows.column(name))
-        if not self.is_own:
+        if not self._has_places:
             return np.zeros(rows.num_rows, np.uint64)
         place = to_numpy(rows.column(PLACE))
         return comparable(self.keep, place, to_numpy(rows.column(SCALE))) if self.mixed else place
@@ -232,11 +236,15 @@ def _has_scale(keep: Keep) -> bool:
 
 def place_schema(keep: Keep) -> list[tuple[str, pa.DataType]]:
     """The sketch columns of a keep rule."""
+    if keep == "first":
+        return []
     return [(PLACE, pa.uint64()), *([(SCALE, pa.uint8())] if _has_scale(keep) else [])]
 
 
 def place_columns(keep: Keep, batch: Batch) -> dict[str, pa.Array]:
     """The sketch columns of a keep rule, for a batch."""
+    if keep == "first":
+        return {}
     place, scale = places_and_scales(keep, batch)
     columns = {PLACE: pa.array(place, pa.uint64())}
     return columns | {SCALE: pa.array(scale, pa.uint8())} if _has_scale(keep) else columns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,7 +27,7 @@ from corpuscurate.dedup.clusters import (
 )
 from corpuscurate.dedup.indexes import indexes_of, with_indexes
 from corpuscurate.dedup.keep import Keep, columns_of
-from corpuscurate.dedup.parts import equal_groups, load_part, partition
+from corpuscurate.dedup.parts import Part, equal_groups, partition
 from corpuscurate.dedup.sources import keep_warnings, place_columns, place_schema, sources_of
 from corpuscurate.earlier import Numbers
 from corpuscurate.kernels.hashing import HASH_VERSION, KEY, siphash128
@@ -38,8 +38,8 @@ from corpuscurate.stage import Corpus, GlobalStage, Settled
 class Exact(GlobalStage):
     """Drop all but one of the documents with the same text.
 
-    Texts are compared by a 128-bit SipHash. Empty texts are equal to each other. On disk 32 bytes a document in the
-    sketch and 32 while settling; in memory 160 bytes a document of the part at hand.
+    Texts are compared by a 128-bit SipHash. Empty texts are equal to each other. On disk 24 bytes a document in the
+    sketch and 24 while settling, 32 where the keep rule has places; in memory 160 bytes a document of the part at hand.
     """
 
     word: ClassVar[str] = "exact"
@@ -98,7 +98,7 @@ class Exact(GlobalStage):
         """See `GlobalStage`."""
         sources = sources_of(corpus, self.keep, indexes_of(self))
         done, parts = partition(corpus, sources, "hash_high", "hash_low")
-        works = [EqualTexts(i, len(parts), paths, self.mode == "tag", sources.numbers) for i, paths in enumerate(parts)]
+        works = [EqualTexts(i, len(parts), part, self.mode == "tag", sources.numbers) for i, part in enumerate(parts)]
         reduced = corpus.run(works, "match")
         documents = sum(each.account["documents"] for each in done)
         account = {"documents": documents, **merged_account(each.account for each in reduced)}
@@ -113,22 +113,22 @@ class Exact(GlobalStage):
 class EqualTexts:
     """Find the groups of equal hashes in one part."""
 
-    part: int
+    number: int
     of: int
-    paths: Sequence[Path]
+    part: Part
     tag: bool
     numbers: Numbers
 
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return f"match-{self.part}of{self.of}"
+        return f"match-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write drops or tags of the part."""
-        rows, offsets = equal_groups(load_part(self.paths), self.numbers)
-        stays, offsets = own_clusters(rows["doc_id"], offsets, self.numbers)
-        ids = rows["doc_id"][stays]
+        ids, offsets = equal_groups(self.part, self.numbers)
+        stays, offsets = own_clusters(ids, offsets, self.numbers)
+        ids = ids[stays]
         kept = np.repeat(ids[offsets[:-1]], np.diff(offsets))
         write_clusters(folder, self.tag, ids, offsets, kept, np.ones(len(ids)), is_value=False, numbers=self.numbers)
         return cluster_account(ids, offsets, self.numbers)

@@ -80,7 +80,7 @@ class MinHash(GlobalStage):
     those is: in the account they are named by corpus and id. For `verify: exact` the texts in that run's data/ are
     read.
 
-    On disk 1 byte a value (more with `value_bits`) and 36 more a document in the sketch (164 at 128 values), and 32
+    On disk 1 byte a value (more with `value_bits`) and 28 more a document in the sketch (156 at 128 values), and 24
     while settling; for each candidate its signature, up to 8 bytes for each bucket that it is in, and 4 for each word
     or character: all but the sketch goes before the output is written. In memory 48 bytes a document of the band and
     part at hand, and those of the candidates in `dedup.candidates` and `dedup.verify`.
@@ -253,7 +253,7 @@ class _Settling:
     def run(self) -> Settled:
         partitioned, parts = partition(self.corpus, self.sources, "words_high", "words_low", SHINGLES)
         copies = self.corpus.run(
-            [IdenticalWords(i, len(parts), paths, self.sources.numbers) for i, paths in enumerate(parts)], "identical"
+            [IdenticalWords(i, len(parts), part, self.sources.numbers) for i, part in enumerate(parts)], "identical"
         )
         bands, rows = self.stage.bands_and_rows
         without = tuple(done.folder / "copies.npy" for done in copies if done.account["copies"])
