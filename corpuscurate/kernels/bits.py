@@ -107,10 +107,21 @@ def has(context: Any, feature: str) -> bool:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def packs_bytes(typing_context: Any) -> Any:
-    """packs_bytes() -> bool: whether `pack_places` is one instruction here (AVX-512 VBMI2). Known while compiling."""
+    """packs_bytes() -> bool: whether an instruction brings marked bytes together (AVX-512 VBMI2), which `pack_places`
+    is made of. Known while compiling, so the other branch is no code."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return context.get_constant(types.boolean, has(context, "avx512vbmi2"))
+
+    return types.boolean(), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def packs_numbers(typing_context: Any) -> Any:
+    """packs_numbers() -> bool: whether an instruction brings marked numbers of 64 bits together (AVX-512)."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.get_constant(types.boolean, has(context, "avx512f"))
 
     return types.boolean(), generate
 

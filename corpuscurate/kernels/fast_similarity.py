@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.bits import inside_words
+from corpuscurate.kernels.bits import inside_words, packs_numbers
 from corpuscurate.kernels.characters import next_ngrams
 from corpuscurate.kernels.compile import kernel, leaf, part
 from corpuscurate.kernels.folding import Int
@@ -96,7 +96,7 @@ def later_rounds(
     x: h * a of the document's `size` >= 1 shingles, which are changed, and LANES more. empty, is_open: as of
     `open_bins`. hits: as long as x.
     """
-    if len(bins) <= FEW:
+    if packs_numbers() and len(bins) <= FEW:
         empty = _rounds_of_few(x, size, is_open, hits, bins)
     else:
         empty = _rounds_of_many(x[:size], empty, is_open, hits, bins)
