@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from corpuscurate.kernels.compile import leaf, part
 from corpuscurate.kernels.folding import CHUNK, Int
 from corpuscurate.kernels.hashing import mix64
-from corpuscurate.kernels.shingles import WORD_SEED, Walk, next_shingles, roll
+from corpuscurate.kernels.shingles import WORD_SEED, Walk, next_shingles, roll, shingle_of_few
 from corpuscurate.kernels.unicode import SEVERAL, SPACE, Tables, decode, fold
 
 WORDS = 0
@@ -94,7 +94,7 @@ def next_characters(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64
         words[j] = mix64(words[j] ^ WORD_SEED)
     made = roll(end, n, power, walk)
     if place[0] >= place[1] and 0 < place[4] < n:
-        walk.shingles[0] = mix64(walk.rolling[0])
+        shingle_of_few(n, walk)
         made = 1
     return made
 

@@ -34,7 +34,7 @@ from corpuscurate.kernels.hashing import mix64
 from corpuscurate.kernels.lanes import FEW, LANES, next_hits
 from corpuscurate.kernels.minhash import ROWS, transpose
 from corpuscurate.kernels.shingle_sets import sort_distinct
-from corpuscurate.kernels.shingles import MOST_MADE, Walk, begin, hash_of_all, new_walk, power_of_base
+from corpuscurate.kernels.shingles import MOST_MADE, Walk, begin, hash_of_all, new_walk, power_of_base, step
 from corpuscurate.kernels.unicode import Tables
 
 MOST_VALUES = 1 << 14
@@ -57,12 +57,37 @@ def multiplier(seed: np.uint64) -> np.uint64:
 @part
 def first_round(shingles: NDArray[np.uint64], a: np.uint64, bins: NDArray[np.uint64]) -> None:
     """Round 0 for some shingle hashes, which become h * a in place. bins: uint64[k], all ones where empty."""
-    k = np.uint64(len(bins))
-    for i in range(len(shingles)):
-        x = shingles[i] * a
-        shingles[i] = x
-        at = (x >> _SHIFT) * k >> _SHIFT
-        bins[at] = min(bins[at], x)
+    for i in range(np.uint64(len(shingles))):
+        shingles[i] = _throw(shingles[i] * a, bins)
+
+
+@part
+def _throw(x: np.uint64, bins: NDArray[np.uint64]) -> np.uint64:
+    """x into its bin. Returns x."""
+    at = (x >> _SHIFT) * np.uint64(len(bins)) >> _SHIFT
+    bins[at] = min(bins[at], x)
+    return x
+
+
+@part
+def _take_in(made: Int, a: np.uint64, walk: Walk, bins: NDArray[np.uint64]) -> None:
+    """`first_round` for the walk's shingles and `hash_next` in one, since that waits most of its time."""
+    words = walk.words
+    shingles = walk.shingles
+    first = walk.rolling[0]
+    second = walk.rolling[1]
+    found = np.uint64(walk.place[5])
+    both = min(np.uint64(made), found)
+    before = found - both
+    for i in range(before):
+        first, second = step(words[i], first, second)
+    for i in range(both):
+        shingles[i] = _throw(shingles[i] * a, bins)
+        first, second = step(words[before + i], first, second)
+    if both < np.uint64(made):  # the only shingle, after a last chunk without words
+        shingles[both] = _throw(shingles[both] * a, bins)
+    walk.rolling[0] = first
+    walk.rolling[1] = second
 
 
 @part
@@ -242,7 +267,8 @@ def _walk_document(
                 return False
         made = next_ngrams(unit, data, t, n, power, walk)
         shingles = all_shingles[: max(0, made)]
-        first_round(shingles, a, bin_values)
+        if made >= 0:
+            _take_in(made, a, walk, bin_values)
         total += len(shingles)
         if empty:
             empty = open_bins(bin_values, is_open)

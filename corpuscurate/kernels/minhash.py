@@ -17,7 +17,7 @@ from corpuscurate.kernels.characters import next_ngrams
 from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.folding import Int
 from corpuscurate.kernels.hashing import mix64
-from corpuscurate.kernels.shingles import Walk, begin, hash_of_all, new_walk, power_of_base
+from corpuscurate.kernels.shingles import Walk, begin, hash_next, hash_of_all, new_walk, power_of_base
 from corpuscurate.kernels.unicode import Tables
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -150,6 +150,7 @@ def _sign(
             made = next_ngrams(unit, data, t, n, power, walk)
             while made >= 0:
                 lower(shingles[:made], a, b, block[r])
+                hash_next(walk)
                 total += made
                 made = next_ngrams(unit, data, t, n, power, walk)
             out_shingles[row] = min(total, 0xFFFFFFFF)

@@ -42,6 +42,7 @@ SLACK = 32 + LANES
 WORD_SEED = np.uint64(0x9E3779B97F4A7C15)
 BASE = np.uint64(0xD1342543DE82EF95)
 """P of the rolling hash, 5 modulo 8: powers of it stay apart in all but the lowest bits."""
+_BASE2, _BASE3, _BASE4 = (np.uint64(pow(int(BASE), e, 1 << 64)) for e in (2, 3, 4))
 _STREAM1 = np.uint64(0xA0761D6478BD642F)
 _STREAM2 = np.uint64(0xE7037ED1A0B428DB)
 _GOLDEN = np.uint64(0x9FB21C651E98DF25)
@@ -104,10 +105,10 @@ def _write_places(
 class Walk(NamedTuple):
     """Where a walk through one document stands, and its buffers. Made by `new_walk`, set to a document by `begin`.
 
-    place: int64[5]: next byte, end, state of `fold_chunk`, bytes pending in `folded`, words seen.
+    place: int64[6]: next byte, end, state of `fold_chunk`, bytes pending in `folded`, words seen, words of this chunk.
     word: uint64[3]: hash and bytes absorbed of a word cut by the end of the chunk before, and 1 while there is one
     (else WORD_SEED, 0, 0). cut: the same of the word that the end of this chunk cuts.
-    rolling: uint64[3]: T and two other hashes of all words so far.
+    rolling: uint64[2]: two hashes of all words so far.
     starts, ends: where each word begins and ends. long_words: numbers of words of 16 bytes and more.
     words: hashes of the words of the chunk. sums: T before the chunk's words, n of them, and after each of its words.
     shingles: what a call of `next_shingles` made.
@@ -138,10 +139,10 @@ def _aligned(size: Int, at: Int) -> NDArray[np.uint64]:
 def new_walk(n: Int) -> Walk:
     """Buffers for shingles of n >= 1 words."""
     return Walk(
-        np.zeros(5, np.int64),
+        np.zeros(6, np.int64),
         np.zeros(3, np.uint64),
         np.zeros(3, np.uint64),
-        np.zeros(3, np.uint64),
+        np.zeros(2, np.uint64),
         np.empty(FOLDED, np.uint8),
         np.zeros(WINDOW + SLACK, np.uint16),
         np.zeros(WINDOW + SLACK, np.uint16),
@@ -166,9 +167,8 @@ def begin(start: Int, stop: Int, n: Int, walk: Walk) -> None:
     walk.place[0] = start
     walk.place[1] = stop
     _set_no_word(walk.word)
-    walk.rolling[:] = 0
-    walk.rolling[1] = _STREAM1
-    walk.rolling[2] = _STREAM2
+    walk.rolling[0] = _STREAM1
+    walk.rolling[1] = _STREAM2
     walk.sums[:n] = 0  # nothing is taken away from the first sums
 
 
@@ -235,45 +235,63 @@ def _hash_words(found: Int, walk: Walk) -> None:
 
 
 @part
-def _step(word: np.uint64, s: np.uint64, first: np.uint64, second: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64]:
-    """A word into the three sums."""
-    s = s * BASE + word
-    first = (first << np.uint64(29) | first >> np.uint64(35)) * BASE ^ word
-    second = (second << np.uint64(41) | second >> np.uint64(23)) * _GOLDEN + word
-    return s, first, second
+def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
+    """The shingles that end at the `count` words of `walk.words`; returns how many. power: P^n.
 
-
-@part
-def _finish(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
-    """Shingles of the sums that end at `count` words; returns how many. power: P^n."""
+    Four words at once: a sum waits for the one before.
+    """
+    words = walk.words
     sums = walk.sums
     shingles = walk.shingles
-    before: Int = max(0, min(count, n - 1 - walk.place[4]))  # words of this chunk that complete no shingle
-    walk.place[4] += count
+    place = walk.place
+    m = np.uint64(n)
+    s = sums[m - _ONE]
+    for i in range(_ZERO, np.uint64(count), np.uint64(4)):  # the words behind the last do no harm
+        one = words[i]
+        two = one * BASE + words[i + _ONE]
+        three = two * BASE + words[i + np.uint64(2)]
+        four = three * BASE + words[i + np.uint64(3)]
+        sums[m + i] = s * BASE + one
+        sums[m + i + _ONE] = s * _BASE2 + two
+        sums[m + i + np.uint64(2)] = s * _BASE3 + three
+        s = s * _BASE4 + four
+        sums[m + i + np.uint64(3)] = s
+    before: Int = max(0, min(count, n - 1 - place[4]))  # words of this chunk that complete no shingle
+    place[4] += count
+    place[5] = count
     made = count - before
     skipped = np.uint64(before)  # a signed index makes gathers of these loops
     for i in range(np.uint64(made)):
-        shingles[i] = mix64(sums[np.uint64(n) + skipped + i] - sums[skipped + i] * power)
-    for i in range(np.uint64(n)):
+        shingles[i] = mix64(sums[m + skipped + i] - sums[skipped + i] * power)
+    for i in range(m):
         sums[i] = sums[np.uint64(count) + i]
     return made
 
 
 @part
-def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
-    """The shingles that end at the `count` words of `walk.words`; returns how many. power: P^n."""
+def shingle_of_few(n: Int, walk: Walk) -> None:
+    """The only shingle of a document of fewer than n words."""
+    walk.shingles[0] = mix64(walk.sums[n - 1])
+
+
+@part
+def step(word: np.uint64, first: np.uint64, second: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """A word into the two hashes of all words."""
+    first = (first << np.uint64(29) | first >> np.uint64(35)) * BASE ^ word
+    second = (second << np.uint64(41) | second >> np.uint64(23)) * _GOLDEN + word
+    return first, second
+
+
+@part
+def hash_next(walk: Walk) -> None:
+    """The words of this chunk into the hashes of all words."""
     words = walk.words
-    sums = walk.sums
-    s = walk.rolling[0]
-    first = walk.rolling[1]
-    second = walk.rolling[2]
-    for i in range(np.uint64(count)):
-        s, first, second = _step(words[i], s, first, second)
-        sums[np.uint64(n) + i] = s
-    walk.rolling[0] = s
-    walk.rolling[1] = first
-    walk.rolling[2] = second
-    return _finish(count, n, power, walk)
+    first = walk.rolling[0]
+    second = walk.rolling[1]
+    for i in range(np.uint64(walk.place[5])):
+        first, second = step(words[i], first, second)
+    walk.rolling[0] = first
+    walk.rolling[1] = second
 
 
 @part
@@ -315,17 +333,17 @@ def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, 
         return -1
     made = roll(words, n, power, walk)
     if place[0] >= place[1] and 0 < place[4] < n:
-        walk.shingles[0] = mix64(walk.rolling[0])
+        shingle_of_few(n, walk)
         made = 1
     return made
 
 
 @part
 def hash_of_all(walk: Walk, row: Int, out: NDArray[np.uint64]) -> None:
-    """A 128-bit hash of the sequence of words that the walk has seen, to out[:, row]."""
+    """A 128-bit hash of the sequence of words that `hash_next` has taken in, to out[:, row]."""
     words = np.uint64(walk.place[4])
-    out[0, row] = mix64(walk.rolling[1] ^ words)
-    out[1, row] = mix64(walk.rolling[2] + words)
+    out[0, row] = mix64(walk.rolling[0] ^ words)
+    out[1, row] = mix64(walk.rolling[1] + words)
 
 
 @leaf
