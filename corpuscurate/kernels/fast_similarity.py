@@ -174,7 +174,7 @@ def _rounds_of_many(
     number = 1
     while empty and number < len(bins):
         count = _ZERO
-        for i in range(len(x)):  # without branches: which shingle hits an empty bin is chance
+        for i in range(np.uint64(len(x))):  # without branches: which shingle hits an empty bin is chance
             g = x[i] * _C
             x[i] = g
             hits[count] = g
@@ -197,7 +197,7 @@ def _fill_one_by_one(x: NDArray[np.uint64], bins: NDArray[np.uint64]) -> None:
     for at in range(len(bins)):
         if bins[at] == _EMPTY:
             least = _EMPTY
-            for i in range(len(x)):
+            for i in range(np.uint64(len(x))):
                 least = min(least, x[i] * power)
             bins[at] = least >> _LOW_BITS
         power *= _C
@@ -342,7 +342,8 @@ def _sign(
         r = row % ROWS
         if not place[3]:
             begin(offsets[row], offsets[row + 1], n, walk)
-            values[:] = _EMPTY
+            for at in range(np.uint64(k)):
+                values[at] = _EMPTY
             place[0] = 0
             place[1] = 0
             place[2] = k
@@ -350,8 +351,8 @@ def _sign(
         if not _walk_document(data, t, unit, n, power, a, walk, kept, bins):
             place[3] = 1
             return row
-        for at in range(k):
-            block[r, at] = np.uint32(values[at])
+        for at in range(np.uint64(k)):
+            block[np.uint64(r), at] = np.uint32(values[at])
         out_shingles[row] = min(place[0], 0xFFFFFFFF)
         hash_of_all(walk, row, out_words)
         row += 1

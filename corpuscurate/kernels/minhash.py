@@ -111,14 +111,14 @@ def signatures(
 @leaf
 def transpose(block: NDArray[np.uint32], base: Int, size: Int, out: NDArray[np.uint32]) -> None:
     """The first `size` rows of block: uint32[ROWS, k] become columns of out: uint32[k, rows] from `base`."""
-    for j in range(len(out)):
-        values = out[j, base : base + size]
+    first = np.uint64(base)
+    for j in range(np.uint64(len(out))):
         if size == ROWS:
-            for r in range(ROWS):
-                values[r] = block[r, j]
+            for r in range(np.uint64(ROWS)):
+                out[j, first + r] = block[r, j]
         else:
-            for r in range(size):
-                values[r] = block[r, j]
+            for r in range(np.uint64(size)):
+                out[j, first + r] = block[r, j]
 
 
 @leaf

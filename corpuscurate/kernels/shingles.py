@@ -163,13 +163,15 @@ def _set_no_word(word: NDArray[np.uint64]) -> None:
 @part
 def begin(start: Int, stop: Int, n: Int, walk: Walk) -> None:
     """Set the walk to the document in bytes start..stop-1."""
-    walk.place[:] = 0
+    for i in range(np.uint64(2), np.uint64(6)):
+        walk.place[i] = 0
     walk.place[0] = start
     walk.place[1] = stop
     _set_no_word(walk.word)
     walk.rolling[0] = _STREAM1
     walk.rolling[1] = _STREAM2
-    walk.sums[:n] = 0  # nothing is taken away from the first sums
+    for i in range(np.uint64(n)):  # nothing is taken away from the first sums
+        walk.sums[i] = 0
 
 
 @leaf
@@ -182,7 +184,7 @@ def _cut(found: Int, size: Int, walk: Walk) -> Int:
     folded = walk.folded
     word = walk.word
     found -= 1
-    i = np.int64(walk.starts[found])
+    i = np.int64(walk.starts[np.uint64(found)])
     whole = (size - i) // 8 * 8
     goes_on = word[2] and not found  # it began before this chunk, too
     walk.cut[0] = _absorb(folded, i, i + whole, word[0] if goes_on else WORD_SEED)
@@ -311,13 +313,14 @@ def next_words(data: NDArray[np.uint8], t: Tables, walk: Walk) -> Int:
     found = _word_borders(folded, size, np.int64(walk.word[2]), walk.starts, walk.ends)
     place[3] = 0
     _set_no_word(walk.cut)
-    if found and walk.ends[found - 1] == size and start < stop:
+    if found and walk.ends[np.uint64(found - 1)] == size and start < stop:
         found = _cut(found, size, walk)
     _hash_words(found, walk)
-    for j in range(3):
+    for j in range(np.uint64(3)):
         walk.word[j] = walk.cut[j]
-    for j in range(place[3]):
-        folded[j] = folded[size - place[3] + j]
+    rest = np.uint64(size - place[3])
+    for j in range(np.uint64(place[3])):
+        folded[j] = folded[rest + j]
     return found
 
 
