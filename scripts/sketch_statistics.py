@@ -13,7 +13,8 @@ import numba
 import numpy as np
 
 from corpuscurate.dedup.bands import candidate_probability
-from corpuscurate.kernels.fast_similarity import first_round, later_rounds, multiplier, open_bins
+from corpuscurate.kernels.fast_similarity import first_round, later_rounds, multiplier, open_bins, places
+from corpuscurate.kernels.lanes import LANES
 from corpuscurate.kernels.minhash import lower, permutations
 
 VALUES = 126
@@ -27,11 +28,12 @@ def sketch(hashes, fast, seed, a, b, out):
         lower(hashes, a, b, out)
         return
     bins = np.full(len(out), np.uint64(0xFFFFFFFFFFFFFFFF))
-    x = hashes.copy()
-    first_round(x, multiplier(seed), bins)
-    is_open = np.empty(len(bins), np.uint8)
+    x = np.empty(len(hashes) + LANES, np.uint64)
+    x[: len(hashes)] = hashes
+    first_round(x[: len(hashes)], multiplier(seed), bins)
+    is_open = np.zeros(places(len(bins)), np.uint8)
     empty = open_bins(bins, is_open)
-    later_rounds(x, empty, is_open, np.empty_like(x), bins)
+    later_rounds(x, len(hashes), empty, is_open, np.empty_like(x), bins)
     for at in range(len(bins)):
         out[at] = np.uint32(bins[at])
 

@@ -16,9 +16,9 @@ from numba.extending import intrinsic
 
 _WORD = ir.IntType(64)
 _VECTOR = ir.VectorType(ir.IntType(8), 64)
-_EIGHT = ir.VectorType(_WORD, 8)
-_WORD_SEED = 0x9E3779B97F4A7C15
-"""That of `kernels.shingles`, whose words are mixed here."""
+_MARKS = ir.VectorType(ir.IntType(1), 64)
+_SHORTS = ir.VectorType(ir.IntType(16), 32)
+_INDEX = ir.IntType(32)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -100,35 +100,61 @@ def fold_ascii(typing_context: Any, data: Any, i: Any, size: Any, out: Any, at: 
     return types.UniTuple(types.uint64, 2)(data, *numbers), generate
 
 
-def _each(number: int) -> Any:
-    return ir.Constant(_EIGHT, [number] * 8)
-
-
-def _mix(builder: Any, x: Any) -> Any:
-    """`hashing.mix64` of eight numbers."""
-    x = builder.mul(builder.xor(x, builder.lshr(x, _each(30))), _each(0xBF58476D1CE4E5B9))
-    x = builder.mul(builder.xor(x, builder.lshr(x, _each(27))), _each(0x94D049BB133111EB))
-    return builder.xor(x, builder.lshr(x, _each(31)))
+def has(context: Any, feature: str) -> bool:
+    """Whether code is made for a processor that has it."""
+    return f"+{feature}" in context.codegen().magic_tuple()[2].split(",")
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def mix_words(typing_context: Any, heads: Any, i: Any, tails: Any, at: Any) -> Any:
-    """mix_words(heads: uint64[], i: uint64, tails: uint64[], at: uint64): eight tails become the hashes of words.
+def packs_bytes(typing_context: Any) -> Any:
+    """packs_bytes() -> bool: whether an instruction brings marked bytes together (AVX-512 VBMI2), which `pack_places`
+    is made of. Known while compiling, so the other branch is no code."""
 
-    heads[i + j]: the first 8 bytes of a word of at most 15. tails[at + j]: its bytes after the last whole 8, with its
-    length in the top byte. What comes out is `kernels.shingles`' hash of it. All must lie inside the arrays.
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.get_constant(types.boolean, has(context, "avx512vbmi2"))
+
+    return types.boolean(), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def packs_numbers(typing_context: Any) -> Any:
+    """packs_numbers() -> bool: whether an instruction brings marked numbers of 64 bits together (AVX-512)."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.get_constant(types.boolean, has(context, "avx512f"))
+
+    return types.boolean(), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def pack_places(typing_context: Any, word: Any, base: Any, out: Any, at: Any) -> Any:
+    """pack_places(word: uint64, base: int64, out: uint16[], at: uint64): base + the place of each bit, to out[at:].
+
+    Of no two neighbours both may be set. Something is written behind the places up to out[at + 32].
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def place(array: int) -> Any:
-            data = context.make_array(signature.args[array])(context, builder, arguments[array]).data
-            return builder.bitcast(builder.gep(data, [arguments[array + 1]]), _EIGHT.as_pointer())
-
-        tail = builder.load(place(2), align=8)
-        whole = builder.icmp_unsigned("!=", builder.and_(tail, _each(8 << 56)), _each(0))
-        absorbed = _mix(builder, builder.xor(builder.load(place(0), align=8), _each(_WORD_SEED)))
-        mixed = _mix(builder, builder.xor(builder.select(whole, absorbed, _each(_WORD_SEED)), tail))
-        builder.store(mixed, place(2), align=8)
+        word, base, out, at = arguments
+        marks = builder.bitcast(word, _MARKS)
+        places = ir.Constant(_VECTOR, list(range(64)))
+        if has(context, "avx512vbmi2"):
+            kind = ir.FunctionType(_VECTOR, [_VECTOR, _VECTOR, _MARKS])
+            name = "llvm.x86.avx512.mask.compress.v64i8"
+            packed = builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [places, _all(0), marks])
+        else:
+            packed = _all(0)
+            count = _INDEX(0)
+            for place in range(64):
+                packed = builder.insert_element(packed, ir.IntType(8)(place), count)
+                mark = builder.extract_element(marks, _INDEX(place))
+                count = builder.add(count, builder.zext(mark, _INDEX))
+        half = builder.shuffle_vector(packed, packed, ir.Constant(ir.VectorType(_INDEX, 32), list(range(32))))
+        wide = builder.zext(half, _SHORTS)
+        one = builder.insert_element(ir.Constant(_SHORTS, [0] * 32), builder.trunc(base, ir.IntType(16)), _INDEX(0))
+        bases = builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_INDEX, 32), [0] * 32))
+        data = context.make_array(signature.args[2])(context, builder, out).data
+        place = builder.bitcast(builder.gep(data, [at]), _SHORTS.as_pointer())
+        builder.store(builder.add(wide, bases), place, align=2)
         return context.get_dummy_value()
 
-    return types.void(heads, types.uint64, tails, types.uint64), generate
+    return types.void(types.uint64, types.int64, out, types.uint64), generate

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from corpuscurate.kernels.compile import leaf, part
 from corpuscurate.kernels.folding import CHUNK, Int
 from corpuscurate.kernels.hashing import mix64
-from corpuscurate.kernels.shingles import WORD_SEED, Walk, next_shingles, roll
-from corpuscurate.kernels.unicode import SEVERAL, SPACE, Tables, decode, fold
+from corpuscurate.kernels.shingles import WORD_SEED, Walk, next_shingles, roll, shingle_of_few
+from corpuscurate.kernels.unicode import SEVERAL, SPACE, Tables, decode, entry, fold
 
 WORDS = 0
 CHARACTERS = 1
@@ -42,36 +42,35 @@ def fold_characters(data: NDArray[np.uint8], walk: Walk, t: Tables, at: Int) -> 
     state = place[2]
     limit = min(place[1], i + CHUNK)
     while i < limit:
-        byte = data[i]
+        byte = data[np.uint64(i)]
         if byte < 0x80:
             i += 1
             if byte_flags[byte] & SPACE:
                 state = min(2, 2 * state)
                 continue
             if state == 2:
-                words[at] = _BLANK
+                words[np.uint64(at)] = _BLANK
                 at += 1
-            words[at] = np.uint64(byte_fold[byte])
+            words[np.uint64(at)] = np.uint64(byte_fold[byte])
             at += 1
             state = 1
             continue
         code_point, i = decode(data, i)
-        low = code_point & 0xFF
-        if flag_data[np.int64(flag_pages[code_point >> 8]) << 8 | low] & SPACE:
+        if flag_data[entry(flag_pages, code_point)] & SPACE:
             state = min(2, 2 * state)
             continue
         if state == 2:
-            words[at] = _BLANK
+            words[np.uint64(at)] = _BLANK
             at += 1
-        step = np.int64(fold_data[np.int64(fold_pages[code_point >> 8]) << 8 | low])
+        step = np.int64(fold_data[entry(fold_pages, code_point)])
         if step < SEVERAL:
-            words[at] = np.uint64(code_point + step)
+            words[np.uint64(at)] = np.uint64(code_point + step)
             at += 1
         else:
             count, a, b, c = fold(t, code_point)
-            words[at] = np.uint64(a)
-            words[at + 1] = np.uint64(b)
-            words[at + 2] = np.uint64(c)
+            words[np.uint64(at)] = np.uint64(a)
+            words[np.uint64(at + 1)] = np.uint64(b)
+            words[np.uint64(at + 2)] = np.uint64(c)
             at += count
         state = 1
     place[0] = i
@@ -89,12 +88,12 @@ def next_characters(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64
     if place[0] >= place[1]:
         return -1
     end = fold_characters(data, walk, t, 0)
-    words = walk.words[:end]
-    for j in range(len(words)):
+    words = walk.words
+    for j in range(np.uint64(end)):
         words[j] = mix64(words[j] ^ WORD_SEED)
     made = roll(end, n, power, walk)
     if place[0] >= place[1] and 0 < place[4] < n:
-        walk.shingles[0] = mix64(walk.rolling[0])
+        shingle_of_few(n, walk)
         made = 1
     return made
 

@@ -26,13 +26,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.kernels.bits import inside_words, packs_numbers
 from corpuscurate.kernels.characters import next_ngrams
 from corpuscurate.kernels.compile import kernel, leaf, part
 from corpuscurate.kernels.folding import Int
 from corpuscurate.kernels.hashing import mix64
+from corpuscurate.kernels.lanes import FEW, LANES, next_hits
 from corpuscurate.kernels.minhash import ROWS, transpose
 from corpuscurate.kernels.shingle_sets import sort_distinct
-from corpuscurate.kernels.shingles import MOST_MADE, Walk, begin, hash_of_all, new_walk, power_of_base
+from corpuscurate.kernels.shingles import MOST_MADE, Walk, begin, hash_of_all, new_walk, power_of_base, step
 from corpuscurate.kernels.unicode import Tables
 
 MOST_VALUES = 1 << 14
@@ -55,19 +57,44 @@ def multiplier(seed: np.uint64) -> np.uint64:
 @part
 def first_round(shingles: NDArray[np.uint64], a: np.uint64, bins: NDArray[np.uint64]) -> None:
     """Round 0 for some shingle hashes, which become h * a in place. bins: uint64[k], all ones where empty."""
-    k = np.uint64(len(bins))
-    for i in range(len(shingles)):
-        x = shingles[i] * a
-        shingles[i] = x
-        at = (x >> _SHIFT) * k >> _SHIFT
-        bins[at] = min(bins[at], x)
+    for i in range(np.uint64(len(shingles))):
+        shingles[i] = _throw(shingles[i] * a, bins)
+
+
+@part
+def _throw(x: np.uint64, bins: NDArray[np.uint64]) -> np.uint64:
+    """x into its bin. Returns x."""
+    at = (x >> _SHIFT) * np.uint64(len(bins)) >> _SHIFT
+    bins[at] = min(bins[at], x)
+    return x
+
+
+@part
+def _take_in(made: Int, a: np.uint64, walk: Walk, bins: NDArray[np.uint64]) -> None:
+    """`first_round` for the walk's shingles and `hash_next` in one, since that waits most of its time."""
+    words = walk.words
+    shingles = walk.shingles
+    first = walk.rolling[0]
+    second = walk.rolling[1]
+    found = np.uint64(walk.place[5])
+    both = min(np.uint64(made), found)
+    before = found - both
+    for i in range(before):
+        first, second = step(words[i], first, second)
+    for i in range(both):
+        shingles[i] = _throw(shingles[i] * a, bins)
+        first, second = step(words[before + i], first, second)
+    if both < np.uint64(made):  # the only shingle, after a last chunk without words
+        shingles[both] = _throw(shingles[both] * a, bins)
+    walk.rolling[0] = first
+    walk.rolling[1] = second
 
 
 @part
 def open_bins(bins: NDArray[np.uint64], is_open: NDArray[np.uint8]) -> Int:
-    """Mark the empty bins with 1 in is_open: uint8[k]. Returns how many."""
+    """Mark the empty bins with 1 in is_open: uint8[`places(k)`], 0 elsewhere. Returns how many."""
     empty = 0
-    for at in range(len(bins)):
+    for at in range(np.uint64(len(bins))):
         this = bins[at] == _EMPTY
         is_open[at] = this
         empty += this
@@ -75,8 +102,15 @@ def open_bins(bins: NDArray[np.uint64], is_open: NDArray[np.uint8]) -> Int:
 
 
 @leaf
+def places(k: Int) -> Int:
+    """How long `is_open` must be for k bins."""
+    return max(k, FEW)
+
+
+@leaf
 def later_rounds(
     x: NDArray[np.uint64],
+    size: Int,
     empty: Int,
     is_open: NDArray[np.uint8],
     hits: NDArray[np.uint64],
@@ -84,27 +118,76 @@ def later_rounds(
 ) -> None:
     """Fill the bins that round 0 left empty.
 
-    x: all h * a of the document, at least one; they are changed. empty, is_open: as of `open_bins`. hits: as long as x.
+    x: h * a of the document's `size` >= 1 shingles, which are changed, and LANES more. empty, is_open: as of
+    `open_bins`. hits: as long as x.
     """
+    if packs_numbers() and len(bins) <= FEW:
+        empty = _rounds_of_few(x, size, is_open, hits, bins)
+    else:
+        empty = _rounds_of_many(x[:size], empty, is_open, hits, bins)
+    if empty:
+        _fill_one_by_one(x[:size], bins)
+
+
+@part
+def _rounds_of_few(
+    x: NDArray[np.uint64],
+    size: Int,
+    is_open: NDArray[np.uint8],
+    hits: NDArray[np.uint64],
+    bins: NDArray[np.uint64],
+) -> Int:
+    """The rounds before k, for at most FEW bins: which are open is known from two numbers. Returns 0 when none is."""
+    k = np.uint64(len(bins))
+    lower = inside_words(is_open, 0)
+    upper = inside_words(is_open, 64)
+    padded = np.uint64(size + LANES - 1) & ~np.uint64(LANES - 1)
+    for i in range(np.uint64(size), padded):
+        x[i] = x[0]  # what is there twice changes nothing
+    number = _ONE
+    while lower | upper and number < k:
+        count = _ZERO
+        for i in range(_ZERO, padded, np.uint64(LANES)):
+            count = next_hits(x, i, k, lower, upper, hits, count)
+        for i in range(count):
+            g = hits[i]
+            at = (g >> _SHIFT) * k >> _SHIFT
+            bins[at] = min(bins[at], g >> _LOW_BITS)
+            bit = _ONE << (at & np.uint64(63))
+            above = _ZERO - (at >> np.uint64(6))
+            lower &= ~bit | above
+            upper &= ~(bit & above)
+        number += _ONE
+    return np.int64(lower | upper)
+
+
+@part
+def _rounds_of_many(
+    x: NDArray[np.uint64],
+    empty: Int,
+    is_open: NDArray[np.uint8],
+    hits: NDArray[np.uint64],
+    bins: NDArray[np.uint64],
+) -> Int:
+    """The rounds before k. Returns how many bins stay empty."""
     k = np.uint64(len(bins))
     number = 1
     while empty and number < len(bins):
         count = _ZERO
-        for i in range(len(x)):  # without branches: which shingle hits an empty bin is chance
+        for i in range(np.uint64(len(x))):  # without branches: which shingle hits an empty bin is chance
             g = x[i] * _C
             x[i] = g
             hits[count] = g
             count += np.uint64(is_open[(g >> _SHIFT) * k >> _SHIFT])
-        for g in hits[:count]:
+        for i in range(count):
+            g = hits[i]
             at = (g >> _SHIFT) * k >> _SHIFT
             before = bins[at]
             empty -= before == _EMPTY
             bins[at] = min(before, g >> _LOW_BITS)
-        for g in hits[:count]:
-            is_open[(g >> _SHIFT) * k >> _SHIFT] = 0
+            is_open[at] = 0
         number += 1
-    if empty:
-        _fill_one_by_one(x, bins)
+    return empty
 
 
 @leaf
@@ -114,7 +197,7 @@ def _fill_one_by_one(x: NDArray[np.uint64], bins: NDArray[np.uint64]) -> None:
     for at in range(len(bins)):
         if bins[at] == _EMPTY:
             least = _EMPTY
-            for i in range(len(x)):
+            for i in range(np.uint64(len(x))):
                 least = min(least, x[i] * power)
             bins[at] = least >> _LOW_BITS
         power *= _C
@@ -123,7 +206,7 @@ def _fill_one_by_one(x: NDArray[np.uint64], bins: NDArray[np.uint64]) -> None:
 class Kept(NamedTuple):
     """The shingles of a document for the rounds after the first, with room for those of a chunk.
 
-    values: uint64[], h * a. scratch: as long. starts: int64[], as `sort_distinct` needs it.
+    values: uint64[], h * a, and LANES more. scratch: as long. starts: int64[], as `sort_distinct` needs it.
     """
 
     values: NDArray[np.uint64]
@@ -134,14 +217,14 @@ class Kept(NamedTuple):
 @kernel
 def _with_room(size: Int, values: NDArray[np.uint64]) -> Kept:
     """Room for `size` hashes, of which `values` are the first."""
-    larger = np.empty(size, np.uint64)
+    larger = np.empty(size + LANES, np.uint64)
     for i in range(len(values)):  # not by slices: compiling what they say of shapes that differ takes 1.6 s
         larger[i] = values[i]
-    return Kept(larger, np.empty(size, np.uint64), np.empty(2 * size + 2, np.int64))
+    return Kept(larger, np.empty(size + LANES, np.uint64), np.empty(2 * size + 2, np.int64))
 
 
 class Bins(NamedTuple):
-    """Bins of a document. values: uint64[k]. is_open: uint8[k], of `open_bins`. place: int64[4]: n-grams so far, how
+    """Bins of a document. values: uint64[k]. is_open: of `open_bins`. place: int64[4]: n-grams so far, how
     many are kept for later rounds, empty bins, and 1 where the document is to be gone on with."""
 
     values: NDArray[np.uint64]
@@ -169,21 +252,23 @@ def _walk_document(
     bin_values = bins.values
     is_open = bins.is_open
     place = bins.place
+    room = len(values) - LANES
     total = place[0]
     count = place[1]
     empty = place[2]
     made: Int = 0
     while made >= 0:
-        if empty and count + MOST_MADE > len(values):
+        if empty and count + MOST_MADE > room:
             count = sort_distinct(values[:count], hits, kept.starts)
-            if 2 * count + MOST_MADE > len(values):
+            if 2 * count + MOST_MADE > room:
                 place[0] = total
                 place[1] = count
                 place[2] = empty
                 return False
         made = next_ngrams(unit, data, t, n, power, walk)
         shingles = all_shingles[: max(0, made)]
-        first_round(shingles, a, bin_values)
+        if made >= 0:
+            _take_in(made, a, walk, bin_values)
         total += len(shingles)
         if empty:
             empty = open_bins(bin_values, is_open)
@@ -191,7 +276,7 @@ def _walk_document(
                 values[np.uint64(count) + i] = shingles[i]
             count += len(shingles)
     if empty and total:
-        later_rounds(values[:count], empty, is_open, hits, bin_values)
+        later_rounds(values, count, empty, is_open, hits, bin_values)
     place[0] = total
     return True
 
@@ -217,7 +302,7 @@ def fast_signatures(
     """
     k = len(out)
     walk = new_walk(n)
-    bins = Bins(np.empty(k, np.uint64), np.empty(k, np.uint8), np.zeros(4, np.int64))
+    bins = Bins(np.empty(k, np.uint64), np.zeros(places(k), np.uint8), np.zeros(4, np.int64))
     kept = _with_room(4 * MOST_MADE, bins.values[:0])
     block = np.empty((ROWS, k), np.uint32)
     row: Int = np.int64(0)
@@ -257,7 +342,8 @@ def _sign(
         r = row % ROWS
         if not place[3]:
             begin(offsets[row], offsets[row + 1], n, walk)
-            values[:] = _EMPTY
+            for at in range(np.uint64(k)):
+                values[at] = _EMPTY
             place[0] = 0
             place[1] = 0
             place[2] = k
@@ -265,8 +351,8 @@ def _sign(
         if not _walk_document(data, t, unit, n, power, a, walk, kept, bins):
             place[3] = 1
             return row
-        for at in range(k):
-            block[r, at] = np.uint32(values[at])
+        for at in range(np.uint64(k)):
+            block[np.uint64(r), at] = np.uint32(values[at])
         out_shingles[row] = min(place[0], 0xFFFFFFFF)
         hash_of_all(walk, row, out_words)
         row += 1

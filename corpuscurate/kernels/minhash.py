@@ -17,7 +17,7 @@ from corpuscurate.kernels.characters import next_ngrams
 from corpuscurate.kernels.compile import kernel, leaf
 from corpuscurate.kernels.folding import Int
 from corpuscurate.kernels.hashing import mix64
-from corpuscurate.kernels.shingles import Walk, begin, hash_of_all, new_walk, power_of_base
+from corpuscurate.kernels.shingles import Walk, begin, hash_next, hash_of_all, new_walk, power_of_base
 from corpuscurate.kernels.unicode import Tables
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -111,14 +111,14 @@ def signatures(
 @leaf
 def transpose(block: NDArray[np.uint32], base: Int, size: Int, out: NDArray[np.uint32]) -> None:
     """The first `size` rows of block: uint32[ROWS, k] become columns of out: uint32[k, rows] from `base`."""
-    for j in range(len(out)):
-        values = out[j, base : base + size]
+    first = np.uint64(base)
+    for j in range(np.uint64(len(out))):
         if size == ROWS:
-            for r in range(ROWS):
-                values[r] = block[r, j]
+            for r in range(np.uint64(ROWS)):
+                out[j, first + r] = block[r, j]
         else:
-            for r in range(size):
-                values[r] = block[r, j]
+            for r in range(np.uint64(size)):
+                out[j, first + r] = block[r, j]
 
 
 @leaf
@@ -150,6 +150,7 @@ def _sign(
             made = next_ngrams(unit, data, t, n, power, walk)
             while made >= 0:
                 lower(shingles[:made], a, b, block[r])
+                hash_next(walk)
                 total += made
                 made = next_ngrams(unit, data, t, n, power, walk)
             out_shingles[row] = min(total, 0xFFFFFFFF)

@@ -2,9 +2,10 @@
 
 Three steps, each over a buffer that stays in the cache:
 1. `kernels.folding`: UTF-8 to case-folded UTF-8 in which every byte outside a word is 0 (no word holds a 0 byte).
-2. `_word_borders`: where words begin and end, from bit masks of 64 bytes; `_hash_and_roll`: a 64-bit hash of each
-   word's folded bytes, and T = sum of w[i] P^(k-i) modulo 2^64 over all words so far, of which k is the last.
-3. `_finish`: the hash of each window of n words, S = sum of w[i] P^(n-1-i) = T - P^n (T of n words before), mixed.
+2. `_word_borders`: where words begin and end, from bit masks of 64 bytes; `_hash_words`: a 64-bit hash of each word's
+   folded bytes.
+3. `roll`: T = sum of w[i] P^(k-i) modulo 2^64 over all words so far, of which k is the last, and the hash of each
+   window of n words, S = sum of w[i] P^(n-1-i) = T - P^n (T of n words before), mixed.
 
 A word is what `kernels.unicode` says, folded as `str.casefold()` folds each character. A document of 1..n-1 words has
 one shingle, of all its words; one without words has none.
@@ -20,10 +21,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.bits import inside_words, mix_words, trailing_zeros
+from corpuscurate.kernels.bits import inside_words, pack_places, packs_bytes, trailing_zeros
 from corpuscurate.kernels.compile import kernel, leaf, part
 from corpuscurate.kernels.folding import BLOCK, FOLDED, Int, fold_chunk
 from corpuscurate.kernels.hashing import load64, mix64
+from corpuscurate.kernels.lanes import LANES, hash_words
 from corpuscurate.kernels.ranks import population
 from corpuscurate.kernels.unicode import Tables
 
@@ -33,43 +35,35 @@ MOST_MADE = WINDOW + 1
 """The most shingles of one chunk."""
 
 GROUP = 12
-"""Words of a block of 64 bytes whose borders are written at once."""
-LANES = 8
-"""Words that are mixed at once."""
-AHEAD = 16
-"""How many words the gathering of bytes is ahead of the mixing: what is stored in pieces of 8 bytes and read as a
-vector of 64 must have left the processor's queue of stores, or the load waits."""
-SLACK = GROUP + AHEAD + LANES
+"""Words of a block of 64 bytes whose borders are written at once where no instruction writes those of all."""
+SLACK = 32 + LANES
 """Words for which the buffers have room behind the last."""
-_AHEAD = np.uint64(AHEAD)
-_LANES = np.uint64(LANES)
 
 WORD_SEED = np.uint64(0x9E3779B97F4A7C15)
 BASE = np.uint64(0xD1342543DE82EF95)
 """P of the rolling hash, 5 modulo 8: powers of it stay apart in all but the lowest bits."""
+_BASE2, _BASE3, _BASE4 = (np.uint64(pow(int(BASE), e, 1 << 64)) for e in (2, 3, 4))
 _STREAM1 = np.uint64(0xA0761D6478BD642F)
 _STREAM2 = np.uint64(0xE7037ED1A0B428DB)
 _GOLDEN = np.uint64(0x9FB21C651E98DF25)
-_ROLLED = np.int64(1)  # a number of its own type: of a literal 1 Numba makes another kernel
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
-_TWO = np.uint64(2)
 
 
 @leaf
-def _word_borders(folded: NDArray[np.uint8], size: Int, inside: Int, out: NDArray[np.int64]) -> Int:
-    """Where words begin and end in turn, among the first `size` bytes. Returns how many begin.
+def _word_borders(
+    folded: NDArray[np.uint8], size: Int, inside: Int, starts: NDArray[np.uint16], ends: NDArray[np.uint16]
+) -> Int:
+    """Where words begin and end among the first `size` bytes. Returns how many begin.
 
     inside: 1 when a word that began before goes on, or ends, at byte 0: then the first one starts at 0, its start here.
-    A word that touches `size` ends there. out: SLACK longer than all borders can be.
-
-    Borders are written GROUP words at once, wanted or not: the end of a loop over just those of a block is never
-    foreseen by the processor, which costs more than they do.
+    A word that touches `size` ends there. starts, ends: SLACK longer than there can be words; behind the last, LANES
+    empty words are written.
     """
     begun = np.uint64(inside)
     ended = _ZERO
     carry = np.uint64(inside)
-    out[0] = 0
+    starts[0] = 0
     for base in range(0, size, BLOCK):
         bits = inside_words(folded, base)
         if size - base < BLOCK:
@@ -78,30 +72,44 @@ def _word_borders(folded: NDArray[np.uint8], size: Int, inside: Int, out: NDArra
         carry = bits >> np.uint64(63)
         first = bits & ~before
         after = before & ~bits
-        start = _TWO * begun
-        end = _TWO * ended + _ONE
+        if packs_bytes():
+            pack_places(first, base, starts, begun)
+            pack_places(after, base, ends, ended)
+        else:
+            _write_places(first, after, base, starts[begun:], ends[ended:])
         begun += np.uint64(population(first))
         ended += np.uint64(population(after))
-        while first | after:
-            for _ in range(GROUP):
-                out[start] = base + trailing_zeros(first)
-                out[end] = base + trailing_zeros(after)
-                first &= first - _ONE
-                after &= after - _ONE
-                start += _TWO
-                end += _TWO
-    out[_TWO * ended + _ONE] = size
+    ends[ended] = size
+    for lane in range(np.uint64(LANES)):
+        starts[begun + lane] = 0
+        ends[begun + lane] = 0
     return np.int64(begun)
+
+
+@part
+def _write_places(
+    first: np.uint64, after: np.uint64, base: Int, starts: NDArray[np.uint16], ends: NDArray[np.uint16]
+) -> None:
+    """base + the places of the bits of `first` and of `after`, GROUP at once, wanted or not: the end of a loop over
+    just those of a block is never foreseen by the processor, which costs more than they do."""
+    at = _ZERO
+    while first | after:
+        for _ in range(GROUP):
+            starts[at] = base + trailing_zeros(first)
+            ends[at] = base + trailing_zeros(after)
+            first &= first - _ONE
+            after &= after - _ONE
+            at += _ONE
 
 
 class Walk(NamedTuple):
     """Where a walk through one document stands, and its buffers. Made by `new_walk`, set to a document by `begin`.
 
-    place: int64[5]: next byte, end, state of `fold_chunk`, bytes pending in `folded`, words seen.
+    place: int64[6]: next byte, end, state of `fold_chunk`, bytes pending in `folded`, words seen, words of this chunk.
     word: uint64[3]: hash and bytes absorbed of a word cut by the end of the chunk before, and 1 while there is one
     (else WORD_SEED, 0, 0). cut: the same of the word that the end of this chunk cuts.
-    rolling: uint64[3]: T and two other hashes of all words so far.
-    borders: where each word begins and ends, in turn. long_words: numbers of words of 16 bytes and more.
+    rolling: uint64[2]: two hashes of all words so far.
+    starts, ends: where each word begins and ends. long_words: numbers of words of 16 bytes and more.
     words: hashes of the words of the chunk. sums: T before the chunk's words, n of them, and after each of its words.
     shingles: what a call of `next_shingles` made.
     """
@@ -111,7 +119,8 @@ class Walk(NamedTuple):
     cut: NDArray[np.uint64]
     rolling: NDArray[np.uint64]
     folded: NDArray[np.uint8]
-    borders: NDArray[np.int64]
+    starts: NDArray[np.uint16]
+    ends: NDArray[np.uint16]
     long_words: NDArray[np.uint64]
     words: NDArray[np.uint64]
     sums: NDArray[np.uint64]
@@ -130,12 +139,13 @@ def _aligned(size: Int, at: Int) -> NDArray[np.uint64]:
 def new_walk(n: Int) -> Walk:
     """Buffers for shingles of n >= 1 words."""
     return Walk(
-        np.zeros(5, np.int64),
+        np.zeros(6, np.int64),
         np.zeros(3, np.uint64),
         np.zeros(3, np.uint64),
-        np.zeros(3, np.uint64),
+        np.zeros(2, np.uint64),
         np.empty(FOLDED, np.uint8),
-        np.zeros(2 * (WINDOW + SLACK), np.int64),
+        np.zeros(WINDOW + SLACK, np.uint16),
+        np.zeros(WINDOW + SLACK, np.uint16),
         _aligned(WINDOW + SLACK, 0),
         _aligned(WINDOW + SLACK, 0),
         _aligned(n + WINDOW + SLACK, n),
@@ -153,14 +163,15 @@ def _set_no_word(word: NDArray[np.uint64]) -> None:
 @part
 def begin(start: Int, stop: Int, n: Int, walk: Walk) -> None:
     """Set the walk to the document in bytes start..stop-1."""
-    walk.place[:] = 0
+    for i in range(np.uint64(2), np.uint64(6)):
+        walk.place[i] = 0
     walk.place[0] = start
     walk.place[1] = stop
     _set_no_word(walk.word)
-    walk.rolling[:] = 0
-    walk.rolling[1] = _STREAM1
-    walk.rolling[2] = _STREAM2
-    walk.sums[:n] = 0  # nothing is taken away from the first sums
+    walk.rolling[0] = _STREAM1
+    walk.rolling[1] = _STREAM2
+    for i in range(np.uint64(n)):  # nothing is taken away from the first sums
+        walk.sums[i] = 0
 
 
 @leaf
@@ -173,7 +184,7 @@ def _cut(found: Int, size: Int, walk: Walk) -> Int:
     folded = walk.folded
     word = walk.word
     found -= 1
-    i = walk.borders[2 * found]
+    i = np.int64(walk.starts[np.uint64(found)])
     whole = (size - i) // 8 * 8
     goes_on = word[2] and not found  # it began before this chunk, too
     walk.cut[0] = _absorb(folded, i, i + whole, word[0] if goes_on else WORD_SEED)
@@ -199,33 +210,6 @@ def _tail(folded: NDArray[np.uint8], i: Int, size: Int, length: np.uint64) -> np
     return rest ^ length << np.uint64(56)
 
 
-@part
-def _gather(
-    k: np.uint64,
-    n: np.uint64,
-    longer: np.uint64,
-    folded: NDArray[np.uint8],
-    borders: NDArray[np.int64],
-    long_words: NDArray[np.uint64],
-    heads: NDArray[np.uint64],
-    tails: NDArray[np.uint64],
-) -> np.uint64:
-    """The first 8 bytes of LANES words from k, to heads[n + k:], and what `mix_words` takes with them, to tails[k:].
-
-    There is no branch on the length, not even a choice, of which LLVM may make one. Words of 16 bytes and more are only
-    noted in long_words[longer:], behind which the number of a later word stands. Returns how many are noted.
-    """
-    for _ in range(LANES):
-        i = borders[_TWO * k]
-        length = borders[_TWO * k + _ONE] - i
-        heads[n + k] = load64(folded, i)
-        tails[k] = _tail(folded, i + (length & 8), length & 7, np.uint64(length))
-        long_words[longer] = k
-        longer += np.uint64(length >= 16)
-        k += _ONE
-    return longer
-
-
 @leaf
 def _hash_long(folded: NDArray[np.uint8], i: Int, end: Int, h: np.uint64, before: np.uint64) -> np.uint64:
     """The hash of a word of which `before` bytes gave h and the others lie from i to end."""
@@ -234,101 +218,89 @@ def _hash_long(folded: NDArray[np.uint8], i: Int, end: Int, h: np.uint64, before
     return mix64(h ^ _tail(folded, i + whole, end - i & 7, before + np.uint64(end - i)))
 
 
-@leaf
-def _hash_and_roll(found: Int, n: Int, rolled: Int, walk: Walk) -> None:
-    """Hash `found` words into `walk.words`, and take them into the sums where they are to be rolled.
-
-    A sum waits for the one before, and gathering bytes for nothing, so the processor does both side by side.
-    """
+@part
+def _hash_words(found: Int, walk: Walk) -> None:
+    """Hash `found` words into `walk.words`."""
     folded = walk.folded
-    borders = walk.borders
+    starts = walk.starts
+    ends = walk.ends
+    words = walk.words
+    long_words = walk.long_words
+    longer = _ZERO
+    for k in range(_ZERO, np.uint64(found), np.uint64(LANES)):
+        longer = hash_words(folded, starts, ends, k, words, long_words, longer)
+    for j in range(longer):
+        k = long_words[j]
+        words[k] = _hash_long(folded, np.int64(starts[k]), np.int64(ends[k]), WORD_SEED, _ZERO)
+    if walk.word[2] and found:
+        words[0] = _hash_long(folded, np.int64(starts[0]), np.int64(ends[0]), walk.word[0], walk.word[1])
+
+
+@part
+def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
+    """The shingles that end at the `count` words of `walk.words`; returns how many. power: P^n.
+
+    Four words at once: a sum waits for the one before.
+    """
     words = walk.words
     sums = walk.sums
-    long_words = walk.long_words
-    s = walk.rolling[0]
-    first = walk.rolling[1]
-    second = walk.rolling[2]
-    m = np.uint64(n)
-    count = np.uint64(found)
-    borders[2 * found : 2 * (found + AHEAD + LANES)] = 0  # empty words
-    long_words[0] = 0  # one that goes on from the chunk before is hashed as the long ones are
-    longer = walk.word[2]
-    for lane in range(0, AHEAD, LANES):
-        longer = _gather(np.uint64(lane), m, longer, folded, borders, long_words, sums, words)
-    i = _ZERO
-    fixed = _ZERO
-    while i < count:
-        mix_words(sums, m + i, words, i)
-        longer = _gather(i + _AHEAD, m, longer, folded, borders, long_words, sums, words)
-        while long_words[fixed] < i + _LANES:
-            k = long_words[fixed]
-            h = WORD_SEED if k else walk.word[0]
-            words[k] = _hash_long(folded, borders[_TWO * k], borders[_TWO * k + _ONE], h, _ZERO if k else walk.word[1])
-            fixed += _ONE
-        if not rolled:
-            i += _LANES
-        elif i + _LANES <= count:
-            for _ in range(LANES):
-                s, first, second = _step(words[i], s, first, second)
-                sums[m + i] = s
-                i += _ONE
-        else:
-            while i < count:
-                s, first, second = _step(words[i], s, first, second)
-                sums[m + i] = s
-                i += _ONE
-    walk.rolling[0] = s
-    walk.rolling[1] = first
-    walk.rolling[2] = second
-
-
-@part
-def _step(word: np.uint64, s: np.uint64, first: np.uint64, second: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64]:
-    """A word into the three sums."""
-    s = s * BASE + word
-    first = (first << np.uint64(29) | first >> np.uint64(35)) * BASE ^ word
-    second = (second << np.uint64(41) | second >> np.uint64(23)) * _GOLDEN + word
-    return s, first, second
-
-
-@part
-def _finish(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
-    """Shingles of the sums that end at `count` words; returns how many. power: P^n."""
-    sums = walk.sums
     shingles = walk.shingles
-    before: Int = max(0, min(count, n - 1 - walk.place[4]))  # words of this chunk that complete no shingle
-    walk.place[4] += count
+    place = walk.place
+    m = np.uint64(n)
+    s = sums[m - _ONE]
+    for i in range(_ZERO, np.uint64(count), np.uint64(4)):  # the words behind the last do no harm
+        one = words[i]
+        two = one * BASE + words[i + _ONE]
+        three = two * BASE + words[i + np.uint64(2)]
+        four = three * BASE + words[i + np.uint64(3)]
+        sums[m + i] = s * BASE + one
+        sums[m + i + _ONE] = s * _BASE2 + two
+        sums[m + i + np.uint64(2)] = s * _BASE3 + three
+        s = s * _BASE4 + four
+        sums[m + i + np.uint64(3)] = s
+    before: Int = max(0, min(count, n - 1 - place[4]))  # words of this chunk that complete no shingle
+    place[4] += count
+    place[5] = count
     made = count - before
     skipped = np.uint64(before)  # a signed index makes gathers of these loops
     for i in range(np.uint64(made)):
-        shingles[i] = mix64(sums[np.uint64(n) + skipped + i] - sums[skipped + i] * power)
-    for i in range(np.uint64(n)):
+        shingles[i] = mix64(sums[m + skipped + i] - sums[skipped + i] * power)
+    for i in range(m):
         sums[i] = sums[np.uint64(count) + i]
     return made
 
 
-@leaf
-def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
-    """The shingles that end at the `count` words of `walk.words`; returns how many. power: P^n."""
-    words = walk.words
-    sums = walk.sums
-    s = walk.rolling[0]
-    first = walk.rolling[1]
-    second = walk.rolling[2]
-    for i in range(np.uint64(count)):
-        s, first, second = _step(words[i], s, first, second)
-        sums[np.uint64(n) + i] = s
-    walk.rolling[0] = s
-    walk.rolling[1] = first
-    walk.rolling[2] = second
-    return _finish(count, n, power, walk)
+@part
+def shingle_of_few(n: Int, walk: Walk) -> None:
+    """The only shingle of a document of fewer than n words."""
+    walk.shingles[0] = mix64(walk.sums[n - 1])
 
 
 @part
-def next_words(data: NDArray[np.uint8], t: Tables, n: Int, rolled: Int, walk: Walk) -> Int:
+def step(word: np.uint64, first: np.uint64, second: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """A word into the two hashes of all words."""
+    first = (first << np.uint64(29) | first >> np.uint64(35)) * BASE ^ word
+    second = (second << np.uint64(41) | second >> np.uint64(23)) * _GOLDEN + word
+    return first, second
+
+
+@part
+def hash_next(walk: Walk) -> None:
+    """The words of this chunk into the hashes of all words."""
+    words = walk.words
+    first = walk.rolling[0]
+    second = walk.rolling[1]
+    for i in range(np.uint64(walk.place[5])):
+        first, second = step(words[i], first, second)
+    walk.rolling[0] = first
+    walk.rolling[1] = second
+
+
+@part
+def next_words(data: NDArray[np.uint8], t: Tables, walk: Walk) -> Int:
     """Hashes of the next words of the document, in `walk.words`. Returns how many, -1 after the last.
 
-    0 is possible before the end. rolled: 1 when they are to be taken into the sums, else 0.
+    0 is possible before the end.
     """
     place = walk.place
     start = place[0]
@@ -338,16 +310,17 @@ def next_words(data: NDArray[np.uint8], t: Tables, n: Int, rolled: Int, walk: Wa
     folded = walk.folded
     start, size, place[2] = fold_chunk(data, start, stop, place[2], t, place[3], folded)
     place[0] = start
-    found = _word_borders(folded, size, np.int64(walk.word[2]), walk.borders)
+    found = _word_borders(folded, size, np.int64(walk.word[2]), walk.starts, walk.ends)
     place[3] = 0
     _set_no_word(walk.cut)
-    if found and walk.borders[2 * found - 1] == size and start < stop:
+    if found and walk.ends[np.uint64(found - 1)] == size and start < stop:
         found = _cut(found, size, walk)
-    _hash_and_roll(found, n, rolled, walk)
-    for j in range(3):
+    _hash_words(found, walk)
+    for j in range(np.uint64(3)):
         walk.word[j] = walk.cut[j]
-    for j in range(place[3]):
-        folded[j] = folded[size - place[3] + j]
+    rest = np.uint64(size - place[3])
+    for j in range(np.uint64(place[3])):
+        folded[j] = folded[rest + j]
     return found
 
 
@@ -358,22 +331,22 @@ def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, 
     0 is possible before the end. A document of 1..n-1 words yields one shingle, of all its words.
     """
     place = walk.place
-    words = next_words(data, t, n, _ROLLED, walk)
+    words = next_words(data, t, walk)
     if words < 0:
         return -1
-    made = _finish(words, n, power, walk)
+    made = roll(words, n, power, walk)
     if place[0] >= place[1] and 0 < place[4] < n:
-        walk.shingles[0] = mix64(walk.rolling[0])
+        shingle_of_few(n, walk)
         made = 1
     return made
 
 
 @part
 def hash_of_all(walk: Walk, row: Int, out: NDArray[np.uint64]) -> None:
-    """A 128-bit hash of the sequence of words that the walk has seen, to out[:, row]."""
+    """A 128-bit hash of the sequence of words that `hash_next` has taken in, to out[:, row]."""
     words = np.uint64(walk.place[4])
-    out[0, row] = mix64(walk.rolling[1] ^ words)
-    out[1, row] = mix64(walk.rolling[2] + words)
+    out[0, row] = mix64(walk.rolling[0] ^ words)
+    out[1, row] = mix64(walk.rolling[1] + words)
 
 
 @leaf

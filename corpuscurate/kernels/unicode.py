@@ -84,6 +84,11 @@ breaking class SA of UAX #14). Tibetan is not among them: its syllables are part
 marks of these blocks are not SINGLE."""
 
 
+_ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+_EIGHT = np.uint64(8)
+_LOW_BYTE = np.uint64(0xFF)
+
+
 class Tables(NamedTuple):
     """All tables; a kernel takes it as one argument. Read-only.
 
@@ -158,45 +163,60 @@ def unidata_version() -> str:
 
 
 @leaf
+def _low_bits(data: NDArray[np.uint8], i: np.uint64) -> np.int64:
+    """The 6 bits of a byte behind the first of a character."""
+    return np.int64(data[i] & np.uint8(0x3F))
+
+
+@leaf
 def decode(data: NDArray[np.uint8], i: Int) -> tuple[Int, Int]:
-    """The code point of the UTF-8 sequence at byte `i` and the index after it. `data` must be valid UTF-8."""
-    lead = np.int64(data[i])
+    """The code point of the UTF-8 sequence at byte `i` >= 0 and the index after it. `data` must be valid UTF-8."""
+    k = np.uint64(i)  # unsigned: of a signed index Numba asks whether it counts from the end
+    lead = np.int64(data[k])
     if lead < 0x80:
         return lead, i + 1
+    second = _low_bits(data, k + _ONE)
     if lead < 0xE0:
-        return (lead & 0x1F) << 6 | (np.int64(data[i + 1]) & 0x3F), i + 2
+        return (lead & 0x1F) << 6 | second, i + 2
+    third = _low_bits(data, k + _TWO)
     if lead < 0xF0:
-        return (lead & 0x0F) << 12 | (np.int64(data[i + 1]) & 0x3F) << 6 | (np.int64(data[i + 2]) & 0x3F), i + 3
-    high = (lead & 0x07) << 18 | (np.int64(data[i + 1]) & 0x3F) << 12
-    return high | (np.int64(data[i + 2]) & 0x3F) << 6 | (np.int64(data[i + 3]) & 0x3F), i + 4
+        return (lead & 0x0F) << 12 | second << 6 | third, i + 3
+    return (lead & 0x07) << 18 | second << 12 | third << 6 | _low_bits(data, k + _THREE), i + 4
 
 
 @leaf
 def encode(code_point: Int, at: Int, out: NDArray[np.uint8]) -> Int:
-    """Write a code point as UTF-8 to `out` from index `at`; the index after it. At most 4 bytes."""
+    """Write a code point as UTF-8 to `out` from index `at` >= 0; the index after it. At most 4 bytes."""
+    k = np.uint64(at)
     if code_point < 0x80:
-        out[at] = code_point
+        out[k] = code_point
         return at + 1
     if code_point < 0x800:
-        out[at] = 0xC0 | code_point >> 6
-        out[at + 1] = 0x80 | code_point & 0x3F
+        out[k] = 0xC0 | code_point >> 6
+        out[k + _ONE] = 0x80 | code_point & 0x3F
         return at + 2
     if code_point < 0x10000:
-        out[at] = 0xE0 | code_point >> 12
-        out[at + 1] = 0x80 | code_point >> 6 & 0x3F
-        out[at + 2] = 0x80 | code_point & 0x3F
+        out[k] = 0xE0 | code_point >> 12
+        out[k + _ONE] = 0x80 | code_point >> 6 & 0x3F
+        out[k + _TWO] = 0x80 | code_point & 0x3F
         return at + 3
-    out[at] = 0xF0 | code_point >> 18
-    out[at + 1] = 0x80 | code_point >> 12 & 0x3F
-    out[at + 2] = 0x80 | code_point >> 6 & 0x3F
-    out[at + 3] = 0x80 | code_point & 0x3F
+    out[k] = 0xF0 | code_point >> 18
+    out[k + _ONE] = 0x80 | code_point >> 12 & 0x3F
+    out[k + _TWO] = 0x80 | code_point >> 6 & 0x3F
+    out[k + _THREE] = 0x80 | code_point & 0x3F
     return at + 4
+
+
+@leaf
+def entry(pages: NDArray[np.uint16], code_point: Int) -> np.uint64:
+    """Where a table of pages has what it says of a code point."""
+    return np.uint64(pages[np.uint64(code_point) >> _EIGHT]) << _EIGHT | np.uint64(code_point) & _LOW_BYTE
 
 
 @leaf
 def flags_of(t: Tables, code_point: Int) -> Int:
     """The flags of a code point: WORD | SINGLE | ALPHA | ..."""
-    return np.int64(t.flag_data[np.int64(t.flag_pages[code_point >> 8]) << 8 | code_point & 0xFF])
+    return np.int64(t.flag_data[entry(t.flag_pages, code_point)])
 
 
 @leaf
@@ -205,25 +225,25 @@ def kind_of(pages: NDArray[np.uint16], kinds: NDArray[np.uint8], code_point: Int
 
     Not by `Tables`, for a call that is not inlined passes all its arrays, which takes longer than the lookup.
     """
-    return np.int64(kinds[np.int64(pages[code_point >> 8]) << 8 | code_point & 0xFF])
+    return np.int64(kinds[entry(pages, code_point)])
 
 
 @leaf
 def folded_one(pages: NDArray[np.uint16], steps: NDArray[np.int32], code_point: Int) -> Int:
     """What a code point of kind FOLDING folds to, by `fold_pages` and `fold_data`."""
-    return code_point + np.int64(steps[np.int64(pages[code_point >> 8]) << 8 | code_point & 0xFF])
+    return code_point + np.int64(steps[entry(pages, code_point)])
 
 
 @leaf
 def combining_class(t: Tables, code_point: Int) -> Int:
     """The canonical combining class of a code point, 0..254."""
-    return np.int64(t.combining_data[np.int64(t.combining_pages[code_point >> 8]) << 8 | code_point & 0xFF])
+    return np.int64(t.combining_data[entry(t.combining_pages, code_point)])
 
 
 @leaf
 def fold(t: Tables, code_point: Int) -> tuple[Int, Int, Int, Int]:
     """Full case folding, `str.casefold()` of one character: how many code points (1..3), then those, 0 for none."""
-    step = np.int64(t.fold_data[np.int64(t.fold_pages[code_point >> 8]) << 8 | code_point & 0xFF])
+    step = np.int64(t.fold_data[entry(t.fold_pages, code_point)])
     if step < SEVERAL:
         return 1, code_point + step, 0, 0
     row = step - SEVERAL

@@ -16,7 +16,7 @@ from corpuscurate.kernels.shingles import Walk, begin, new_walk, next_words
 from corpuscurate.kernels.unicode import Tables
 
 _HALF = np.uint64(32)
-_NOT_ROLLED, _ONE = np.int64(0), np.int64(1)  # of literals Numba would compile other kernels
+_ONE = np.int64(1)  # of a literal Numba would compile other kernels
 
 
 @leaf
@@ -30,7 +30,7 @@ def _next_units(unit: Int, data: NDArray[np.uint8], t: Tables, walk: Walk, at: I
         for i in range(np.uint64(count)):
             out[np.uint64(at) + i] = np.uint32(words[i])
         return at + count
-    count = next_words(data, t, _ONE, _NOT_ROLLED, walk)
+    count = next_words(data, t, walk)
     for i in range(np.uint64(count)):  # a signed index would make it a scatter
         out[np.uint64(at) + i] = np.uint32(words[i] >> _HALF)
     return at + count

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from naive.neardup import word_hash
 from numba.core.errors import TypingError
 
-from corpuscurate.kernels.bits import fold_ascii, inside_words, mix_words, trailing_zeros
+from corpuscurate.kernels.bits import fold_ascii, inside_words, pack_places, trailing_zeros
 from corpuscurate.kernels.compile import leaf
 
 BYTES = st.binary(min_size=64, max_size=64) | st.text("aZ09 [@`{/:\x7f\x80", min_size=64, max_size=64).map(
@@ -76,17 +75,18 @@ def test_trailing_zeros(word):
 
 
 @leaf
-def mix(heads, i, tails, at):
-    mix_words(heads, i, tails, at)
+def pack(word, base, out, at):
+    pack_places(word, base, out, at)
 
 
-@given(st.lists(st.text("aé\x7f", max_size=7).map(str.encode), min_size=8, max_size=8), st.integers(0, 3))
-def test_mix_words(words, i):
-    heads = [int.from_bytes(word[:8].ljust(8, b"?"), "little") for word in words]
-    tails = [int.from_bytes(word[8:] if len(word) >= 8 else word, "little") | len(word) << 56 for word in words]
-    out = np.array([5] * (3 - i) + tails + [5], np.uint64)
-    mix(np.array([9] * i + heads, np.uint64), np.uint64(i), out, np.uint64(3 - i))
-    assert out.tolist() == [5] * (3 - i) + [word_hash(word.decode()) for word in words] + [5]
+@given(st.integers(0, 2**64 - 1), st.integers(0, 17_000), st.integers(0, 5))
+def test_pack_places(word, base, at):
+    word &= ~(word << 1)
+    out = np.full(40, 7, np.uint16)
+    pack(np.uint64(word), base, out, np.uint64(at))
+    places = [base + place for place in range(64) if word >> place & 1]
+    assert out[: at + len(places)].tolist() == [7] * at + places
+    assert (out[at + 32 :] == 7).all()
 
 
 @pytest.mark.parametrize("data", [np.zeros(200, np.uint8)[::2], np.zeros(100, np.int8), 3])

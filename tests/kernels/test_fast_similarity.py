@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from naive.neardup import candidate_probability
 
-from corpuscurate.kernels.fast_similarity import first_round, later_rounds, multiplier, open_bins
+from corpuscurate.kernels.fast_similarity import first_round, later_rounds, multiplier, open_bins, places
+from corpuscurate.kernels.lanes import LANES
 
 K = 126
 
@@ -13,11 +14,12 @@ K = 126
 @numba.njit(error_model="numpy")
 def _sketch(hashes, seed, out):
     bins = np.full(len(out), np.uint64(0xFFFFFFFFFFFFFFFF))
-    x = hashes.copy()
-    first_round(x, multiplier(seed), bins)
-    is_open = np.empty(len(bins), np.uint8)
+    x = np.empty(len(hashes) + LANES, np.uint64)
+    x[: len(hashes)] = hashes
+    first_round(x[: len(hashes)], multiplier(seed), bins)
+    is_open = np.zeros(places(len(bins)), np.uint8)
     empty = open_bins(bins, is_open)
-    later_rounds(x, empty, is_open, np.empty_like(x), bins)
+    later_rounds(x, len(hashes), empty, is_open, np.empty_like(x), bins)
     for at in range(len(bins)):
         out[at] = np.uint32(bins[at])
 
