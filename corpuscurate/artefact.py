@@ -147,7 +147,7 @@ class FewBatches:
     def write(self, rows: pa.RecordBatch) -> None:
         """Add rows."""
         self._held.append(rows)
-        self._bytes += rows.nbytes
+        self._bytes += rows.get_total_buffer_size()  # `nbytes` takes long where columns are many
         if self._bytes >= GROUPED_BYTES:
             self._flush()
 

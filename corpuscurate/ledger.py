@@ -54,7 +54,7 @@ def perform(task: Task) -> dict[str, Any]:
             account = task.body.run(folder)
             files = {path.name: [path.stat().st_size, digest_file(path)] for path in sorted(folder.iterdir())}
             marker = {"fingerprint": task.fingerprint, "account": account, "files": files}
-            write_json(folder / MARKER, marker, durable=task.durable)
+            write_json(folder / MARKER, marker, durable=False)  # flushed with the folder
     except OSError as error:
         raise explain_os_error(error, task.final) from error
     return account
