@@ -70,7 +70,7 @@ def sync_tree(folder: Path, *, forget: bool = False) -> None:
         try:
             os.fsync(handle)
             if forget:
-                _forget(handle)
+                leave_cache(handle)
         finally:
             os.close(handle)
 
@@ -82,12 +82,13 @@ def forget_file(path: Path) -> None:
     """
     handle = os.open(path, os.O_RDONLY)
     try:
-        _forget(handle)
+        leave_cache(handle)
     finally:
         os.close(handle)
 
 
-def _forget(handle: int) -> None:
+def leave_cache(handle: int) -> None:
+    """Let what is on disk of an open file leave the system's cache, and begin to write what is not."""
     if hasattr(os, "posix_fadvise"):  # not on macOS
         with suppress(OSError):  # a hint, which not every file system takes
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -147,7 +148,7 @@ class FewBatches:
     def write(self, rows: pa.RecordBatch) -> None:
         """Add rows."""
         self._held.append(rows)
-        self._bytes += rows.nbytes
+        self._bytes += rows.get_total_buffer_size()  # `nbytes` takes long where columns are many
         if self._bytes >= GROUPED_BYTES:
             self._flush()
 

@@ -22,11 +22,15 @@ BASIS = "basis-"
 """Folders within a global stage's own, of what does not depend on all its parameters (see `stage.Corpus.run`)."""
 
 
+DIGESTS = "digests"
+"""Entry of what a body returns that is not part of the account: digests of files, by name, that it made as it wrote."""
+
+
 class Body(Protocol):
     """The work of a task: a picklable value."""
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Fill the folder; return a JSON-able account."""
+        """Fill the folder; return a JSON-able account, and in it `DIGESTS` where the body has any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,13 @@ def perform(task: Task) -> dict[str, Any]:
     try:
         with whole_folder(task.final, durable=task.durable, last=task.last) as folder:
             account = task.body.run(folder)
-            files = {path.name: [path.stat().st_size, digest_file(path)] for path in sorted(folder.iterdir())}
+            known = account.pop(DIGESTS, {})
+            files = {
+                path.name: [path.stat().st_size, known.get(path.name) or digest_file(path)]
+                for path in sorted(folder.iterdir())
+            }
             marker = {"fingerprint": task.fingerprint, "account": account, "files": files}
-            write_json(folder / MARKER, marker, durable=task.durable)
+            write_json(folder / MARKER, marker, durable=False)  # flushed with the folder
     except OSError as error:
         raise explain_os_error(error, task.final) from error
     return account

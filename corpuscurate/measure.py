@@ -7,7 +7,7 @@ global stage of the pass, bad.arrow (unreadable records). The account holds coun
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +31,12 @@ from corpuscurate.view import (
     COLUMNS,
     DOCS,
     DOCS_SCHEMA,
+    ColumnSource,
     View,
     alive_batches,
     apply_stage,
+    read_chunks,
+    replay,
     sorted_member,
     stage_error,
     stages_named_with,
@@ -262,14 +265,20 @@ class _Measuring:
 
 
 def sketch_rows(
-    stage: GlobalStage, method: str, batch: Batch, arguments: Mapping[str, Any] | None = None
+    stage: GlobalStage,
+    method: str,
+    batch: Batch,
+    arguments: Mapping[str, Any] | None = None,
+    rows: NDArray[np.int64] | None = None,
 ) -> pa.RecordBatch:
-    """doc_id and what a sketch method of the stage makes of a batch."""
+    """doc_id and what a sketch method of the stage makes of a batch. rows: see `GlobalStage.takes_rows`."""
+    chosen = {} if rows is None else {"rows": rows}
     try:
-        columns: dict[str, pa.Array] = getattr(stage, method)(batch, **(arguments or {}))
+        columns: dict[str, pa.Array] = getattr(stage, method)(batch, **(arguments or {}), **chosen)
     except Exception as error:
         raise stage_error(stage, batch, error) from error
-    return pa.RecordBatch.from_arrays([pa.array(batch.doc_id), *columns.values()], names=["doc_id", *columns])
+    ids = batch.doc_id if rows is None else batch.doc_id[rows]
+    return pa.RecordBatch.from_arrays([pa.array(ids), *columns.values()], names=["doc_id", *columns])
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,14 +302,31 @@ class RereadBody:
         schema = sketch_rows(self.stage, self.method, empty, self.arguments).schema
         rows = 0
         with table_writer(folder / "rows.arrow", schema) as writer:
-            if len(wanted):
-                for _, _, batch in alive_batches(self.view, self.split):
-                    if batch is None:
-                        continue
-                    chosen = batch.filter(sorted_member(batch.doc_id, wanted))
-                    if len(chosen):
-                        writer.write(sketch_rows(self.stage, self.method, chosen, self.arguments))
-                        rows += len(chosen)
+            for batch, chosen in self._chosen(wanted) if len(wanted) else ():
+                made = sketch_rows(self.stage, self.method, batch, self.arguments, chosen)
+                writer.write(made)
+                rows += len(made)
         if rows != len(wanted):
             raise RuntimeError(f"{len(wanted)} documents were asked for and {rows} found in split {self.split.number}")
         return {"documents": rows}
+
+    def _chosen(self, wanted: NDArray[np.uint64]) -> Iterator[tuple[Batch, NDArray[np.int64] | None]]:
+        """Batches of wanted documents, edits replayed; or, where that takes no copy of text, batches that hold some,
+        and their rows. What is wanted has been sketched, so it is alive."""
+        view = self.view
+        whole = self.method in self.stage.takes_rows and not view.edits and not view.columns
+        columns = ColumnSource(view, self.split.number)
+        for file, chunk in read_chunks(view, self.split):
+            batch = chunk.batch
+            if batch is None:
+                continue
+            mask = sorted_member(batch.doc_id, wanted)
+            if not mask.any():
+                continue
+            if whole:
+                yield batch, np.flatnonzero(mask)
+                continue
+            kept = batch.filter(mask)
+            with stages_named_with(file):
+                ready = replay(view, kept, columns.get(kept.doc_id))
+            yield ready, None

@@ -242,6 +242,10 @@ INDEXED_DROPS = (
 class GlobalStage(Stage):
     """A rule over the whole corpus: `sketch` each batch, then `settle` once."""
 
+    takes_rows: ClassVar[frozenset[str]] = frozenset()
+    """Methods for `Corpus.reread` with a parameter `rows` (int64, ascending; None: all), the wanted documents of the
+    batch: they are spared a copy of these documents' text."""
+
     def corpora(self) -> tuple[str, ...]:
         """Output folders of earlier runs whose documents it compares with."""
         return ()

@@ -27,6 +27,7 @@ from corpuscurate.io.assemble import is_json_form
 from corpuscurate.io.base import SourceFile
 from corpuscurate.io.output import explained
 from corpuscurate.io.writer import OutputShape, Writer, open_writer
+from corpuscurate.ledger import DIGESTS
 from corpuscurate.manifest import Split
 from corpuscurate.measure import BAD_SCHEMA
 from corpuscurate.plan import WriteGroup
@@ -78,6 +79,11 @@ def dropped_schema(with_text: bool) -> pa.Schema:
 def part_name(number: int, suffix: str) -> str:
     """A part's file name: sorts bytewise in input order up to 10^8 parts."""
     return f"part-{number:05d}.{suffix}" if number < 100_000 else f"part-x{number:08d}.{suffix}"
+
+
+def _data(part: str) -> str:
+    """What the file of a part of data/ is called until it is published."""
+    return f"data.{part}"
 
 
 class RowFile:
@@ -161,6 +167,7 @@ class _Writing:
         self.writer: Writer | None = None
         self.kept_in_part = 0
         self.written: list[list[Any]] = []
+        self.digests: dict[str, str] = {}
         stack.callback(self._abort)
         group = body.group
         self.dropped = self._rows("dropped", group.dropped, dropped_schema(body.dropped_text), stack)
@@ -193,6 +200,7 @@ class _Writing:
             "dropped": self.dropped.rows if self.dropped else 0,
             "quarantined": self.bad.rows if self.bad else 0,
             "text_bytes": self.text_bytes,
+            DIGESTS: self.digests,
         }
 
     def split(self, split: Split) -> None:
@@ -245,14 +253,14 @@ class _Writing:
 
     def _open(self) -> Writer:
         if self.writer is None:
-            name = f"data.{part_name(self.parts[0].number, self.suffix)}"
-            self.writer = open_writer(self.folder / name, self.body.shape)
+            name = part_name(self.parts[0].number, self.suffix)
+            self.writer = open_writer(self.folder / _data(name), self.body.shape)
         return self.writer
 
     def _next_part(self) -> None:
-        number = self.parts[0].number
-        self._open().close()
-        self.written.append([part_name(number, self.suffix), self.kept_in_part])
+        name = part_name(self.parts[0].number, self.suffix)
+        self.digests[_data(name)] = self._open().close()
+        self.written.append([name, self.kept_in_part])
         self.writer, self.kept_in_part = None, 0
         self.parts.pop(0)
 

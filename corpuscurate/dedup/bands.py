@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +39,7 @@ def candidate_probability(j: float, bands: int, rows: int) -> float:
     return float(1 - (1 - j**rows) ** bands)
 
 
+@lru_cache(maxsize=256)
 def choose_bands(threshold: float, values: int, recall: float) -> tuple[int, int]:
     """Bands and rows with the most rows for which P(candidate at J = threshold) >= recall; rows = 1 where none do.
 
@@ -49,6 +51,7 @@ def choose_bands(threshold: float, values: int, recall: float) -> tuple[int, int
     return values, 1
 
 
+@lru_cache(maxsize=256)
 def datasketch_bands(threshold: float, values: int) -> tuple[int, int]:
     """Bands and rows as `datasketch.MinHashLSH(threshold, num_perm=values)` chooses them.
 
@@ -95,6 +98,12 @@ def s_curve(bands: int, rows: int) -> dict[str, float]:
 def value_column(j: int) -> str:
     """Name of the sketch column of signature value j."""
     return f"value_{j:04d}"
+
+
+@lru_cache(maxsize=8)
+def value_columns(values: int) -> tuple[str, ...]:
+    """Names of the sketch columns of all values of a signature."""
+    return tuple(value_column(j) for j in range(values))
 
 
 @dataclass(frozen=True, slots=True)

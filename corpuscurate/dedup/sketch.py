@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.columns import text_buffers
+from corpuscurate.columns import text_buffers, text_spans
 from corpuscurate.kernels.characters import CHARACTERS, WORDS
 from corpuscurate.kernels.datasketch import AFFINE32, LEGACY, datasketch_signatures
 from corpuscurate.kernels.digests import SHA1, XXH32
@@ -72,12 +72,13 @@ def sign(recipe: Recipe, text: pa.LargeStringArray) -> Signed:
     return out
 
 
-def units_of_text(unit: Unit, text: pa.LargeStringArray) -> pa.LargeListArray:
-    """The units (uint32) of each document: hashes of its words, or its characters. See `kernels.units`."""
-    offsets, data = text_buffers(text)
-    ends = np.empty(len(text) + 1, np.int64)
-    units = np.empty(unit_bound(offsets, _UNITS[unit]), np.uint32)
-    total = units_of(offsets, data, tables(), _UNITS[unit], ends, units)
+def units_of_text(unit: Unit, text: pa.LargeStringArray, rows: NDArray[np.int64] | None = None) -> pa.LargeListArray:
+    """The units (uint32) of each document, or of those in `rows`: hashes of its words, or its characters. See
+    `kernels.units`."""
+    starts, stops, data = text_spans(text, rows)
+    ends = np.empty(len(starts) + 1, np.int64)
+    units = np.empty(unit_bound(starts, stops, _UNITS[unit]), np.uint32)
+    total = units_of(starts, stops, data, tables(), _UNITS[unit], ends, units)
     return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(units[:total]))
 
 

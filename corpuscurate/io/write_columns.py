@@ -57,16 +57,16 @@ class ColumnWriter:
         for table in self._groups.add(assemble(batch, self._shape, self._flat), batch.record_bytes):
             self._put(table)
 
-    def close(self) -> None:
-        """Write what is held back and the footer. Raises OutputError."""
+    def close(self) -> str:
+        """Write what is held back and the footer; the file's digest. Raises OutputError."""
         rest = self._groups.rest()
         if rest is not None:
             self._put(rest)
         with explained(self._file.path):
             if self._sink is not None:
                 self._sink.close()
-        self._file.close()
         self._sink = None
+        return self._file.close()
 
     def abort(self) -> None:
         """Remove the file; nothing is kept. Never raises."""

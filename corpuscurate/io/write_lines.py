@@ -58,12 +58,12 @@ class LineWriter:
             if len(self._waiting) == BLOCK_BYTES:
                 self._compress(self._compressor)
 
-    def close(self) -> None:
-        """Write what is held back and close. Raises OutputError."""
+    def close(self) -> str:
+        """Write what is held back and close; the file's digest. Raises OutputError."""
         if self._compressor is not None:
             self._compress(self._compressor)
             self._file.write(self._compressor.flush())
-        self._file.close()
+        return self._file.close()
 
     def abort(self) -> None:
         """Remove the file; nothing is kept. Never raises."""

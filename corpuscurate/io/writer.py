@@ -19,8 +19,8 @@ class Writer(Protocol):
     def write(self, batch: Batch) -> None:
         """Append the documents of a batch that has `rest` and the columns `shape.added`. Raises OutputError."""
 
-    def close(self) -> None:
-        """Finish the file. Raises OutputError."""
+    def close(self) -> str:
+        """Finish the file; its digest, see `artefact.digest_file`. Raises OutputError."""
 
     def abort(self) -> None:
         """Remove the file. Never raises."""

@@ -38,22 +38,23 @@ def _next_units(unit: Int, data: NDArray[np.uint8], t: Tables, walk: Walk, at: I
 
 @kernel
 def units_of(
-    offsets: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
     data: NDArray[np.uint8],
     t: Tables,
     unit: Int,
     out_offsets: NDArray[np.int64],
     out: NDArray[np.uint32],
 ) -> Int:
-    """The units of each document. Returns how many in all.
+    """The units of each document, data[start:stop]. Returns how many in all.
 
-    unit: WORDS or CHARACTERS. out_offsets: int64[rows + 1]. out: uint32[`unit_bound(offsets, unit)`].
+    unit: WORDS or CHARACTERS. out_offsets: int64[rows + 1]. out: uint32[`unit_bound(starts, stops, unit)`].
     """
     walk = new_walk(_ONE)
     total: Int = 0
     out_offsets[0] = 0
-    for row in range(len(offsets) - 1):
-        begin(offsets[row], offsets[row + 1], _ONE, walk)
+    for row in range(len(starts)):
+        begin(starts[row], stops[row], _ONE, walk)
         after = _next_units(unit, data, t, walk, total, out)
         while after >= 0:
             total = after
@@ -63,7 +64,7 @@ def units_of(
 
 
 @leaf
-def unit_bound(offsets: NDArray[np.int64], unit: Int) -> Int:
+def unit_bound(starts: NDArray[np.int64], stops: NDArray[np.int64], unit: Int) -> Int:
     """The most units that documents of these lengths can have.
 
     A word takes a byte, and another parts it from the next (letters of scripts without spaces take three bytes and need
@@ -71,7 +72,7 @@ def unit_bound(offsets: NDArray[np.int64], unit: Int) -> Int:
     most three.
     """
     bound = 0
-    for row in range(len(offsets) - 1):
-        size = offsets[row + 1] - offsets[row]
+    for row in range(len(starts)):
+        size = stops[row] - starts[row]
         bound += size + (size + 1) // 2 if unit == CHARACTERS else (size + 1) // 2
     return bound

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from corpuscurate.batch import Batch
+from corpuscurate.columns import row_arrays
 from corpuscurate.dedup.bands import (
     SHINGLES,
     ValueType,
@@ -20,7 +23,7 @@ from corpuscurate.dedup.bands import (
     enough_bits,
     find_buckets,
     s_curve,
-    value_column,
+    value_columns,
     value_type,
 )
 from corpuscurate.dedup.candidates import Candidates
@@ -92,6 +95,7 @@ class MinHash(GlobalStage):
         "similarity sketching"
     )
     shorthand: ClassVar[str] = "threshold"
+    takes_rows: ClassVar[frozenset[str]] = frozenset({"candidate_units"})
 
     preset: Preset | None = Field(
         None, description="values of a published recipe for what is not given: " + ", ".join(PRESETS)
@@ -214,7 +218,7 @@ class MinHash(GlobalStage):
                 ("words_high", pa.uint64()),
                 ("words_low", pa.uint64()),
                 *place_schema(self.keep),
-                *((value_column(j), kind) for j in range(self.values)),
+                *((name, kind) for name in value_columns(self.values)),
             ]
         )
 
@@ -226,16 +230,16 @@ class MinHash(GlobalStage):
             "words_high": pa.array(signed.words[0]),
             "words_low": pa.array(signed.words[1]),
             **place_columns(self.keep, batch),
-            **{value_column(j): pa.array(row) for j, row in enumerate(signed.values.astype(self.value_type))},
+            **dict(zip(value_columns(self.values), row_arrays(signed.values.astype(self.value_type)), strict=True)),
         }
 
     @property
     def _recipe(self) -> Recipe:
         return Recipe(self.signature, self.unit, self.ngram, self.values, self.seed, self.shingle_hash)
 
-    def candidate_units(self, batch: Batch) -> dict[str, pa.Array]:
-        """The units of each document: what verification makes its shingles of."""
-        return unit_columns(units_of_text(self.unit, batch.text))
+    def candidate_units(self, batch: Batch, rows: NDArray[np.int64] | None = None) -> dict[str, pa.Array]:
+        """The units of each document, or of those in `rows`: what verification makes its shingles of."""
+        return unit_columns(units_of_text(self.unit, batch.text, rows))
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
@@ -298,7 +302,7 @@ class _Settling:
 
     @property
     def _columns(self) -> tuple[str, ...]:
-        return tuple(value_column(j) for j in range(self.stage.values))
+        return value_columns(self.stage.values)
 
     def _share_bytes(self) -> int:
         return self.corpus.memory_bytes // (2 * self.corpus.workers)

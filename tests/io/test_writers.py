@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from io_support import batches, read_all, rich_table, source
 
+from corpuscurate.artefact import digest_file
 from corpuscurate.batch import Batch, doc_ids
 from corpuscurate.columns import TEXT
 from corpuscurate.errors import InputError, OutputError
@@ -444,13 +445,13 @@ def test_a_batch_without_rest_is_a_mistake(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-class FullDisk(io.BytesIO):
+class FullDisk(output.Digested):
     """A file on a disk that takes so many bytes and no more."""
 
     room = 0
     number = errno.ENOSPC
 
-    def write(self, data: Any) -> int:
+    def write(self, data: Any, /) -> int:
         if self.tell() + len(bytes(data)) > self.room:
             raise OSError(self.number, "No space left on device")
         return super().write(data)
@@ -466,7 +467,8 @@ def test_full_disk(tmp_path, corpus, monkeypatch, format):
     for room in (0, 3, size // 3, size // 2, size - 1):
         path = tmp_path / f"out.{format}"
         monkeypatch.setattr(FullDisk, "room", room)
-        monkeypatch.setattr(output, "_open", lambda path: path.touch() or FullDisk())
+        monkeypatch.setattr(output, "Digested", FullDisk)
+        monkeypatch.setattr(output, "BUFFER_BYTES", 1)
         with pytest.raises(OutputError) as error:
             writer = None
             writer = open_writer(path, shape(format, schema, ADDED))
@@ -481,6 +483,24 @@ def test_full_disk(tmp_path, corpus, monkeypatch, format):
         assert not path.exists()
         monkeypatch.undo()
         monkeypatch.setattr(write_lines, "BLOCK_BYTES", 1000)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_digest_made_while_writing_is_that_of_the_file(tmp_path, corpus, monkeypatch, format):
+    """Also where each write is large, small, or lets go of the cache."""
+    schema = settled(pq.read_schema(corpus)) if format in FORMATS[:2] else pa.schema([])
+    parts = read_batches(corpus)
+    whole = None
+    for buffer, forget in ((1, 1), (100, 1000), (1 << 20, 4 << 20)):
+        monkeypatch.setattr(output, "BUFFER_BYTES", buffer)
+        monkeypatch.setattr(output, "FORGET_BYTES", forget)
+        path = tmp_path / f"out-{buffer}.{format}"
+        writer = open_writer(path, shape(format, schema, ADDED))
+        for part in parts:
+            writer.write(part)
+        assert writer.close() == digest_file(path)
+        whole = whole or path.read_bytes()
+        assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -507,7 +527,7 @@ def test_no_permission(tmp_path, monkeypatch):
     def refuse(path: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(output, "_open", refuse)
+    monkeypatch.setattr(output, "Digested", refuse)
     with pytest.raises(OutputError, match=r"Permission denied\. Make the output folder writable"):
         open_writer(tmp_path / "x.jsonl", shape("jsonl", pa.schema([])))
 
@@ -550,7 +570,7 @@ def test_plain_parquet(tmp_path, monkeypatch):
     metadata = pq.read_metadata(tmp_path / "0.parquet")
     assert [metadata.row_group(at).num_rows for at in range(3)] == [100, 100, 50]
     assert pq.read_table(tmp_path / "0.parquet").to_pylist() == table.to_pylist()
-    monkeypatch.setattr(output, "_open", lambda path: path.touch() or FullDisk())
+    monkeypatch.setattr(output, "Digested", FullDisk)
     with pytest.raises(OutputError, match="disk or quota is full"):
         write_plain_parquet(tmp_path / "x.parquet", table)
     assert not (tmp_path / "x.parquet").exists()

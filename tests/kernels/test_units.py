@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from naive.neardup import folded_words, word_hash
 from naive.sketches import folded_characters, set_of_units
 
-from corpuscurate.columns import text_buffers
+from corpuscurate.columns import text_spans
 from corpuscurate.kernels.characters import CHARACTERS, WORDS
 from corpuscurate.kernels.folding import CHUNK
 from corpuscurate.kernels.shingle_sets import shingle_sets
@@ -21,11 +21,12 @@ TEXT = st.text(
 )
 
 
-def units(texts: list[str], unit: int) -> list[list[int]]:
-    offsets, data = text_buffers(pa.array(["other words", *texts, "x"], pa.large_string()).slice(1, len(texts)))
-    ends = np.empty(len(texts) + 1, np.int64)
-    out = np.empty(unit_bound(offsets, unit), np.uint32)
-    assert units_of(offsets, data, tables(), unit, ends, out) == ends[-1]
+def units(texts: list[str], unit: int, rows: list[int] | None = None) -> list[list[int]]:
+    array = pa.array(["other words", *texts, "x"], pa.large_string()).slice(1, len(texts))
+    starts, stops, data = text_spans(array, None if rows is None else np.array(rows, np.int64))
+    ends = np.empty(len(starts) + 1, np.int64)
+    out = np.empty(unit_bound(starts, stops, unit), np.uint32)
+    assert units_of(starts, stops, data, tables(), unit, ends, out) == ends[-1]
     return [out[a:b].tolist() for a, b in itertools.pairwise(ends)]
 
 
@@ -50,6 +51,14 @@ def test_golden():
 @given(st.lists(TEXT, max_size=5), st.sampled_from([WORDS, CHARACTERS]))
 def test_equal_naive(texts, unit):
     assert units(texts, unit) == [expected(text, unit) for text in texts]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(TEXT, st.booleans()), max_size=8), st.sampled_from([WORDS, CHARACTERS]))
+def test_of_some_rows_equal_naive(chosen, unit):
+    rows = [row for row, (_, wanted) in enumerate(chosen) if wanted]
+    texts = [text for text, _ in chosen]
+    assert units(texts, unit, rows) == [expected(texts[row], unit) for row in rows]
 
 
 @settings(max_examples=40, deadline=None)
