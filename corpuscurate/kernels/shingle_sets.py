@@ -54,9 +54,9 @@ def _insert_all(values: NDArray[np.uint64], out: NDArray[np.uint64]) -> Int:
 def sort_distinct(values: NDArray[np.uint64], scratch: NDArray[np.uint64], starts: NDArray[np.uint32]) -> Int:
     """Sort hashes in place and drop repeats; returns how many are left, at the front.
 
-    One scatter by the leading bits: hashes are spread evenly, so about one has the same. Then neighbours are exchanged in
-    ROUNDS passes without a branch, which sorts up to ROUNDS hashes with the same leading bits. Only where more have, an
-    insertion sort ends it. scratch: as long as values. starts: uint32[2 * len(values) + 2].
+    One scatter by the leading bits: hashes are spread evenly, so about one has the same. Then neighbours are exchanged
+    in ROUNDS passes without a branch, which sorts up to ROUNDS hashes with the same leading bits. Only where more have,
+    an insertion sort ends it. scratch: as long as values. starts: uint32[2 * len(values) + 2].
 
     Source: the exchanges are odd-even transposition sort, Habermann 1972, "Parallel neighbor-sort".
     """
