@@ -75,14 +75,23 @@ def _rows_of(ids: NDArray[np.uint64], live: NDArray[np.bool_], wanted: NDArray[n
     return rows[live[rows]]
 
 
-def take(paths: list[Path], counts: list[int], indices: NDArray[np.int64], dtype: Any, width: int = 0) -> NDArray[Any]:
-    """Rows `indices` (ascending) of the table that files of `counts` rows form together."""
-    out = np.empty((len(indices), width) if width else len(indices), dtype)
-    start = 0
-    for path, count in zip(paths, counts, strict=True):
-        low, high = np.searchsorted(indices, [start, start + count])
-        if low < high:
-            shape = (count, width) if width else (count,)
-            out[low:high] = np.memmap(path, dtype, "r", shape=shape)[indices[low:high] - start]
-        start += count
-    return out
+class Table:
+    """Rows that files of `counts` rows form together, of `width` values each (0: one value alone)."""
+
+    def __init__(self, paths: list[Path], counts: list[int], dtype: Any, width: int = 0) -> None:
+        self._dtype, self._shape = dtype, (width,) if width else ()
+        self._ends = np.cumsum(counts)
+        self._pieces = [
+            np.memmap(path, dtype, "r", shape=(count, *self._shape)) if count else np.empty((0, *self._shape), dtype)
+            for path, count in zip(paths, counts, strict=True)
+        ]
+
+    def take(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows `indices`, ascending."""
+        out = np.empty((len(indices), *self._shape), self._dtype)
+        low = 0
+        for piece, end, high in zip(self._pieces, self._ends, np.searchsorted(indices, self._ends), strict=True):
+            if low < high:
+                np.take(piece, indices[low:high] - (end - len(piece)), axis=0, out=out[low:high], mode="clip")
+            low = high
+        return out

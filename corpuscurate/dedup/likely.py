@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.dedup.candidates import PlannedPart, distinct, read_part
-from corpuscurate.dedup.gather import take
+from corpuscurate.dedup.gather import Table
 from corpuscurate.dedup.sources import is_in_sorted
 from corpuscurate.kernels.verify import likely_members
 
@@ -47,7 +47,7 @@ class Likely:
         paths = [path / "signatures.bin" for path, _, _ in self.gathered]
         counts = [count for _, _, count in self.gathered]
         indices = np.searchsorted(everyone, part.documents[found])
-        signatures = take(paths, counts, indices, self.value_type, self.values)
+        signatures = Table(paths, counts, self.value_type, self.values).take(indices)
         out = np.zeros(len(part.documents), np.bool_)
         likely_members(part.members, part.offsets, rows, signatures, self.few, self.large, out)
         np.save(folder / "likely.npy", part.documents[out])

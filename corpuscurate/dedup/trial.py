@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.dedup.bands import SHINGLES, value_column
 from corpuscurate.dedup.sources import PLACE, Source, is_in_sorted
-from corpuscurate.dedup.unit_files import load_sets
+from corpuscurate.dedup.unit_files import Units, room_for
 from corpuscurate.kernels.queries import index_queries, match_queries, pair_similarities
 
 LOOSE_ROWS = 2
@@ -212,13 +212,14 @@ class Judge:
         """similarity.npy: float64, of each pair; <split>.npy: the doc_ids of the examples."""
         pairs = np.load(self.merged / "pairs.npy")
         ids = np.unique(np.concatenate([pairs["query"], pairs["doc_id"]]))
-        offsets, sets, scratch = load_sets(self.units, ids, self.ngram, folder / "sets.tmp", self.share_bytes)
+        units, scratch = Units(self.units, ids), folder / "sets.tmp"
+        sets = room_for(int(units.most_shingles(self.ngram).sum()), scratch, self.share_bytes)
+        offsets = units.sets(np.arange(len(ids)), self.ngram, sets)
         similarity = np.empty(len(pairs), np.float64)
         a, b = (np.searchsorted(ids, pairs[name]) for name in ("query", "doc_id"))
         pair_similarities(a, b, offsets, sets, similarity)
-        if scratch is not None:
-            del sets
-            scratch.unlink()
+        del sets
+        scratch.unlink(missing_ok=True)
         np.save(folder / "similarity.npy", similarity)
         chosen = self._choose(pairs, similarity)
         write_by_split(

@@ -1,11 +1,12 @@
 """Verify the candidates of one part, and settle its clusters.
 
-Memory: 4 bytes a signature value and 8 a distinct shingle of the part's documents. Where the shingles exceed
-`share_bytes` they are laid out in a file, so that the system may page them.
+Memory: 4 bytes a signature value and 8 a shingle of the documents that are compared at a time. Where the shingles
+exceed `share_bytes` they are laid out in a file, so that the system may page them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 
 from corpuscurate.dedup.candidates import PlannedPart, ragged_indices, read_part
 from corpuscurate.dedup.clusters import cluster_account, own_clusters, write_clusters
-from corpuscurate.dedup.gather import take
+from corpuscurate.dedup.gather import Table
+from corpuscurate.dedup.groups import Buckets, in_blocks
 from corpuscurate.dedup.large import Edges, join_large
 from corpuscurate.dedup.likely import only_members
 from corpuscurate.dedup.sources import is_in_sorted
-from corpuscurate.dedup.unit_files import load_sets
+from corpuscurate.dedup.unit_files import Units, room_for
 from corpuscurate.earlier import Numbers
 from corpuscurate.kernels.components import best_neighbours, flatten, star_edges
 from corpuscurate.kernels.greedy import UNVERIFIED, settle_greedily
@@ -43,6 +45,8 @@ from corpuscurate.kernels.verify import (
 Verify = Literal["exact", "signature", "none"]
 SIGMAS = 5
 """A pair is rejected on its signatures when the estimate is this many standard deviations below the threshold."""
+BLOCK = 1 << 22
+"""Shingles that are held at a time, if no group has more."""
 BUDGET = 10_000_000
 BUDGET_EACH = 20_000
 """Comparisons in large buckets that share documents: so many, and so many for each of their documents."""
@@ -86,10 +90,12 @@ class VerifyPart:
         parent = np.arange(len(documents))
         parent[part.copies[:, 0]] = part.copies[:, 1]
         counts = np.zeros(COUNTS, np.int64)
-        edges = self._edges(folder, plan.documents, documents, part, parent, counts)
+        edges = self._edges(folder, documents, part, parent, counts)
         flatten(parent)
-        self._write(folder, documents, parent, part.copies, edges)
-        ids, offsets, _ = _clusters(documents, parent, self.numbers)
+        ids, offsets, order = _clusters(documents, parent, self.numbers)
+        neighbour, best = self._neighbours(documents, parent, part.copies, edges)
+        matched = documents[neighbour[order]]
+        write_clusters(folder, self.tag, ids, offsets, matched, best[order], numbers=self.numbers)
         likely = len(np.load(self.likely, mmap_mode="r")) if self.likely else 0
         return {**cluster_account(ids, offsets, self.numbers), **_named(counts), "likely": likely}
 
@@ -98,8 +104,8 @@ class VerifyPart:
         counts = [count for _, count, _ in self.gathered]
         if sum(counts) != len(np.load(self.plan / "documents.npy", mmap_mode="r")):
             raise RuntimeError("candidates are missing from the sketch files")
-        places = take([path / "places.bin" for path, _, _ in self.gathered], counts, plan.indices, np.uint64)
-        order = np.lexsort((places, self.numbers.is_own(plan.documents)))  # stable, and documents ascend
+        places = Table([path / "places.bin" for path, _, _ in self.gathered], counts, np.uint64).take(plan.indices)
+        order = _keep_order(places, self.numbers.is_own(plan.documents))
         renumbered = np.empty(len(order), np.int64)
         renumbered[order] = np.arange(len(order))
         by_group = np.empty(len(plan.bands), np.int64)
@@ -119,16 +125,16 @@ class VerifyPart:
     def _edges(
         self,
         folder: Path,
-        ids: NDArray[np.uint64],
         documents: NDArray[np.uint64],
         part: PlannedPart,
         parent: NDArray[np.int64],
         counts: NDArray[np.int64],
     ) -> Edges:
-        """Join what belongs together in `parent`; the edges that did. ids: the documents, sorted."""
+        """Join what belongs together in `parent`; the edges that did."""
         if self.kind == "none" and not self.greedy:
             return _join_all(part, parent)
-        part, sketches, scratch = self._sketches(folder, ids, documents, part)
+        if self.likely is not None:
+            part = only_members(part, is_in_sorted(documents, np.load(self.likely)))
         chance = self._by_chance
         rule = Rule(
             {"exact": EXACT, "signature": SIGNATURE, "none": UNVERIFIED}[self.kind],
@@ -138,15 +144,19 @@ class VerifyPart:
             BUDGET,
             GREEDY_BUDGET_EACH if self.greedy else BUDGET_EACH,
         )
-        if self.greedy:
-            earlier = int((~self.numbers.is_own(documents)).sum())  # they come first in keep order
-            pieces = [_drop_greedily(part, sketches, rule, earlier, parent, counts)]
-        else:
-            covered = np.zeros(len(documents), np.bool_)
-            pieces = _join_large(part, self.large, sketches, rule, parent, counts, covered)
-            pieces.append(_join_small(part, self.large, sketches, rule, parent, counts, covered))
-        if scratch is not None:
-            scratch.unlink()
+        earlier = int((~self.numbers.is_own(documents)).sum())  # they come first in keep order
+        pieces = [_no_edges(0)]
+        for block, sketches in self._blocks(folder, documents, part):
+            own = np.arange(len(block.documents))
+            if self.greedy:
+                kept = int(np.searchsorted(block.documents, earlier))
+                found = [_drop_greedily(block, sketches, rule, kept, own, counts)]
+            else:
+                covered = np.zeros(len(own), np.bool_)
+                found = _join_large(block, self.large, sketches, rule, own, counts, covered)
+                found.append(_join_small(block, self.large, sketches, rule, own, counts, covered))
+            parent[block.documents] = block.documents[own]
+            pieces += [Edges(block.documents[edges.a], block.documents[edges.b], edges.similarity) for edges in found]
         a, b, similarity = (np.concatenate(column) for column in zip(*pieces, strict=True))
         return Edges(a, b, (similarity - chance) / (1 - chance))
 
@@ -156,38 +166,40 @@ class VerifyPart:
         J + (1 - J) times that. Of longer values than 8 bits it is nothing beside the estimate's own error."""
         return 1 / 256 if self.kind == "signature" and self.value_type == "uint8" else 0.0
 
-    def _sketches(
-        self, folder: Path, ids: NDArray[np.uint64], documents: NDArray[np.uint64], part: PlannedPart
-    ) -> tuple[PlannedPart, Sketches, Path | None]:
-        """What the documents are compared by, the part without those that are similar to none, and a file in use."""
-        no_sets = np.zeros(1, np.int64), np.empty(0, np.uint64), None
-        if self.kind == "none":
-            nothing = np.empty((0, self.values), self.value_type)
-            return part, Sketches(np.zeros(len(documents), np.int64), nothing, *no_sets[:2]), None
+    def _blocks(
+        self, folder: Path, documents: NDArray[np.uint64], part: PlannedPart
+    ) -> Iterator[tuple[Buckets, Sketches]]:
+        """The buckets, some at a time, and what their documents are compared by, until the next are asked for."""
         everyone = np.load(self.plan / "bucketed.npy", mmap_mode="r")
-        if self.likely is None:
-            bucketed = ids[is_in_sorted(ids, everyone)]
-        else:
-            bucketed = np.load(self.likely)
-            part = only_members(part, is_in_sorted(documents, bucketed))
-        paths = [path / "signatures.bin" for path, _, _ in self.gathered]
-        rows = [count for _, _, count in self.gathered]
-        signatures = take(paths, rows, np.searchsorted(everyone, bucketed), self.value_type, self.values)
-        set_offsets, sets, scratch = (
-            load_sets(self.units, bucketed, self.ngram, folder / "sets.tmp", self.share_bytes)
-            if self.kind == "exact"
-            else no_sets
-        )
-        return part, Sketches(np.searchsorted(bucketed, documents), signatures, set_offsets, sets), scratch
+        compared = everyone if self.likely is None else np.load(self.likely)
+        rows = np.searchsorted(compared, documents)  # of those in buckets
+        width = 0 if self.kind == "none" else self.values
+        counts = [count if width else 0 for _, _, count in self.gathered]
+        table = Table([path / "signatures.bin" for path, _, _ in self.gathered], counts, self.value_type, self.values)
+        units = Units(self.units, compared) if self.kind == "exact" else None
+        sizes = np.full(len(documents), width) if units is None else np.append(units.most_shingles(self.ngram), 0)[rows]
+        blocks = list(in_blocks(part, sizes, BLOCK))
+        largest = max((int(sizes[block.documents].sum()) for block in blocks), default=0)
+        scratch = folder / "sets.tmp"
+        sets = room_for(largest if units else 0, scratch, self.share_bytes)
+        for block in blocks:
+            wanted = rows[block.documents]
+            chosen = np.sort(wanted)
+            offsets = np.zeros(1, np.int64) if units is None else units.sets(chosen, self.ngram, sets)
+            at = chosen if self.likely is None else np.searchsorted(everyone, compared[chosen])
+            signatures = table.take(at if width else at[:0])
+            yield block, Sketches(np.searchsorted(chosen, wanted), signatures, offsets, sets)
+        del sets
+        scratch.unlink(missing_ok=True)
 
-    def _write(
+    def _neighbours(
         self,
-        folder: Path,
         documents: NDArray[np.uint64],
         parent: NDArray[np.int64],
         copies: NDArray[np.int64],
         edges: Edges,
-    ) -> None:
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The neighbour that each document is told with, -1 for none, and their similarity."""
         neighbour = np.full(len(documents), -1, np.int64)
         best = np.zeros(len(documents), np.float64)
         best_neighbours(edges.a, edges.b, edges.similarity, documents, neighbour, best)
@@ -200,13 +212,11 @@ class VerifyPart:
             gone = parent[original] != original
             neighbour[copy[gone]] = neighbour[original[gone]]
             best[copy[gone]] = best[original[gone]]
-        ids, offsets, order = _clusters(documents, parent, self.numbers)
-        matched = documents[neighbour[order]]
-        write_clusters(folder, self.tag, ids, offsets, matched, best[order], numbers=self.numbers)
+        return neighbour, best
 
 
 def _join_large(
-    part: PlannedPart,
+    part: Buckets,
     most: int,
     sketches: Sketches,
     rule: Rule,
@@ -230,6 +240,13 @@ def _join_large(
     ]
 
 
+def _keep_order(places: NDArray[np.uint64], own: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The documents of a part, which ascend, in keep order: those of earlier runs first, then by place."""
+    if own.all() and (places[1:] >= places[:-1]).all():
+        return np.arange(len(places))
+    return np.lexsort((places, own))  # stable
+
+
 def _no_edges(size: int) -> Edges:
     a, b = np.empty((2, size), np.int64)
     return Edges(a, b, np.zeros(size, np.float64))
@@ -243,7 +260,7 @@ def _join_all(part: PlannedPart, parent: NDArray[np.int64]) -> Edges:
 
 
 def _join_small(
-    part: PlannedPart,
+    part: Buckets,
     most: int,
     sketches: Sketches,
     rule: Rule,
@@ -259,7 +276,7 @@ def _join_small(
 
 
 def _drop_greedily(
-    part: PlannedPart,
+    part: Buckets,
     sketches: Sketches,
     rule: Rule,
     earlier: int,
@@ -273,12 +290,11 @@ def _drop_greedily(
     return Edges(edges.a[:found], edges.b[:found], edges.similarity[:found])
 
 
-def _small_buckets(part: PlannedPart, most: int, covered: NDArray[np.bool_]) -> PlannedPart:
+def _small_buckets(part: Buckets, most: int, covered: NDArray[np.bool_]) -> Buckets:
     sizes = np.diff(part.offsets)
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(~covered[part.members])])
     small = np.flatnonzero((sizes <= most) & (np.diff(before[part.offsets]) > 0))
-    return replace(
-        part,
+    return part._replace(
         members=part.members[ragged_indices(part.offsets, small)],
         offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[small])]),
         bands=part.bands[small],
@@ -301,8 +317,8 @@ def _clusters(
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
     """doc_ids cluster after cluster, the kept one (the root: first in keep order) first; offsets; indices."""
     sizes = np.bincount(root, minlength=len(documents))
-    order = np.argsort(root, kind="stable")
-    order = order[sizes[root[order]] > 1]
+    several = np.flatnonzero(sizes[root] > 1)
+    order = several[np.argsort(root[several], kind="stable")]
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[sizes > 1])])
     stays, offsets = own_clusters(documents[order], offsets, numbers)
     return documents[order[stays]], offsets, order[stays]

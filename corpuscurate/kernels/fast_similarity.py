@@ -206,12 +206,12 @@ def _fill_one_by_one(x: NDArray[np.uint64], bins: NDArray[np.uint64]) -> None:
 class Kept(NamedTuple):
     """The shingles of a document for the rounds after the first, with room for those of a chunk.
 
-    values: uint64[], h * a, and LANES more. scratch: as long. starts: int64[], as `sort_distinct` needs it.
+    values: uint64[], h * a, and LANES more. scratch: as long. starts: uint32[], as `sort_distinct` needs it.
     """
 
     values: NDArray[np.uint64]
     scratch: NDArray[np.uint64]
-    starts: NDArray[np.int64]
+    starts: NDArray[np.uint32]
 
 
 @kernel
@@ -220,7 +220,7 @@ def _with_room(size: Int, values: NDArray[np.uint64]) -> Kept:
     larger = np.empty(size + LANES, np.uint64)
     for i in range(len(values)):  # not by slices: compiling what they say of shapes that differ takes 1.6 s
         larger[i] = values[i]
-    return Kept(larger, np.empty(size + LANES, np.uint64), np.empty(2 * size + 2, np.int64))
+    return Kept(larger, np.empty(size + LANES, np.uint64), np.empty(2 * size + 2, np.uint32))
 
 
 class Bins(NamedTuple):

@@ -9,7 +9,7 @@ from naive.sketches import set_of_units
 
 from corpuscurate.artefact import table_writer
 from corpuscurate.dedup.sketch import units_of_text
-from corpuscurate.dedup.unit_files import load_sets, unit_columns
+from corpuscurate.dedup.unit_files import Units, room_for, unit_columns
 
 EMPTY = unit_columns(pa.array([], pa.large_list(pa.uint32())))
 SCHEMA = pa.schema([("doc_id", pa.uint64()), *((name, column.type) for name, column in EMPTY.items())])
@@ -46,16 +46,21 @@ def test_sets_of_chosen_documents(tmp_path_factory, documents, gaps, n, on_disk,
     paths.append(write(folder / f"{len(paths)}.arrow", batches))
     wanted = sorted(data.draw(st.sets(st.sampled_from(range(len(documents))) if documents else st.nothing())))
     ids = np.array(wanted, np.uint64) * np.uint64(10)
-    offsets, values, scratch = load_sets(paths, ids, n, folder / "sets.tmp", 0 if on_disk and wanted else 1 << 20)
-    assert (scratch is not None) == bool(on_disk and wanted)
-    found = [values[a:b].tolist() for a, b in itertools.pairwise(offsets)]
-    assert found == [sorted(set_of_units(documents[number], n)) for number in wanted]
+    units = Units(paths, ids)
+    assert units.counts.tolist() == [len(documents[number]) for number in wanted]
+    chosen = sorted(data.draw(st.sets(st.sampled_from(range(len(wanted))) if wanted else st.nothing())))
+    most = int(units.most_shingles(n)[chosen].sum())
+    sets = room_for(most, folder / "sets.tmp", 0 if on_disk else 1 << 20)
+    assert (folder / "sets.tmp").exists() == bool(on_disk and chosen)
+    offsets = units.sets(np.array(chosen, np.int64), n, sets)
+    found = [sets[a:b].tolist() for a, b in itertools.pairwise(offsets)]
+    assert found == [sorted(set_of_units(documents[wanted[i]], n)) for i in chosen]
 
 
 def test_a_document_that_is_not_there_is_an_error(tmp_path):
     path = write(tmp_path / "a.arrow", [{1: [1, 2], 5: [3]}])
     with pytest.raises(RuntimeError, match="document 3 are missing"):
-        load_sets([path], np.array([1, 3, 5], np.uint64), 2, tmp_path / "sets.tmp", 1 << 20)
+        Units([path], np.array([1, 3, 5], np.uint64))
 
 
 @pytest.mark.parametrize("unit", ["words", "characters"])

@@ -10,7 +10,7 @@ from naive.neardup import folded_words, shingle_hash, shingles
 
 from corpuscurate.columns import text_buffers
 from corpuscurate.kernels.folding import CHUNK
-from corpuscurate.kernels.shingle_sets import sort_distinct
+from corpuscurate.kernels.shingle_sets import ROUNDS, sort_distinct
 from corpuscurate.kernels.shingles import begin, new_walk, next_shingles, power_of_base
 from corpuscurate.kernels.unicode import tables
 
@@ -135,11 +135,38 @@ def test_worst_growth_of_folding_fits_the_buffers():
 @given(st.lists(st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2**63, 2**64 - 1]), max_size=200))
 def test_sort_distinct(values):
     array = np.array(values, np.uint64)
-    left = sort_distinct(array, np.empty(len(values), np.uint64), np.empty(2 * len(values) + 2, np.int64))
+    left = sort_distinct(array, np.empty(len(values), np.uint64), np.empty(2 * len(values) + 2, np.uint32))
     assert array[:left].tolist() == sorted(set(values))
+
+
+def sorted_distinct(array):
+    left = sort_distinct(array, np.empty_like(array), np.empty(2 * len(array) + 2, np.uint32))
+    return array[:left].tolist()
 
 
 def test_sort_distinct_of_many_repeats():
     array = np.repeat(np.arange(5, dtype=np.uint64) << np.uint64(60), 20_000)
-    left = sort_distinct(array, np.empty_like(array), np.empty(2 * len(array) + 2, np.int64))
-    assert left == 5
+    assert sorted_distinct(array) == [i << 60 for i in range(5)]
+
+
+@pytest.mark.parametrize("size", [2, 3, 7, 8, 9, 64, 65, 1000, 40_000])
+def test_sort_distinct_of_hashes(size):
+    array = np.random.default_rng(size).integers(0, 2**64, size, np.uint64)
+    assert sorted_distinct(array.copy()) == np.unique(array).tolist()
+    array[size // 2 :] = array[: size - size // 2]  # each twice
+    assert sorted_distinct(array.copy()) == np.unique(array).tolist()
+
+
+@pytest.mark.parametrize("crowd", range(1, 3 * ROUNDS))
+def test_sort_distinct_where_leading_bits_are_shared(crowd):
+    """Runs of up to ROUNDS are sorted by exchanges, longer ones by insertion."""
+    rng = np.random.default_rng(crowd)
+    array = rng.integers(0, 2**64, 300, np.uint64)
+    array[rng.choice(300, crowd, replace=False)] = np.uint64(2**63) + np.arange(crowd, dtype=np.uint64)[::-1]
+    assert sorted_distinct(array.copy()) == np.unique(array).tolist()
+
+
+def test_sort_distinct_of_two_that_repeat_and_share_their_leading_bits():
+    """Linear, not the square of the repeats."""
+    array = np.tile(np.array([2**63 + 1, 2**63], np.uint64), 200_000)
+    assert sorted_distinct(array) == [2**63, 2**63 + 1]

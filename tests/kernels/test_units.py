@@ -11,7 +11,7 @@ from naive.sketches import folded_characters, set_of_units
 from corpuscurate.columns import text_spans
 from corpuscurate.kernels.characters import CHARACTERS, WORDS
 from corpuscurate.kernels.folding import CHUNK
-from corpuscurate.kernels.shingle_sets import shingle_sets
+from corpuscurate.kernels.shingle_sets import FEW_UNITS, shingle_sets
 from corpuscurate.kernels.unicode import tables
 from corpuscurate.kernels.units import unit_bound, units_of
 
@@ -84,7 +84,7 @@ UNITS = st.lists(st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 2, 2**32 - 1
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(UNITS, min_size=1, max_size=6), st.integers(1, 9), st.data())
+@given(st.lists(UNITS, min_size=1, max_size=6), st.integers(1, 2 * FEW_UNITS), st.data())
 def test_sets_equal_naive(documents, n, data):
     """Any rows, in any order, repeated; they begin where the caller says, and touch nothing before it."""
     chosen = data.draw(st.lists(st.integers(0, len(documents) - 1), max_size=8))
