@@ -110,12 +110,28 @@ def large_lists(array: pa.Array) -> pa.LargeListArray:
 
 def keep_rows(array: pa.Array, mask: NDArray[np.bool_]) -> pa.Array:
     """The rows where `mask` is True, of any Arrow type: views and run-end encoded arrays have no filter in pyarrow."""
+    if array.type in (TEXT, pa.large_binary()) and not array.null_count:
+        return _kept_texts(array, mask)
     try:
         return array.filter(pa.array(mask))
     except pa.ArrowNotImplementedError:
         edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
         runs = [array.slice(start, stop - start) for start, stop in edges.reshape(-1, 2).tolist()]
         return pa.concat_arrays(runs or [array.slice(0, 0)])
+
+
+def _kept_texts(array: pa.Array, mask: NDArray[np.bool_]) -> pa.Array:
+    """`keep_rows` of texts, in buffers of exactly their size: pyarrow's filter copies what it has each time that its
+    buffer is too small, and ends with one up to twice as large, most of it fresh memory."""
+    from corpuscurate.kernels.gathering import pick_texts  # who only looks at a finished run need not load Numba
+
+    offsets, data = text_buffers(array)
+    lengths = np.diff(offsets)[mask]
+    ends = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=ends[1:])
+    kept = np.empty(ends[-1], np.uint8)
+    pick_texts(offsets, data, _sealed(mask.view()), kept)
+    return pa.Array.from_buffers(array.type, len(lengths), [None, pa.py_buffer(ends), pa.py_buffer(kept)], 0)
 
 
 def is_json(array: pa.Array | pa.ChunkedArray) -> bool:

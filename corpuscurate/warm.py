@@ -62,6 +62,7 @@ def warm_stage(stage: Stage) -> None:
     batch = Batch(
         np.arange(size, dtype=np.uint64), pa.array(TEXTS, pa.large_string()), np.full(size, 9), columns=columns
     )
+    batch.filter(np.array([True, False, True]))
     if isinstance(stage, StreamingStage):
         stage.apply(batch)
     elif isinstance(stage, GlobalStage):

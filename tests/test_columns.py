@@ -14,6 +14,7 @@ from corpuscurate.columns import (
     TEXT,
     from_buffers,
     integers,
+    keep_rows,
     large_lists,
     large_string,
     lengths_bytes,
@@ -132,3 +133,14 @@ def test_lists_of_any_layout_keep_every_row(kind):
 def test_list_views_in_any_order():
     view = pa.ListViewArray.from_arrays(pa.array([2, 0], pa.int32()), pa.array([1, 2], pa.int32()), pa.array([1, 2, 3]))
     assert large_lists(view).to_pylist() == view.to_pylist() == [[3], [1, 2]]
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.large_binary(), pa.string()])
+@given(st.lists(st.tuples(st.none() | st.text(max_size=5), st.booleans()), max_size=20), st.integers(0, 3))
+def test_kept_rows_of_texts(kind, rows, before):
+    """Of slices and with nulls too; the array is sound to its last buffer."""
+    array = pa.array(["é" * before, *(text for text, _ in rows), "after"], pa.string()).cast(kind).slice(1, len(rows))
+    kept = keep_rows(array, np.array([wanted for _, wanted in rows], np.bool_))
+    kept.validate(full=True)
+    assert kept.type == kind
+    assert kept.cast(pa.string()).to_pylist() == [text for text, wanted in rows if wanted]

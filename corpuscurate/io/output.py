@@ -8,15 +8,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import xxhash
 
 from corpuscurate.artefact import leave_cache
 from corpuscurate.errors import OutputError
 
-BUFFER_BYTES = 1 << 20
-FORGET_BYTES = 4 << 20
+BLOCK_BYTES = 2 << 20
+"""Of a file that is written: what the system keeps in one piece, which costs half of many."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -48,23 +48,40 @@ def _what_to_do(path: Path, number: int | None) -> str:
 
 
 class Digested(io.FileIO):
-    """A new file that is digested while it is written, so that nobody reads it for that, and that leaves the system's
-    cache piece by piece: each next piece is written to the memory of the last one instead of to fresh memory."""
+    """A new file, written in blocks. It is digested on the way, so that nobody reads it for that, and leaves the
+    system's cache block by block: the next block goes to the memory of the last ones instead of to fresh memory."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "wb")
         self.digest = xxhash.xxh3_64()
-        self._ahead = 0
+        self._block = memoryview(bytearray(BLOCK_BYTES))
+        self._held = 0
 
     def write(self, data: Any, /) -> int:
-        """Append bytes; returns how many."""
-        written = super().write(data)
-        self.digest.update(memoryview(data)[:written])
-        self._ahead += written
-        if self._ahead >= FORGET_BYTES:
-            leave_cache(self.fileno())
-            self._ahead = 0
-        return written
+        """Append bytes; returns how many: all."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        while left:
+            taken = min(len(left), len(self._block) - self._held)
+            self._block[self._held : self._held + taken] = left[:taken]
+            self._held += taken
+            left = left[taken:]
+            if self._held == len(self._block):
+                self._put()
+                leave_cache(self.fileno())
+        return size
+
+    def flush(self) -> None:
+        """Hand over what is held back."""
+        if not self.closed:
+            self._put()
+        super().flush()
+
+    def _put(self) -> None:
+        block, self._held = self._block[: self._held], 0  # an error is told once
+        self.digest.update(block)
+        while block:
+            block = block[super().write(block) :]
 
 
 class OutputFile:
@@ -73,8 +90,7 @@ class OutputFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         with explained(path):
-            self._file = Digested(path)
-            self.raw: BinaryIO = io.BufferedWriter(self._file, BUFFER_BYTES)
+            self.raw = Digested(path)
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes. Raises OutputError."""
@@ -84,8 +100,8 @@ class OutputFile:
     def close(self) -> str:
         """Flush and close; xxh3-64 of the bytes, as `artefact.digest_file` would find it. Raises OutputError."""
         with explained(self.path):
-            self.raw.close()
-        return self._file.digest.hexdigest()
+            self.raw.close()  # flushes
+        return self.raw.digest.hexdigest()
 
     def discard(self) -> None:
         """Close whatever was written and remove the file; never raises."""

@@ -1,4 +1,4 @@
-"""Rows picked out of sorted ids and out of columns."""
+"""Rows picked out of sorted ids, out of columns and out of texts."""
 
 from __future__ import annotations
 
@@ -37,3 +37,25 @@ def pick_rows(columns: NDArray[Any], rows: NDArray[np.int64], out: NDArray[Any])
         for j in range(len(columns)):
             out[i, j] = columns[j, row]
     return len(rows)
+
+
+@leaf
+def pick_texts(
+    offsets: NDArray[np.int64], data: NDArray[np.uint8], mask: NDArray[np.bool_], out: NDArray[np.uint8]
+) -> Int:
+    """Write the texts data[offsets[i]:offsets[i + 1]] of the rows where `mask` is True one after the other. Returns how
+    many bytes. Neighbours are copied as one run."""
+    at = np.uint64(0)
+    row = np.uint64(0)
+    while row < np.uint64(len(mask)):
+        if not mask[row]:
+            row += np.uint64(1)
+            continue
+        start = np.uint64(offsets[row])
+        while row < np.uint64(len(mask)) and mask[row]:
+            row += np.uint64(1)
+        size = np.uint64(offsets[row]) - start
+        for i in range(size):
+            out[at + i] = data[start + i]
+        at += size
+    return np.int64(at)

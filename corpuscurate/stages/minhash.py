@@ -261,7 +261,8 @@ class _Settling:
         )
         bands, rows = self.stage.bands_and_rows
         without = tuple(done.folder / "copies.npy" for done in copies if done.account["copies"])
-        distinct = find_distinct(self.corpus, self.sources, SHINGLES, self._columns, without)
+        names = value_columns(self.stage.values)
+        distinct = find_distinct(self.corpus, self.sources, SHINGLES, names, without)
         buckets = find_buckets(self.corpus, distinct, bands, rows, self.stage.value_type)
         plan = self._plan(buckets, distinct, copies, len(buckets) // bands)
         verified = self._verify(plan, rows) if plan.account["candidates"] else []
@@ -299,10 +300,6 @@ class _Settling:
             bytes_each,
         )
         return self.corpus.run([work], "candidates")[0]
-
-    @property
-    def _columns(self) -> tuple[str, ...]:
-        return value_columns(self.stage.values)
 
     def _share_bytes(self) -> int:
         return self.corpus.memory_bytes // (2 * self.corpus.workers)

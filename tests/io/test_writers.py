@@ -450,9 +450,11 @@ class FullDisk(output.Digested):
 
     room = 0
     number = errno.ENOSPC
+    taken = 0
 
     def write(self, data: Any, /) -> int:
-        if self.tell() + len(bytes(data)) > self.room:
+        self.taken += len(bytes(data))
+        if self.taken > self.room:
             raise OSError(self.number, "No space left on device")
         return super().write(data)
 
@@ -468,7 +470,6 @@ def test_full_disk(tmp_path, corpus, monkeypatch, format):
         path = tmp_path / f"out.{format}"
         monkeypatch.setattr(FullDisk, "room", room)
         monkeypatch.setattr(output, "Digested", FullDisk)
-        monkeypatch.setattr(output, "BUFFER_BYTES", 1)
         with pytest.raises(OutputError) as error:
             writer = None
             writer = open_writer(path, shape(format, schema, ADDED))
@@ -487,14 +488,13 @@ def test_full_disk(tmp_path, corpus, monkeypatch, format):
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_digest_made_while_writing_is_that_of_the_file(tmp_path, corpus, monkeypatch, format):
-    """Also where each write is large, small, or lets go of the cache."""
+    """Also where a write is smaller or larger than a block, or ends with it."""
     schema = settled(pq.read_schema(corpus)) if format in FORMATS[:2] else pa.schema([])
     parts = read_batches(corpus)
     whole = None
-    for buffer, forget in ((1, 1), (100, 1000), (1 << 20, 4 << 20)):
-        monkeypatch.setattr(output, "BUFFER_BYTES", buffer)
-        monkeypatch.setattr(output, "FORGET_BYTES", forget)
-        path = tmp_path / f"out-{buffer}.{format}"
+    for block in (output.BLOCK_BYTES, 100, 1):
+        monkeypatch.setattr(output, "BLOCK_BYTES", block)
+        path = tmp_path / f"out-{block}.{format}"
         writer = open_writer(path, shape(format, schema, ADDED))
         for part in parts:
             writer.write(part)

@@ -8,7 +8,7 @@ from naive import buckets as naive
 
 from corpuscurate.kernels.bands import keys_of_part, runs_of_equal, shared_keys, sieve_add, sieve_passes, sort_by_key
 from corpuscurate.kernels.components import flatten, union_stars
-from corpuscurate.kernels.gathering import find_sorted, pick_rows
+from corpuscurate.kernels.gathering import find_sorted, pick_rows, pick_texts
 from corpuscurate.kernels.planning import (
     order_buckets,
     order_by_part,
@@ -209,3 +209,16 @@ def test_picked_rows(count, rows, kind):
     out = np.empty((len(rows), count), kind)
     assert pick_rows(table, np.array(rows, np.int64), out) == len(rows)
     assert out.tolist() == [[int(table[j, row]) for j in range(count)] for row in rows]
+
+
+@given(st.lists(st.tuples(st.binary(max_size=40), st.booleans())), st.integers(0, 3))
+def test_texts_equal_naive(rows, before):
+    """Rows of a slice that does not begin with the bytes."""
+    texts = [b"x" * before, *(text for text, _ in rows)]
+    offsets = np.cumsum([0, *map(len, texts)])[1:]
+    mask = np.array([kept for _, kept in rows], np.bool_)
+    wanted = b"".join(text for text, kept in rows if kept)
+    data = np.frombuffer(b"".join(texts), np.uint8)
+    out = np.full(len(wanted) + 2, 7, np.uint8)
+    assert pick_texts(offsets, data, mask, out) == len(wanted)
+    assert out.tobytes() == wanted + b"\7\7"
