@@ -5,8 +5,9 @@ Usage: bench_minhash.py [--skip PEER ...] [--parts sketch whole] [--sizes 500MB 
 
 sketch: text to signature, one core, text in memory as each likes it best; MB of text a CPU second, median.
 whole: Parquet files to deduplicated Parquet files with all of `--workers`. Start-up is the time for a corpus of 2 MB;
-the slope is seconds a GB between the two sizes. The corpus comes from `amplify.py`. The floor is pyarrow reading the
-same files and writing the rows that we keep. datatrove is measured at small sizes and its slope extrapolated.
+the slope is seconds a GB between the two sizes, from the medians of `--repeats` rounds (Daft: at most 3), and in each
+round. The corpus comes from `amplify.py`. The floor is pyarrow reading the same files and writing the rows that we
+keep. datatrove is measured at small sizes and its slope extrapolated.
 
 Real text is found by the variable CORPUSCURATE_DATA. Prints Markdown; the figures go to the results file.
 """
@@ -33,7 +34,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from amplify import amplify, parse_size
 from host import machine, today
-from peers.measure import Took, adopt_orphans, python_of, run, run_json
+from peers.measure import adopt_orphans, python_of, run, run_json
 
 HERE = Path(__file__).parent / "peers"
 PACKAGES = {
@@ -91,20 +92,24 @@ class Bench:
     # -- files to files
 
     def whole_jobs(self) -> None:
-        """Ours first: the floor writes what we kept."""
+        """Round after round, in each all programs in turn at both sizes: a host whose speed swings meets all of them.
+        Ours first: the floor writes what we kept."""
         workers = str(self.given.workers)
-        for size in [START_BYTES, *self.given.sizes]:
-            source = self.corpus(size)
-            masks = self.work / f"masks-{size}"
-            self._whole(OURS, size, source, ["whole_ours.py", IN, OUT, workers])
-            write_masks(source, self.work / "out" / "data", masks)
-            self._whole("pyarrow", size, source, ["whole_pyarrow.py", IN, OUT, str(masks), workers])
-            if "daft" in self.pythons:
-                self._whole("daft", size, source, ["whole_daft.py", IN, OUT])
+        for number in range(max(3, self.given.repeats)):
+            for size in [START_BYTES, *self.given.sizes]:
+                if number >= (3 if size == START_BYTES else self.given.repeats):
+                    continue
+                source, masks = self.corpus(size), self.work / f"masks-{size}"
+                self._whole(OURS, size, source, ["whole_ours.py", IN, OUT, workers])
+                write_masks(source, self.work / "out" / "data", masks)
+                self._whole("pyarrow", size, source, ["whole_pyarrow.py", IN, OUT, str(masks), workers])
+                if "daft" in self.pythons and number < 3:
+                    self._whole("daft", size, source, ["whole_daft.py", IN, OUT])
         if "datatrove" in self.pythons:
             for size in SMALL:
                 scratch = str(self.work / "datatrove")
                 self._whole("datatrove", size, self.corpus(size, 4), ["whole_datatrove.py", IN, OUT, scratch, workers])
+        self.whole.sort(key=lambda row: row["program"] == "datatrove")
 
     def corpus(self, size: int, files: int = 1) -> Path:
         """The amplified corpus of `size` bytes of text, made when it is not there."""
@@ -119,38 +124,45 @@ class Bench:
         return folder
 
     def _whole(self, who: str, size: int, source: Path, arguments: list[str]) -> None:
-        """arguments: program and arguments, IN and OUT for the folders."""
+        """One more run. arguments: program and arguments, IN and OUT for the folders."""
         out = self.work / "out"
-        took: list[Took] = []
-        for _ in range(self.given.repeats if size in self.given.sizes else 3 if who == OURS else 1):
-            for old in (out, self.work / "datatrove"):
-                shutil.rmtree(old, ignore_errors=True)
-            filled = [{IN: str(source), OUT: str(out)}.get(each, each) for each in arguments[1:]]
-            took.append(run([self.pythons.get(who, sys.executable), str(HERE / arguments[0]), *filled]))
-        median = sorted(took, key=lambda each: each.wall_seconds)[len(took) // 2]
-        data = out / "data" if who == OURS else out
-        documents, removed, digest = what_was_removed(source, data)
-        row = {
+        for old in (out, self.work / "datatrove"):
+            shutil.rmtree(old, ignore_errors=True)
+        filled = [{IN: str(source), OUT: str(out)}.get(each, each) for each in arguments[1:]]
+        took = run([self.pythons.get(who, sys.executable), str(HERE / arguments[0]), *filled])
+        documents, removed, digest = what_was_removed(source, out / "data" if who == OURS else out)
+        known = [row for row in self.whole if (row["program"], row["text_bytes"]) == (who, size)]
+        row = known[0] if known else self._new_row(who, size, documents, removed, digest)
+        if row["removed_digest"] != digest:
+            raise RuntimeError(f"{who} removed other documents of {source} than in the run before")
+        row["wall_seconds"].append(took.wall_seconds)
+        row["cpu_seconds"].append(took.cpu_seconds)
+        row["peak_bytes"] = max(row["peak_bytes"], took.peak_bytes)
+        order = sorted(range(len(row["wall_seconds"])), key=row["wall_seconds"].__getitem__)
+        middle = order[len(order) // 2]
+        row["wall_median"], row["cpu_of_median"] = row["wall_seconds"][middle], row["cpu_seconds"][middle]
+        if who == OURS and middle == len(row["wall_seconds"]) - 1:
+            report = json.loads(took.output)
+            row |= {"seconds": report["seconds"], "account": without_lists(report["stages"][0]["account"])}
+        tell(
+            f"{size / 1e6:8,.0f} MB {who:12} {took.wall_seconds:7.2f} s wall {took.cpu_seconds:7.2f} s CPU "
+            f"{took.peak_bytes / 1e6:7,.0f} MB, {removed:,} of {documents:,} removed ({digest})"
+        )
+
+    def _new_row(self, who: str, size: int, documents: int, removed: int, digest: str) -> dict[str, Any]:
+        row: dict[str, Any] = {
             "program": who,
             "version": self._version(who),
             "text_bytes": size,
             "documents": documents,
             "removed": removed,
             "removed_digest": digest,
-            "wall_seconds": [each.wall_seconds for each in took],
-            "cpu_seconds": [each.cpu_seconds for each in took],
-            "wall_median": median.wall_seconds,
-            "cpu_of_median": median.cpu_seconds,
-            "peak_bytes": max(each.peak_bytes for each in took),
+            "wall_seconds": [],
+            "cpu_seconds": [],
+            "peak_bytes": 0,
         }
-        if who == OURS:
-            report = json.loads(median.output)
-            row |= {"seconds": report["seconds"], "account": without_lists(report["stages"][0]["account"])}
         self.whole.append(row)
-        tell(
-            f"{size / 1e6:8,.0f} MB {who:12} {median.wall_seconds:7.2f} s wall {median.cpu_seconds:7.2f} s CPU "
-            f"{row['peak_bytes'] / 1e6:7,.0f} MB, {removed:,} of {documents:,} removed ({digest})"
-        )
+        return row
 
     def _version(self, who: str) -> str:
         if who in (OURS, "pyarrow"):
@@ -203,8 +215,9 @@ def without_lists(account: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in account.items() if isinstance(value, int | float)}
 
 
-def slopes(whole: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """For each program: seconds at the smallest corpus, and seconds a GB between the two largest, wall and CPU."""
+def slopes(whole: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """For each program: seconds at the smallest corpus, and seconds a GB between the two largest, wall and CPU, of the
+    medians; and wall in each round."""
     found = {}
     for who in dict.fromkeys(row["program"] for row in whole):
         rows = sorted((row for row in whole if row["program"] == who), key=lambda row: row["text_bytes"])
@@ -216,6 +229,9 @@ def slopes(whole: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
             "start_seconds": rows[0]["wall_median"],
             "wall_seconds_a_gb": (high["wall_median"] - low["wall_median"]) / gigabytes,
             "cpu_seconds_a_gb": (high["cpu_of_median"] - low["cpu_of_median"]) / gigabytes,
+            "wall_seconds_a_gb_each": [
+                (b - a) / gigabytes for a, b in zip(low["wall_seconds"], high["wall_seconds"], strict=True)
+            ],
         }
     return found
 
@@ -242,14 +258,16 @@ def markdown(result: dict[str, Any]) -> str:
                 f"| {row['cpu_of_median']:.2f} | {row['peak_bytes'] / 1e6:,.0f} "
                 f"| {row['removed']:,} of {row['documents']:,} | {row['removed_digest']} |"
             )
-        lines += ["", "| program | start-up s | s a GB | CPU s a GB | beside ours, wall | CPU |"]
-        lines += ["|---|---:|---:|---:|---:|---:|"]
+        lines += ["", "| program | start-up s | s a GB | CPU s a GB | beside ours, wall | CPU | wall, round by round |"]
+        lines += ["|---|---:|---:|---:|---:|---:|---|"]
         base = result["slopes"][OURS]
         for who, slope in result["slopes"].items():
             ratios = [slope[name] / base[name] for name in ("wall_seconds_a_gb", "cpu_seconds_a_gb")]
+            rounds = zip(slope["wall_seconds_a_gb_each"], base["wall_seconds_a_gb_each"], strict=False)
+            each = [f"{theirs / ours:.2f} x" for theirs, ours in rounds] if who != "datatrove" else []
             lines.append(
                 f"| {who} | {slope['start_seconds']:.2f} | {slope['wall_seconds_a_gb']:.2f} "
-                f"| {slope['cpu_seconds_a_gb']:.2f} | {ratios[0]:.2f} x | {ratios[1]:.2f} x |"
+                f"| {slope['cpu_seconds_a_gb']:.2f} | {ratios[0]:.2f} x | {ratios[1]:.2f} x | {', '.join(each)} |"
             )
     return "\n".join(lines)
 
@@ -266,7 +284,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", default=["sketch", "whole"], choices=["sketch", "whole"])
     parser.add_argument("--sizes", nargs="+", type=parse_size, default=[500_000_000, 2_000_000_000])
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=1, help="of whole jobs; the median counts")
+    parser.add_argument("--repeats", type=int, default=1, help="rounds of whole jobs; the median counts")
     parser.add_argument("--results", type=Path, help="JSON file to write")
     return parser.parse_args()
 
