@@ -1,6 +1,6 @@
 """Verify the candidates of one part, and settle its clusters.
 
-Memory: 4 bytes a signature value and 8 a shingle of the documents that are compared at a time. Where the shingles
+Memory: 1 to 4 bytes a signature value and 8 a shingle of the documents that are compared at a time. Where the shingles
 exceed `share_bytes` they are laid out in a file, so that the system may page them.
 """
 
