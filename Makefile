@@ -37,6 +37,7 @@ lint: $(VENV)/.installed-dev ## style, layers of imports, types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/check_house.py
 	@$(BIN)/mypy
 
 format: $(VENV)/.installed-dev ## put the style right

@@ -12,22 +12,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from corpuscurate.errors import CorpusCurateError
+    from corpuscurate.core.errors import CorpusCurateError
+    from corpuscurate.core.spec import Settings, Sink, Source
+    from corpuscurate.core.stage import GlobalStage, Outcome, Stage, StreamingStage
     from corpuscurate.pipeline import Curated, Pipeline, curate
-    from corpuscurate.spec import Settings, Sink, Source
-    from corpuscurate.stage import GlobalStage, Outcome, Stage, StreamingStage
 
 _HOMES = {
-    "CorpusCurateError": "errors",
+    "CorpusCurateError": "core.errors",
     "Curated": "pipeline",
-    "GlobalStage": "stage",
-    "Outcome": "stage",
+    "GlobalStage": "core.stage",
+    "Outcome": "core.stage",
     "Pipeline": "pipeline",
-    "Settings": "spec",
-    "Sink": "spec",
-    "Source": "spec",
-    "Stage": "stage",
-    "StreamingStage": "stage",
+    "Settings": "core.spec",
+    "Sink": "core.spec",
+    "Source": "core.spec",
+    "Stage": "core.stage",
+    "StreamingStage": "core.stage",
     "curate": "pipeline",
 }
 

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from corpuscurate.errors import InputError, RecipeError
-from corpuscurate.progress import Progress
-from corpuscurate.recipe import Overrides, dump_recipe, load_recipe, spec_from_mapping
-from corpuscurate.run import run_spec
-from corpuscurate.spec import Settings, Sink, Source, Spec
-from corpuscurate.stage import Stage
+from corpuscurate.core.errors import InputError, RecipeError
+from corpuscurate.core.spec import Settings, Sink, Source, Spec
+from corpuscurate.core.stage import Stage
+from corpuscurate.engine.progress import Progress
+from corpuscurate.engine.run import run_spec
+from corpuscurate.recipe.load import Overrides, dump_recipe, load_recipe, spec_from_mapping
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Pipeline(Spec):
         """Run it and return the report, which is also written to the output folder.
 
         workers, runner: instead of the settings'. overwrite: replace an earlier run's output. Raises the errors of
-        `corpuscurate.errors`.
+        `corpuscurate.core.errors`.
         """
         changes = {"workers": workers, "runner": runner}
         chosen = {**self.settings.model_dump(), **{key: value for key, value in changes.items() if value is not None}}
@@ -96,7 +96,7 @@ def curate(
     data: anything that speaks the Arrow PyCapsule stream interface (pyarrow, polars, DuckDB, pandas, Hugging Face
     datasets). stages: stages, or their recipe form (`"exact"`, `{"length": {"min_words": 50}}`). text, id: columns.
     The data passes through a temporary folder once, so that this run is like any other. In `dropped`, `position`
-    is the row of `data`. Raises the errors of `corpuscurate.errors`; InputError when `data` cannot be read.
+    is the row of `data`. Raises the errors of `corpuscurate.core.errors`; InputError when `data` cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="corpuscurate-") as folder:
         place = Path(folder)

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from corpuscurate.demo import bundled_recipe
-from corpuscurate.demo_text import collect, write_shards
+from corpuscurate.tools.demo.demo import bundled_recipe
+from corpuscurate.tools.demo.text import collect, write_shards
 
 
 def default_input(folder: Path) -> list[str]:

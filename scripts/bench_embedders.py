@@ -34,9 +34,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from corpuscurate.embed import learned
-from corpuscurate.embed.base import Embedder, Learned, SentenceTransformers, Static, make_embedder
-from corpuscurate.embed.corpus import heads
+from corpuscurate.core.columns import heads
+from corpuscurate.methods.embed import learned
+from corpuscurate.methods.embed.base import Embedder, Learned, SentenceTransformers, Static
+from corpuscurate.methods.embed.make import make_embedder
 
 SOURCES = ("bench/part-000", "books/classic_books", "neardup/msdocs_vba-00", "quality/onestop_english")
 Rows = NDArray[np.float32]

@@ -33,12 +33,12 @@ import orjson
 import pyarrow as pa
 from host import machine, today
 
-from corpuscurate.columns import TEXT
-from corpuscurate.fasttext_model import read_model
-from corpuscurate.fasttext_scorer import Scorer
+from corpuscurate.core.columns import TEXT
+from corpuscurate.core.spec import Source
+from corpuscurate.engine.manifest import build_manifest
 from corpuscurate.io.base import FORMATS, Want
-from corpuscurate.manifest import build_manifest
-from corpuscurate.spec import Source
+from corpuscurate.methods.quality.fasttext_model import read_model
+from corpuscurate.methods.quality.fasttext_scorer import Scorer
 
 TOLERANCE = 3e-5
 TARGETS = {"two.bin": 4.5, "two.ftz": None, "many_hs.bin": 2.0, "many_softmax.bin": 2.0}

@@ -38,11 +38,11 @@ import orjson
 import xxhash
 from host import machine, today
 
-from corpuscurate.train.clusters import cluster_hashes, clusters, exact_and_near
-from corpuscurate.train.data import Documents, gather
-from corpuscurate.train.evaluate import roc_auc
-from corpuscurate.train.recipe import FasttextParameters, load_train_recipe
-from corpuscurate.train.split import Split, split
+from corpuscurate.tools.train.data import Documents, gather
+from corpuscurate.tools.train.evaluate import roc_auc
+from corpuscurate.tools.train.near_copies import cluster_hashes, clusters, exact_and_near
+from corpuscurate.tools.train.recipe import FasttextParameters, load_train_recipe
+from corpuscurate.tools.train.split import Split, split
 
 POINT = 0.01
 NOISE = 0.1

@@ -24,9 +24,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.artefact import table_writer
-from corpuscurate.dedup.unit_files import unit_columns
-from corpuscurate.stage import Done, Work
+from corpuscurate.core.artefact import table_writer
+from corpuscurate.core.corpus import Done, Work
+from corpuscurate.methods.dedup.unit_files import unit_columns
 from corpuscurate.stages.minhash import MinHash
 
 ROWS = 1 << 19

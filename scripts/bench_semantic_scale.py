@@ -94,7 +94,7 @@ def write_input(folder: Path, documents: int, dimension: int) -> None:
 def run(folder: Path, name: str, workers: int, **parameters: Any) -> dict[str, Any]:
     """A whole run over the input; the report."""
     from corpuscurate import Pipeline, Settings, Sink, Source
-    from corpuscurate.embed.base import Column
+    from corpuscurate.methods.embed.base import Column
     from corpuscurate.stages.semantic import Semantic
 
     stage = Semantic(embedder=Column(column="e"), **parameters)
@@ -135,7 +135,7 @@ def correct(documents: int = 20_000, dimension: int = 64) -> None:
     """Decisions of both rules against brute force: within clusters, and with all probes over the whole corpus."""
     import pyarrow.parquet as pq
 
-    from corpuscurate.semantic.vectors import quantised
+    from corpuscurate.methods.semantic.vectors import quantised
 
     with tempfile.TemporaryDirectory(prefix="semantic-") as name:
         folder = Path(name)

@@ -25,8 +25,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from naive.text import gopher_statistics, gopher_verdict  # noqa: E402
 
-from corpuscurate.batch import Batch  # noqa: E402
-from corpuscurate.columns import TEXT  # noqa: E402
+from corpuscurate.core.batch import Batch  # noqa: E402
+from corpuscurate.core.columns import TEXT  # noqa: E402
 from corpuscurate.stages.gopher_quality import GopherQuality  # noqa: E402
 
 FOLDERS = ("neardup", "books", "multilingual", "bench")

@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from exact_jaccard import Sets, all_pairs, gold_sets, our_sets, read_documents
 
-from corpuscurate.kernels.components import flatten, union
+from corpuscurate.kernels.duplicates.components import flatten, union
 from corpuscurate.pipeline import Pipeline, Settings, Sink, Source
 from corpuscurate.stages.minhash import MinHash
 

@@ -27,9 +27,9 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-from corpuscurate.columns import to_numpy
-from corpuscurate.dedup.sketch import units_of_text
-from corpuscurate.kernels.shingle_sets import shingle_sets
+from corpuscurate.core.columns import to_numpy
+from corpuscurate.kernels.sketch.shingle_sets import shingle_sets
+from corpuscurate.methods.dedup.sketch import units_of_text
 
 Sets = tuple[NDArray[np.int64], NDArray[np.uint64]]
 """Offsets int64[n + 1] and sorted distinct shingle hashes."""

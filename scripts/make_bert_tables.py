@@ -1,4 +1,4 @@
-"""Make corpuscurate/kernels/bert_tables.npz: what BERT's normaliser and pre-tokeniser do with each code point.
+"""Make kernels/embedding/bert_tables.npz: what BERT's normaliser and pre-tokeniser do with each code point.
 
 The tables are asked of the Hugging Face `tokenizers` package itself, character by character, so that the kernel agrees
 with it whatever versions of the Unicode tables its parts carry. Run again after a new release of `tokenizers`, and
@@ -75,7 +75,7 @@ def main() -> None:
             table[row, : len(after)] = [ord(char) for char in after]
         stored[f"{name}_to"] = table
     stored["tokenizers_version"] = np.array(tokenizers.__version__)
-    target = Path(__file__).parents[1] / "corpuscurate" / "kernels" / "bert_tables.npz"
+    target = Path(__file__).parents[1] / "corpuscurate" / "kernels" / "embedding" / "bert_tables.npz"
     np.savez_compressed(target, **stored)
     print(target, target.stat().st_size, {name: len(rows) for name, rows in changes.items()})
 

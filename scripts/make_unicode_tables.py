@@ -1,4 +1,4 @@
-"""Make corpuscurate/kernels/unicode_tables.npz from this Python's unicodedata.
+"""Make corpuscurate/kernels/text/unicode_tables.npz from this Python's unicodedata.
 
 Run it under Python 3.11 only (Unicode 14.0.0), so that the tables, and with them every word count and signature, stay
 the same whatever Python corpuscurate later runs on: `python scripts/make_unicode_tables.py`.
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.unicode import (
+from corpuscurate.kernels.text.unicode import (
     ALPHA,
     CONTROL,
     MARK,

@@ -12,10 +12,10 @@ import argparse
 import numba
 import numpy as np
 
-from corpuscurate.dedup.bands import candidate_probability
-from corpuscurate.kernels.fast_similarity import first_round, later_rounds, multiplier, open_bins, places
-from corpuscurate.kernels.lanes import LANES
-from corpuscurate.kernels.minhash import lower, permutations
+from corpuscurate.kernels.simd.lanes import LANES
+from corpuscurate.kernels.sketch.fast_similarity import first_round, later_rounds, multiplier, open_bins, places
+from corpuscurate.kernels.sketch.minhash import lower, permutations
+from corpuscurate.methods.dedup.bands import candidate_probability
 
 VALUES = 126
 BANDINGS = ((21, 6), (14, 9), (9, 14), (42, 3))

@@ -22,10 +22,10 @@ def check(
 
     Exit code 0: it can run (warnings are printed); 2: it cannot, and why.
     """
-    from corpuscurate.recipe import load_recipe
+    from corpuscurate.recipe.load import load_recipe
 
     spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets))
-    from corpuscurate.check import check_spec
+    from corpuscurate.engine.check import check_spec
 
     warnings = check_spec(spec, base)
     if as_json:

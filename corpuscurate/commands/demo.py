@@ -18,7 +18,7 @@ from corpuscurate.commands.show import console, printable
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from corpuscurate.demo import Made, Pair
+    from corpuscurate.tools.demo.demo import Made, Pair
 
 LINES = 9
 """Lines of each document that are shown."""
@@ -30,9 +30,10 @@ Folder = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="
 @guarded
 def demo(output: Folder = Path("demo-out"), quiet: Quiet = False, debug: Debug = False) -> None:
     """Curate the text that this Python installation carries; nothing is downloaded."""
+    from corpuscurate.commands.progress_bar import RichProgress
     from corpuscurate.commands.summary import print_summary
-    from corpuscurate.demo import make_demo, pairs
-    from corpuscurate.progress import NoProgress, RichProgress
+    from corpuscurate.engine.progress import NoProgress
+    from corpuscurate.tools.demo.demo import make_demo, pairs
 
     if quiet:
         made = make_demo(output, NoProgress())

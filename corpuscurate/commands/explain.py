@@ -19,7 +19,7 @@ ByDocId = Annotated[bool, typer.Option("--doc-id", help="ID is a doc_id, as in t
 @guarded
 def explain(out: Out, name: Name, by_doc_id: ByDocId = False, as_json: AsJson = False, debug: Debug = False) -> None:
     """Say why a document was removed, and which document stands for it."""
-    from corpuscurate.explain import explain as answer
+    from corpuscurate.tools.explain import explain as answer
 
     found = answer(out, name, by_doc_id=by_doc_id)
     if as_json:

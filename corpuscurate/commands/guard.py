@@ -12,7 +12,7 @@ from typing import ParamSpec
 import typer
 
 from corpuscurate.commands.show import printable
-from corpuscurate.errors import CorpusCurateError, InputError, RecipeError
+from corpuscurate.core.errors import CorpusCurateError, InputError, RecipeError
 
 P = ParamSpec("P")
 

@@ -32,8 +32,9 @@ def map_(
     debug: Debug = False,
 ) -> None:
     """Draw a sample of the input, coloured by fate, shard or cluster, as one page: map.html, and map.parquet."""
-    from corpuscurate.corpus_map import make_map
-    from corpuscurate.progress import NoProgress, RichProgress
+    from corpuscurate.commands.progress_bar import RichProgress
+    from corpuscurate.engine.progress import NoProgress
+    from corpuscurate.tools.map.build import make_map
 
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from corpuscurate.recipe import Overrides
+    from corpuscurate.recipe.load import Overrides
 
 Recipe = Annotated[str, typer.Argument(help="The recipe file.", metavar="RECIPE", show_default=False)]
 Inputs = Annotated[
@@ -34,6 +34,6 @@ def overrides(
     inputs: list[str] | None, output: str | None, workers: int | None, runner: str | None, sets: list[str] | None
 ) -> Overrides:
     """What the options change in a recipe."""
-    from corpuscurate.recipe import Overrides
+    from corpuscurate.recipe.load import Overrides
 
     return Overrides(inputs or (), output, workers, runner, sets or ())

@@ -21,10 +21,10 @@ def plan(
     debug: Debug = False,
 ) -> None:
     """Show the passes, tasks, reading, writing and disk space of a run; nothing is run."""
-    from corpuscurate.recipe import load_recipe
+    from corpuscurate.recipe.load import load_recipe
 
     spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets))
-    from corpuscurate.estimate import plan_spec
+    from corpuscurate.engine.estimate import plan_spec
 
     planned = plan_spec(spec, base)
     if as_json:

@@ -7,18 +7,7 @@ from typing import Annotated
 import typer
 
 from corpuscurate.commands.guard import guarded
-from corpuscurate.commands.options import (
-    AsJson,
-    Debug,
-    Inputs,
-    Output,
-    Quiet,
-    Recipe,
-    Runner,
-    Sets,
-    Workers,
-    overrides,
-)
+from corpuscurate.commands.options import AsJson, Debug, Inputs, Output, Quiet, Recipe, Runner, Sets, Workers, overrides
 from corpuscurate.commands.show import print_json
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run that the output folder holds.")]
@@ -38,12 +27,13 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Run a recipe. A run that was interrupted goes on where it stopped: give the same command again."""
+    from corpuscurate.commands.progress_bar import RichProgress
     from corpuscurate.commands.summary import print_summary
-    from corpuscurate.progress import NoProgress, RichProgress
-    from corpuscurate.recipe import load_recipe
+    from corpuscurate.engine.progress import NoProgress
+    from corpuscurate.recipe.load import load_recipe
 
     spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets))
-    from corpuscurate.run import run_spec
+    from corpuscurate.engine.run import run_spec
 
     if quiet:
         report = run_spec(spec, base=base, overwrite=overwrite, progress=NoProgress())

@@ -11,10 +11,10 @@ import typer
 from corpuscurate.commands.guard import guarded
 from corpuscurate.commands.options import AsJson, Debug
 from corpuscurate.commands.show import console, print_json, printable, table
-from corpuscurate.errors import CorpusCurateError
+from corpuscurate.core.errors import CorpusCurateError
 
 if TYPE_CHECKING:
-    from corpuscurate.stage import Stage
+    from corpuscurate.core.stage import Stage
 
 Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="A stage.", show_default=False)]
 
@@ -22,7 +22,7 @@ Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="A stage.", s
 @guarded
 def stages(name: Name = None, as_json: AsJson = False, debug: Debug = False) -> None:
     """List the stages, or tell all about one: parameters, columns, reasons, source."""
-    from corpuscurate.stage import stage_class, stage_classes
+    from corpuscurate.core.stage import stage_class, stage_classes
 
     if name is not None:
         card = describe_stage(stage_class(name))
@@ -42,8 +42,8 @@ def stages(name: Name = None, as_json: AsJson = False, debug: Debug = False) -> 
 
 def describe_stage(model: type[Stage]) -> dict[str, Any]:
     """All there is to know of a stage, JSON-able."""
-    from corpuscurate.describe import allowed, default_text
-    from corpuscurate.spec import is_global
+    from corpuscurate.core.spec import is_global
+    from corpuscurate.recipe.describe import allowed, default_text
 
     lines = (model.__doc__ or "").strip().splitlines()
     example, sample = _example(model)
@@ -80,8 +80,8 @@ def _columns(model: type[Stage], columns: Callable[[], Mapping[str, Any]]) -> di
 
 def _example(model: type[Stage]) -> tuple[str, Stage | None]:
     """A line for a recipe, and the stage it makes. A stage that has no defaults is made from its fields' examples."""
-    from corpuscurate.recipe import stage_item
-    from corpuscurate.recipe_yaml import dump_yaml
+    from corpuscurate.recipe.load import stage_item
+    from corpuscurate.recipe.yaml_tree import dump_yaml
 
     examples = {name: info.examples[0] for name, info in model.model_fields.items() if info.examples}
     for given in ({}, examples, {"mode": "tag"}):
@@ -93,7 +93,7 @@ def _example(model: type[Stage]) -> tuple[str, Stage | None]:
 
 
 def _kind(model: type[Stage], sample: Stage | None, whole: bool | None) -> str:
-    from corpuscurate.stage import GlobalStage
+    from corpuscurate.core.stage import GlobalStage
 
     if whole or issubclass(model, GlobalStage):
         return "global"

@@ -36,8 +36,8 @@ def quality(
     """Train a quality classifier, and say what it is worth: the model, with a card of its data and figures."""
     import sys
 
-    from corpuscurate.train.job import train_quality
-    from corpuscurate.train.recipe import load_train_recipe
+    from corpuscurate.tools.train.job import train_quality
+    from corpuscurate.tools.train.recipe import load_train_recipe
 
     loaded, base = load_train_recipe(recipe)
 

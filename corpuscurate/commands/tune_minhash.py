@@ -41,11 +41,12 @@ def minhash(
 
     A sample of documents is matched with the whole corpus. Nothing is written to the output.
     """
-    from corpuscurate.progress import NoProgress, RichProgress
-    from corpuscurate.recipe import load_recipe
+    from corpuscurate.commands.progress_bar import RichProgress
+    from corpuscurate.engine.progress import NoProgress
+    from corpuscurate.recipe.load import load_recipe
 
     spec, base = load_recipe(recipe, overrides(inputs, None, workers, runner, sets))
-    from corpuscurate.tune_minhash import tune
+    from corpuscurate.tools.tune.minhash import tune
 
     options: dict[str, Any] = {"documents": documents, "examples": examples, "label": label, "folder": work}
     if quiet or as_json:
@@ -61,7 +62,7 @@ def minhash(
 
 def print_found(found: dict[str, Any]) -> None:
     """The evidence in the terminal."""
-    from corpuscurate.tune_minhash import summary
+    from corpuscurate.tools.tune.minhash import summary
 
     print(printable(summary(found)) + "\n")
     rows = [row for level in found["levels"] for row in _rows(level, found["bandings"])]

@@ -50,11 +50,12 @@ def quality(
 
     A sample of the input is scored, whatever stage adds the score. Nothing is written to the output.
     """
-    from corpuscurate.progress import NoProgress, RichProgress
-    from corpuscurate.recipe import load_recipe
+    from corpuscurate.commands.progress_bar import RichProgress
+    from corpuscurate.engine.progress import NoProgress
+    from corpuscurate.recipe.load import load_recipe
 
     spec, base = load_recipe(recipe, overrides(inputs, None, workers, runner, sets))
-    from corpuscurate.tune_quality import tune, write_html
+    from corpuscurate.tools.tune.quality import tune, write_html
 
     options: dict[str, Any] = {"documents": documents, "examples": examples, "label": label}
     options |= {"by": by or (), "thresholds": thresholds or ()}
@@ -73,7 +74,7 @@ def quality(
 
 def print_found(found: dict[str, Any], html: Path | None) -> None:
     """The evidence in the terminal."""
-    from corpuscurate.tune_quality import summary
+    from corpuscurate.tools.tune.quality import summary
 
     print(printable(summary(found)))
     rows = [

@@ -43,11 +43,12 @@ def semantic(
 
     The whole corpus is embedded and clustered; whole clusters are compared.
     """
-    from corpuscurate.progress import NoProgress, RichProgress
-    from corpuscurate.recipe import load_recipe
+    from corpuscurate.commands.progress_bar import RichProgress
+    from corpuscurate.engine.progress import NoProgress
+    from corpuscurate.recipe.load import load_recipe
 
     spec, base = load_recipe(recipe, overrides(inputs, None, workers, runner, sets))
-    from corpuscurate.tune_semantic import tune, write_html
+    from corpuscurate.tools.tune.semantic import tune, write_html
 
     options: dict[str, Any] = {"documents": documents, "examples": examples, "label": label, "folder": work}
     if quiet or as_json:
@@ -65,7 +66,7 @@ def semantic(
 
 def print_found(found: dict[str, Any], html: Path | None) -> None:
     """The evidence in the terminal."""
-    from corpuscurate.tune_semantic import summary
+    from corpuscurate.tools.tune.semantic import summary
 
     print(printable(summary(found)))
     most = max([1, *(level["pairs"] for level in found["levels"])])

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from pyarrow import ipc
 
-from corpuscurate.errors import InputError
+from corpuscurate.core.errors import InputError
 from corpuscurate.io.base import Chunk, Format, SourceFile, Span, Want, register
 from corpuscurate.io.columnar import (
     DAMAGE,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from corpuscurate.batch import Batch
+from corpuscurate.core.batch import Batch
 
 REST_FORM = b"corpuscurate.rest"
 HEAD_BYTES = 256

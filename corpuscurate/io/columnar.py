@@ -17,11 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from corpuscurate.batch import Batch, doc_ids
-from corpuscurate.columns import TEXT, large_string, lengths_bytes
-from corpuscurate.errors import InputError
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import TEXT, large_string, lengths_bytes
+from corpuscurate.core.doc_ids import doc_ids
+from corpuscurate.core.errors import InputError
 from corpuscurate.io.base import HEAD_BYTES, REST_FORM, BadRecord, Chunk, SourceFile, Want
-from corpuscurate.io.census import census_of_schema
+from corpuscurate.io.column_types import census_of_schema
 
 UTF8_ERROR = "UTF8"
 """In the message of every Arrow error about UTF-8."""

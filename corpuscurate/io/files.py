@@ -18,10 +18,10 @@ from typing import Any, BinaryIO, cast
 import fsspec
 import pyarrow as pa
 
-from corpuscurate.batch import POSITION_BITS
-from corpuscurate.errors import InputError, nearest
+from corpuscurate.core.doc_ids import POSITION_BITS
+from corpuscurate.core.errors import InputError, nearest
 from corpuscurate.io.base import SourceFile
-from corpuscurate.io.streams import Inflated, Truncated, decompress
+from corpuscurate.io.decompress import Inflated, Truncated, decompress
 
 __all__ = ["Truncated", "expand", "file_state", "open_bytes", "open_seekable"]
 

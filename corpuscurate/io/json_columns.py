@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 from numpy.typing import NDArray
 
-from corpuscurate.columns import TEXT, text_buffers
+from corpuscurate.core.columns import TEXT, text_buffers
 from corpuscurate.io.arrow_types import is_list
-from corpuscurate.io.census import JSON_TEXT
+from corpuscurate.io.column_types import JSON_TEXT
 from corpuscurate.io.json_scan import Bytes, Ints, LineScanner, Scan, joined
-from corpuscurate.kernels.json_fields import parse_integers
-from corpuscurate.kernels.json_lines import ARRAY, FALSE, FLOAT, INTEGER, NULL, OBJECT, STRING, TRUE
+from corpuscurate.kernels.json.fields import parse_integers
+from corpuscurate.kernels.json.lines import ARRAY, FALSE, FLOAT, INTEGER, NULL, OBJECT, STRING, TRUE
 
 CELLS = 1 << 22
 """Records times columns that are looked up at once."""

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.columns import from_buffers, text_buffers
+from corpuscurate.core.columns import from_buffers, text_buffers
 from corpuscurate.io.line_blocks import NEWLINE, PAD_BYTES
-from corpuscurate.kernels.json_fields import find_fields
-from corpuscurate.kernels.json_lines import ESCAPED, KEY_ESCAPED, MAX_DEPTH, STRING, scan_lines
-from corpuscurate.kernels.json_text import copy_spans, join_lines, unescape_spans
+from corpuscurate.kernels.json.fields import find_fields
+from corpuscurate.kernels.json.lines import ESCAPED, KEY_ESCAPED, MAX_DEPTH, STRING, scan_lines
+from corpuscurate.kernels.json.strings import copy_spans, join_lines, unescape_spans
 
 MAX_ROWS = 1 << 16
 """Records that are scanned at once: bounds what short lines cost in arrays."""

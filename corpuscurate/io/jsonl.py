@@ -13,9 +13,10 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.batch import Batch, doc_ids
-from corpuscurate.columns import JSON, from_buffers
-from corpuscurate.errors import InputError
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import JSON, from_buffers
+from corpuscurate.core.doc_ids import doc_ids
+from corpuscurate.core.errors import InputError
 from corpuscurate.io.base import (
     HEAD_BYTES,
     REASONS,
@@ -29,12 +30,12 @@ from corpuscurate.io.base import (
     held_bytes,
     register,
 )
-from corpuscurate.io.census import CensusTaker, settle
+from corpuscurate.io.column_types import CensusTaker, settle
 from corpuscurate.io.files import MAX_FILE_BYTES, SUFFIXES
 from corpuscurate.io.json_scan import Bools, Ints, LineScanner, Scan, copied
 from corpuscurate.io.line_blocks import line_blocks, too_large
-from corpuscurate.kernels.json_lines import BROKEN, KEY_LONE, LONE, NULL, STRING, TOO_LARGE
-from corpuscurate.kernels.json_text import invalid_utf8_at, mark_invalid_utf8
+from corpuscurate.kernels.json.lines import BROKEN, KEY_LONE, LONE, NULL, STRING, TOO_LARGE
+from corpuscurate.kernels.json.strings import invalid_utf8_at, mark_invalid_utf8
 
 BAD_AT_ONCE = 4096
 """Bad records in one chunk at most: a file of nothing else must not fill the memory."""

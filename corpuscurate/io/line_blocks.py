@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.io.base import HEAD_BYTES, BadRecord, SourceFile, Span
 from corpuscurate.io.files import Truncated, open_bytes
-from corpuscurate.kernels.json_lines import newline_in
+from corpuscurate.kernels.json.lines import newline_in
 
 PAD_BYTES = 32
 """What the buffer has beyond the lines: kernels read words past the end, and a last line may need its newline."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpuscurate.errors import InputError
+from corpuscurate.core.errors import InputError
 from corpuscurate.io.base import Chunk, Format, SourceFile, Span, Want, register
 from corpuscurate.io.columnar import (
     DAMAGE,

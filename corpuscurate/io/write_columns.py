@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import ipc
 
-from corpuscurate.batch import Batch
-from corpuscurate.errors import OutputError
-from corpuscurate.io.assemble import OutputShape, RowGroups, assemble, final_schema, finish, flat_schema
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.errors import OutputError
 from corpuscurate.io.canonical import canonical
-from corpuscurate.io.output import OutputFile, explained
+from corpuscurate.io.files_out import OutputFile, explained
+from corpuscurate.io.output_rows import OutputShape, RowGroups, assemble, final_schema, finish, flat_schema
 
 ZSTD_LEVEL = 3
 PLAIN_GROUP_ROWS = 1 << 16

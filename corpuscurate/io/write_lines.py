@@ -10,10 +10,10 @@ from typing import Protocol
 import pyarrow as pa
 import zstandard
 
-from corpuscurate.batch import Batch
-from corpuscurate.io.assemble import OutputShape, check_utf8, is_json_form, required_rest
-from corpuscurate.io.json_out import lines_from_columns, splice_lines
-from corpuscurate.io.output import OutputFile
+from corpuscurate.core.batch import Batch
+from corpuscurate.io.files_out import OutputFile
+from corpuscurate.io.output_rows import OutputShape, check_utf8, is_json_form, required_rest
+from corpuscurate.io.write_json import lines_from_columns, splice_lines
 
 BLOCK_BYTES = 1 << 20
 GZIP_LEVEL = 5

@@ -1,0 +1,1 @@
+"""Hot loops over NumPy buffers, compiled by Numba; they know nothing of Arrow, YAML or processes."""

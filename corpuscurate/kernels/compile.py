@@ -29,7 +29,7 @@ def cache_folder() -> str:
     `CORPUSCURATE_CACHE_DIR` names another parent than `$XDG_CACHE_HOME/corpuscurate` (`~/.cache/corpuscurate`).
     """
     digest = hashlib.blake2b(numba.__version__.encode(), digest_size=8)
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     parent = os.environ.get("CORPUSCURATE_CACHE_DIR") or str(Path(home, "corpuscurate"))

@@ -12,14 +12,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpuscurate.artefact import write_table
-from corpuscurate.dedup.clusters import DROPS_FILE, TAGS_FILE
-from corpuscurate.kernels.semantic import spread_choice
-from corpuscurate.semantic.clusters import ClustersCorpus, cluster_corpus, joined, size_distribution, without_partner
-from corpuscurate.semantic.order import Part, Place, order_corpus
-from corpuscurate.semantic.pairs import WORK_PAIRS, clusters_of
-from corpuscurate.semantic.vectors import Vectors
-from corpuscurate.stage import DROPS, Corpus, Settled
+from corpuscurate.core.artefact import write_table
+from corpuscurate.core.corpus import DROPS, Corpus, Settled
+from corpuscurate.kernels.embedding.neighbour_lists import spread_choice
+from corpuscurate.methods.dedup.clusters import DROPS_FILE, TAGS_FILE
+from corpuscurate.methods.semantic.clusters import (
+    ClustersCorpus,
+    cluster_corpus,
+    joined,
+    size_distribution,
+    without_partner,
+)
+from corpuscurate.methods.semantic.keep_order import Part, Place, order_corpus
+from corpuscurate.methods.semantic.pairs import WORK_PAIRS, clusters_of
+from corpuscurate.methods.semantic.vectors import Vectors
 
 
 class Diversity(ClustersCorpus):

@@ -8,19 +8,17 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from corpuscurate.batch import Batch
-from corpuscurate.embed.base import (
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.stage import Outcome, StreamingStage
+from corpuscurate.methods.embed.base import (
     EMBEDDING,
     Column,
     EmbedderParameters,
     Learned,
-    dimension_of,
-    embedder_value,
     embedding_column,
     embedding_type,
-    make_embedder,
 )
-from corpuscurate.stage import Outcome, StreamingStage
+from corpuscurate.methods.embed.make import dimension_of, embedder_value, make_embedder
 
 
 class Embed(StreamingStage):

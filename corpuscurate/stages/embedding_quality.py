@@ -12,31 +12,23 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
-from corpuscurate.batch import Batch
-from corpuscurate.columns import to_numpy
-from corpuscurate.embed.base import (
-    Column,
-    Learned,
-    Parameters,
-    SentenceTransformers,
-    Static,
-    embedder_value,
-    make_embedder,
-    of_a_column,
-)
-from corpuscurate.embed.sequence import (
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import to_numpy
+from corpuscurate.core.errors import InputError, RecipeError
+from corpuscurate.core.filter import Filter
+from corpuscurate.core.local_path import FromRecipe
+from corpuscurate.core.stage import Outcome
+from corpuscurate.methods.embed.base import Column, Learned, Parameters, SentenceTransformers, Static, of_a_column
+from corpuscurate.methods.embed.make import embedder_value, make_embedder
+from corpuscurate.methods.embed.sequence import (
     SequenceClassification,
     make_sequence_scorer,
     output_of,
     resolve_sequence,
     sequence_value,
 )
-from corpuscurate.embed.vectors import vectors
-from corpuscurate.errors import InputError, RecipeError
-from corpuscurate.filter import Filter
-from corpuscurate.local_path import FromRecipe
-from corpuscurate.quality_head import as_units, check_embedder, head_digest, read_head
-from corpuscurate.stage import Outcome
+from corpuscurate.methods.embed.vectors import vectors
+from corpuscurate.methods.quality.heads import as_units, check_embedder, head_digest, read_head
 
 
 def _named(value: Any) -> Any:

@@ -11,9 +11,14 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from corpuscurate.batch import Batch
-from corpuscurate.columns import text_buffers
-from corpuscurate.dedup.clusters import (
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import text_buffers
+from corpuscurate.core.corpus import Corpus, Settled
+from corpuscurate.core.earlier_runs import Numbers, indexes_of, with_indexes
+from corpuscurate.core.local_path import LocalPaths
+from corpuscurate.core.stage import GlobalStage
+from corpuscurate.kernels.hashing import HASH_VERSION, KEY, siphash128
+from corpuscurate.methods.dedup.clusters import (
     CORPUS_MEASURE,
     DROPS_FILE,
     MEASURES,
@@ -25,14 +30,9 @@ from corpuscurate.dedup.clusters import (
     own_clusters,
     write_clusters,
 )
-from corpuscurate.dedup.indexes import indexes_of, with_indexes
-from corpuscurate.dedup.keep import Keep, columns_of
-from corpuscurate.dedup.parts import Part, equal_groups, partition
-from corpuscurate.dedup.sources import keep_warnings, place_columns, place_schema, sources_of
-from corpuscurate.earlier import Numbers
-from corpuscurate.kernels.hashing import HASH_VERSION, KEY, siphash128
-from corpuscurate.local_path import LocalPaths
-from corpuscurate.stage import Corpus, GlobalStage, Settled
+from corpuscurate.methods.dedup.keep import Keep, columns_of
+from corpuscurate.methods.dedup.parts import Part, equal_groups, partition
+from corpuscurate.methods.dedup.sketches import keep_warnings, place_columns, place_schema, sources_of
 
 
 class Exact(GlobalStage):

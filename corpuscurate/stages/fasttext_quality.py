@@ -10,12 +10,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpuscurate.batch import Batch
-from corpuscurate.fasttext_model import file_digest, read_model
-from corpuscurate.fasttext_scorer import scorer
-from corpuscurate.filter import Filter
-from corpuscurate.local_path import LocalPath
-from corpuscurate.stage import Outcome
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.filter import Filter
+from corpuscurate.core.local_path import LocalPath
+from corpuscurate.core.stage import Outcome
+from corpuscurate.methods.quality.fasttext_model import file_digest, read_model
+from corpuscurate.methods.quality.fasttext_scorer import scorer
 
 
 class FasttextQuality(Filter):

@@ -11,11 +11,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from corpuscurate.batch import Batch
-from corpuscurate.columns import text_buffers
-from corpuscurate.filter import Filter
-from corpuscurate.kernels.gopher import STATISTICS, Strings, byte_classes, count_statistics, strings
-from corpuscurate.kernels.unicode import MARK, WORD, flags_of, tables
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import text_buffers
+from corpuscurate.core.filter import Filter
+from corpuscurate.kernels.text.gopher import STATISTICS, Strings, byte_classes, count_statistics, strings
+from corpuscurate.kernels.text.unicode import MARK, WORD, flags_of, tables
 
 BULLETS = ("•", "‣", "⁃", "◦", "▪", "●", "■", "-", "*")
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")

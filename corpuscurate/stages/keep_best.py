@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from corpuscurate.artefact import read_table
-from corpuscurate.batch import Batch
-from corpuscurate.columns import TEXT, is_json, missing, numbers, one_array, strings
-from corpuscurate.selection import (
+from corpuscurate.core.artefact import read_table
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import group_names, numbers
+from corpuscurate.core.corpus import Corpus, Done, Settled
+from corpuscurate.core.stage import GlobalStage
+from corpuscurate.methods.top_fraction import (
     COUNTS,
     DROPPED,
     GROUPS,
@@ -29,7 +30,6 @@ from corpuscurate.selection import (
     Survey,
     bits_a_round,
 )
-from corpuscurate.stage import Corpus, Done, GlobalStage, Settled
 
 SHOWN_GROUPS = 50
 
@@ -200,15 +200,3 @@ class KeepBest(GlobalStage):
 def _span(surveys: list[Done]) -> tuple[float, float] | None:
     spans = [each.account["span"] for each in surveys if each.account["span"]]
     return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
-
-
-def group_names(column: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
-    """A column of any plain type as text; null stays null."""
-    array = one_array(column)
-    text = strings(array)
-    if is_json(array):
-        plain = array.storage
-        return pc.coalesce(text, pc.if_else(missing(array), pa.scalar(None, TEXT), plain))
-    if text.null_count < len(text) or not len(text):
-        return text
-    return array.cast(TEXT) if not pa.types.is_nested(array.type) else text

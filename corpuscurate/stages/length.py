@@ -10,11 +10,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from corpuscurate.batch import Batch
-from corpuscurate.columns import lengths_bytes, text_buffers
-from corpuscurate.filter import Filter
-from corpuscurate.kernels.unicode import tables
-from corpuscurate.kernels.words import count_characters, count_words
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import lengths_bytes, text_buffers
+from corpuscurate.core.filter import Filter
+from corpuscurate.kernels.text.unicode import tables
+from corpuscurate.kernels.text.words import count_characters, count_words
 
 
 class Length(Filter):

@@ -12,9 +12,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from corpuscurate.batch import Batch
-from corpuscurate.columns import row_arrays
-from corpuscurate.dedup.bands import (
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import row_arrays
+from corpuscurate.core.corpus import Corpus, Done, Settled
+from corpuscurate.core.earlier_runs import indexes_of, with_indexes
+from corpuscurate.core.local_path import LocalPaths
+from corpuscurate.core.stage import GlobalStage
+from corpuscurate.kernels.hashing import HASH_VERSION
+from corpuscurate.kernels.sketch.fast_similarity import MOST_VALUES
+from corpuscurate.methods.dedup.bands import (
     SHINGLES,
     ValueType,
     candidate_probability,
@@ -26,8 +32,9 @@ from corpuscurate.dedup.bands import (
     value_columns,
     value_type,
 )
-from corpuscurate.dedup.candidates import Candidates
-from corpuscurate.dedup.clusters import (
+from corpuscurate.methods.dedup.candidate_rows import Gather
+from corpuscurate.methods.dedup.candidates import Candidates
+from corpuscurate.methods.dedup.clusters import (
     CORPUS_MEASURE,
     DROPS_FILE,
     MEASURES,
@@ -36,23 +43,24 @@ from corpuscurate.dedup.clusters import (
     giant_warning,
     merged_account,
 )
-from corpuscurate.dedup.distinct import DistinctFile, find_distinct
-from corpuscurate.dedup.gather import Gather
-from corpuscurate.dedup.identical import IdenticalWords
-from corpuscurate.dedup.indexes import indexes_of, with_indexes
-from corpuscurate.dedup.keep import Keep, columns_of
-from corpuscurate.dedup.large import LARGE
-from corpuscurate.dedup.likely import Likely, Wanted
-from corpuscurate.dedup.parts import partition
-from corpuscurate.dedup.presets import PRESETS, Preset
-from corpuscurate.dedup.sketch import Recipe, ShingleHash, Signature, Unit, sign, units_of_text
-from corpuscurate.dedup.sources import Sources, first_ids, keep_warnings, place_columns, place_schema, sources_of
-from corpuscurate.dedup.unit_files import unit_columns
-from corpuscurate.dedup.verify import Verify, VerifyPart, fewest_equal_values
-from corpuscurate.kernels.fast_similarity import MOST_VALUES
-from corpuscurate.kernels.hashing import HASH_VERSION
-from corpuscurate.local_path import LocalPaths
-from corpuscurate.stage import Corpus, Done, GlobalStage, Settled
+from corpuscurate.methods.dedup.distinct import DistinctFile, find_distinct
+from corpuscurate.methods.dedup.identical import IdenticalWords
+from corpuscurate.methods.dedup.keep import Keep, columns_of
+from corpuscurate.methods.dedup.large_buckets import LARGE
+from corpuscurate.methods.dedup.parts import partition
+from corpuscurate.methods.dedup.prefilter import Likely, Wanted
+from corpuscurate.methods.dedup.presets import PRESETS, Preset
+from corpuscurate.methods.dedup.sketch import Recipe, ShingleHash, Signature, Unit, sign, units_of_text
+from corpuscurate.methods.dedup.sketches import (
+    Sources,
+    first_ids,
+    keep_warnings,
+    place_columns,
+    place_schema,
+    sources_of,
+)
+from corpuscurate.methods.dedup.unit_files import unit_columns
+from corpuscurate.methods.dedup.verify import Verify, VerifyPart, fewest_equal_values
 
 _SET_BYTES = 8 << 10
 """What the shingles of a candidate take, about."""

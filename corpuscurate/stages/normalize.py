@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from corpuscurate.batch import Batch
-from corpuscurate.columns import TEXT, from_buffers, lengths_bytes, text_buffers
-from corpuscurate.errors import MissingExtraError
-from corpuscurate.kernels.clean import HAS_CONTROL, HAS_FORM, HAS_OTHER, HAS_RETURN, clean, find_needs
-from corpuscurate.kernels.unicode import NOT_NFC, NOT_NFD, NOT_NFKC, NOT_NFKD, tables
-from corpuscurate.stage import Edit, Outcome, StreamingStage
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import TEXT, from_buffers, lengths_bytes, text_buffers
+from corpuscurate.core.errors import MissingExtraError
+from corpuscurate.core.stage import Edit, Outcome, StreamingStage
+from corpuscurate.kernels.text.clean import HAS_CONTROL, HAS_FORM, HAS_OTHER, HAS_RETURN, clean, find_needs
+from corpuscurate.kernels.text.unicode import NOT_NFC, NOT_NFD, NOT_NFKC, NOT_NFKD, tables
 
 _FORM_FLAGS = {"nfc": NOT_NFC, "nfd": NOT_NFD, "nfkc": NOT_NFKC, "nfkd": NOT_NFKD, "none": 0}
 

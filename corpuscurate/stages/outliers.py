@@ -12,13 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from corpuscurate.artefact import write_table
-from corpuscurate.dedup.clusters import DROPS_FILE, TAGS_FILE
-from corpuscurate.semantic.clusters import ClustersCorpus, cluster_corpus, joined, share_of, without_partner
-from corpuscurate.semantic.order import Place, order_corpus
-from corpuscurate.semantic.outlying import Means, all_means, nearby
-from corpuscurate.semantic.vectors import Vectors
-from corpuscurate.stage import Corpus, Settled
+from corpuscurate.core.artefact import write_table
+from corpuscurate.core.corpus import Corpus, Settled
+from corpuscurate.methods.dedup.clusters import DROPS_FILE, TAGS_FILE
+from corpuscurate.methods.semantic.clusters import ClustersCorpus, cluster_corpus, joined, share_of, without_partner
+from corpuscurate.methods.semantic.keep_order import Place, order_corpus
+from corpuscurate.methods.semantic.neighbours import Means, all_means, nearby
+from corpuscurate.methods.semantic.vectors import Vectors
 
 
 class Outliers(ClustersCorpus):

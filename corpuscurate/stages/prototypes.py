@@ -12,11 +12,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpuscurate.artefact import read_table, write_table
-from corpuscurate.columns import one_array
-from corpuscurate.dedup.clusters import DROPS_FILE, TAGS_FILE
-from corpuscurate.dedup.sources import is_in_sorted
-from corpuscurate.semantic.clusters import (
+from corpuscurate.core.artefact import read_table, write_table
+from corpuscurate.core.columns import one_array
+from corpuscurate.core.corpus import Corpus, Settled
+from corpuscurate.core.doc_ids import is_in_sorted
+from corpuscurate.methods.dedup.clusters import DROPS_FILE, TAGS_FILE
+from corpuscurate.methods.semantic.clusters import (
     Assigned,
     ClustersCorpus,
     cluster_corpus,
@@ -24,8 +25,7 @@ from corpuscurate.semantic.clusters import (
     size_distribution,
     without_partner,
 )
-from corpuscurate.semantic.vectors import Vectors
-from corpuscurate.stage import Corpus, Settled
+from corpuscurate.methods.semantic.vectors import Vectors
 
 
 class Prototypes(ClustersCorpus):

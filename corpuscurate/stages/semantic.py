@@ -13,15 +13,24 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from corpuscurate.artefact import read_table, write_table
-from corpuscurate.batch import Batch
-from corpuscurate.columns import one_array
-from corpuscurate.dedup.clusters import DROPS_FILE, MEASURES, TAG_DEFAULTS, TAGS_FILE, giant_warning, merged_account
-from corpuscurate.dedup.keep import Keep, columns_of
-from corpuscurate.dedup.sources import is_in_sorted, keep_warnings, place_columns, place_schema, sources_of
-from corpuscurate.kernels.semantic import BINS
-from corpuscurate.semantic.borders import border_account, estimate_borders
-from corpuscurate.semantic.clusters import (
+from corpuscurate.core.artefact import read_table, write_table
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import one_array
+from corpuscurate.core.corpus import Corpus, Settled
+from corpuscurate.core.doc_ids import is_in_sorted
+from corpuscurate.kernels.embedding.neighbour_lists import BINS
+from corpuscurate.methods.dedup.clusters import (
+    DROPS_FILE,
+    MEASURES,
+    TAG_DEFAULTS,
+    TAGS_FILE,
+    giant_warning,
+    merged_account,
+)
+from corpuscurate.methods.dedup.keep import Keep, columns_of
+from corpuscurate.methods.dedup.sketches import keep_warnings, place_columns, place_schema, sources_of
+from corpuscurate.methods.semantic.borders import border_account, estimate_borders
+from corpuscurate.methods.semantic.clusters import (
     Assigned,
     Clustered,
     ClustersCorpus,
@@ -29,11 +38,10 @@ from corpuscurate.semantic.clusters import (
     share_of,
     skew_warning,
 )
-from corpuscurate.semantic.decide import MEMBERS_FILE, Decide, Rule
-from corpuscurate.semantic.order import Place, order_corpus
-from corpuscurate.semantic.pairs import Found, find_pairs
-from corpuscurate.semantic.vectors import Vectors
-from corpuscurate.stage import Corpus, Settled
+from corpuscurate.methods.semantic.decide import MEMBERS_FILE, Decide, Rule
+from corpuscurate.methods.semantic.keep_order import Place, order_corpus
+from corpuscurate.methods.semantic.pairs import Found, find_pairs
+from corpuscurate.methods.semantic.vectors import Vectors
 
 DEFAULT_THRESHOLD = 0.95
 LOST = 0.05

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, Field
 
-from corpuscurate.batch import Batch
-from corpuscurate.expression import Rows
-from corpuscurate.expression_parse import Expression, parse
-from corpuscurate.stage import Outcome, StreamingStage
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.stage import Outcome, StreamingStage
+from corpuscurate.methods.expression.nodes import Rows
+from corpuscurate.methods.expression.parse import Expression, parse
 
 FALSE, UNDECIDED = 1, 2
 

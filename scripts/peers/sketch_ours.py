@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 from timing import arguments, read_texts, report
 
-from corpuscurate.batch import Batch
+from corpuscurate.core.batch import Batch
 from corpuscurate.stages.minhash import MinHash
 
 BATCH_BYTES = 16 << 20

@@ -185,7 +185,7 @@ def test_plan(recipe):
 
 
 def test_stages():
-    from corpuscurate.stage import stage_classes
+    from corpuscurate.core.stage import stage_classes
 
     done = call("stages")
     assert done.exit_code == 0
@@ -200,8 +200,8 @@ def test_stages():
 
 
 def test_every_stage_is_documented_and_its_line_for_a_recipe_works():
-    from corpuscurate.recipe import spec_from_mapping
-    from corpuscurate.recipe_yaml import parse_yaml
+    from corpuscurate.recipe.load import spec_from_mapping
+    from corpuscurate.recipe.yaml_tree import parse_yaml
 
     own = {path.stem for path in (ROOT / "corpuscurate" / "stages").glob("[!_]*.py")}  # other tests make stages too
     cards = [card for card in json.loads(call("stages", "--json").stdout) if card["stage"] in own]
@@ -227,12 +227,12 @@ def test_one_stage():
 
 
 def break_check(monkeypatch, error: BaseException) -> None:
-    import corpuscurate.check
+    from corpuscurate.engine import check
 
     def broken(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(corpuscurate.check, "check_spec", broken)
+    monkeypatch.setattr(check, "check_spec", broken)
     assert check_verb
 
 

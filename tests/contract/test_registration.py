@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corpuscurate.stage import stage_class
+from corpuscurate.core.stage import stage_class
 from corpuscurate.stages.length import Length
 
 

@@ -23,9 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from corpuscurate.batch import Batch
-from corpuscurate.columns import JSON, TEXT
-from corpuscurate.stage import Edit, GlobalStage, Outcome, Stage, StreamingStage, stage_classes
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import JSON, TEXT
+from corpuscurate.core.stage import Edit, GlobalStage, Outcome, Stage, StreamingStage, stage_classes
 
 TESTS = Path(__file__).parents[1] / "stages"
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpuscurate.io.base import SourceFile, Span
-from corpuscurate.manifest import coalesce
-from corpuscurate.plan import (
+from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
+from corpuscurate.engine.manifest import coalesce
+from corpuscurate.engine.plan import (
     Part,
     Segment,
     SplitCount,
@@ -23,7 +23,7 @@ from corpuscurate.plan import (
     user_columns,
     write_groups,
 )
-from corpuscurate.stage import GlobalStage, Stage, StreamingStage
+from corpuscurate.io.base import SourceFile, Span
 
 
 class Sieve(StreamingStage):

@@ -12,21 +12,21 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from engine.support import digests, record, rows, table, write_corpus
+from support.engine import digests, record, rows, table, write_corpus
 
 from corpuscurate import Pipeline, Settings, Sink, Source
-from corpuscurate.artefact import read_json, write_json
-from corpuscurate.errors import BadInputError, InputError, OutputError, StageError
-from corpuscurate.ledger import Task, perform
-from corpuscurate.run import run_spec
-from corpuscurate.runners import InProcessRunner
-from corpuscurate.stage import Stage
+from corpuscurate.core.artefact import read_json, write_json
+from corpuscurate.core.errors import BadInputError, InputError, OutputError, StageError
+from corpuscurate.core.stage import Stage
+from corpuscurate.engine.passes.write import WriteBody
+from corpuscurate.engine.run import run_spec
+from corpuscurate.engine.runners import InProcessRunner
+from corpuscurate.engine.task import Task, perform
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.length import Length
 from corpuscurate.stages.minhash import MinHash
 from corpuscurate.stages.normalize import Normalize
 from corpuscurate.stages.where import Where
-from corpuscurate.write import WriteBody
 
 STAGES: tuple[Stage, ...] = (Normalize(), Length(min_words=10), Exact(), MinHash(threshold=0.8))
 
@@ -328,7 +328,7 @@ def test_kept_artefacts_follow_retain(folder: Path) -> None:
 
 
 def test_two_runs_at_once_in_one_folder_are_refused(folder: Path) -> None:
-    from corpuscurate.session import locked
+    from corpuscurate.engine.session import locked
 
     with locked(folder / "out" / "_run"), pytest.raises(OutputError, match="another corpuscurate is running in"):
         pipeline(folder).run()
@@ -379,8 +379,8 @@ def test_what_a_settling_decided_is_flushed_to_disk_before_it_counts(
             missing.extend(each for each in folders if each not in flushed)
         write_json(path, value, **options)
 
-    monkeypatch.setattr("corpuscurate.settle.sync_tree", flushed.append)
-    monkeypatch.setattr("corpuscurate.settle.write_json", remember)
+    monkeypatch.setattr("corpuscurate.engine.passes.settle.sync_tree", flushed.append)
+    monkeypatch.setattr("corpuscurate.engine.passes.settle.write_json", remember)
     pipeline(folder).run()
     assert decided and not missing
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from io_support import read_all, rich_table, source
 from pyarrow import feather, ipc
+from support.io import read_all, rich_table, source
 
-from corpuscurate.errors import InputError
+from corpuscurate.core.errors import InputError
 from corpuscurate.io import arrow_ipc
 from corpuscurate.io.base import Want
 

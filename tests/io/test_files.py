@@ -13,7 +13,7 @@ import pytest
 import zstandard
 from fsspec.implementations.memory import MemoryFileSystem
 
-from corpuscurate.errors import InputError
+from corpuscurate.core.errors import InputError
 from corpuscurate.io import files
 from corpuscurate.io.base import FORMATS
 from corpuscurate.io.files import Truncated, expand, file_state, open_bytes, open_seekable

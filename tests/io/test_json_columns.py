@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpuscurate.io.base import SourceFile, Span, Want
-from corpuscurate.io.census import census_of_schema, merge, settle
+from corpuscurate.io.column_types import census_of_schema, merge, settle
 from corpuscurate.io.json_columns import columns_from_json, is_json_text, nested
 from corpuscurate.io.jsonl import JSONL
 

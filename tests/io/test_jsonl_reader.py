@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from naive import jsonlines as naive
 
-from corpuscurate.batch import POSITION_BITS
-from corpuscurate.columns import JSON
-from corpuscurate.errors import InputError
+from corpuscurate.core.columns import JSON
+from corpuscurate.core.doc_ids import POSITION_BITS
+from corpuscurate.core.errors import InputError
 from corpuscurate.io import jsonl
 from corpuscurate.io.base import HEAD_BYTES, SourceFile, Span, Want
 from corpuscurate.io.jsonl import JSONL

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from io_support import batches, read_all, rich_table, source
+from support.io import batches, read_all, rich_table, source
 
-from corpuscurate.batch import lengths_bytes
-from corpuscurate.errors import InputError
+from corpuscurate.core.batch import lengths_bytes
+from corpuscurate.core.errors import InputError
 from corpuscurate.io import parquet
 from corpuscurate.io.base import Want
 

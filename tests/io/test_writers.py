@@ -20,16 +20,19 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from io_support import batches, read_all, rich_table, source
+from support.io import batches, read_all, rich_table, source
 
-from corpuscurate.artefact import digest_file
-from corpuscurate.batch import Batch, doc_ids
-from corpuscurate.columns import TEXT
-from corpuscurate.errors import InputError, OutputError
-from corpuscurate.io import assemble, output, write_columns, write_lines
+from corpuscurate.core.artefact import digest_file
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import TEXT
+from corpuscurate.core.doc_ids import doc_ids
+from corpuscurate.core.errors import InputError, OutputError
+from corpuscurate.io import files_out as output
+from corpuscurate.io import output_rows as assemble
+from corpuscurate.io import write_columns, write_lines
 from corpuscurate.io.base import REST_FORM, Want
-from corpuscurate.io.census import census_of_schema, merge, settle
-from corpuscurate.io.writer import OutputShape, open_writer, write_plain_parquet
+from corpuscurate.io.column_types import census_of_schema, merge, settle
+from corpuscurate.io.writers import OutputShape, open_writer, write_plain_parquet
 
 FORMATS = ["parquet", "arrow", "jsonl", "jsonl.gz", "jsonl.zst"]
 ADDED = {"length.words": pa.int32(), "score.value": pa.float64(), "lang.name": pa.large_string()}

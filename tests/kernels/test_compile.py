@@ -1,14 +1,17 @@
 """Kernels that allocate nothing, and what becomes of the arrays that they are given."""
 
 import gc
+import shutil
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 from numba.core.errors import NumbaError
 
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels import compile as compile_module
+from corpuscurate.kernels.compile import cache_folder, kernel, leaf
 
 
 class Two(NamedTuple):
@@ -57,3 +60,23 @@ def test_leaf_works_on_arrays_that_a_kernel_allocates():
 def test_leaf_cannot_allocate():
     with pytest.raises(NumbaError, match="array"):
         allocates(3)
+
+
+def test_compiled_kernels_are_those_of_every_source_file(tmp_path, monkeypatch):
+    """A change in any family makes another cache folder: Numba looks at a kernel's own file only (numba#4807)."""
+    package = Path(compile_module.__file__).parent
+    sources = sorted(package.rglob("*.py"))
+    assert len({source.parent for source in sources}) > 5
+    copy = tmp_path / "kernels"
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("CORPUSCURATE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(compile_module, "__file__", str(copy / "compile.py"))
+    folders = set()
+    for source in [None, *sources]:
+        if source is not None:
+            with (copy / source.relative_to(package)).open("a") as file:
+                file.write("# changed\n")
+        cache_folder.cache_clear()
+        folders.add(cache_folder())
+    cache_folder.cache_clear()
+    assert len(folders) == 1 + len(sources)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from naive.neardup import mix64 as naive_mix64
 from naive.siphash import siphash128 as naive_siphash128
 
-from corpuscurate.columns import text_buffers
+from corpuscurate.core.columns import text_buffers
 from corpuscurate.kernels.hashing import KEY, load64, mix64, siphash128
 
 REFERENCE_KEY = bytes(range(16))

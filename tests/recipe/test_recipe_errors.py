@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from recipe.toy_stages import register_toys
+from support.toy_stages import register_toys
 
-from corpuscurate.errors import RecipeError
-from corpuscurate.recipe import Overrides, load_recipe, spec_from_mapping
+from corpuscurate.core.errors import RecipeError
+from corpuscurate.recipe.load import Overrides, load_recipe, spec_from_mapping
 
 HEAD = "input: {paths: a}\noutput: {path: o}\n"
 

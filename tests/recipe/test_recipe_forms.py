@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from recipe.toy_stages import register_toys
+from support.toy_stages import register_toys
 
-from corpuscurate.errors import RecipeError
-from corpuscurate.recipe import Overrides, load_recipe, spec_from_mapping, spec_to_mapping
+from corpuscurate.core.errors import RecipeError
+from corpuscurate.recipe.load import Overrides, load_recipe, spec_from_mapping, spec_to_mapping
 
 RECIPE = """\
 input:
@@ -130,7 +130,7 @@ def test_a_current_folder_with_glob_characters_is_no_pattern(tmp_path, monkeypat
     ],
 )
 def test_scalars_are_read_as_written(text, value):
-    from corpuscurate.recipe_yaml import parse_yaml
+    from corpuscurate.recipe.yaml_tree import parse_yaml
 
     found = parse_yaml(f"x: {text}", "f").plain()["x"]
     assert found == value

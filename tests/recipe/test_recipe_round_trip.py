@@ -4,9 +4,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpuscurate.recipe import dump_recipe, spec_from_mapping, spec_to_mapping
-from corpuscurate.recipe_yaml import dump_yaml, parse_yaml
-from corpuscurate.spec import Settings, Sink, Source, Spec
+from corpuscurate.core.spec import Settings, Sink, Source, Spec
+from corpuscurate.recipe.load import dump_recipe, spec_from_mapping, spec_to_mapping
+from corpuscurate.recipe.yaml_tree import dump_yaml, parse_yaml
 from corpuscurate.stages.gopher_quality import GopherQuality
 from corpuscurate.stages.length import Length
 from corpuscurate.stages.normalize import Normalize

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-from dedup_double import drops_of, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 from naive import neighbours as naive
-from semantic_double import COLUMN, families, settle
+from support.dedup import drops_of, rows_of
+from support.semantic import COLUMN, families, settle
 
-from corpuscurate.kernels.semantic import spread_choice
-from corpuscurate.semantic.vectors import quantised
+from corpuscurate.kernels.embedding.neighbour_lists import spread_choice
+from corpuscurate.methods.semantic.vectors import quantised
 from corpuscurate.stages import diversity
 from corpuscurate.stages.diversity import Diversity, deal
 

@@ -7,16 +7,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from embed.embed_support import static_folder
 from pydantic import ValidationError
+from support.embed import static_folder
 
 from corpuscurate import curate
-from corpuscurate.batch import Batch
-from corpuscurate.embed.base import Learned, Static, embedding_rows, make_embedder
-from corpuscurate.embed.learned import fit
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.spec import Settings, Sink, Source
+from corpuscurate.methods.embed.base import Learned, Static, embedding_rows
+from corpuscurate.methods.embed.learned import fit
+from corpuscurate.methods.embed.make import make_embedder
 from corpuscurate.pipeline import Pipeline
-from corpuscurate.recipe import load_recipe
-from corpuscurate.spec import Settings, Sink, Source
+from corpuscurate.recipe.load import load_recipe
 from corpuscurate.stages.embed import Embed
 
 HOME = tempfile.TemporaryDirectory()

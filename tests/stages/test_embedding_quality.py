@@ -8,16 +8,17 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
-from embed.embed_support import static_folder
 from pydantic import ValidationError
+from support.embed import static_folder
 
-from corpuscurate.batch import Batch
-from corpuscurate.columns import TEXT
-from corpuscurate.embed.base import Static, make_embedder
-from corpuscurate.errors import CorpusCurateError, RecipeError
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import TEXT
+from corpuscurate.core.errors import CorpusCurateError, RecipeError
+from corpuscurate.methods.embed.base import Static
+from corpuscurate.methods.embed.make import make_embedder
+from corpuscurate.methods.quality.heads import Head, Settings, origin_of, write_head
 from corpuscurate.pipeline import curate
-from corpuscurate.quality_head import Head, Settings, origin_of, write_head
-from corpuscurate.recipe import load_recipe
+from corpuscurate.recipe.load import load_recipe
 from corpuscurate.stages.embedding_quality import EmbeddingQuality
 
 HOME = tempfile.TemporaryDirectory()  # of the whole run: the contract tests build the examples too
@@ -124,9 +125,9 @@ def test_embeddings_are_computed_once(monkeypatch):
 
     monkeypatch.setattr(stage, "make_embedder", lambda parameters: Counting(whole(parameters)))
     monkeypatch.setattr("corpuscurate.stages.embedding_quality.make_embedder", refuse)
-    monkeypatch.setattr("corpuscurate.embed.corpus.make_embedder", refuse)
+    monkeypatch.setattr("corpuscurate.methods.embed.corpus.make_embedder", refuse)
     from corpuscurate.pipeline import Pipeline
-    from corpuscurate.recipe import spec_from_mapping
+    from corpuscurate.recipe.load import spec_from_mapping
 
     with tempfile.TemporaryDirectory() as name:
         lines = [orjson.dumps({"text": text}) + b"\n" for text in TEXTS]
@@ -157,10 +158,10 @@ run: {workers: 1, runner: inprocess}
 def test_an_embedder_that_was_learned_with_a_head_serves_semantic_too(tmp_path, monkeypatch):
     """Train a head on learned embeddings; one recipe scores and removes duplicates by them, embedded once; another
     threshold embeds nothing again."""
-    from corpuscurate.embed.learned import LearnedEmbedder
+    from corpuscurate.methods.embed.learned import LearnedEmbedder
     from corpuscurate.pipeline import Pipeline
-    from corpuscurate.train.job import train_quality
-    from corpuscurate.train.recipe import load_train_recipe
+    from corpuscurate.tools.train.job import train_quality
+    from corpuscurate.tools.train.recipe import load_train_recipe
 
     draw = np.random.default_rng(0)
     rows = [
@@ -361,9 +362,9 @@ def test_a_whole_run_equals_the_stage_alone():
 
 def test_a_transformer_with_its_own_head():
     pytest.importorskip("transformers")
-    from embed.embed_support import bert_folder
+    from support.embed import bert_folder
 
-    from corpuscurate.embed.sequence import SequenceClassification, SequenceScorer
+    from corpuscurate.methods.embed.sequence import SequenceClassification, SequenceScorer
 
     folder = PLACE / "judge"
     if not folder.exists():

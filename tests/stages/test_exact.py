@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from dedup_double import clusters_of, corpus_of, drops_of, make_batch, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.siphash import siphash128
+from support.dedup import clusters_of, corpus_of, drops_of, make_batch, rows_of
 
-from corpuscurate.dedup import parts
-from corpuscurate.stage import stage_class
+from corpuscurate.core.stage import stage_class
+from corpuscurate.methods.dedup import parts
 from corpuscurate.stages.exact import Exact
 
 DATA = os.environ.get("CORPUSCURATE_DATA")
@@ -115,7 +115,7 @@ def test_columns_of_two_types_are_compared_as_numbers(tmp_path):
     stage = Exact.model_validate({"keep": {"by": "score", "order": "asc"}})
     first = make_batch(["a", "a"], [0, 1], {"score": pa.array([3, -5])})
     second = make_batch(["a", "a"], [2, 3], {"score": pa.array([-7.5, 2.0])})
-    from dedup_double import DoubleCorpus
+    from support.dedup import DoubleCorpus
 
     corpus = DoubleCorpus(stage, [[first], [second]], tmp_path)
     assert clusters_of(drops_of(stage.settle(corpus))) == {2: {0, 1, 2, 3}}

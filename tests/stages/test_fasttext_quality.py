@@ -10,11 +10,11 @@ import pytest
 from naive import fasttext as naive
 from pydantic import ValidationError
 
-from corpuscurate.batch import Batch
-from corpuscurate.columns import TEXT
-from corpuscurate.errors import InputError
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import TEXT
+from corpuscurate.core.errors import InputError
 from corpuscurate.pipeline import curate
-from corpuscurate.recipe import load_recipe
+from corpuscurate.recipe.load import load_recipe
 from corpuscurate.stages.fasttext_quality import FasttextQuality
 
 MODEL = naive.Model(

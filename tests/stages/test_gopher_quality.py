@@ -9,8 +9,8 @@ import pytest
 from naive.text import gopher_statistics, gopher_verdict
 from pydantic import ValidationError
 
-from corpuscurate.batch import Batch
-from corpuscurate.columns import TEXT
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import TEXT
 from corpuscurate.stages.gopher_quality import GopherQuality
 
 EXAMPLES = [{}, {"min_words": None, "min_stop_words": 1, "stop_words": ["the", "Straße"], "max_bullet_line_ratio": 0.5}]

@@ -7,15 +7,16 @@ from fractions import Fraction
 import numpy as np
 import pyarrow as pa
 import pytest
-from dedup_double import DoubleCorpus, make_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from support.dedup import DoubleCorpus, make_batch
 
-from corpuscurate import selection
-from corpuscurate.artefact import read_table
+from corpuscurate.core.artefact import read_table
+from corpuscurate.core.columns import group_names
+from corpuscurate.methods import top_fraction as selection
 from corpuscurate.pipeline import curate
-from corpuscurate.stages.keep_best import KeepBest, group_names
+from corpuscurate.stages.keep_best import KeepBest
 
 EXAMPLES = [
     {"by": "score", "fraction": 0.4},

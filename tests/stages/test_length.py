@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from corpuscurate.batch import Batch
-from corpuscurate.columns import TEXT
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import TEXT
 from corpuscurate.stages.length import Length
 
 EXAMPLES = [{"min_words": 2, "max_characters": 100, "max_bytes": 150}]

@@ -3,17 +3,17 @@ import itertools
 import numpy as np
 import pyarrow as pa
 import pytest
-from dedup_double import clusters_of, corpus_of, drops_of, make_batch, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import neardup
 from pydantic import ValidationError
+from support.dedup import clusters_of, corpus_of, drops_of, make_batch, rows_of
 
-from corpuscurate.dedup import bands as bands_module
-from corpuscurate.dedup import candidates, parts, verify
-from corpuscurate.dedup.bands import value_column
-from corpuscurate.kernels.verify import exact_similarity
-from corpuscurate.stage import stage_class
+from corpuscurate.core.stage import stage_class
+from corpuscurate.kernels.duplicates.verify import exact_similarity
+from corpuscurate.methods.dedup import bands as bands_module
+from corpuscurate.methods.dedup import candidates, parts, verify
+from corpuscurate.methods.dedup.bands import value_column
 from corpuscurate.stages import minhash
 from corpuscurate.stages.minhash import MinHash
 

@@ -2,13 +2,13 @@ import itertools
 
 import numpy as np
 import pytest
-from dedup_double import corpus_of, drops_of, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import neardup, sketches
+from support.dedup import corpus_of, drops_of, rows_of
 
-from corpuscurate.dedup import bands as bands_module
-from corpuscurate.dedup import candidates, parts, verify
+from corpuscurate.methods.dedup import bands as bands_module
+from corpuscurate.methods.dedup import candidates, parts, verify
 from corpuscurate.stages.minhash import MinHash
 
 CATCH_ALL = {"values": 40, "bands": 40, "rows": 1, "settling": "greedy"}

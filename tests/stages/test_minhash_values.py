@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from dedup_double import clusters_of, corpus_of, drops_of, make_batch
 from pydantic import ValidationError
+from support.dedup import clusters_of, corpus_of, drops_of, make_batch
 
-from corpuscurate.dedup.bands import value_column
-from corpuscurate.dedup.sketch import Recipe, sign
+from corpuscurate.methods.dedup.bands import value_column
+from corpuscurate.methods.dedup.sketch import Recipe, sign
 from corpuscurate.stages.minhash import MinHash
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from naive.normalize import normalize as naive_normalize
 from pydantic import ValidationError
 
-from corpuscurate.batch import Batch
-from corpuscurate.columns import TEXT
-from corpuscurate.errors import MissingExtraError
-from corpuscurate.stage import Edit
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import TEXT
+from corpuscurate.core.errors import MissingExtraError
+from corpuscurate.core.stage import Edit
 from corpuscurate.stages.normalize import Normalize
 
 EXAMPLES = [{}, {"form": "nfkd"}, {"form": "none", "line_ends": False}]

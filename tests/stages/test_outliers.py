@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
-from dedup_double import drops_of, rows_of
 from naive import neighbours as naive
 from pydantic import ValidationError
-from semantic_double import COLUMN, families, settle
+from support.dedup import drops_of, rows_of
+from support.semantic import COLUMN, families, settle
 
-from corpuscurate.semantic import order, outlying, pairs
-from corpuscurate.semantic.vectors import quantised
+from corpuscurate.methods.semantic import keep_order as order
+from corpuscurate.methods.semantic import neighbours as outlying
+from corpuscurate.methods.semantic import pairs
+from corpuscurate.methods.semantic.vectors import quantised
 from corpuscurate.stages.outliers import Outliers
 
 EXAMPLES = [{"remove_fraction": 0.1}, {"min_similarity": 0.2, "neighbours": 3}]

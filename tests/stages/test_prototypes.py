@@ -1,11 +1,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from dedup_double import drops_of, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 from naive import neighbours as naive
-from semantic_double import COLUMN, families, settle
+from support.dedup import drops_of, rows_of
+from support.semantic import COLUMN, families, settle
 
 from corpuscurate import Pipeline, Settings, Sink, Source
 from corpuscurate.stages.prototypes import Prototypes, pruned

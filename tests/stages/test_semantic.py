@@ -3,16 +3,18 @@ import itertools
 import numpy as np
 import pyarrow as pa
 import pytest
-from dedup_double import drops_of, rows_of
 from naive import neighbours as naive
 from pydantic import ValidationError
-from semantic_double import COLUMN, families, settle
+from support.dedup import drops_of, rows_of
+from support.semantic import COLUMN, families, settle
 
 from corpuscurate import Pipeline, Settings, Sink, Source
-from corpuscurate.kernels import semantic as kernels
-from corpuscurate.semantic import decide, means, order, pairs
-from corpuscurate.semantic.vectors import quantised
-from corpuscurate.stage import stage_class
+from corpuscurate.core.stage import stage_class
+from corpuscurate.kernels.embedding import neighbour_lists as kernels
+from corpuscurate.methods.semantic import decide, pairs
+from corpuscurate.methods.semantic import keep_order as order
+from corpuscurate.methods.semantic import kmeans as means
+from corpuscurate.methods.semantic.vectors import quantised
 from corpuscurate.stages.semantic import Semantic
 
 EXAMPLES = [{}, {"threshold": 0.9, "rule": "paper", "keep": "longest"}]
@@ -330,7 +332,7 @@ def test_another_threshold_uses_embeddings_and_pairs_again(corpus, monkeypatch):
     assert any("pairs-" in str(path) for path in made)
     monkeypatch.setattr(pairs.Pairs, "run", None)
     monkeypatch.setattr(means.Fit, "run", None)
-    monkeypatch.setattr("corpuscurate.embed.learned.LearnedEmbedder.embed", None)
+    monkeypatch.setattr("corpuscurate.methods.embed.learned.LearnedEmbedder.embed", None)
     second = go(threshold=0.999, rule="paper")
     assert second["documents"]["dropped"] <= first["documents"]["dropped"]
     assert {path: path.stat().st_mtime_ns for path in made} == made
@@ -340,7 +342,7 @@ def test_another_threshold_uses_embeddings_and_pairs_again(corpus, monkeypatch):
 
 
 def test_embedding_names_a_column_that_has_the_vectors():
-    from corpuscurate.recipe import spec_from_mapping, spec_to_mapping
+    from corpuscurate.recipe.load import spec_from_mapping, spec_to_mapping
 
     recipe = {"input": {"paths": "a"}, "output": {"path": "o"}, "stages": [{"semantic": {"embedding": "v"}}]}
     (stage,) = spec_from_mapping(recipe).stages

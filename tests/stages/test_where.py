@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from naive.expression import holds as naive_holds
 from pydantic import ValidationError
 
-from corpuscurate.batch import Batch
-from corpuscurate.columns import JSON, TEXT
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import JSON, TEXT
 from corpuscurate.stages.where import Where
 
 EXAMPLES = [{"expression": "score > 0.5 and lang in ['en', 'de'] or len(text) == 3"}]

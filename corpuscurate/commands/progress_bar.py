@@ -1,0 +1,165 @@
+"""A progress bar on stderr, or plain lines where that is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from corpuscurate.engine.progress import MENTIONED_BYTES
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+
+EVERY_SECONDS = 10.0
+"""Between two plain lines, where stderr is no terminal."""
+
+
+class _State:
+    """What is known of the pass that runs."""
+
+    def __init__(self, title: str, total_bytes: int, tasks: int) -> None:
+        self.title = title
+        self.total_bytes = total_bytes
+        self.tasks = tasks
+        self.bytes = 0
+        self.done = 0
+        self.began = time.monotonic()
+
+    @property
+    def share(self) -> float:
+        """How much is done, 0..1: by bytes where their total is known, by tasks elsewhere."""
+        done, total = (self.bytes, self.total_bytes) if self.total_bytes else (self.done, self.tasks)
+        return min(1.0, done / total) if total else 0.0
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def rate(self) -> str:
+        """MB/s so far."""
+        mentioned = self.bytes >= MENTIONED_BYTES and self.seconds > 0
+        return f"{self.bytes / 1e6 / self.seconds:.1f} MB/s" if mentioned else "- MB/s"
+
+    def left(self) -> str:
+        """Time left at the pace so far; unknown at the start, and when there was more to read than was thought."""
+        known = self.share if self.share < 1 or self.done == self.tasks else 0.0
+        return f"{clock(self.seconds * (1 - known) / known)} left" if known else "-:-- left"
+
+    def line(self) -> str:
+        """All of it on one line."""
+        tasks = f"task {self.done} of {self.tasks}"
+        return f"{self.title}: {self.share:4.0%}, {self.rate()}, {tasks}, {clock(self.seconds)}, {self.left()}"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class RichProgress:
+    """A bar on stderr, with MB/s, time left and tasks done; plain lines now and then where stderr is no terminal.
+
+    A context manager: leaving it gives the terminal back, whatever happened.
+    """
+
+    def __init__(self, stream: TextIO | None = None, every_seconds: float = EVERY_SECONDS) -> None:
+        self._stream = stream or sys.stderr
+        self._every = every_seconds
+        self._state: _State | None = None
+        self._bars: Bars | None = None
+        self._bar: TaskID | None = None
+        self._said = 0.0
+
+    def __enter__(self) -> RichProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def start(self, title: str, total_bytes: int, tasks: int) -> None:
+        """A pass begins: a new bar, or a line."""
+        self._state = _State(title, total_bytes, tasks)
+        self._said = self._state.began
+        if not self._stream.isatty():
+            reads = f", {total_bytes / 1e6:.1f} MB to read" if total_bytes >= MENTIONED_BYTES else ""
+            self._print(f"{title}: {tasks} {'task' if tasks == 1 else 'tasks'}{reads}")
+            return
+        if self._bars is None:
+            self._bars = _bars(self._stream)
+            self._bars.start()
+        self._bar = self._bars.add_task(title, total=1.0, rate="", left="", tasks=f"0/{tasks}")
+
+    def advance(self, bytes: int) -> None:
+        """Move the bar."""
+        if self._state is not None:
+            self._state.bytes += bytes
+            self._show()
+
+    def task_done(self) -> None:
+        """Count a task."""
+        if self._state is not None:
+            self._state.done += 1
+            self._show()
+
+    def finish(self) -> None:
+        """Leave the finished bar standing, or say what it took."""
+        state, self._state = self._state, None
+        if state is None:
+            return
+        if self._bars is not None and self._bar is not None:
+            took = f"in {clock(state.seconds)}"
+            tasks = f"{state.done}/{state.tasks}"
+            self._bars.update(self._bar, completed=1.0, rate=state.rate(), left=took, tasks=tasks)
+            self._bars.stop_task(self._bar)
+            self._bar = None
+        else:
+            rate = f", {state.rate()}" if state.bytes >= MENTIONED_BYTES else ""
+            self._print(f"{state.title}: done in {clock(state.seconds)}{rate}")
+
+    def message(self, text: str) -> None:
+        """A line above the bar."""
+        if self._bars is not None:
+            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            self._print(text)
+
+    def _show(self) -> None:
+        state = self._state
+        if state is None:
+            return
+        if self._bars is not None and self._bar is not None:
+            tasks = f"{state.done}/{state.tasks}"
+            self._bars.update(self._bar, completed=state.share, rate=state.rate(), left=state.left(), tasks=tasks)
+        elif time.monotonic() - self._said >= self._every:
+            self._said = time.monotonic()
+            self._print(state.line())
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+def _bars(stream: TextIO) -> Bars:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    return Bars(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}", markup=False),
+        TextColumn("tasks {task.fields[tasks]}", markup=False),
+        TextColumn("{task.fields[left]}", markup=False),
+        console=Console(file=stream),
+        refresh_per_second=5,
+    )

@@ -1,0 +1,76 @@
+"""The unit of data: a batch of documents in input order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from corpuscurate.core.columns import keep_rows, lengths_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Documents that follow each other in the input. All parts have the same number of rows.
+
+    doc_id: uint64[n], ascending. text: large_string, never null, valid UTF-8. record_bytes: int64[n], the size of the
+    record in the input, uncompressed (JSONL: the line; Parquet: text bytes plus the row group's mean of the rest).
+    id: the user's id as text (null where the record has none), or None when the recipe names no id column.
+    columns: the columns that stages asked for (`Stage.reads`) by the user's name, and those that earlier stages
+    added, as `<stage>.<measure>`. rest: what only a writer needs, see `io.base`; None in a measuring pass.
+    """
+
+    doc_id: NDArray[np.uint64]
+    text: pa.LargeStringArray
+    record_bytes: NDArray[np.int64]
+    id: pa.LargeStringArray | None = None
+    columns: Mapping[str, pa.Array] = field(default_factory=dict)
+    rest: pa.RecordBatch | None = None
+
+    def __len__(self) -> int:
+        return len(self.doc_id)
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of text in the batch."""
+        return int(lengths_bytes(self.text).sum())
+
+    def filter(self, mask: NDArray[np.bool_]) -> Batch:
+        """The rows where `mask` is True; the batch itself when that is every row."""
+        if mask.all():
+            return self
+        return Batch(
+            self.doc_id[mask],
+            keep_rows(self.text, mask),
+            self.record_bytes[mask],
+            None if self.id is None else keep_rows(self.id, mask),
+            {name: keep_rows(column, mask) for name, column in self.columns.items()},
+            None if self.rest is None else _kept(self.rest, mask),
+        )
+
+    def slice(self, start: int, stop: int) -> Batch:
+        """Rows start..stop-1, without a copy."""
+        size = stop - start
+        return Batch(
+            self.doc_id[start:stop],
+            self.text.slice(start, size),
+            self.record_bytes[start:stop],
+            None if self.id is None else self.id.slice(start, size),
+            {name: column.slice(start, size) for name, column in self.columns.items()},
+            None if self.rest is None else self.rest.slice(start, size),
+        )
+
+    def with_text(self, text: pa.LargeStringArray) -> Batch:
+        """The same documents with other text."""
+        return replace(self, text=text)
+
+    def with_columns(self, added: Mapping[str, pa.Array]) -> Batch:
+        """The same documents with more columns."""
+        return replace(self, columns={**self.columns, **added}) if added else self
+
+
+def _kept(rows: pa.RecordBatch, mask: NDArray[np.bool_]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([keep_rows(column, mask) for column in rows.columns], schema=rows.schema)

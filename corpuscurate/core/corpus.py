@@ -1,0 +1,112 @@
+"""What a global stage meets when it settles: its works, the corpus that the engine offers, what it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+class Work(Protocol):
+    """A picklable unit of a settling, run on any worker; finished ones are skipped on resume."""
+
+    @property
+    def key(self) -> str:
+        """Name within the stage, unique, fit for a path part; it must tell the partition it belongs to."""
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write files into `folder` (new, empty, renamed into place when this returns); return a JSON-able account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A finished `Work`: its folder and its account."""
+
+    folder: Path
+    account: dict[str, Any]
+
+
+class Corpus(Protocol):
+    """What the engine offers a global stage that settles."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory for all workers together; it may set the number of parts, never the result."""
+
+    @property
+    def workers(self) -> int:
+        """How many works run at once."""
+
+    def sketches(self) -> Sequence[Path]:
+        """The stage's sketch files, an Arrow IPC file a split, in input order.
+
+        Columns: doc_id (uint64, ascending; only documents that no streaming stage dropped), then those of `sketch`.
+        """
+
+    def dropped(self, split: int) -> NDArray[np.uint64]:
+        """doc_ids in sketch file `split` that an earlier global stage dropped, ascending: leave them out."""
+
+    def run(self, works: Sequence[Work], title: str, *, basis: Any = None) -> list[Done]:
+        """Run works on the runner, with progress under `title`; results in the order of `works`.
+
+        basis: JSON-able, all that the results depend on besides the documents that are alive: then they are kept, and
+        found again, when other parameters of the stage change. None: they depend on all parameters.
+        """
+
+    def reread_earlier(self, corpus: int, base: int, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
+        """As `reread` for the kept documents of an earlier run, from its data/: the `corpus`-th of the stage's
+        `corpora`, counted from 0. wanted: a file a split of that run. base: is added to its doc_ids, in `wanted` and in
+        the files of the answer. Raises InputError when the texts are not there as the sketch saw them."""
+
+    def reread(
+        self,
+        wanted: Sequence[Path],
+        sketch: str,
+        title: str,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        basis: Any = None,
+    ) -> list[Path]:
+        """Read the text of chosen documents again, as this stage saw it, and sketch it.
+
+        wanted: for each sketch file an `.npy` of uint64 doc_ids, ascending. sketch: name of a method of the stage,
+        `(batch, **arguments) -> dict of columns`; arguments: picklable, say the folder of a model. basis: as for `run`;
+        it must tell what `wanted` and `arguments` were made from. Answers with one Arrow IPC file a split, as
+        `sketches` does.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a global stage decided. Each file is an Arrow IPC file, sorted by doc_id, no doc_id in two files.
+
+    drops: files of DROPS rows. tags: in `mode: tag`, files with doc_id and the columns of `measures`; documents
+    that are in no file get `GlobalStage.tag_defaults`. account: JSON-able, for the report: at least {"clusters":
+    [{"kept": doc_id, "size": n}, ... the ten largest]} for deduplication; "warnings": [str] are shown to the user.
+    """
+
+    drops: Sequence[Path]
+    tags: Sequence[Path] = ()
+    account: dict[str, Any] = field(default_factory=dict)
+
+
+DROPS = pa.schema(
+    [
+        ("doc_id", pa.uint64()),
+        ("reason", pa.int16()),  # i >= 1: the i-th of Stage.reasons()
+        ("value", pa.float64()),
+        ("duplicate_of", pa.uint64()),  # the document this stage kept; null where there is none
+        ("matched", pa.uint64()),  # the verified neighbour
+        ("similarity", pa.float64()),
+    ]
+)
+
+INDEXED_DROPS = (
+    DROPS.append(pa.field("duplicate_of_corpus", pa.int16()))  # null: this run; i >= 1: the i-th of `corpora`
+).append(pa.field("matched_corpus", pa.int16()))
+"""What drops look like where a stage compares with earlier runs."""

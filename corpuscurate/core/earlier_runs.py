@@ -1,0 +1,181 @@
+"""Earlier runs as indexes: what a finished run leaves so that a later one can be deduplicated against it.
+
+In `_run/index.json` the header: which stages left sketches, from what and how they were made, the parts of data/. In
+`_run/kept/<split>.npy` the doc_ids that are in data/, in its order, 8 bytes each. The sketches and the user's ids stay
+in the folders of the measuring passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpuscurate.core.artefact import read_json, whole_folder, write_json
+from corpuscurate.core.doc_ids import POSITION_BITS
+from corpuscurate.core.errors import InputError
+from corpuscurate.core.run_folder import HEADER, KEPT
+from corpuscurate.core.stage import GlobalStage
+
+FORM = 1
+_FILES = 1 << (64 - POSITION_BITS)
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """A finished run as an index. path: its output folder. name: how it is called in accounts. header: `index.json`."""
+
+    path: Path
+    name: str
+    header: Mapping[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """Its fingerprint."""
+        return str(self.header["identity"])
+
+    @property
+    def splits(self) -> int:
+        """Splits of its input: as many sketch files, and files of kept documents."""
+        return int(self.header["splits"])
+
+    def kept(self, split: int) -> Path:
+        """The doc_ids of a split that are in data/, ascending."""
+        return self.path / "_run" / KEPT / f"{split:05d}.npy"
+
+    def artefact(self, folder: str, split: int, name: str) -> Path:
+        """A file that a measuring pass left."""
+        return self.path / "_run" / folder / f"{split:05d}" / name
+
+    def stage(self, word: str, label: str) -> Mapping[str, Any]:
+        """What its stage of that word left; the one with the same label where there are several.
+
+        Raises InputError when it has none.
+        """
+        found: list[Mapping[str, Any]] = [each for each in self.header["stages"] if each["word"] == word]
+        if not found:
+            raise InputError(f"index {self.path}: that run had no stage {word!r}, so there is nothing to compare with.")
+        return next((each for each in found if each["label"] == label), found[0])
+
+    def first_ids(self) -> NDArray[np.uint64]:
+        """uint64[splits], ascending: the split of a doc_id is the last one whose element is not above it."""
+        return np.array(self.header["first_ids"], np.uint64)
+
+
+def write_index(state: Path, header: Mapping[str, Any], kept: Iterable[NDArray[np.uint64]]) -> None:
+    """Leave a finished run's header and kept doc_ids, split after split, in its folder `_run`."""
+    with whole_folder(state / KEPT) as folder:
+        for split, ids in enumerate(kept):
+            np.save(folder / f"{split:05d}.npy", ids)
+    write_json(state / HEADER, {"form": FORM, **header})
+
+
+def open_runs(paths: Sequence[str]) -> list[EarlierRun]:
+    """The runs in these output folders. Raises InputError where one cannot be an index."""
+    names = [Path(path).name for path in paths]
+    return [
+        _open(Path(path), name if names.count(name) == 1 else path) for path, name in zip(paths, names, strict=True)
+    ]
+
+
+def _open(path: Path, name: str) -> EarlierRun:
+    try:
+        report = read_json(path / "report.json")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"index {path} holds no finished run: there is no report.json. Name a run's output folder."
+        ) from error
+    try:
+        header = read_json(path / "_run" / HEADER)
+    except (OSError, ValueError) as error:
+        raise InputError(f"index {path}: its run left no sketches. {_AGAIN}") from error
+    if header["form"] != FORM or header["identity"] != report["fingerprint"]:
+        raise InputError(f"index {path}: _run/{HEADER} is not that of its report. {_AGAIN}")
+    run = EarlierRun(path, name, header)
+    wanted = [run.kept(split) for split in range(run.splits)]
+    wanted += [
+        run.artefact(each["folder"], split, each["sketch"]) for each in header["stages"] for split in range(run.splits)
+    ]
+    missing = [file for file in wanted if not file.is_file()]
+    if missing:
+        raise InputError(f"index {path}: {missing[0].relative_to(path)} is gone. {_AGAIN}")
+    return run
+
+
+_AGAIN = "Run it again with a deduplication and `run: {retain: index}` (the default)."
+
+
+def must_match(run: EarlierRun, what: str, theirs: Any, ours: Any) -> None:
+    """Raise InputError that names what differs when sketches of two runs cannot be compared."""
+    if theirs == ours:
+        return
+    if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
+        keys = [key for key in {**ours, **theirs} if theirs.get(key) != ours.get(key)]
+        lines = [f"{key}: {theirs.get(key)!r} there, {ours.get(key)!r} here" for key in keys]
+    else:
+        lines = [f"{theirs!r} there, {ours!r} here"]
+    raise InputError(
+        f"index {run.path} cannot be compared with this run: {what} differ ({'; '.join(lines)}). "
+        "Use the same values in both, or another index."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Doc_ids of several corpora as one numbering: this run's stay, those of the i-th index follow from bases[i] on."""
+
+    names: tuple[str, ...] = ()
+    bases: tuple[int, ...] = ()
+
+    def is_own(self, ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which documents are this run's."""
+        return ids < np.uint64(self.bases[0]) if self.bases else np.ones(len(ids), np.bool_)
+
+    def corpus(self, ids: NDArray[np.uint64]) -> NDArray[np.int16]:
+        """0 for this run, i for the i-th index, counted from 1."""
+        return np.searchsorted(np.array(self.bases, np.uint64), ids, "right").astype(np.int16)
+
+    def local(self, ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """The doc_ids as their own corpus has them."""
+        return ids - np.array([0, *self.bases], np.uint64)[self.corpus(ids)]
+
+
+ALONE = Numbers()
+"""No earlier run."""
+
+
+def number_runs(runs: Sequence[EarlierRun], last_own: int) -> Numbers:
+    """Number earlier runs after this one, whose last doc_id is `last_own` (-1: none), each from a base of its own, one
+    that kept nothing included. Raises InputError when all files together are too many for a doc_id."""
+    following = (last_own >> POSITION_BITS) + 1
+    bases = []
+    for run in runs:
+        bases.append(following << POSITION_BITS)
+        last = max((int(ids[-1]) for ids in _kept_ids(run) if len(ids)), default=0)
+        following += (last >> POSITION_BITS) + 1
+        if following > _FILES:
+            raise InputError(f"index {run.path}: this run and its indexes have over {_FILES:,} files together.")
+    return Numbers(tuple(run.name for run in runs), tuple(bases))
+
+
+def _kept_ids(run: EarlierRun) -> Iterable[NDArray[np.uint64]]:
+    return (np.load(run.kept(split), mmap_mode="r") for split in range(run.splits))
+
+
+def indexes_of(stage: GlobalStage) -> list[tuple[EarlierRun, Mapping[str, Any]]]:
+    """The runs, and what their stage of the same kind left. Raises InputError when one cannot be compared with."""
+    found = []
+    for run in open_runs(stage.corpora()):
+        left = run.stage(stage.word, stage.label)
+        must_match(run, f"the sketches of {stage.word}", left["header"], stage.index_header())
+        found.append((run, left))
+    return found
+
+
+def with_indexes(stage: GlobalStage, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters as a fingerprint covers them: of each index its name and its run's fingerprint, not its path."""
+    return {**parameters, "index": [[run.name, run.identity] for run, _ in indexes_of(stage)]}

@@ -1,0 +1,79 @@
+"""What most filters are: measures of each document, held against bounds.
+
+A subclass names its measures in `measured`, its bounds as fields `min_<measure>` and `max_<measure>` (None: no bound),
+and computes the measures. Reasons, thresholds, values, tag columns and the check min <= max follow from the names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import model_validator
+
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.stage import Outcome, StreamingStage
+
+
+class Filter(StreamingStage):
+    """Drops a document when a measure lies outside its bounds; the bounds themselves are allowed values.
+
+    The reason is the first bound that fails, in the order of the fields; the value is its measure. A measure that is
+    nan lies outside no bound.
+    """
+
+    measured: ClassVar[Mapping[str, pa.DataType]] = {}
+    """Each measure with its type: a column of `mode: tag`."""
+
+    def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
+        """The measures of the batch, n values each; without bounds and in `mode: drop`, one may be left out."""
+        raise TypeError(f"{type(self).__name__} defines no measure()")
+
+    def bounds(self) -> dict[str, int | float]:
+        """The bounds in force, by name, in the order of the fields."""
+        names = (name for name in type(self).model_fields if name.startswith(("min_", "max_")))
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def wants(self, measure: str) -> bool:
+        """Whether anything asks for this measure."""
+        return self.mode == "tag" or not self.bounds().keys().isdisjoint({f"min_{measure}", f"max_{measure}"})
+
+    def reasons(self) -> Mapping[str, float | None]:
+        """The bounds in force."""
+        return self.bounds()
+
+    def measures(self) -> Mapping[str, pa.DataType]:
+        """All measures."""
+        return self.measured
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Filter:
+        bounds = self.bounds()
+        for name, low in bounds.items():
+            high = bounds.get(f"max_{name[4:]}", low)
+            if name.startswith("min_") and low > high:
+                raise ValueError(f"min_{name[4:]} ({low}) is above max_{name[4:]} ({high}): no document could pass")
+        return self
+
+    def apply(self, batch: Batch) -> Outcome:
+        """Hold the measures against the bounds."""
+        found = self.measure(batch)
+        reason, value = self.judge(found, len(batch))
+        tagged = self.measures() if self.mode == "tag" else {}
+        columns = {name: pa.array(found[name], kind) for name, kind in tagged.items()}
+        return Outcome(reason=reason, value=value, measures=columns)
+
+    def judge(self, found: Mapping[str, NDArray[Any]], size: int) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+        """Reason int16[size] and value float64[size] of each document; nan lies inside every bound."""
+        reason = np.zeros(size, np.int16)
+        value = np.full(size, np.nan)
+        for number, (name, bound) in enumerate(self.bounds().items(), 1):
+            values = found[name[4:]]
+            outside = values < bound if name.startswith("min_") else values > bound
+            failed = outside & (reason == 0)
+            reason[failed] = number
+            value[failed] = values[failed]
+        return reason, value

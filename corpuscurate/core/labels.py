@@ -1,0 +1,32 @@
+"""Labels: the names of a pipeline's stages, in columns, in file names, in `--set` and in every account."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from corpuscurate.core.errors import RecipeError
+from corpuscurate.core.stage import Stage
+
+_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
+def check_label(label: str, taken: Mapping[str, str]) -> str:
+    """What is wrong with a stage's label, or "". taken: the labels before it, each with its place."""
+    if not _LABEL.fullmatch(label):
+        return f"the name {label!r} is not allowed: must be a letter, then up to 63 letters, digits, _ or -"
+    if label in taken:
+        return (
+            f"{label!r} is already the name of {taken[label]}. The same stage twice needs a name,"
+            f" such as {{{label}: {{...}}, name: {label}_2}}"
+        )
+    return ""
+
+
+def check_labels(stages: Sequence[Stage]) -> None:
+    """Every label can be part of a column and of a file name, and is there once. Raises RecipeError."""
+    taken: dict[str, str] = {}
+    for place, stage in enumerate(stages):
+        if fault := check_label(stage.label, taken):
+            raise RecipeError(f"stages[{place}]: {fault}")
+        taken[stage.label] = f"stages[{place}]"

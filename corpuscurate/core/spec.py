@@ -1,0 +1,134 @@
+"""The value that a recipe or Python code describes: where documents come from, what happens to them, where they go.
+
+The engine works on a `Spec` and on nothing else. Field descriptions and bounds are what recipes are checked against.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import psutil
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
+
+_UNITS = {"": 1, "b": 1} | {
+    f"{prefix}{unit}": base ** (power + 1)
+    for power, prefix in enumerate("kmgt")
+    for unit, base in (("b", 1000), ("ib", 1024))
+}
+
+
+def parse_bytes(value: Any) -> Any:
+    """A size such as 8GiB, 512 MB or 1000 as a number of bytes."""
+    if isinstance(value, bool) or not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", value)
+    if not match or match[2].lower() not in _UNITS:
+        raise ValueError("expected a size such as 8GiB, 512MiB, 100MB or a number of bytes")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def format_bytes(value: int) -> int | str:
+    """The shortest exact spelling of a size: 8GiB for 8589934592."""
+    for unit, factor in (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if value and value % factor == 0:
+            return f"{value // factor}{unit}"
+    return value
+
+
+Bytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(format_bytes)]
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Source(_Section):
+    """`input:` which shards to read and which of their columns matter."""
+
+    paths: Paths = Field(description="files, folders or globs; local, or any fsspec URL", min_length=1)
+    format: Literal["jsonl", "parquet", "arrow", "text"] | None = Field(None, description="instead of the suffix")
+    text: str = Field("text", description="column with the text")
+    id: str | None = Field(None, description="column with your own id, carried into every account")
+    on_bad_input: Literal["quarantine", "fail"] = Field("quarantine", description="what an unreadable record does")
+    max_record_bytes: Bytes = Field(256 << 20, description="longer records are quarantined", ge=1, le=1 << 30)
+    split_bytes: Bytes = Field(64 << 20, description="size of a task; part of the fingerprint", ge=1)
+
+
+def _from_home(value: str) -> str:
+    return os.path.expanduser(value)  # noqa: PTH111  (`Path` fails for a user that is not there)
+
+
+class Sink(_Section):
+    """`output:` where the dataset and its account go."""
+
+    path: Annotated[str, AfterValidator(_from_home)] = Field(
+        description="folder; must be new, empty, or hold this same run", min_length=1
+    )
+    format: Literal["parquet", "jsonl.zst", "jsonl.gz", "jsonl", "arrow"] = Field("parquet", description="of data/")
+    dropped_text: bool = Field(False, description="write the text of dropped documents too")
+    part_bytes: Bytes = Field(128 << 20, description="uncompressed size at which a part is closed", ge=1)
+    row_group_bytes: Bytes = Field(32 << 20, description="uncompressed size of a Parquet row group", ge=1)
+
+
+def default_workers() -> int:
+    """The processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_memory() -> int:
+    """Half of the machine's memory."""
+    return int(psutil.virtual_memory().total) // 2
+
+
+class Settings(_Section):
+    """`run:` how to run; nothing here changes the output."""
+
+    workers: int = Field(default_factory=default_workers, description="processes", ge=1, le=4096)
+    runner: Literal["local", "inprocess"] = Field("local", description="local: processes; inprocess: for a debugger")
+    memory: Bytes = Field(default_factory=default_memory, description="for all workers together", ge=256 << 20)
+    batch_bytes: Bytes = Field(16 << 20, description="text handled at once by a worker", ge=1)
+    retain: Literal["all", "index", "none"] = Field(
+        "index", description="what stays in _run/ after success: everything; what later runs can use; the markers"
+    )
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Source, stages in order, sink, and settings that never change the output."""
+
+    source: Source
+    stages: tuple[Stage, ...]
+    sink: Sink
+    settings: Settings = field(default_factory=Settings)
+
+
+def is_global(stage: Stage) -> bool:
+    """Whether the stage needs the whole corpus once."""
+    return isinstance(stage, GlobalStage)
+
+
+def is_streaming(stage: Stage) -> bool:
+    """Whether the stage maps batch to outcome."""
+    return isinstance(stage, StreamingStage)
+
+
+def spec_value(spec: Spec) -> dict[str, Any]:
+    """All parameters, defaults included, as plain values: what fingerprints cover and reports show."""
+    return {
+        "input": spec.source.model_dump(mode="json"),
+        "stages": [{"word": s.word, "version": s.version, "label": s.label, **s.parameters()} for s in spec.stages],
+        "output": spec.sink.model_dump(mode="json"),
+        "run": spec.settings.model_dump(mode="json"),
+    }

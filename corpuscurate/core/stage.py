@@ -1,0 +1,202 @@
+"""The two kinds of stage, what they return, and their registration.
+
+A stage is a frozen, picklable value of parameters. A `StreamingStage` maps a batch to an `Outcome`; it never drops rows
+itself: the engine does, so that accounting, the account of each dropped document, `mode: tag`, resume and statistics
+are the same for all. A `GlobalStage` needs the whole corpus once: it sketches batches, then settles over the sketches.
+
+To register: subclass in a module of `corpuscurate.stages` (or of a package with an entry point in the group
+`corpuscurate.stages`) with `word = "recipe_word"`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.corpus import Corpus, Settled
+from corpuscurate.core.errors import RecipeError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What a stage removed or replaced for one reason: documents touched, and bytes taken out (may be negative)."""
+
+    documents: int
+    bytes: int
+
+    def __add__(self, other: Edit) -> Edit:
+        return Edit(self.documents + other.documents, self.bytes + other.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a streaming stage says of a batch of n rows; every part is optional.
+
+    text: the new text, n rows. columns: columns always added, keyed by measure (the engine prefixes the stage's
+    label). reason: int16[n], 0 = keep, i >= 1 = drop for the i-th of `Stage.reasons()`; the first rule that fails.
+    value: float64[n], what was measured by the rule that failed (nan elsewhere). measures: columns added in
+    `mode: tag` only. edits: what was removed, by reason.
+    """
+
+    text: pa.LargeStringArray | None = None
+    columns: Mapping[str, pa.Array] = field(default_factory=dict)
+    reason: NDArray[np.int16] | None = None
+    value: NDArray[np.float64] | None = None
+    measures: Mapping[str, pa.Array] = field(default_factory=dict)
+    edits: Mapping[str, Edit] = field(default_factory=dict)
+
+
+class Stage(BaseModel):
+    """A rule with its parameters. Fields are recipe keys; their descriptions and bounds are the documentation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    word: ClassVar[str] = ""
+    """The word in recipes; also the file name and the test name."""
+    version: ClassVar[int] = 1
+    """Part of the fingerprint: raise it when the output changes for the same parameters."""
+    source: ClassVar[str] = ""
+    """Where the rule was published."""
+    shorthand: ClassVar[str] = ""
+    """The field that `- word: value` sets; without it, the only required one."""
+
+    name: str | None = Field(
+        None,
+        description="label of this use, needed when a stage occurs twice",
+        pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$",
+    )
+    mode: Literal["drop", "tag"] = Field("drop", description="tag: write the measures as columns, drop nothing")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if cls.__dict__.get("word"):  # its own: a subclass without one does not take its parent's place
+            _REGISTRY[cls.word] = cls
+
+    @property
+    def label(self) -> str:
+        """The name of this use: in the account, the report, column prefixes and `--set`."""
+        return self.name or self.word
+
+    def reads(self) -> tuple[str, ...]:
+        """Columns the stage needs besides the text: the user's, or `<stage>.<measure>` of an earlier stage."""
+        return ()
+
+    def adds(self) -> Mapping[str, pa.DataType]:
+        """Columns the stage always adds, by measure, with their types."""
+        return {}
+
+    def origin(self, measure: str) -> Any:
+        """What a column it adds was made with, JSON-able, for stages that must know; None where there is nothing to
+        tell. Embeddings tell their embedder."""
+        return None
+
+    def check_origins(self, origins: Mapping[str, Any]) -> None:
+        """Asked before anything runs. origins: of the columns it reads that earlier stages add, by full name.
+
+        Raises RecipeError where one does not fit.
+        """
+
+    def measures(self) -> Mapping[str, pa.DataType]:
+        """Columns the stage adds in `mode: tag`, by measure, with their types."""
+        return {}
+
+    def reasons(self) -> Mapping[str, float | None]:
+        """Each reason for a drop, in the order of its number, with the threshold it is held against."""
+        return {}
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters as plain values, defaults included."""
+        return self.model_dump(mode="json", exclude={"name"})
+
+    def identity(self) -> dict[str, Any]:
+        """What the fingerprint covers: the parameters; a stage that reads a file has its digest here, not its path.
+
+        Asked for before anything runs: raise InputError or RecipeError here when such a file cannot be used.
+        """
+        return self.parameters()
+
+
+class StreamingStage(Stage):
+    """Batch in, outcome out; no state between batches, so any split into batches gives the same rows."""
+
+    edits_text: ClassVar[bool] = False
+    """Whether `apply` may return text: such a stage is replayed when the text is read again."""
+
+    def apply(self, batch: Batch) -> Outcome:
+        """The outcome for a batch; deterministic, row by row."""
+        raise TypeError(f"{type(self).__name__} defines no apply()")
+
+
+class GlobalStage(Stage):
+    """A rule over the whole corpus: `sketch` each batch, then `settle` once."""
+
+    takes_rows: ClassVar[frozenset[str]] = frozenset()
+    """Methods for `Corpus.reread` with a parameter `rows` (int64, ascending; None: all), the wanted documents of the
+    batch: they are spared a copy of these documents' text."""
+
+    def corpora(self) -> tuple[str, ...]:
+        """Output folders of earlier runs whose documents it compares with."""
+        return ()
+
+    def index_header(self) -> dict[str, Any] | None:
+        """All that its sketches must agree in with those of another run, text edits apart, JSON-able. None: they are no
+        index for later runs."""
+        return None
+
+    def sketch_schema(self) -> pa.Schema:
+        """Columns of a sketch row, without doc_id."""
+        raise TypeError(f"{type(self).__name__} defines no sketch_schema()")
+
+    def sketch_parameters(self) -> dict[str, Any]:
+        """The parameters the sketch depends on: a change of any other one reuses the sketches."""
+        return self.parameters()
+
+    def sketch(self, batch: Batch) -> dict[str, pa.Array]:
+        """The sketch columns, a row a document; deterministic, row by row."""
+        raise TypeError(f"{type(self).__name__} defines no sketch()")
+
+    def settle(self, corpus: Corpus) -> Settled:
+        """Decide over all sketches. The result depends on nothing but them."""
+        raise TypeError(f"{type(self).__name__} defines no settle()")
+
+    def tag_defaults(self) -> Mapping[str, Any]:
+        """Values of `measures` for documents that `Settled.tags` leaves out (missing key: null)."""
+        return {}
+
+
+_REGISTRY: dict[str, type[Stage]] = {}
+
+
+@cache
+def _load_all() -> None:
+    package = importlib.import_module("corpuscurate.stages")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"corpuscurate.stages.{module.name}")
+    for point in entry_points(group="corpuscurate.stages"):
+        point.load()
+
+
+def stage_classes() -> dict[str, type[Stage]]:
+    """Every stage by its recipe word, entry points included, sorted."""
+    _load_all()
+    return dict(sorted(_REGISTRY.items()))
+
+
+def stage_class(word: str) -> type[Stage]:
+    """The stage of a recipe word. Raises RecipeError with the nearest names."""
+    known = stage_classes()
+    if word not in known:
+        raise RecipeError(f"unknown stage {word!r}. {did_you_mean(word, known)} `corpuscurate stages` lists all.")
+    return known[word]

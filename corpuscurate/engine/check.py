@@ -1,0 +1,272 @@
+"""A spec against its input, before anything runs: labels, columns, the order of stages, the output folder."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from corpuscurate.core.errors import InputError, OutputError, RecipeError, did_you_mean
+from corpuscurate.core.labels import check_labels
+from corpuscurate.core.spec import Sink, Source, Spec, is_global, is_streaming
+from corpuscurate.core.stage import GlobalStage, Stage
+from corpuscurate.engine.plan import added_columns
+from corpuscurate.io.base import FORMATS, SourceFile
+from corpuscurate.io.files import expand
+
+_TEXT_TYPE = re.compile(r"(dictionary<values=)?(large_)?string(_view)?\b|null$")
+"""How Arrow spells the types that a text column may have."""
+SAMPLE_FILES = 256
+"""Files whose columns are looked at; of more, this many at even distances."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of the files looked at. of: file name -> column -> type. unreadable: file name -> what was said.
+    columnar: the files whose records all have the same columns."""
+
+    of: Mapping[str, Mapping[str, str]]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    columnar: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> list[str]:
+        """Every column of any file, in the order they were met."""
+        return list(dict.fromkeys(name for columns in self.of.values() for name in columns))
+
+    def lacking(self, name: str) -> list[str]:
+        """The files that have no such column."""
+        return [file for file, columns in self.of.items() if name not in columns]
+
+
+def check_spec(spec: Spec, base: Path) -> list[str]:
+    """Everything that can be known before a run. Answers with warnings.
+
+    Raises RecipeError (labels, parameters, order) and InputError (no file, a missing column, the output in the input).
+    """
+    files = expand(spec.source.paths, base, spec.source.format)
+    return check_files(spec, base, files)
+
+
+def check_files(spec: Spec, base: Path, files: Sequence[SourceFile]) -> list[str]:
+    """`check_spec` for input that has been expanded already."""
+    check_labels(spec.stages)
+    check_output(spec.source, spec.sink, base, files)
+    for stage in spec.stages:
+        stage.identity()  # a model that cannot be used is told here
+    check_indexes(spec, base)
+    columns = read_columns(files)
+    return [
+        *check_columns(spec.source, columns),
+        *check_reads(spec.stages, columns),
+        *check_added(spec.stages, columns),
+        *order_warnings(spec.stages),
+    ]
+
+
+def check_indexes(spec: Spec, base: Path) -> None:
+    """No stage compares with the run in the output folder, which this run would replace. Raises RecipeError."""
+    for place, stage in enumerate(spec.stages):
+        for path in stage.corpora() if isinstance(stage, GlobalStage) else ():
+            if (base / path).resolve() == (base / spec.sink.path).resolve():
+                raise RecipeError(
+                    f"{place_of(spec.stages, place)}: the index {path} is the output folder, whose run this one would "
+                    "replace. Name another output folder."
+                )
+
+
+def place_of(stages: Sequence[Stage], place: int) -> str:
+    """How a stage is named in messages: `stages[2] (minhash)`."""
+    return f"stages[{place}] ({stages[place].label})"
+
+
+def read_columns(files: Sequence[SourceFile]) -> Columns:
+    """The columns of the input, of at most SAMPLE_FILES files. A file that cannot be read is no error here: a run
+    sets it aside and counts it."""
+    step = max(1, -(-len(files) // SAMPLE_FILES))
+    found: dict[str, Mapping[str, str]] = {}
+    unreadable: dict[str, str] = {}
+    for file in files[::step]:
+        try:
+            columns: Mapping[str, Any] = FORMATS[file.format].columns(file)
+        except InputError as error:
+            unreadable[file.name] = str(error)
+            continue
+        if columns:
+            found[file.name] = columns
+    columnar = frozenset(file.name for file in files[::step] if file.format in ("parquet", "arrow"))
+    return Columns(found, unreadable, columnar)
+
+
+def check_columns(source: Source, columns: Columns) -> list[str]:
+    """The text and the id column are there. Raises InputError where no file has them, or a Parquet or Arrow file has
+    no text, which is not read; warns where some lack them."""
+    for file in sorted(columns.columnar & columns.of.keys()):
+        kind = columns.of[file].get(source.text, "null")
+        if not _TEXT_TYPE.match(kind):
+            raise InputError(f"input.text: in {file} the column {source.text!r} is of type {kind}, not a string.")
+    warnings = [f"{name} cannot be read and will be quarantined: {said}" for name, said in columns.unreadable.items()]
+    if not columns.of:
+        return [*warnings, "no file of the input has a record that can be read: the columns were not checked"]
+    for key, name in (("text", source.text), ("id", source.id)):
+        lacking = columns.lacking(name) if name is not None else []
+        if name is None or not lacking:
+            continue
+        if len(lacking) == len(columns.of):
+            raise InputError(f"input.{key}: the input has no column {name!r}.{_there_are(name, columns.names)}")
+        without = [file for file in lacking if file in columns.columnar]
+        if key == "text" and without:
+            there = _there_are(name, list(columns.of[without[0]]))
+            raise InputError(f"input.text: {_some(without)} {_lack(without)} the column {name!r}.{there}")
+        effect = "records without it are quarantined" if key == "text" else "their id will be null"
+        warnings.append(f"input.{key}: {_some(lacking)} {_lack(lacking)} the column {name!r}: {effect}")
+    return warnings
+
+
+def check_reads(stages: Sequence[Stage], columns: Columns) -> list[str]:
+    """Every column that a stage reads is in the input or made before it, and fits. Raises InputError or RecipeError."""
+    made: dict[str, int] = {}
+    warnings = []
+    for place, stage in enumerate(stages):
+        for name in stage.reads():
+            if name in made or not columns.of:
+                continue
+            lacking = columns.lacking(name)
+            if len(lacking) == len(columns.of):
+                raise _missing(stages, place, name, [*columns.names, *made])
+            if lacking:
+                warnings.append(f"{place_of(stages, place)}: {_some(lacking)} {_lack(lacking)} the column {name!r}")
+        _check_origins(stages, place, made)
+        made |= dict.fromkeys(added_columns([stage]), place)
+    return warnings
+
+
+def _check_origins(stages: Sequence[Stage], place: int, made: Mapping[str, int]) -> None:
+    """What made the columns that a stage reads fits it. Raises RecipeError."""
+    makers = {name: stages[made[name]] for name in stages[place].reads() if name in made}
+    origins = {name: maker.origin(name.removeprefix(f"{maker.label}.")) for name, maker in makers.items()}
+    try:
+        stages[place].check_origins(origins)
+    except RecipeError as error:
+        raise RecipeError(f"{place_of(stages, place)}: {error}") from error
+
+
+def _missing(stages: Sequence[Stage], place: int, name: str, there: list[str]) -> RecipeError | InputError:
+    here = f"{place_of(stages, place)} reads the column {name!r}"
+    for other, stage in enumerate(stages):
+        if name in added_columns([stage]):
+            which = "itself" if other == place else f"only later, by {place_of(stages, other)}"
+            return RecipeError(f"{here}, which is made {which}. Move that stage before this one.")
+        if name in (f"{stage.label}.{measure}" for measure in stage.measures()):
+            return RecipeError(
+                f"{here}, which {place_of(stages, other)} makes only with `mode: tag`. Add a use of {stage.word}"
+                " with `mode: tag` and a name before this stage."
+            )
+    return InputError(f"{here}, which neither the input nor an earlier stage has.{_there_are(name, there)}")
+
+
+def check_added(stages: Sequence[Stage], columns: Columns) -> list[str]:
+    """No stage adds a column that the user has. Raises RecipeError."""
+    users = set(columns.names)
+    for place, stage in enumerate(stages):
+        for name in added_columns([stage]):
+            if name in users:
+                raise RecipeError(
+                    f"{place_of(stages, place)} adds the column {name!r}, which the input has already."
+                    f" Give the stage a name, such as {{{stage.word}: ..., name: {stage.label}_2}}."
+                )
+    return []
+
+
+def order_warnings(stages: Sequence[Stage]) -> list[str]:
+    """A filter after a deduplication may drop the kept document of a cluster whose copies are gone already."""
+    warnings = []
+    dedup: int | None = None
+    for place, stage in enumerate(stages):
+        drops = bool(stage.reasons()) and stage.mode == "drop"
+        if is_global(stage) and drops:
+            dedup = place if dedup is None else dedup
+        elif is_streaming(stage) and drops and dedup is not None:
+            warnings.append(
+                f"{place_of(stages, place)} filters after {place_of(stages, dedup)} has removed duplicates: where it"
+                " drops a document that was kept for its copies, they are lost with it. Put filters first."
+            )
+    return warnings
+
+
+def check_output(source: Source, sink: Sink, base: Path, files: Sequence[SourceFile]) -> None:
+    """The output is a local folder, holds no input and would not be found by the input's patterns.
+
+    Raises RecipeError, InputError or OutputError.
+    """
+    if "://" in sink.path:
+        raise RecipeError(
+            f"output.path: {sink.path} is a URL, and the output must be a folder of this machine. Name one, and copy it"
+            " when the run is done."
+        )
+    out = Path(os.path.realpath(base / sink.path))
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"output.path: {out} is a file; it must be a folder")
+    for file in files:
+        if _is_local(file.path) and out in Path(os.path.realpath(file.path)).parents:
+            raise InputError(
+                f"output.path: {out} holds the input file {file.name}. Choose a folder that holds no input."
+            )
+    written = [
+        out / "data" / f"part-00000.{sink.format}",
+        out / "dropped" / "part-00000.parquet",
+        out / "report.json",
+        out / "_run" / "measure-0" / "00000" / "docs.arrow",
+    ]
+    for pattern in source.paths:
+        if _is_local(pattern) and any(_finds(_absolute(base, pattern), path) for path in written):
+            raise InputError(
+                f"output.path: {out} lies where input.paths looks ({pattern}): the output would be read as input."
+                " Choose a folder outside it."
+            )
+
+
+def _absolute(base: Path, pattern: str) -> str:
+    """A pattern with the symbolic links of its fixed part resolved."""
+    whole = str(base.absolute() / Path(pattern.removeprefix("file://")).expanduser())
+    parts = PurePosixPath(Path(whole).as_posix()).parts
+    fixed = next((i for i, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
+    return str(Path(os.path.realpath(Path(*parts[:fixed])), *parts[fixed:]))
+
+
+def _finds(pattern: str, path: Path) -> bool:
+    """Whether a pattern names the path or a folder that it lies in."""
+    parts = Path(pattern).parts
+    return any(_matches(parts, candidate.parts) for candidate in (path, *path.parents))
+
+
+def _matches(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
+    if not pattern or not path:
+        return not path and all(part == "**" for part in pattern)
+    if pattern[0] == "**":
+        return _matches(pattern[1:], path) or _matches(pattern, path[1:])
+    return fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(pattern[1:], path[1:])
+
+
+def _is_local(path: str) -> bool:
+    return path.startswith("file://") or not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|[a-z0-9]+::", path)
+
+
+def _there_are(name: str, names: Sequence[str]) -> str:
+    if not names:
+        return " It has no columns."
+    shown = ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
+    return f" The columns there are: {shown}. {did_you_mean(name, names)}"
+
+
+def _some(files: Sequence[str]) -> str:
+    shown = ", ".join(files[:3])
+    return f"{shown} and {len(files) - 3} more files" if len(files) > 3 else shown
+
+
+def _lack(files: Sequence[str]) -> str:
+    return "lacks" if len(files) == 1 else "lack"

@@ -1,0 +1,244 @@
+"""The documents of a split as they stand at a point of the pipeline: read again, edits replayed, dropped ones left out.
+
+Nothing is decided here: which documents are alive, and the columns that stages added, are read from the artefacts of
+finished passes; text edits are deterministic and simply done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from corpuscurate.core.artefact import read_table, rows_between
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import one_array, to_numpy
+from corpuscurate.core.corpus import DROPS
+from corpuscurate.core.doc_ids import id_range, sorted_member
+from corpuscurate.core.errors import BadInputError, CorpusCurateError, InputError, StageError
+from corpuscurate.core.run_folder import COLUMNS, DOCS
+from corpuscurate.core.stage import Outcome, Stage, StreamingStage
+from corpuscurate.engine.manifest import Split
+from corpuscurate.engine.progress import beat
+from corpuscurate.io.base import FORMATS, BadRecord, Chunk, SourceFile, Span, Want
+
+DOCS_SCHEMA = pa.schema(
+    [
+        ("doc_id", pa.uint64()),
+        ("id", pa.large_string()),  # the user's, first pass only
+        ("record_bytes", pa.int64()),
+        ("text_bytes", pa.int64()),  # of the text as the pass left it
+        ("stage", pa.int16()),  # 0 = alive after the pass, i >= 1: dropped by the pipeline's stage i - 1
+        ("reason", pa.int16()),
+        ("value", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What a settled global stage left: stage is its place in the pipeline; drops, tags: see `stage.Settled`."""
+
+    stage: int
+    drops: tuple[Path, ...] = ()
+    tags: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedPass:
+    """A measuring pass: its folder (a folder a split within), the stages that ran in it, what its settlings left."""
+
+    folder: Path
+    streaming: tuple[int, ...]
+    verdicts: tuple[Verdicts, ...] = ()
+
+    def split(self, number: int) -> Path:
+        """The folder of a split's artefacts."""
+        return self.folder / f"{number:05d}"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How to read: the stages, the finished passes, and what the reader must deliver. A picklable value."""
+
+    stages: tuple[Stage, ...]
+    passes: tuple[FinishedPass, ...]
+    want: Want
+    edits: tuple[StreamingStage, ...] = ()
+    """Stages of the finished passes that edit text, in order."""
+    columns: tuple[str, ...] = ()
+    """Columns of the finished passes to deliver, `<label>.<measure>`."""
+    fail_on_bad: bool = False
+
+
+def read_chunks(view: View, split: Split) -> Iterator[tuple[SourceFile, Chunk]]:
+    """The chunks of a split's spans in input order, as the readers give them."""
+    for file, span in zip(split.files, split.spans, strict=True):
+        for chunk in _guarded(file, span, view.want):
+            if view.fail_on_bad and chunk.bad:
+                raise bad_input_error(file, chunk.bad[0])
+            yield file, chunk
+            if chunk.batch is not None:
+                beat(int(chunk.batch.record_bytes.sum()))
+
+
+def _guarded(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
+    try:
+        yield from FORMATS[file.format].read(file, span, want)
+    except FileNotFoundError as error:
+        raise InputError(f"{file.name} was there when the run began and is gone now.") from error
+    except CorpusCurateError:
+        raise
+    except Exception as error:
+        error.add_note(f"while reading {file.name}, {file.format} {span.start}..{span.stop}")
+        raise
+
+
+def bad_input_error(file: SourceFile, record: BadRecord) -> BadInputError:
+    """The error for an unreadable record under `on_bad_input: fail`."""
+    return BadInputError(
+        f"{file.name}, position {record.position}: {record.reason}: {record.detail}\n"
+        f"  It begins with {record.head[:80]!r}.\n"
+        "  The recipe says `on_bad_input: fail`; with `quarantine` it would be set aside and counted."
+    )
+
+
+def cached_table(path: Path) -> pa.Table:
+    """A memory-mapped artefact, kept open while it is likely to be asked for again; a replaced file is noticed."""
+    state = path.stat()
+    return _cached(path, state.st_ino, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _cached(path: Path, *_state: int) -> pa.Table:
+    return read_table(path)
+
+
+def drop_rows(verdicts: Sequence[Verdicts], first: int, last: int) -> list[tuple[int, pa.Table]]:
+    """(place of the stage, DROPS rows sorted by doc_id) of doc_ids first..last, for each stage that dropped any."""
+    found = []
+    for verdict in verdicts:
+        tables = [rows_between(cached_table(path), first, last) for path in verdict.drops]
+        found_here = [DROPS.empty_table(), *(t for t in tables if t.num_rows)]
+        table = pa.concat_tables(found_here, promote_options="default")  # INDEXED_DROPS have columns of their own
+        if table.num_rows:
+            found.append((verdict.stage, table.sort_by("doc_id").combine_chunks()))
+    return found
+
+
+def dropped_ids(verdicts: Sequence[Verdicts], first: int, last: int) -> NDArray[np.uint64]:
+    """doc_ids in first..last that global stages dropped, ascending."""
+    tables = [table for _, table in drop_rows(verdicts, first, last)]
+    if not tables:
+        return np.zeros(0, np.uint64)
+    return np.sort(np.concatenate([to_numpy(table.column("doc_id")) for table in tables]))
+
+
+def alive_ids(done: FinishedPass, split: int) -> NDArray[np.uint64]:
+    """doc_ids of a split that are alive after a pass and its settlings, ascending."""
+    docs = read_table(done.split(split) / DOCS)
+    ids: NDArray[np.uint64] = to_numpy(docs.column("doc_id"))[to_numpy(docs.column("stage")) == 0]
+    return ids[~sorted_member(ids, dropped_ids(done.verdicts, *id_range(ids)))]
+
+
+class ColumnSource:
+    """Columns that earlier passes added, by doc_id, for one split."""
+
+    def __init__(self, view: View, split: int) -> None:
+        self._view = view
+        self._split = split
+        owners = {stage.label: place for place, stage in enumerate(view.stages)}
+        self._plan = [(name, owners[name.split(".", 1)[0]]) for name in view.columns]
+
+    def get(self, ids: NDArray[np.uint64]) -> dict[str, pa.Array]:
+        """The columns for documents that are alive; ids ascending."""
+        return {name: self._column(name, place, ids) for name, place in self._plan}
+
+    def _column(self, name: str, place: int, ids: NDArray[np.uint64]) -> pa.Array:
+        for done in self._view.passes:
+            if place in done.streaming:
+                table = cached_table(done.split(self._split) / COLUMNS)
+                rows = np.searchsorted(to_numpy(table.column("doc_id")), ids)
+                return one_array(table.column(name).take(pa.array(rows)))
+            for verdict in done.verdicts:
+                if verdict.stage == place:
+                    return self._tags(name, verdict, ids)
+        raise KeyError(name)
+
+    def _tags(self, name: str, verdict: Verdicts, ids: NDArray[np.uint64]) -> pa.Array:
+        stage = self._view.stages[verdict.stage]
+        measure = name.split(".", 1)[1]
+        kind = stage.measures()[measure]
+        default = getattr(stage, "tag_defaults")().get(measure)  # noqa: B009  (only global stages get here)
+        column = pa.repeat(pa.scalar(default, kind), len(ids))
+        tables = [rows_between(cached_table(path), *id_range(ids)) for path in verdict.tags]
+        rows = [t.select(["doc_id", measure]) for t in tables if t.num_rows]
+        if not rows:
+            return column
+        table = pa.concat_tables(rows).sort_by("doc_id")
+        known = sorted_member(ids, to_numpy(table.column("doc_id")))
+        places = np.searchsorted(to_numpy(table.column("doc_id")), ids[known])
+        values = one_array(table.column(measure).take(pa.array(places))).cast(kind)
+        return pc.replace_with_mask(column, pa.array(known), values)
+
+
+def replay(view: View, batch: Batch, columns: Mapping[str, pa.Array]) -> Batch:
+    """The batch with the columns of earlier passes and the text as their edits left it."""
+    batch = batch.with_columns(columns)
+    for stage in view.edits:
+        outcome = apply_stage(stage, batch)
+        if outcome.text is not None:
+            batch = batch.with_text(outcome.text)
+    return batch
+
+
+def apply_stage(stage: StreamingStage, batch: Batch) -> Outcome:
+    """One stage on one batch; an error gains the stage, its parameters and the documents."""
+    try:
+        return stage.apply(batch)
+    except Exception as error:
+        raise stage_error(stage, batch, error) from error
+
+
+def stage_error(stage: Stage, batch: Batch, error: Exception) -> StageError:
+    """What to tell the user when a stage fails on a batch."""
+    first, last = id_range(batch.doc_id)
+    return StageError(
+        f"stage {stage.label!r} failed on documents {first}..{last}: {type(error).__name__}: {error}\n"
+        f"  Its parameters: {stage.parameters()}\n"
+        "  Nothing was dropped for it; finished tasks are kept, and running again goes on from there."
+    )
+
+
+@contextmanager
+def stages_named_with(file: SourceFile) -> Iterator[None]:
+    """Let the error of a stage also say in which file its documents are."""
+    try:
+        yield
+    except StageError as error:
+        raise StageError(f"{error}\n  The documents are in {file.name}.") from error.__cause__
+
+
+def alive_batches(view: View, split: Split) -> Iterator[tuple[SourceFile, Chunk, Batch | None]]:
+    """The chunks of a split, each with its documents that are alive after the finished passes, edits replayed.
+
+    A view without finished passes gives all documents as they were read.
+    """
+    alive = alive_ids(view.passes[-1], split.number) if view.passes else None
+    columns = ColumnSource(view, split.number)
+    for file, chunk in read_chunks(view, split):
+        batch = chunk.batch
+        if batch is None or alive is None:
+            yield file, chunk, batch
+            continue
+        kept = batch.filter(sorted_member(batch.doc_id, alive))
+        with stages_named_with(file):
+            ready = replay(view, kept, columns.get(kept.doc_id)) if len(kept) else None
+        yield file, chunk, ready

@@ -1,0 +1,89 @@
+"""What a run would do, told without doing it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from corpuscurate.core.spec import Spec
+from corpuscurate.engine.manifest import Manifest, build_manifest
+from corpuscurate.engine.plan import global_stages, segments
+from corpuscurate.engine.run import run_identity
+
+
+def plan_spec(spec: Spec, base: Path) -> dict[str, Any]:
+    """What a run would do, without doing it: passes, tasks, what is read and written, disk needed (estimates)."""
+    manifest = build_manifest(spec.source, base)
+    cut = segments(spec.stages)
+    stored = sum(file.size for file in manifest.files)
+    held = sum(split.bytes for split in manifest.splits)
+    passes = []
+    for segment in cut:
+        labels = [spec.stages[place].label for place in (*segment.streaming, *segment.settling)]
+        passes.append(
+            {
+                "title": f"measure {segment.number + 1}",
+                "kind": "measure",
+                "stages": labels,
+                "tasks": len(manifest.splits),
+                "read_bytes": stored,
+            }
+        )
+        passes += [
+            {
+                "title": f"settle {stage.label}",
+                "kind": "settle",
+                "stages": [stage.label],
+                "tasks": None,
+                "read_bytes": 0,
+            }
+            for stage in global_stages(spec.stages, segment)
+        ]
+    parts = max(1, round(held / spec.sink.part_bytes))
+    passes.append({"title": "write", "kind": "write", "stages": [], "tasks": parts, "read_bytes": stored})
+    return {
+        "files": len(manifest.files),
+        "stored_bytes": stored,
+        "text_bytes_estimate": held,
+        "splits": len(manifest.splits),
+        "passes": passes,
+        "workers": spec.settings.workers,
+        "output": os.fspath(base / spec.sink.path),
+        "disk_bytes_estimate": disk_estimate(spec, manifest),
+        "disk_free_bytes": free_bytes(base / spec.sink.path),
+        "fingerprint": run_identity(spec, manifest),
+    }
+
+
+DOCUMENT_BYTES = 2000
+"""A typical document, for estimates only."""
+
+
+def disk_estimate(spec: Spec, manifest: Manifest) -> int:
+    """About how much disk a run needs at most: the dataset uncompressed where the format is, and the artefacts."""
+    held = sum(split.bytes for split in manifest.splits)
+    documents = held / DOCUMENT_BYTES
+    ratio = {"jsonl": 1.1, "arrow": 1.1}.get(spec.sink.format, 0.45)
+    artefacts = documents * 80
+    for stage in spec.stages:
+        if hasattr(stage, "sketch_schema"):
+            artefacts += documents * sum(_width(kind) for kind in stage.sketch_schema().types)
+    return int(held * ratio + artefacts)
+
+
+def _width(kind: Any) -> int:
+    try:
+        return int(kind.bit_width) // 8
+    except ValueError:
+        return 16
+
+
+def free_bytes(path: Path) -> int:
+    """Free disk where the path is, or will be."""
+    place = path
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return int(psutil.disk_usage(str(place)).free)

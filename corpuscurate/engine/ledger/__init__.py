@@ -1,0 +1,1 @@
+"""What stays of a run: finished tasks, outputs, the report, the index for later runs."""

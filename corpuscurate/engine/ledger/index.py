@@ -1,0 +1,51 @@
+"""Runs compared with each other: what a run tells of its sketches, and the texts of an earlier run read again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from corpuscurate.core.earlier_runs import must_match, open_runs
+from corpuscurate.core.spec import Spec
+from corpuscurate.core.stage import GlobalStage
+from corpuscurate.engine.passes.measure import sketch_name
+from corpuscurate.engine.plan import Segment, edits_before, segments
+
+
+def index_value(spec: Spec, cut: Sequence[Segment]) -> dict[str, Any]:
+    """What later runs have to know of the sketches: for each stage that can be compared with, its header, the edits of
+    text before it, and whether more follow; the form of data/."""
+    left = []
+    everything = edits_before(spec.stages, cut, len(cut) - 1)
+    for segment in cut:
+        edits = edits_before(spec.stages, cut, segment.number)
+        for place in segment.settling:
+            stage = spec.stages[place]
+            header = stage.index_header() if isinstance(stage, GlobalStage) else None
+            if isinstance(stage, GlobalStage) and header is not None:
+                left.append(
+                    {
+                        "word": stage.word,
+                        "label": stage.label,
+                        "header": header,
+                        "edits": [[edit.word, edit.version, _plain(edit.identity())] for edit in edits],
+                        "edited_later": len(everything) > len(edits),
+                        "folder": f"measure-{segment.number}",
+                        "sketch": sketch_name(stage),
+                    }
+                )
+    return {"text": spec.source.text, "format": spec.sink.format, "stages": left}
+
+
+def _plain(identity: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in identity.items() if key != "mode"}
+
+
+def check_edits(spec: Spec) -> None:
+    """Hold the edits before each stage that compares with earlier runs against theirs. Raises InputError."""
+    ours = {each["label"]: each["edits"] for each in index_value(spec, segments(spec.stages))["stages"]}
+    for stage in spec.stages:
+        if isinstance(stage, GlobalStage):
+            for run in open_runs(stage.corpora()):
+                theirs = run.stage(stage.word, stage.label)["edits"]
+                must_match(run, f"the edits of text before {stage.word}", theirs, ours[stage.label])

@@ -1,0 +1,155 @@
+"""The output folder: whose run it holds, and how finished files get their final names.
+
+data/, dropped/ and quarantine/ are filled beside their final place and renamed as whole folders; report.json comes
+last. A run killed at any point between is finished by the next one from `publish.json`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from corpuscurate.core.artefact import fingerprint, read_json, write_json
+from corpuscurate.core.errors import OutputError
+from corpuscurate.core.run_folder import BASIS, KEPT, KINDS, MARKER, REPORT, STATE
+from corpuscurate.engine.manifest import Manifest
+from corpuscurate.engine.task import Task
+
+
+class OutputFolder:
+    """The folder that a recipe names under `output: path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.state = path / STATE
+
+    def claim(self, identity: str, overwrite: bool) -> dict[str, Any] | None:
+        """Make sure the folder may be used; nothing is changed. The report when it holds this very run, finished.
+
+        Raises OutputError when it holds something else and `overwrite` does not allow that.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputError(f"the output {self.path} is a file. Name a folder, new or empty.")
+        there = sorted(p.name for p in self.path.iterdir()) if self.path.exists() else []
+        if not there:
+            return None
+        run = self._read("run.json")
+        if run is None:
+            if set(there) <= {STATE}:
+                return None
+            raise OutputError(
+                f"the output folder {self.path} is not empty and holds no corpuscurate run: {', '.join(there[:5])}"
+                f"{' ...' if len(there) > 5 else ''}. Name a new or an empty folder; nothing was changed in this one."
+            )
+        if overwrite:
+            return None
+        if run["identity"] == identity:
+            finished = self.path / REPORT
+            return read_json(finished) if finished.is_file() else None
+        state = "a finished" if (self.path / REPORT).is_file() else "an unfinished"
+        raise OutputError(
+            f"the output folder {self.path} holds {state} run of another recipe or other input "
+            f"(fingerprint {run['identity'][:12]}, this one is {identity[:12]}). "
+            "Name another folder, or give --overwrite to replace it."
+        )
+
+    def _clear(self) -> None:
+        for name in (REPORT, *KINDS, f"{STATE}/publish.json", f"{STATE}/publish", f"{STATE}/write"):
+            _remove(self.path / name)
+
+    def begin(self, identity: str, manifest: Manifest, overwrite: bool) -> None:
+        """Note whose run this is. What an earlier run left goes: its results, and where the input was another, its
+        artefacts too, since their splits mean nothing here."""
+        value = [manifest.identity(split) for split in manifest.splits]
+        before = self._read("run.json")
+        if overwrite or (before is not None and before["identity"] != identity):
+            self._clear()
+        if before is not None and before["manifest"] != fingerprint(value):
+            for path in self.state.iterdir():
+                if path.name != "lock":
+                    _remove(path)
+        for path in self.state.rglob(".*.tmp"):  # left by a run that was killed
+            _remove(path)
+        write_json(self.state / "manifest.json", {"splits": value, "states": manifest.states})
+        write_json(self.state / "run.json", {"identity": identity, "manifest": fingerprint(value)})
+
+    def _read(self, name: str) -> Any:
+        try:
+            return read_json(self.state / name)
+        except (OSError, ValueError):
+            return None
+
+    def pending_report(self, identity: str) -> dict[str, Any] | None:
+        """The report of a run that was stopped while its files were being renamed."""
+        value = self._read("publish.json")
+        if value is None or value["fingerprint"] != identity:
+            return None
+        report: dict[str, Any] = value
+        return report
+
+    def collect(self, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+        """The files of the writing tasks: kind, name, where they are now, bytes, digest."""
+        files = []
+        for task in tasks:
+            for flat, (size, digest) in read_json(task.final / MARKER)["files"].items():
+                kind, name = flat.split(".", 1)
+                where = str((task.final / flat).relative_to(self.state))
+                files.append({"name": f"{kind}/{name}", "bytes": size, "xxh3_64": digest, "from": where})
+        return sorted(files, key=lambda file: str(file["name"]))
+
+    def publish(self, report: dict[str, Any]) -> dict[str, Any]:
+        """Give all files their final names, then write the report; the report as users see it."""
+        write_json(self.state / "publish.json", report)
+        stage = self.state / "publish"
+        for kind in KINDS:
+            if (self.path / kind).exists():
+                continue
+            (stage / kind).mkdir(parents=True, exist_ok=True)
+            for file in report["outputs"]:
+                if file["name"].split("/")[0] == kind:
+                    self._move(self.state / file["from"], stage / file["name"], file["bytes"])
+            (stage / kind).rename(self.path / kind)
+        public = {**report, "outputs": [_public(file) for file in report["outputs"]]}
+        write_json(self.path / REPORT, public)
+        _remove(stage)
+        _remove(self.state / "publish.json")
+        _remove(self.state / "write")
+        return public
+
+    def _move(self, source: Path, target: Path, size: int) -> None:
+        if source.exists():
+            source.rename(target)
+        if not target.exists() or target.stat().st_size != size:
+            raise OutputError(
+                f"{target} is missing or changed since it was written. Run again with --overwrite to write it anew."
+            )
+
+    def tidy(self, retain: str) -> None:
+        """After success, remove what the recipe does not want kept. index: what later runs can compare with."""
+        if retain == "all":
+            return
+        for path in self.state.iterdir():
+            is_index = (path.name.startswith("measure-") or path.name == KEPT) and retain == "index"
+            if path.is_dir() and not is_index:
+                _remove_but(path, f"{BASIS}*" if retain == "index" else "")
+
+
+def _remove_but(folder: Path, pattern: str) -> None:
+    """Remove a folder but for its children that fit the pattern; wholly where there are none."""
+    kept = sorted(folder.glob(pattern)) if pattern else []
+    for path in sorted(folder.iterdir()) if kept else [folder]:
+        if path not in kept:
+            _remove(path)
+
+
+def _public(file: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in file.items() if key != "from"}
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

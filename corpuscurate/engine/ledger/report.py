@@ -1,0 +1,172 @@
+"""The report: what came in, what each stage did, what went out, and the proof that nothing was lost."""
+
+from __future__ import annotations
+
+import platform
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import psutil
+
+from corpuscurate.core.errors import AccountingError
+from corpuscurate.core.spec import Spec, spec_value
+from corpuscurate.core.stage import GlobalStage, Stage
+from corpuscurate.engine.manifest import Manifest
+from corpuscurate.engine.plan import Counted
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a run knows at its end. measured: accounts by pass and split; settled: account by label; written: accounts
+    of the writing tasks; outputs: files with bytes and digests; seconds: wall time by step; started: epoch seconds."""
+
+    spec: Spec
+    manifest: Manifest
+    identity: str
+    measured: Sequence[Sequence[Mapping[str, Any]]]
+    settled: Mapping[str, Mapping[str, Any]]
+    counts: Sequence[Counted]
+    written: Sequence[Mapping[str, Any]]
+    outputs: Sequence[Mapping[str, Any]]
+    conflicts: Mapping[str, str]
+    warnings: Sequence[str]
+    seconds: Mapping[str, float]
+    started: float
+    peak_memory_bytes: int
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that decides output bytes."""
+    packages = {name: version(name) for name in ("corpuscurate", "numpy", "pyarrow", "zstandard")}
+    return {**packages, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+
+
+def build_report(facts: Facts) -> dict[str, Any]:
+    """The report. Raises AccountingError when input is not kept + dropped + quarantined."""
+    first = facts.measured[0]
+    quarantined = _sum_counts(account["quarantined"] for account in first)
+    totals = {
+        "input": sum(account["documents"] for account in first) + sum(quarantined.values()),
+        "kept": sum(account["kept"] for account in facts.written),
+        "dropped": sum(account["dropped"] for account in facts.written),
+        "quarantined": sum(account["quarantined"] for account in facts.written),
+    }
+    stages = [_stage_row(facts, place, stage) for place, stage in enumerate(facts.spec.stages)]
+    check_account(totals, quarantined, stages)
+    text_bytes = sum(account["text_bytes"] for account in first)
+    wall = time.time() - facts.started
+    return {
+        "corpuscurate": versions()["corpuscurate"],
+        "fingerprint": facts.identity,
+        "documents": totals,
+        "bytes": {
+            "files": len(facts.manifest.files),
+            "stored": sum(file.size for file in facts.manifest.files),
+            "records": sum(account["record_bytes"] for account in first),
+            "text_in": text_bytes,
+            "text_out": sum(account["text_bytes"] for account in facts.written),
+        },
+        "quarantined_by_reason": quarantined,
+        "stages": stages,
+        "columns_kept_as_json_text": dict(facts.conflicts),
+        "warnings": list(facts.warnings),
+        "seconds": {"total": round(wall, 3), **{title: round(value, 3) for title, value in facts.seconds.items()}},
+        "first_batch_seconds": _first_batch(first, facts.started),
+        "mb_per_second": round(text_bytes / 1e6 / wall, 2) if wall > 0 else None,
+        "peak_memory_bytes": facts.peak_memory_bytes,
+        "versions": {**versions(), "python": platform.python_version(), "numba": version("numba")},
+        "recipe": spec_value(facts.spec),
+        "outputs": list(facts.outputs),
+    }
+
+
+def _first_batch(first: Sequence[Mapping[str, Any]], started: float) -> dict[str, float]:
+    """Seconds until the first batch was in hand, from the start of the process and of the run; none on a resume."""
+    times = [account["first_batch_at"] for account in first if account["first_batch_at"] is not None]
+    if not times or min(times) < started:
+        return {}
+    begun = psutil.Process().create_time()
+    return {"from_process_start": round(min(times) - begun, 3), "from_run_start": round(min(times) - started, 3)}
+
+
+def _sum_counts(counts: Any) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for each in counts:
+        for reason, number in each.items():
+            total[reason] = total.get(reason, 0) + number
+    return dict(sorted(total.items()))
+
+
+def check_account(
+    totals: Mapping[str, int], quarantined: Mapping[str, int], stages: Sequence[Mapping[str, Any]]
+) -> None:
+    """Hold the numbers of the measuring, settling and writing passes against each other."""
+    by_stage = sum(row["dropped"] for row in stages)
+    problems = []
+    if totals["input"] != totals["kept"] + totals["dropped"] + totals["quarantined"]:
+        problems.append("input is not kept + dropped + quarantined")
+    if by_stage != totals["dropped"]:
+        problems.append(f"the stages dropped {by_stage}")
+    if sum(quarantined.values()) != totals["quarantined"]:
+        problems.append(f"the readers set {sum(quarantined.values())} aside")
+    if problems:
+        raise AccountingError(f"the account does not add up: {'; '.join(problems)}; counts: {dict(totals)}")
+
+
+def _stage_row(facts: Facts, place: int, stage: Stage) -> dict[str, Any]:
+    accounts = [
+        account["stages"][stage.label]
+        for measured in facts.measured
+        for account in measured
+        if stage.label in account["stages"]
+    ]
+    row: dict[str, Any] = {"label": stage.label, "stage": stage.word, "mode": stage.mode}
+    row |= {key: sum(account[key] for account in accounts) for key in ("documents_in", "bytes_in")}
+    row |= {key: sum(account[key] for account in accounts) for key in ("documents_out", "bytes_out")}
+    seconds = sum(account["seconds"] for account in accounts)
+    row["reasons"] = _sum_counts(account["reasons"] for account in accounts)
+    row["edits"] = _edits(accounts)
+    if isinstance(stage, GlobalStage):
+        row |= _global_row(facts, place, stage, row)
+    row["dropped"] = row["documents_in"] - row["documents_out"]
+    row["seconds"] = round(seconds, 3)
+    row["mb_per_second"] = round(row["bytes_in"] / 1e6 / seconds, 1) if seconds > 0 else None
+    row["thresholds"] = dict(stage.reasons())
+    return row
+
+
+def _global_row(facts: Facts, place: int, stage: GlobalStage, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Its sketches saw every document of its pass; what stages before it in the pass dropped did not reach it."""
+    sharing = [each for each, other in enumerate(facts.spec.stages[:place]) if isinstance(other, GlobalStage)]
+    before = []
+    for each in reversed(sharing):
+        if any(not isinstance(s, GlobalStage) for s in facts.spec.stages[each + 1 : place]):
+            break
+        before.append(each)
+    gone = [count.taken[each] for count in facts.counts for each in before if each in count.taken]
+    taken = [count.taken[place] for count in facts.counts if place in count.taken]
+    documents_in = row["documents_in"] - sum(t.documents for t in gone)
+    bytes_in = row["bytes_in"] - sum(t.bytes for t in gone)
+    names = list(stage.reasons())
+    reasons = _sum_counts({names[number - 1]: n for number, n in t.reasons.items()} for t in taken)
+    return {
+        "documents_in": documents_in,
+        "bytes_in": bytes_in,
+        "documents_out": documents_in - sum(t.documents for t in taken),
+        "bytes_out": bytes_in - sum(t.bytes for t in taken),
+        "reasons": reasons,
+        "account": dict(facts.settled[stage.label]),
+    }
+
+
+def _edits(accounts: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    total: dict[str, list[int]] = {}
+    for account in accounts:
+        for reason, (documents, size) in account["edits"].items():
+            before = total.get(reason, [0, 0])
+            total[reason] = [before[0] + documents, before[1] + size]
+    return {reason: {"documents": n, "bytes": size} for reason, (n, size) in sorted(total.items())}

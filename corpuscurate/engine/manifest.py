@@ -1,0 +1,73 @@
+"""The manifest numbers the input: files sorted bytewise, each once, and the splits they are read in.
+
+It depends on the input and on `split_bytes` alone, so doc_ids, splits and with them every output byte do too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corpuscurate.core.spec import Source
+from corpuscurate.io.base import FORMATS, SourceFile, Span
+from corpuscurate.io.files import expand, file_state
+
+MAX_SPANS = 4096
+"""Spans in a split at most: a million one-kilobyte files still make many small tasks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What one task reads: spans of one or several files, in input order."""
+
+    number: int
+    files: tuple[SourceFile, ...]
+    """The files of `spans`, one for one."""
+    spans: tuple[Span, ...]
+
+    @property
+    def bytes(self) -> int:
+        """About how much text it holds."""
+        return sum(span.bytes for span in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All input files and their splits. states: size and time of change of each file, to notice changed input."""
+
+    files: tuple[SourceFile, ...]
+    splits: tuple[Split, ...]
+    states: tuple[dict[str, Any], ...]
+
+    def identity(self, split: Split) -> list[Any]:
+        """What a split's artefacts depend on, JSON-able."""
+        return [
+            [file.name, file.format, file.compression, self.states[file.number], span.start, span.stop]
+            for file, span in zip(split.files, split.spans, strict=True)
+        ]
+
+
+def coalesce(files: Sequence[SourceFile], spans: Iterable[Span], split_bytes: int) -> list[Split]:
+    """Pack neighbouring spans into splits of at most `split_bytes` (a larger span stands alone)."""
+    splits: list[Split] = []
+    group: list[Span] = []
+    size = 0
+    for span in spans:
+        if group and (size + span.bytes > split_bytes or len(group) == MAX_SPANS):
+            splits.append(Split(len(splits), tuple(files[s.file] for s in group), tuple(group)))
+            group, size = [], 0
+        group.append(span)
+        size += span.bytes
+    if group:
+        splits.append(Split(len(splits), tuple(files[s.file] for s in group), tuple(group)))
+    return splits
+
+
+def build_manifest(source: Source, base: Path) -> Manifest:
+    """Look at the input and number it. Raises InputError when a pattern matches no file."""
+    files = expand(source.paths, base, source.format)
+    spans = (span for file in files for span in FORMATS[file.format].split(file, source.split_bytes))
+    splits = coalesce(files, spans, source.split_bytes)
+    return Manifest(tuple(files), tuple(splits), tuple(file_state(file) for file in files))

@@ -1,0 +1,1 @@
+"""What the tasks of a pass do: measure, settle, read again, count, write."""

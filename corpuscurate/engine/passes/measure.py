@@ -1,0 +1,268 @@
+"""The measuring pass: a split's documents through the streaming stages, and only artefacts come out.
+
+Writes docs.arrow (a row a document with its verdict), columns.arrow (what stages added), sketch-<label>.arrow for each
+global stage of the pass, bad.arrow (unreadable records). The account holds counts, never documents.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from corpuscurate.core.artefact import FewBatches, table_writer
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import lengths_bytes
+from corpuscurate.core.errors import InputError
+from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS
+from corpuscurate.core.stage import GlobalStage, Outcome, StreamingStage
+from corpuscurate.engine.documents import DOCS_SCHEMA, View, alive_batches, apply_stage, stage_error, stages_named_with
+from corpuscurate.engine.manifest import Split
+from corpuscurate.engine.plan import Segment, added_columns, global_stages
+from corpuscurate.io.base import BadRecord, SourceFile
+from corpuscurate.io.column_types import merge
+
+BAD_SCHEMA = pa.schema(
+    [
+        ("file", pa.large_string()),
+        ("position", pa.int64()),
+        ("reason", pa.string()),
+        ("detail", pa.large_string()),
+        ("head", pa.large_binary()),
+        ("whole_file", pa.bool_()),
+    ]
+)
+
+
+@dataclass
+class StageAccount:
+    """What one stage did in one task."""
+
+    documents_in: int = 0
+    bytes_in: int = 0
+    documents_out: int = 0
+    bytes_out: int = 0
+    seconds: float = 0.0
+    reasons: dict[str, int] = field(default_factory=dict)
+    edits: dict[str, list[int]] = field(default_factory=dict)
+
+    def took(self, batch: Batch, outcome: Outcome, stage: StreamingStage) -> None:
+        """Count what came in and what was said of it; in `mode: tag` reasons count what would have been dropped."""
+        self.documents_in += len(batch)
+        self.bytes_in += batch.text_bytes
+        for reason, edit in outcome.edits.items():
+            before = self.edits.get(reason, [0, 0])
+            self.edits[reason] = [before[0] + edit.documents, before[1] + edit.bytes]
+        if outcome.reason is not None:
+            for name, count in zip(stage.reasons(), np.bincount(outcome.reason)[1:].tolist(), strict=False):
+                if count:
+                    self.reasons[name] = self.reasons.get(name, 0) + count
+
+
+def sketch_name(stage: GlobalStage) -> str:
+    """The file of a global stage's sketches in a split's folder."""
+    return f"sketch-{stage.label}.arrow"
+
+
+def sketch_file_schema(stage: GlobalStage) -> pa.Schema:
+    """doc_id, then what the stage declares."""
+    return pa.schema([pa.field("doc_id", pa.uint64()), *stage.sketch_schema()])
+
+
+def bad_rows(file: SourceFile, records: tuple[BadRecord, ...]) -> pa.RecordBatch:
+    """Quarantine rows of bad records."""
+    columns = [
+        pa.array([file.name] * len(records), pa.large_string()),
+        pa.array([record.position for record in records], pa.int64()),
+        pa.array([record.reason for record in records], pa.string()),
+        pa.array([record.detail for record in records], pa.large_string()),
+        pa.array([record.head for record in records], pa.large_binary()),
+        pa.array([record.whole_file for record in records], pa.bool_()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=BAD_SCHEMA)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureBody:
+    """The work of one split in one measuring pass. view: what the passes before left."""
+
+    view: View
+    split: Split
+    segment: Segment
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Measure the split."""
+        with ExitStack() as stack:
+            return _Measuring(self, folder, stack).run()
+
+
+class _Measuring:
+    """The state of one measuring task: open artefacts and counts."""
+
+    def __init__(self, body: MeasureBody, folder: Path, stack: ExitStack) -> None:
+        stages = body.view.stages
+        self.body = body
+        streaming = ((place, stages[place]) for place in body.segment.streaming)
+        self.streaming = [(place, stage) for place, stage in streaming if isinstance(stage, StreamingStage)]
+        self.globals = global_stages(stages, body.segment)
+        self.added = added_columns([stage for _, stage in self.streaming])
+        self.columns_schema = pa.schema([("doc_id", pa.uint64()), *self.added.items()])
+        self.docs = stack.enter_context(table_writer(folder / DOCS, DOCS_SCHEMA))
+        self.bad = stack.enter_context(table_writer(folder / BAD, BAD_SCHEMA))
+        self.columns = stack.enter_context(table_writer(folder / COLUMNS, self.columns_schema))
+        self.sketches = [(stage, self.sketch_file(stage, folder, stack)) for stage in self.globals]
+        self.accounts = {stage.label: StageAccount() for stage in [*(s for _, s in self.streaming), *self.globals]}
+        self.counts = {"documents": 0, "text_bytes": 0, "record_bytes": 0, "kept": 0}
+        self.quarantined: dict[str, int] = {}
+        self.census: dict[str, Any] | None = None
+        self.first_batch_at: float | None = None
+
+    def sketch_file(self, stage: GlobalStage, folder: Path, stack: ExitStack) -> FewBatches:
+        """Where the sketches of a stage are appended."""
+        writer = stack.enter_context(table_writer(folder / sketch_name(stage), sketch_file_schema(stage)))
+        return stack.enter_context(FewBatches(writer))
+
+    def run(self) -> dict[str, Any]:
+        """Loop over the split."""
+        started = time.perf_counter()
+        for file, chunk, batch in alive_batches(self.body.view, self.body.split):
+            if chunk.bad and not self.body.view.passes:
+                self.bad.write(bad_rows(file, chunk.bad))
+                for record in chunk.bad:
+                    self.quarantined[record.reason] = self.quarantined.get(record.reason, 0) + 1
+            if chunk.census is not None:
+                self.census = chunk.census if self.census is None else merge([self.census, chunk.census])
+            if batch is not None and len(batch):
+                if not self.body.view.passes:
+                    self.refuse_taken_names(file, batch)
+                self.first_batch_at = self.first_batch_at or time.time()
+                with stages_named_with(file):
+                    self.batch(batch)
+        return {
+            **self.counts,
+            "quarantined": self.quarantined,
+            "stages": {label: vars(account) for label, account in self.accounts.items()},
+            "census": self.census,
+            "first_batch_at": self.first_batch_at,
+            "seconds": time.perf_counter() - started,
+        }
+
+    def refuse_taken_names(self, file: SourceFile, batch: Batch) -> None:
+        """Raise InputError when a document has a field with the name of a column that a stage adds.
+
+        The files' first records were looked at before the run; here every record is.
+        """
+        for name in added_columns(self.body.view.stages):
+            column = batch.columns.get(name)
+            if column is not None and column.null_count < len(column):
+                raise InputError(
+                    f"{file.name}: a record has the column {name!r} already, which a stage of the recipe adds. "
+                    f"Give the stage another `name:`, so that its columns are called otherwise."
+                )
+
+    def batch(self, batch: Batch) -> None:
+        """One batch through all streaming stages, its verdicts and sketches to their files."""
+        size = len(batch)
+        whole = batch
+        alive = np.arange(size)
+        stage_of, reason_of = np.zeros(size, np.int16), np.zeros(size, np.int16)
+        value_of = np.full(size, np.nan)
+        for place, stage in self.streaming:
+            if len(batch) == 0:
+                break
+            batch, reason, value = self.step(stage, batch)
+            if reason is not None:
+                gone = alive[reason > 0]
+                stage_of[gone], reason_of[gone] = place + 1, reason[reason > 0]
+                if value is not None:
+                    value_of[gone] = value[reason > 0]
+                alive = alive[reason == 0]
+        text_bytes = lengths_bytes(whole.text)
+        text_bytes[alive] = lengths_bytes(batch.text)
+        self.write_docs(whole, text_bytes, stage_of, reason_of, value_of)
+        if len(batch):
+            ids = pa.array(batch.doc_id)
+            columns = [ids, *(batch.columns[name] for name in self.added)]
+            self.columns.write(pa.RecordBatch.from_arrays(columns, schema=self.columns_schema))
+            for sketching, writer in self.sketches:
+                writer.write(self.sketch(sketching, batch))
+        self.counts["kept"] += len(batch)
+
+    def step(
+        self, stage: StreamingStage, batch: Batch
+    ) -> tuple[Batch, NDArray[np.int16] | None, NDArray[np.float64] | None]:
+        """One stage on one batch: the surviving rows, and the verdicts on all rows (None: nothing dropped)."""
+        account = self.accounts[stage.label]
+        started = time.perf_counter()
+        outcome = apply_stage(stage, batch)
+        account.seconds += time.perf_counter() - started
+        account.took(batch, outcome, stage)
+        if outcome.text is not None:
+            batch = batch.with_text(outcome.text)
+        measures = {**outcome.columns, **(outcome.measures if stage.mode == "tag" else {})}
+        batch = batch.with_columns({f"{stage.label}.{name}": column for name, column in measures.items()})
+        verdict = outcome.reason if stage.mode == "drop" else None
+        if verdict is not None:
+            batch = batch.filter(verdict == 0)
+        account.documents_out += len(batch)
+        account.bytes_out += batch.text_bytes
+        return batch, verdict, outcome.value
+
+    def write_docs(
+        self,
+        batch: Batch,
+        text_bytes: NDArray[np.int64],
+        stage: NDArray[np.int16],
+        reason: NDArray[np.int16],
+        value: NDArray[np.float64],
+    ) -> None:
+        """The verdict rows of a batch as it was read; text_bytes: of the text as the pass leaves it."""
+        first_pass = not self.body.view.passes
+        ids = batch.id if batch.id is not None and first_pass else pa.nulls(len(batch), pa.large_string())
+        arrays = [
+            pa.array(batch.doc_id),
+            ids,
+            pa.array(batch.record_bytes),
+            pa.array(text_bytes),
+            pa.array(stage),
+            pa.array(reason),
+            pa.array(value),
+        ]
+        self.docs.write(pa.RecordBatch.from_arrays(arrays, schema=DOCS_SCHEMA))
+        self.counts["documents"] += len(batch)
+        self.counts["text_bytes"] += batch.text_bytes
+        self.counts["record_bytes"] += int(batch.record_bytes.sum())
+
+    def sketch(self, stage: GlobalStage, batch: Batch) -> pa.RecordBatch:
+        """The sketch rows of a batch for a global stage."""
+        account = self.accounts[stage.label]
+        started = time.perf_counter()
+        rows = sketch_rows(stage, "sketch", batch)
+        account.seconds += time.perf_counter() - started
+        account.documents_in += len(batch)
+        account.bytes_in += batch.text_bytes
+        return rows
+
+
+def sketch_rows(
+    stage: GlobalStage,
+    method: str,
+    batch: Batch,
+    arguments: Mapping[str, Any] | None = None,
+    rows: NDArray[np.int64] | None = None,
+) -> pa.RecordBatch:
+    """doc_id and what a sketch method of the stage makes of a batch. rows: see `GlobalStage.takes_rows`."""
+    chosen = {} if rows is None else {"rows": rows}
+    try:
+        columns: dict[str, pa.Array] = getattr(stage, method)(batch, **(arguments or {}), **chosen)
+    except Exception as error:
+        raise stage_error(stage, batch, error) from error
+    ids = batch.doc_id if rows is None else batch.doc_id[rows]
+    return pa.RecordBatch.from_arrays([pa.array(ids), *columns.values()], names=["doc_id", *columns])

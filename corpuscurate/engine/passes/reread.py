@@ -1,0 +1,162 @@
+"""Reading chosen documents again for a global stage: those of this run, and those of an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from corpuscurate.core.artefact import table_writer
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.doc_ids import sorted_member
+from corpuscurate.core.earlier_runs import EarlierRun
+from corpuscurate.core.errors import InputError
+from corpuscurate.core.stage import GlobalStage
+from corpuscurate.engine.documents import ColumnSource, View, read_chunks, replay, stages_named_with
+from corpuscurate.engine.manifest import Split
+from corpuscurate.engine.passes.measure import sketch_rows
+from corpuscurate.io.base import FORMATS, SourceFile, Want
+
+
+@dataclass(frozen=True, slots=True)
+class RereadBody:
+    """One split read again for chosen documents (`wanted`, an .npy of doc_ids), sketched by a method of a stage.
+
+    view: the passes before the stage's own, plus the edits of its own pass.
+    """
+
+    view: View
+    split: Split
+    stage: GlobalStage
+    method: str
+    wanted: Path
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write rows.arrow."""
+        wanted: NDArray[np.uint64] = np.load(self.wanted, allow_pickle=False)
+        empty = Batch(np.zeros(0, np.uint64), pa.array([], pa.large_string()), np.zeros(0, np.int64))
+        schema = sketch_rows(self.stage, self.method, empty, self.arguments).schema
+        rows = 0
+        with table_writer(folder / "rows.arrow", schema) as writer:
+            for batch, chosen in self._chosen(wanted) if len(wanted) else ():
+                made = sketch_rows(self.stage, self.method, batch, self.arguments, chosen)
+                writer.write(made)
+                rows += len(made)
+        if rows != len(wanted):
+            raise RuntimeError(f"{len(wanted)} documents were asked for and {rows} found in split {self.split.number}")
+        return {"documents": rows}
+
+    def _chosen(self, wanted: NDArray[np.uint64]) -> Iterator[tuple[Batch, NDArray[np.int64] | None]]:
+        """Batches of wanted documents, edits replayed; or, where that takes no copy of text, batches that hold some,
+        and their rows. What is wanted has been sketched, so it is alive."""
+        view = self.view
+        whole = self.method in self.stage.takes_rows and not view.edits and not view.columns
+        columns = ColumnSource(view, self.split.number)
+        for file, chunk in read_chunks(view, self.split):
+            batch = chunk.batch
+            if batch is None:
+                continue
+            mask = sorted_member(batch.doc_id, wanted)
+            if not mask.any():
+                continue
+            if whole:
+                yield batch, np.flatnonzero(mask)
+                continue
+            kept = batch.filter(mask)
+            with stages_named_with(file):
+                ready = replay(view, kept, columns.get(kept.doc_id))
+            yield ready, None
+
+
+_FORMS = {
+    "parquet": ("parquet", None),
+    "arrow": ("arrow", None),
+    "jsonl": ("jsonl", None),
+    "jsonl.gz": ("jsonl", "gz"),
+    "jsonl.zst": ("jsonl", "zst"),
+}
+
+
+def texts_of(run: EarlierRun, stage: GlobalStage) -> None:
+    """Make sure that data/ of an earlier run holds the texts that its stage saw. Raises InputError."""
+    instead = "Use `verify: signature`, which compares the sketches alone."
+    if run.stage(stage.word, stage.label)["edited_later"]:
+        raise InputError(
+            f"index {run.path}: stages after its {stage.word} edited the text, so the texts that were compared there "
+            f"are not in its data/. {instead}"
+        )
+    for name, _ in run.header["parts"]:
+        if not (run.path / name).is_file():
+            raise InputError(
+                f"index {run.path}: {name} is gone, and its texts are needed for `verify: exact`. {instead}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierBody:
+    """One part of data/ of an earlier run, read for chosen documents and sketched by a method of a stage.
+
+    first: how many documents are in the parts before it; documents: in it. wanted: a file a split, of doc_ids with
+    `base` added.
+    """
+
+    run_of: EarlierRun
+    part: str
+    first: int
+    documents: int
+    base: int
+    wanted: tuple[Path, ...]
+    stage: GlobalStage
+    method: str
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write rows.arrow."""
+        ids, ranks = self._chosen()
+        empty = Batch(np.zeros(0, np.uint64), pa.array([], pa.large_string()), np.zeros(0, np.int64))
+        seen = rows = 0
+        with table_writer(folder / "rows.arrow", sketch_rows(self.stage, self.method, empty).schema) as writer:
+            for batch in self._batches() if len(ids) else ():
+                low, high = np.searchsorted(ranks, [seen, seen + len(batch)])
+                seen += len(batch)
+                if low == high:
+                    continue
+                mask = np.zeros(len(batch), np.bool_)
+                mask[ranks[low:high] - (seen - len(batch))] = True
+                chosen = batch.filter(mask)
+                named = Batch(ids[low:high], chosen.text, chosen.record_bytes)
+                writer.write(sketch_rows(self.stage, self.method, named))
+                rows += len(named)
+        if len(ids) and (rows != len(ids) or seen != self.documents):
+            raise InputError(f"index {self.run_of.path}: {self.part} is not as its run wrote it.")
+        return {"documents": rows}
+
+    def _chosen(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """The wanted documents that are in this part, and their row in it."""
+        ids, ranks, before = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], -self.first
+        for split, path in enumerate(self.wanted):
+            kept = np.load(self.run_of.kept(split), mmap_mode="r")
+            wanted = np.load(path)
+            at = before + np.searchsorted(kept, wanted - np.uint64(self.base))
+            here = (at >= 0) & (at < self.documents)
+            ids.append(wanted[here])
+            ranks.append(at[here])
+            before += len(kept)
+        return np.concatenate(ids), np.concatenate(ranks)
+
+    def _batches(self) -> Any:
+        path = self.run_of.path / self.part
+        form, compression = _FORMS[self.run_of.header["format"]]
+        file = SourceFile(0, str(path), str(path), path.stat().st_size, form, compression)
+        want = Want(text=self.run_of.header["text"], max_record_bytes=1 << 30)
+        for span in FORMATS[form].split(file, 1 << 62):
+            for chunk in FORMATS[form].read(file, span, want):
+                if chunk.bad:
+                    raise InputError(f"index {self.run_of.path}: {self.part} has a record that cannot be read.")
+                if chunk.batch is not None:
+                    yield chunk.batch

@@ -1,0 +1,173 @@
+"""From stages to passes, and from what was measured to parts. Pure: no file is touched here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpuscurate.core.spec import is_global
+from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A measuring pass with its settlings. streaming, settling: places in the pipeline's list of stages."""
+
+    number: int
+    streaming: tuple[int, ...]
+    settling: tuple[int, ...]
+
+
+def segments(stages: Sequence[Stage]) -> list[Segment]:
+    """Cut the stages into passes: a new one begins at a streaming stage that follows a global one.
+
+    There is always at least one pass, since it also counts documents, finds bad records and the columns' types.
+    """
+    cut: list[tuple[list[int], list[int]]] = [([], [])]
+    for place, stage in enumerate(stages):
+        if is_global(stage):
+            cut[-1][1].append(place)
+        else:
+            if cut[-1][1]:
+                cut.append(([], []))
+            cut[-1][0].append(place)
+    return [Segment(number, tuple(first), tuple(second)) for number, (first, second) in enumerate(cut)]
+
+
+def added_columns(stages: Sequence[Stage]) -> dict[str, object]:
+    """Every column the stages add to the output, `<label>.<measure>` -> Arrow type, in order."""
+    columns: dict[str, object] = {}
+    for stage in stages:
+        measures = {**stage.adds(), **(stage.measures() if stage.mode == "tag" else {})}
+        columns |= {f"{stage.label}.{measure}": kind for measure, kind in measures.items()}
+    return columns
+
+
+def edits_before(stages: Sequence[Stage], cut: Sequence[Segment], last: int) -> tuple[StreamingStage, ...]:
+    """The stages of passes 0..last that edit text, in order: what is replayed when the text is read again."""
+    places = [place for segment in cut[: last + 1] for place in segment.streaming]
+    chosen = (stages[place] for place in places)
+    return tuple(stage for stage in chosen if isinstance(stage, StreamingStage) and stage.edits_text)
+
+
+def user_columns(stages: Sequence[Stage]) -> tuple[str, ...]:
+    """The user's columns that stages read, sorted (those that stages add are left out)."""
+    added = added_columns(stages)
+    return tuple(sorted({name for stage in stages for name in stage.reads() if name not in added}))
+
+
+def global_stages(stages: Sequence[Stage], segment: Segment) -> list[GlobalStage]:
+    """The global stages of a pass."""
+    return [stage for stage in (stages[place] for place in segment.settling) if isinstance(stage, GlobalStage)]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file of data/: the documents first..last (doc_ids, both included) that are kept."""
+
+    number: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteGroup:
+    """What one writing task does: splits, the parts they make, and its numbers in dropped/ and quarantine/ or None."""
+
+    number: int
+    splits: tuple[int, ...]
+    parts: tuple[Part, ...]
+    dropped: int | None
+    quarantine: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCount:
+    """What a split will write. parts: (first, last) doc_ids of its kept documents, cut where a part is full."""
+
+    kept: int
+    kept_bytes: int
+    dropped: int
+    quarantined: int
+    parts: tuple[tuple[int, int], ...]
+
+
+def cut_parts(ids: NDArray[np.uint64], sizes: NDArray[np.int64], part_bytes: int) -> list[tuple[int, int]]:
+    """Cut documents into parts: a part is closed by the document that fills it. (first, last) doc_ids."""
+    parts: list[tuple[int, int]] = []
+    ends = np.cumsum(sizes)
+    start, done = 0, 0
+    while start < len(ids):
+        stop = min(int(np.searchsorted(ends, done + part_bytes, "left")) + 1, len(ids))
+        parts.append((int(ids[start]), int(ids[stop - 1])))
+        start, done = stop, int(ends[stop - 1])
+    return parts
+
+
+def write_groups(counts: Sequence[SplitCount], part_bytes: int) -> list[WriteGroup]:
+    """Pack splits into writing tasks: a group is closed by the split that fills a part.
+
+    Files are numbered here, in input order, before anything is written: names don't depend on who writes first.
+    """
+    packs: list[list[int]] = [[]]
+    size = 0
+    for number, count in enumerate(counts):
+        packs[-1].append(number)
+        size += count.kept_bytes
+        if size >= part_bytes:
+            packs.append([])
+            size = 0
+    if not packs[-1] and len(packs) > 1:
+        packs.pop()
+    groups: list[WriteGroup] = []
+    data = dropped = quarantine = 0
+    for number, pack in enumerate(packs):
+        spans = _spans_of([counts[i] for i in pack], part_bytes)
+        parts = tuple(Part(data + i, *span) for i, span in enumerate(spans))
+        has_dropped = any(counts[i].dropped for i in pack)
+        has_bad = any(counts[i].quarantined for i in pack)
+        groups.append(
+            WriteGroup(number, tuple(pack), parts, dropped if has_dropped else None, quarantine if has_bad else None)
+        )
+        data, dropped, quarantine = data + len(parts), dropped + has_dropped, quarantine + has_bad
+    groups[0] = replace(  # a folder without files would be hard to read: an empty part with the right columns instead
+        groups[0],
+        parts=groups[0].parts if data else (Part(0, 1, 0),),
+        dropped=groups[0].dropped if dropped else 0,
+        quarantine=groups[0].quarantine if quarantine else 0,
+    )
+    return groups
+
+
+def _spans_of(counts: Sequence[SplitCount], part_bytes: int) -> list[tuple[int, int]]:
+    filled = [count for count in counts if count.kept]
+    if not filled:
+        return []
+    last = filled[-1]
+    if last.kept_bytes < part_bytes:
+        return [(filled[0].parts[0][0], last.parts[-1][1])]
+    spans = list(last.parts)
+    if len(filled) > 1:  # the small splits before a large one make a part of their own
+        spans.insert(0, (filled[0].parts[0][0], filled[-2].parts[-1][1]))
+    return spans
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a global stage dropped in one split: documents, text bytes, and documents by number of the reason."""
+
+    documents: int
+    bytes: int
+    reasons: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A split's numbers for the writing pass, and for the report: what each global stage (by place) took."""
+
+    write: SplitCount
+    taken: dict[int, Taken]
+    first_id: int | None

@@ -1,0 +1,137 @@
+"""Running a `Spec`: manifest, passes, settlings, writing, account, publishing; each step is resumable.
+
+Nothing here depends on workers, memory, batch size or the order of finishing: those only decide who does what when.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from corpuscurate.core.artefact import fingerprint
+from corpuscurate.core.spec import Spec
+from corpuscurate.engine.check import check_spec
+from corpuscurate.engine.ledger.index import check_edits
+from corpuscurate.engine.ledger.publish import OutputFolder
+from corpuscurate.engine.ledger.report import Facts, build_report, versions
+from corpuscurate.engine.manifest import Manifest, build_manifest
+from corpuscurate.engine.plan import segments
+from corpuscurate.engine.progress import NoProgress, Progress
+from corpuscurate.engine.runners import Runner, load_ahead, make_runner
+from corpuscurate.engine.runners.warm import to_text
+from corpuscurate.engine.session import MemoryWatch, Session, locked
+from corpuscurate.engine.steps import Steps, source_value, stage_value
+from corpuscurate.engine.task import explain_os_error
+from corpuscurate.io.files import expand
+from corpuscurate.kernels.compile import is_cold
+
+
+def run_spec(
+    spec: Spec,
+    *,
+    base: Path,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    runner: Callable[[], Runner] | None = None,
+) -> dict[str, Any]:
+    """Run the spec and return its report (also written to `report.json`).
+
+    base: the folder relative paths start from. overwrite: replace what an earlier run left in the output folder
+    (artefacts that still fit are used again). A run that was interrupted goes on; one that is finished is not repeated.
+    Raises RecipeError, InputError, OutputError, StageError, BadInputError, WorkerError, AccountingError.
+    """
+    started = time.time()
+    shown = progress or NoProgress()
+    if is_cold() and runner is None:
+        shown.message("compiling the kernels for this machine: once, some tens of seconds")
+        files = expand(spec.source.paths, base, spec.source.format)
+        load_ahead(spec.settings, to_text(spec, [file.format for file in files]))  # the check reads, and compiles, too
+    warnings = check_spec(spec, base)
+    check_edits(spec)
+    manifest = build_manifest(spec.source, base)
+    identity = run_identity(spec, manifest)
+    output = OutputFolder(base / spec.sink.path)
+    try:
+        finished = output.claim(identity, overwrite)
+        if finished is not None:
+            shown.message(f"{output.path} already holds this very run, finished: nothing to do.")
+            return finished
+        with locked(output.state):
+            output.claim(identity, overwrite)  # again: it may have changed before it was locked
+            output.begin(identity, manifest, overwrite)
+            report = output.pending_report(identity)
+            if report is None:
+                report = _run(spec, manifest, output, shown, warnings, identity, started, runner)
+            public = output.publish(report)
+            output.tidy(spec.settings.retain)
+            return public
+    except OSError as error:
+        raise explain_os_error(error, output.path) from error
+
+
+def run_identity(spec: Spec, manifest: Manifest) -> str:
+    """The fingerprint of all that the output's bytes depend on."""
+    whole = [manifest.identity(split) for split in manifest.splits]
+    sink = spec.sink.model_dump(mode="json", exclude={"path"})
+    return fingerprint([versions(), source_value(spec), [stage_value(s) for s in spec.stages], sink, whole])
+
+
+def _run(
+    spec: Spec,
+    manifest: Manifest,
+    output: OutputFolder,
+    shown: Progress,
+    warnings: list[str],
+    identity: str,
+    started: float,
+    runner: Callable[[], Runner] | None,
+) -> dict[str, Any]:
+    warm = to_text(spec, [file.format for file in manifest.files])
+    make = runner or (lambda: make_runner(spec.settings, warm))
+    with MemoryWatch() as memory, make() as running:
+        session = Session(spec, output.state, manifest, running, shown)
+        for text in warnings:
+            session.warn(text)
+        steps = Steps(session)
+        for segment in segments(spec.stages):
+            steps.measure(segment)
+            steps.settle(segment)
+            steps.discard(segment)
+        steps.write(identity)
+        steps.leave_index(identity)
+    return build_report(
+        Facts(
+            spec=spec,
+            manifest=manifest,
+            identity=identity,
+            measured=steps.measured,
+            settled=steps.settled,
+            counts=steps.counts,
+            written=steps.written,
+            outputs=output.collect(steps.write_tasks),
+            conflicts=steps.conflicts,
+            warnings=session.warnings,
+            seconds=session.seconds,
+            started=started,
+            peak_memory_bytes=memory.peak_bytes,
+        )
+    )
+
+
+def settle_spec(spec: Spec, *, base: Path, folder: Path, progress: Progress | None = None) -> dict[str, Any]:
+    """The accounts of the global stages by label, as a run would come to them; no document is written.
+
+    base: the folder relative paths start from. folder: for what is measured; what an earlier call left there and still
+    fits is used again. Raises the errors of `run_spec`.
+    """
+    check_spec(spec, base)
+    manifest = build_manifest(spec.source, base)
+    warm = to_text(spec, [file.format for file in manifest.files])
+    with locked(folder), make_runner(spec.settings, warm) as runner:
+        steps = Steps(Session(spec, folder, manifest, runner, progress or NoProgress()))
+        for segment in segments(spec.stages):
+            steps.measure(segment)
+            steps.settle(segment)
+    return steps.settled

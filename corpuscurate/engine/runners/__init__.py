@@ -1,0 +1,27 @@
+"""Runners: run these tasks, yield their accounts."""
+
+from __future__ import annotations
+
+from corpuscurate.core.spec import Settings
+from corpuscurate.engine.runners.inprocess import InProcessRunner
+from corpuscurate.engine.runners.local import LocalRunner, start_fork_server
+from corpuscurate.engine.task import Runner
+
+__all__ = ["InProcessRunner", "LocalRunner", "Runner", "load_ahead", "make_runner"]
+
+
+def make_runner(settings: Settings, warm: str = "") -> Runner:
+    """The runner that the settings name. One worker needs no process of its own. warm: see `LocalRunner`."""
+    if _in_process(settings):
+        return InProcessRunner()
+    return LocalRunner(settings.workers, warm)
+
+
+def load_ahead(settings: Settings, warm: str) -> None:
+    """Let the process that workers come from begin to load, or to compile, before there is a runner."""
+    if not _in_process(settings):
+        start_fork_server(warm)
+
+
+def _in_process(settings: Settings) -> bool:
+    return settings.runner == "inprocess" or settings.workers == 1

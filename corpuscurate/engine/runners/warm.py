@@ -1,0 +1,84 @@
+"""Loading the kernels before the work begins: once in the fork server, so that no worker compiles or loads them again.
+
+Stages and readers see a batch of three tiny documents. Whatever goes wrong here goes wrong in the run too, and is told
+there, with the document at hand; so errors are passed over.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import JSON
+from corpuscurate.core.spec import Spec
+from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage, stage_class
+from corpuscurate.io.base import FORMATS, SourceFile, Want
+
+LOG = logging.getLogger(__name__)
+TEXTS = ("One small document, with a few words.\r\n- and a line …", "Ünïcode text: 文字, \u0301 and more.", "")
+VARIABLE = "CORPUSCURATE_WARM"
+"""How the fork server is told what to load: JSON made by `to_text`."""
+
+
+def to_text(spec: Spec, formats: Sequence[str]) -> str:
+    """What to load for a spec, for `from_text` in another process. Stages of the caller's own script are left out."""
+    stages = [s for s in spec.stages if type(s).__module__ != "__main__"]
+    value = {
+        "stages": [[s.word, s.model_dump(mode="json")] for s in stages],
+        "formats": sorted(set(formats)),
+        "columnar": spec.sink.format in ("parquet", "arrow"),
+    }
+    return orjson.dumps(value).decode()
+
+
+def from_text(text: str) -> None:
+    """Load what `to_text` named."""
+    value = orjson.loads(text)
+    for word, parameters in value["stages"]:
+        _passing_over(lambda w=word, p=parameters: warm_stage(stage_class(w).model_validate(p, strict=False)))
+    for name in value["formats"]:  # last: on a new machine the caller compiles these meanwhile
+        _passing_over(lambda name=name: warm_format(name, value["columnar"]))
+
+
+def _passing_over(load: Any) -> None:
+    try:
+        load()
+    except Exception:
+        LOG.debug("kernels were not loaded ahead", exc_info=True)
+
+
+def warm_stage(stage: Stage) -> None:
+    """Run a stage on a tiny batch."""
+    size = len(TEXTS)
+    columns = {name: pa.array(['"a"', "1", None], pa.large_string()).cast(JSON) for name in stage.reads()}
+    batch = Batch(
+        np.arange(size, dtype=np.uint64), pa.array(TEXTS, pa.large_string()), np.full(size, 9), columns=columns
+    )
+    batch.filter(np.array([True, False, True]))
+    if isinstance(stage, StreamingStage):
+        stage.apply(batch)
+    elif isinstance(stage, GlobalStage):
+        stage.sketch(batch)
+
+
+def warm_format(name: str, census: bool) -> None:
+    """Read a tiny file; only JSON lines have kernels of their own."""
+    if name != "jsonl":
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "warm.jsonl")
+        path.write_bytes(
+            b"".join(orjson.dumps({"id": i, "text": text, "n": 1}) + b"\n" for i, text in enumerate(TEXTS))
+        )
+        file = SourceFile(0, path.name, str(path), path.stat().st_size, "jsonl")
+        for rest in (False, True):
+            for span in FORMATS["jsonl"].split(file, 1 << 20):
+                list(FORMATS["jsonl"].read(file, span, Want(id="id", columns=("n",), rest=rest, census=census)))

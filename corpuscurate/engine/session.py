@@ -1,0 +1,122 @@
+"""One run under way: its folder, runner, progress, timings, and the memory of all its processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from corpuscurate.core.errors import OutputError
+from corpuscurate.core.spec import Spec
+from corpuscurate.engine.ledger.resume import run_tasks
+from corpuscurate.engine.manifest import Manifest
+from corpuscurate.engine.progress import Progress
+from corpuscurate.engine.task import Runner, Task
+
+
+@dataclass
+class Session:
+    """What the steps of a run share. state: the folder `_run`."""
+
+    spec: Spec
+    state: Path
+    manifest: Manifest
+    runner: Runner
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def tasks(self, title: str, tasks: Sequence[Task], *, largest_first: bool = False) -> list[dict[str, Any]]:
+        """Run tasks with progress; accounts in their order. See `ledger.run_tasks`."""
+
+        sizes = {str(task.final): task.bytes for task in tasks}
+        told: dict[str, int] = {}
+
+        def beat(name: str, size: int) -> None:
+            before = told.get(name, 0)
+            told[name] = min(before + size, sizes.get(name, 0))  # sizes of compressed files are estimates
+            self.progress.advance(told[name] - before)
+
+        def finished(task: Task) -> None:
+            self.progress.advance(task.bytes - told.pop(str(task.final), 0))
+            self.progress.task_done()
+
+        self.progress.start(title, sum(task.bytes for task in tasks), len(tasks))
+        try:
+            with self.timed(title):
+                return run_tasks(tasks, self.runner.run, finished, beat, largest_first=largest_first)
+        finally:
+            self.progress.finish()
+
+    @contextmanager
+    def timed(self, title: str) -> Iterator[None]:
+        """Add the wall time of the block to `seconds[title]`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[title] = self.seconds.get(title, 0.0) + time.perf_counter() - started
+
+    def warn(self, text: str) -> None:
+        """Show a warning now, and keep it for the report."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            self.progress.message(f"warning: {text}")
+
+
+@contextmanager
+def locked(state: Path) -> Iterator[None]:
+    """Hold the run folder for this process: two runs in one folder would undo each other's work."""
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another corpuscurate is running in {state.parent}. Wait for it, or choose another output folder."
+            ) from error
+        yield
+
+
+class MemoryWatch:
+    """The greatest sum of resident memory of this process and its children, sampled. Shared pages count in each."""
+
+    def __init__(self, every_seconds: float = 0.2) -> None:
+        self.peak_bytes = 0
+        self._every = every_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, daemon=True)
+
+    def __enter__(self) -> MemoryWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        me = psutil.Process(os.getpid())
+        while True:
+            total = 0
+            for process in [me, *_children(me)]:
+                with suppress(psutil.Error):
+                    total += process.memory_info().rss
+            self.peak_bytes = max(self.peak_bytes, total)
+            if self._stop.wait(self._every):
+                return
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        children: list[psutil.Process] = process.children(recursive=True)
+        return children
+    return []

@@ -1,0 +1,220 @@
+"""The passes of one run, in order, and what they found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from corpuscurate.core.artefact import fingerprint
+from corpuscurate.core.earlier_runs import write_index
+from corpuscurate.core.spec import Spec
+from corpuscurate.core.stage import Stage
+from corpuscurate.engine.documents import FinishedPass, View, alive_ids
+from corpuscurate.engine.ledger.index import index_value
+from corpuscurate.engine.ledger.report import versions
+from corpuscurate.engine.passes.count import count_split, first_ids
+from corpuscurate.engine.passes.measure import MeasureBody
+from corpuscurate.engine.passes.settle import discard_scratch, settle
+from corpuscurate.engine.passes.write import Names, WriteBody
+from corpuscurate.engine.plan import (
+    Counted,
+    Segment,
+    added_columns,
+    edits_before,
+    global_stages,
+    segments,
+    user_columns,
+    write_groups,
+)
+from corpuscurate.engine.session import Session
+from corpuscurate.engine.task import Task
+from corpuscurate.io.base import Want
+from corpuscurate.io.column_types import merge
+from corpuscurate.io.column_types import settle as settle_census
+from corpuscurate.io.writers import OutputShape
+
+COLUMNAR = ("parquet", "arrow")
+
+
+def source_value(spec: Spec) -> dict[str, Any]:
+    """What of the input a fingerprint covers besides the files themselves."""
+    return spec.source.model_dump(mode="json", exclude={"paths"})
+
+
+def stage_value(stage: Stage) -> list[Any]:
+    """What of a stage a fingerprint covers."""
+    kind = type(stage)  # a user's subclass without a word of its own is told from its parent by its name
+    own = [] if kind.__dict__.get("word") else [f"{kind.__module__}.{kind.__qualname__}"]
+    return [stage.word, stage.version, stage.label, stage.identity(), *own]
+
+
+class Steps:
+    """The passes of one run, in order, and what they found."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.spec = session.spec
+        self.cut = segments(self.spec.stages)
+        self.finished: list[FinishedPass] = []
+        self.identities: list[str] = []
+        self.measured: list[list[dict[str, Any]]] = []
+        self.settled: dict[str, dict[str, Any]] = {}
+        self.conflicts: dict[str, str] = {}
+        self.counts: list[Counted] = []
+        self.written: list[dict[str, Any]] = []
+        self.write_tasks: list[Task] = []
+
+    def want(self, rest: bool, census: bool, reserved: tuple[str, ...]) -> Want:
+        """What the readers deliver in a pass. reserved: names that the input must not have, to be looked for."""
+        source = self.spec.source
+        return Want(
+            text=source.text,
+            id=source.id,
+            columns=(*user_columns(self.spec.stages), *reserved),
+            rest=rest,
+            census=census,
+            batch_bytes=self.spec.settings.batch_bytes,
+            max_record_bytes=source.max_record_bytes,
+        )
+
+    def view(
+        self,
+        upto: int,
+        columns: tuple[str, ...],
+        *,
+        rest: bool = False,
+        census: bool = False,
+        reserved: tuple[str, ...] = (),
+    ) -> View:
+        """How to read documents as passes 0..upto left them (-1: as they are)."""
+        return View(
+            self.spec.stages,
+            tuple(self.finished[: upto + 1]),
+            self.want(rest, census, reserved),
+            edits_before(self.spec.stages, self.cut, upto),
+            columns,
+            self.spec.source.on_bad_input == "fail",
+        )
+
+    def columns_for(self, segment: Segment) -> tuple[str, ...]:
+        """Columns of earlier passes that this one's stages, and the edits replayed for it, read."""
+        before = [place for each in self.cut[: segment.number] for place in (*each.streaming, *each.settling)]
+        made = added_columns([self.spec.stages[place] for place in before])
+        readers = [self.spec.stages[place] for place in (*segment.streaming, *segment.settling)]
+        readers += edits_before(self.spec.stages, self.cut, segment.number - 1)
+        return tuple(sorted({name for stage in readers for name in stage.reads() if name in made}))
+
+    def measure(self, segment: Segment) -> None:
+        """Run a measuring pass."""
+        stages = self.spec.stages
+        folder = self.session.state / f"measure-{segment.number}"
+        census = segment.number == 0 and self.spec.sink.format in COLUMNAR
+        reserved = tuple(added_columns(stages)) if segment.number == 0 else ()
+        view = self.view(segment.number - 1, self.columns_for(segment), census=census, reserved=reserved)
+        sketching = [
+            [stage.word, stage.version, stage.label, stage.sketch_parameters()]
+            for stage in global_stages(stages, segment)
+        ]
+        identity = fingerprint(
+            [
+                versions(),
+                source_value(self.spec),
+                census,
+                [stage_value(stages[place]) for place in segment.streaming],
+                sketching,
+                user_columns(stages),
+                reserved,
+                self.identities,
+            ]
+        )
+        tasks = [
+            Task(
+                folder / f"{split.number:05d}",
+                fingerprint([identity, self.session.manifest.identity(split)]),
+                MeasureBody(view, split, segment),
+                split.bytes,
+            )
+            for split in self.session.manifest.splits
+        ]
+        title = "reading and measuring" if segment.number == 0 else f"measuring again, pass {segment.number + 1}"
+        self.measured.append(self.session.tasks(title, tasks))
+        self.finished.append(FinishedPass(folder, segment.streaming))
+        self.identities.append(fingerprint([identity, [task.fingerprint for task in tasks]]))
+
+    def settle(self, segment: Segment) -> None:
+        """Settle the global stages of a pass, each seeing what the one before left."""
+        view = self.view(segment.number - 1, self.columns_for(segment))
+        for place in segment.settling:
+            stage = self.spec.stages[place]
+            done = self.finished[segment.number]
+            documents = fingerprint(self.identities)
+            identity = fingerprint([self.identities, stage_value(stage)])
+            with self.session.timed(f"settling {stage.label}"):
+                verdicts, account = settle(self.session, segment, place, done, view, identity, documents)
+            for text in account.get("warnings", []):
+                self.session.warn(f"{stage.label}: {text}")
+            self.settled[stage.label] = account
+            self.finished[segment.number] = FinishedPass(done.folder, done.streaming, (*done.verdicts, verdicts))
+            self.identities.append(identity)
+
+    def discard(self, segment: Segment) -> None:
+        """Remove what the settlings of a pass only worked with, so that its disk is free for what is written."""
+        if self.spec.settings.retain == "all":
+            return
+        for place in segment.settling:
+            discard_scratch(self.session, self.spec.stages[place], self.finished[segment.number].verdicts)
+
+    def write(self, identity: str) -> None:
+        """Count what is left, cut it into parts, write them."""
+        manifest, sink = self.session.manifest, self.spec.sink
+        quarantined = [sum(account["quarantined"].values()) for account in self.measured[0]]
+        with self.session.timed("counting"):
+            self.counts = [
+                count_split(self.finished, split.number, quarantined[split.number], sink.part_bytes)
+                for split in manifest.splits
+            ]
+        groups = write_groups([count.write for count in self.counts], sink.part_bytes)
+        added = added_columns(self.spec.stages)
+        view = self.view(len(self.cut) - 1, tuple(added), rest=True)
+        shape = self._shape(added)
+        names = Names(tuple(file.name for file in manifest.files), first_ids(self.counts))
+        self.write_tasks = [
+            Task(
+                self.session.state / "write" / f"{group.number:05d}",
+                fingerprint([identity, [group.number, group.splits]]),
+                WriteBody(
+                    view, tuple(manifest.splits[i] for i in group.splits), group, shape, names, sink.dropped_text
+                ),
+                sum(manifest.splits[i].bytes for i in group.splits),
+                last=True,
+            )
+            for group in groups
+        ]
+        self.written = self.session.tasks("writing", self.write_tasks, largest_first=True)
+
+    def leave_index(self, identity: str) -> None:
+        """What a later run needs to be deduplicated against this one."""
+        value = index_value(self.spec, self.cut)
+        if not value["stages"]:
+            return
+        parts = [[f"data/{name}", documents] for account in self.written for name, documents in account["parts"]]
+        header = {
+            **value,
+            "identity": identity,
+            "splits": len(self.session.manifest.splits),
+            "first_ids": first_ids(self.counts).tolist(),
+            "parts": sorted(parts),
+        }
+        last = self.finished[-1]
+        write_index(
+            self.session.state, header, (alive_ids(last, split.number) for split in self.session.manifest.splits)
+        )
+
+    def _shape(self, added: dict[str, Any]) -> OutputShape:
+        import pyarrow as pa
+
+        sink, source = self.spec.sink, self.spec.source
+        schema = pa.schema([])
+        if sink.format in COLUMNAR:
+            found = [account["census"] for account in self.measured[0] if account["census"] is not None]
+            schema, self.conflicts = settle_census(merge(found))
+        return OutputShape(sink.format, schema, source.text, source.id, added, sink.row_group_bytes)

@@ -1,0 +1,293 @@
+"""From a `Batch` to rows of the output's schema: the user's columns with the edited text, then those that stages added.
+
+Rows travel in *flat* types until a row group is cut: the text as `large_string`, so that it cannot overflow;
+dictionaries, views and runs decoded, because what these hold in memory depends on how rows were batched. `finish` gives
+a whole row group its final types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import TEXT, large_lists, lengths_bytes, one_array, text_buffers
+from corpuscurate.core.errors import InputError, OutputError
+from corpuscurate.io.base import REST_FORM
+from corpuscurate.io.json_columns import columns_from_json, is_json_text
+from corpuscurate.io.write_json import json_texts
+
+STRING_BYTES = (1 << 31) - 1
+"""What one `string` array can hold."""
+_FIELD_ID = b"PARQUET:field_id"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputShape:
+    """What an output part looks like. schema: the user's columns (settled census), empty for JSON lines. text, id:
+    names of columns; id may be None. added: columns that stages added, full name -> type. row_group_bytes: size, in
+    `Batch.record_bytes`, at which a row group or record batch is closed.
+    """
+
+    format: str
+    schema: pa.Schema
+    text: str
+    id: str | None
+    added: Mapping[str, pa.DataType]
+    row_group_bytes: int
+
+
+def is_json_form(rest: pa.RecordBatch) -> bool:
+    """Whether `Batch.rest` holds JSON lines rather than columns."""
+    return (rest.schema.metadata or {}).get(REST_FORM) == b"json"
+
+
+def required_rest(batch: Batch) -> pa.RecordBatch:
+    """`batch.rest`, which a writer cannot do without."""
+    if batch.rest is None:
+        raise ValueError("this batch was read without `rest`: nothing but its text could be written")
+    return batch.rest
+
+
+def final_schema(shape: OutputShape) -> pa.Schema:
+    """The schema of an output file. Raises OutputError where a stage adds a column of a name that is there.
+
+    The user's schema without file-level notes of other programs (pandas, datasets), which would no longer be true.
+    Dictionary indices are at least 32 bits wide: several files' dictionaries become one.
+    """
+    taken = set(shape.schema.names) & set(shape.added)
+    if taken:
+        raise OutputError(
+            f"A stage adds the column {min(taken)!r}, and the input has a column of that name. Give the stage another "
+            "`name:`."
+        )
+    fields = [pa.field(field.name, _widened(field.type), metadata=_kept_notes(field)) for field in shape.schema]
+    return pa.schema([*fields, *(pa.field(name, kind) for name, kind in shape.added.items())])
+
+
+def _kept_notes(field: pa.Field) -> dict[bytes, bytes] | None:
+    return {key: value for key, value in (field.metadata or {}).items() if key != _FIELD_ID} or None
+
+
+def _widened(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind) and kind.index_type.bit_width < 32:
+        return pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
+    return kind
+
+
+def flat_schema(final: pa.Schema, text: str) -> pa.Schema:
+    """The types in which rows wait for their row group."""
+    return pa.schema([_flat_field(field, text) for field in final])
+
+
+def _flat_field(field: pa.Field, text: str) -> pa.Field:
+    return field.with_type(TEXT if field.name == text else _flat(field.type))
+
+
+def _flat(kind: pa.DataType) -> pa.DataType:
+    types = pa.types
+    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+        return _plain(kind.value_type)
+    return _plain(kind)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type without views, at any depth of lists and structs."""
+    types = pa.types
+    if types.is_string_view(kind):
+        return pa.large_string()
+    if types.is_binary_view(kind):
+        return pa.large_binary()
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
+    if types.is_list(kind) or types.is_list_view(kind):
+        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
+    if types.is_large_list(kind) or types.is_large_list_view(kind):
+        return pa.large_list(kind.value_field.with_type(_plain(kind.value_type)))
+    return kind
+
+
+def assemble(batch: Batch, shape: OutputShape, flat: pa.Schema) -> pa.RecordBatch:
+    """The batch's rows in flat types. Raises InputError when a column cannot be brought to its settled type."""
+    rest = required_rest(batch)
+    others = pa.schema([field for field in flat if field.name != shape.text and field.name not in shape.added])
+    if is_json_form(rest):
+        made = columns_from_json(rest, others)
+    else:
+        made = {field.name: _user_column(rest, field) for field in others}
+    made[shape.text] = batch.text
+    made.update((name, batch.columns[name]) for name in shape.added)
+    return pa.RecordBatch.from_arrays([settle(made[field.name], field) for field in flat], schema=flat)
+
+
+def _user_column(rest: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    at = rest.schema.get_field_index(field.name)
+    if at < 0:
+        return pa.nulls(len(rest), field.type)
+    column = rest.column(at)
+    if not is_json_text(field):
+        return column
+    return (
+        column.cast(TEXT) if pa.types.is_null(column.type) else pc.if_else(column.is_valid(), json_texts(column), None)
+    )
+
+
+def check_utf8(column: pa.Array, name: str) -> None:
+    """Raises InputError where a column that is to become JSON holds strings that are not UTF-8."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            f"column {name!r} holds text that is not valid UTF-8, which JSON cannot hold: "
+            f"{' '.join(str(error).split())}. Choose `output: format: parquet` or arrow, or mend the input."
+        ) from error
+
+
+def settle(array: pa.Array, field: pa.Field) -> pa.Array:
+    """A column in another type, nothing lost. Raises InputError when that cannot be."""
+    if array.type == field.type:
+        return array
+    try:
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        elif pa.types.is_run_end_encoded(array.type):
+            array = pc.run_end_decode(array)
+        elif pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type):
+            array = large_lists(array)
+        return array if array.type == field.type else array.cast(field.type)
+    except pa.ArrowException as error:
+        raise InputError(
+            f"column {field.name!r}: values of type {array.type} cannot be kept as {field.type}: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+
+
+def finish(table: pa.Table, final: pa.Schema, text: str, piece_rows: int | None = None) -> pa.Table:
+    """A whole row group of flat rows in its final types; depends on the rows alone, not on their chunks.
+
+    piece_rows: the text comes in pieces of so many rows, most of them without a copy; otherwise as one where it can.
+    """
+    others = table.drop_columns([text]).combine_chunks()
+    columns = []
+    for field in final:
+        if field.name == text:
+            columns.append(_final_text(_pieces(table.column(text), piece_rows or max(1, len(table))), field.type))
+        else:
+            column = others.column(field.name)
+            columns.append(column if column.type == field.type else _final(column, field.type))
+    return pa.Table.from_arrays(columns, schema=final)
+
+
+def _pieces(column: pa.ChunkedArray, rows: int) -> pa.ChunkedArray:
+    """The column in pieces of so many rows."""
+    pieces = (column.slice(start, rows) for start in range(0, max(1, len(column)), rows))
+    return pa.chunked_array([one_array(piece) for piece in pieces], column.type)
+
+
+def _final(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
+    if pa.types.is_dictionary(kind):
+        return encoded(column, kind)
+    if pa.types.is_run_end_encoded(kind):
+        return pc.run_end_encode(_one(column).cast(kind.value_type), run_end_type=kind.run_end_type)
+    if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        return _viewed(_one(column), kind)
+    return column.cast(kind)
+
+
+def _viewed(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Lists as list views in row order; there is no cast."""
+    large = pa.types.is_large_list_view(kind)
+    sizes = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+    offsets = np.cumsum(sizes) - sizes
+    width = np.int64 if large else np.int32
+    made = (pa.LargeListViewArray if large else pa.ListViewArray).from_arrays
+    values = array.flatten().cast(kind.value_type)
+    mask = array.is_null() if array.null_count else None
+    return made(pa.array(offsets.astype(width)), pa.array(sizes.astype(width)), values, type=kind, mask=mask)
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    whole = column.combine_chunks()
+    return whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)
+
+
+def encoded(column: pa.ChunkedArray, kind: pa.DictionaryType) -> pa.Array:
+    """Dictionary-encoded, values in the order of their first row."""
+    array = _one(column).dictionary_encode()
+    values = array.dictionary if array.dictionary.type == kind.value_type else array.dictionary.cast(kind.value_type)
+    return pa.DictionaryArray.from_arrays(array.indices.cast(kind.index_type), values, ordered=kind.ordered)
+
+
+def _final_text(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
+    """The text in the file's own type; a piece that one array cannot hold becomes several."""
+    if kind == TEXT:
+        return column
+    if pa.types.is_dictionary(kind):
+        return encoded(column, kind)
+    pieces = [
+        _compact(piece.slice(start, stop - start)).cast(kind)
+        for piece in column.chunks
+        for start, stop in _fitting(lengths_bytes(piece))
+    ]
+    return pa.chunked_array(pieces, kind)
+
+
+def _compact(text: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Without the bytes before and after a slice, where they are too many for a cast to 32-bit offsets."""
+    offsets, _ = text_buffers(text)
+    return pa.concat_arrays([text, text.slice(0, 0)]) if offsets[-1] > STRING_BYTES else text
+
+
+def _fitting(lengths: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Row ranges whose text fits a `string` array. Raises OutputError for a single text that does not."""
+    ends = np.cumsum(lengths)
+    ranges, start = [], 0
+    while start < len(lengths):
+        before = int(ends[start - 1]) if start else 0
+        stop = int(np.searchsorted(ends, before + STRING_BYTES, "right"))
+        if stop == start:
+            raise OutputError(f"a text of {lengths[start]} bytes is longer than a string column can hold (2 GiB)")
+        ranges.append((start, stop))
+        start = stop
+    return ranges or [(0, 0)]
+
+
+class RowGroups:
+    """Cuts rows into groups at exact documents: a group ends with the first document at which its `record_bytes` reach
+    the limit, so groups do not depend on batches."""
+
+    MAX_ROWS = 1 << 20
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._held: list[pa.RecordBatch] = []
+        self._bytes = self._rows = 0
+
+    def add(self, rows: pa.RecordBatch, record_bytes: NDArray[np.int64]) -> list[pa.Table]:
+        """Groups that these rows complete."""
+        full = []
+        start = 0
+        while start < len(rows):
+            ends = np.cumsum(record_bytes[start : start + self.MAX_ROWS - self._rows])
+            taken = int(np.searchsorted(ends, self._limit - self._bytes, "left")) + 1
+            taken = min(taken, len(ends))
+            self._held.append(rows.slice(start, taken))
+            self._bytes += int(ends[taken - 1])
+            self._rows += taken
+            start += taken
+            if self._bytes >= self._limit or self._rows == self.MAX_ROWS:
+                full.append(self.rest())
+        return [table for table in full if table is not None]
+
+    def rest(self) -> pa.Table | None:
+        """The rows since the last group, or None."""
+        if not self._held:
+            return None
+        table = pa.Table.from_batches(self._held)
+        self._held, self._bytes, self._rows = [], 0, 0
+        return table

@@ -1,0 +1,1 @@
+"""From sketches to clusters: bands, verification, components."""

@@ -1,0 +1,1 @@
+"""Vectors: word pieces, word vectors, linear heads, neighbours."""

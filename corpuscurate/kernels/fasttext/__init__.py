@@ -1,0 +1,1 @@
+"""fastText scores: words, n-grams, sums, losses."""

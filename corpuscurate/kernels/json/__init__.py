@@ -1,0 +1,1 @@
+"""JSON lines: grammar, fields, strings."""

@@ -1,0 +1,1 @@
+"""Many bytes at once: bits, lanes, rows and words of 64 bits."""

@@ -1,0 +1,1 @@
+"""Shingles and their sketches: MinHash, sets, digests."""

@@ -1,0 +1,106 @@
+"""Text to shingles of n characters, a chunk at a time: the counterpart of `kernels.shingles` for `unit: characters`.
+
+The characters are the code points of the text after `str.casefold()` of each and with every run of white space
+(`str.isspace()`) as one space, none at the ends. A document of 1..n-1 characters has one shingle, of all of them; one
+of white space alone has none.
+
+The hash of a character c is mix64(c ^ WORD_SEED); that of a shingle is made from them as from the hashes of words.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpuscurate.kernels.compile import leaf, part
+from corpuscurate.kernels.hashing import mix64
+from corpuscurate.kernels.sketch.shingles import WORD_SEED, Walk, next_shingles, roll, shingle_of_few
+from corpuscurate.kernels.text.folding import CHUNK, Int
+from corpuscurate.kernels.text.unicode import SEVERAL, SPACE, Tables, decode, entry, fold
+
+WORDS = 0
+CHARACTERS = 1
+"""What a shingle is made of."""
+_BLANK = np.uint64(32)
+
+
+@leaf
+def fold_characters(data: NDArray[np.uint8], walk: Walk, t: Tables, at: Int) -> Int:
+    """Code points of about CHUNK bytes into `walk.words` from `at`; the index after them.
+
+    place[2]: 0 before the first character, 1 after one, 2 after one and white space.
+    """
+    place = walk.place
+    words = walk.words
+    byte_flags = t.byte_flags  # taken out of the tables once: Numba counts references at each taking
+    byte_fold = t.byte_fold
+    flag_pages = t.flag_pages
+    flag_data = t.flag_data
+    fold_pages = t.fold_pages
+    fold_data = t.fold_data
+    i = place[0]
+    state = place[2]
+    limit = min(place[1], i + CHUNK)
+    while i < limit:
+        byte = data[np.uint64(i)]
+        if byte < 0x80:
+            i += 1
+            if byte_flags[byte] & SPACE:
+                state = min(2, 2 * state)
+                continue
+            if state == 2:
+                words[np.uint64(at)] = _BLANK
+                at += 1
+            words[np.uint64(at)] = np.uint64(byte_fold[byte])
+            at += 1
+            state = 1
+            continue
+        code_point, i = decode(data, i)
+        if flag_data[entry(flag_pages, code_point)] & SPACE:
+            state = min(2, 2 * state)
+            continue
+        if state == 2:
+            words[np.uint64(at)] = _BLANK
+            at += 1
+        step = np.int64(fold_data[entry(fold_pages, code_point)])
+        if step < SEVERAL:
+            words[np.uint64(at)] = np.uint64(code_point + step)
+            at += 1
+        else:
+            count, a, b, c = fold(t, code_point)
+            words[np.uint64(at)] = np.uint64(a)
+            words[np.uint64(at + 1)] = np.uint64(b)
+            words[np.uint64(at + 2)] = np.uint64(c)
+            at += count
+        state = 1
+    place[0] = i
+    place[2] = state
+    return at
+
+
+@part
+def next_characters(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, walk: Walk) -> Int:
+    """Hashes of the next character n-grams of the document, in `walk.shingles`. Returns how many, -1 after the last.
+
+    0 is possible before the end.
+    """
+    place = walk.place
+    if place[0] >= place[1]:
+        return -1
+    end = fold_characters(data, walk, t, 0)
+    words = walk.words
+    for j in range(np.uint64(end)):
+        words[j] = mix64(words[j] ^ WORD_SEED)
+    made = roll(end, n, power, walk)
+    if place[0] >= place[1] and 0 < place[4] < n:
+        shingle_of_few(n, walk)
+        made = 1
+    return made
+
+
+@part
+def next_ngrams(unit: Int, data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, walk: Walk) -> Int:
+    """`next_shingles` or `next_characters`, as `unit` says."""
+    if unit == CHARACTERS:
+        return next_characters(data, t, n, power, walk)
+    return next_shingles(data, t, n, power, walk)

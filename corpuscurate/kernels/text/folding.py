@@ -1,0 +1,226 @@
+"""Text to case-folded text in which every byte outside a word is 0: the first step of `kernels.shingles`.
+
+A block of 64 bytes goes through arithmetic that LLVM turns into vector code, which folds its ASCII; then its other
+characters are looked at, and few of them need a change. That holds as long as folding keeps their lengths and no two
+words touch; otherwise the rest of the block goes character by character.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.simd.bits import fold_ascii, trailing_zeros
+from corpuscurate.kernels.simd.rows import prefetch
+from corpuscurate.kernels.text.unicode import (
+    FOLDING,
+    INSIDE,
+    LETTER,
+    LONE,
+    MARK,
+    OTHER,
+    SINGLE,
+    WORD,
+    Tables,
+    decode,
+    encode,
+    flags_of,
+    fold_into,
+    folded_one,
+    kind_of,
+)
+
+Int: TypeAlias = int | np.int64
+
+CHUNK = 4096
+"""Input bytes folded at once."""
+BLOCK = 64
+_SLOW = 1024
+"""Bytes in a script without spaces that are folded character by character at once."""
+_ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+FOLDED = 4 * CHUNK + 8 * BLOCK
+"""Bytes of the folded buffer: folding may triple a character, a 0 byte may follow, and 7 bytes are carried over."""
+
+
+@leaf
+def _fold_block(
+    data: NDArray[np.uint8], i: Int, size: Int, at: Int, out: NDArray[np.uint8]
+) -> tuple[np.uint64, np.uint64]:
+    """`fold_ascii` of `size` bytes also where fewer than BLOCK are left in `data`."""
+    if i + BLOCK > len(data):
+        for j in range(size):
+            out[np.uint64(at + j)] = data[np.uint64(i + j)]
+        data = out
+        i = at
+    others, leads = fold_ascii(data, i, size, out, at)
+    return others, leads
+
+
+@leaf
+def _copy(data: NDArray[np.uint8], i: Int, end: Int, at: Int, out: NDArray[np.uint8]) -> Int:
+    """The 2 to 4 bytes of a character; the index after them."""
+    to = np.uint64(at)
+    k = np.uint64(i)
+    out[to] = data[k]
+    out[to + _ONE] = data[k + _ONE]
+    if end - i > 2:
+        out[to + _TWO] = data[k + _TWO]
+        if end - i > 3:
+            out[to + _THREE] = data[k + _THREE]
+    return at + end - i
+
+
+@leaf
+def _fold_others(
+    data: NDArray[np.uint8],
+    start: Int,
+    size: Int,
+    leads: np.uint64,
+    state: Int,
+    pages: NDArray[np.uint16],
+    kinds: NDArray[np.uint8],
+    fold_pages: NDArray[np.uint16],
+    steps: NDArray[np.int32],
+    at: Int,
+    out: NDArray[np.uint8],
+) -> Int:
+    """Fold the characters outside ASCII that begin in `size` bytes, which stand in `out` from `at` as they are.
+
+    leads: a bit for each byte that begins one.
+    Returns how many bytes are done: fewer than `size` where a character does not keep its place. state: 0 or 1.
+    The tables come one by one, since passing all of them takes longer than the work.
+    """
+    done = size
+    while leads:
+        p: Int = trailing_zeros(leads)
+        leads &= leads - _ONE
+        code_point, after = decode(data, start + p)
+        kind = kind_of(pages, kinds, code_point)
+        before = np.int64(out[np.uint64(at + p - 1)]) if p else state
+        if after - start > size:  # the last one, which ends behind the block
+            done = after - start
+            for j in range(size, done):
+                out[np.uint64(at + j)] = data[np.uint64(start + j)]
+        if kind == LETTER or (kind == INSIDE and before):
+            continue
+        if kind >= LONE:
+            return p
+        if kind == FOLDING:
+            encode(folded_one(fold_pages, steps, code_point), at + p, out)
+        else:
+            for j in range(p, after - start):
+                out[np.uint64(at + j)] = 0
+    return done
+
+
+@leaf
+def _fold_slowly(
+    data: NDArray[np.uint8], i: Int, end: Int, state: Int, t: Tables, at: Int, out: NDArray[np.uint8]
+) -> tuple[Int, Int, Int]:
+    """Fold the characters that begin in bytes i..end-1. Returns (next i, next at, state)."""
+    byte_flags = t.byte_flags
+    byte_fold = t.byte_fold
+    pages = t.kind_pages
+    kinds = t.kind_data
+    fold_pages = t.fold_pages
+    steps = t.fold_data
+    while i < end:
+        byte = data[np.uint64(i)]
+        if byte < 0x80:
+            i += 1
+            if byte_flags[byte] & WORD:
+                if state == 2:
+                    out[np.uint64(at)] = 0
+                    at += 1
+                out[np.uint64(at)] = byte_fold[byte]
+                state = 1
+            else:
+                out[np.uint64(at)] = 0
+                state = 0
+            at += 1
+            continue
+        code_point, after = decode(data, i)
+        kind = kind_of(pages, kinds, code_point)
+        if kind == LONE:
+            out[np.uint64(at)] = 0
+            at = _copy(data, i, after, at + 1, out)
+            state = 2
+        elif kind == INSIDE and state:
+            at = _copy(data, i, after, at, out)
+        elif kind <= INSIDE and kind != LETTER:
+            out[np.uint64(at)] = 0
+            at += 1
+            state = 0
+        elif kind == OTHER:
+            at, state = _fold_other(t, code_point, state, at, out)
+        else:
+            if state == 2:
+                out[np.uint64(at)] = 0
+                at += 1
+            if kind == LETTER:
+                at = _copy(data, i, after, at, out)
+            else:
+                at = encode(folded_one(fold_pages, steps, code_point), at, out)
+            state = 1
+        i = after
+    return i, at, state
+
+
+@leaf
+def _fold_other(t: Tables, code_point: Int, state: Int, at: Int, out: NDArray[np.uint8]) -> tuple[Int, Int]:
+    """Fold a character of any kind. Returns (next at, state)."""
+    flags = flags_of(t, code_point)
+    if flags & SINGLE:
+        out[np.uint64(at)] = 0
+        return fold_into(t, code_point, at + 1, out), 2
+    if flags & WORD:
+        if state == 2:
+            out[np.uint64(at)] = 0
+            at += 1
+        return fold_into(t, code_point, at, out), 1
+    if flags & MARK and state:
+        return fold_into(t, code_point, at, out), state
+    out[np.uint64(at)] = 0
+    return at + 1, 0
+
+
+@leaf
+def fold_chunk(
+    data: NDArray[np.uint8], start: Int, stop: Int, state: Int, t: Tables, at: Int, out: NDArray[np.uint8]
+) -> tuple[Int, Int, Int]:
+    """Fold about CHUNK bytes from `start` into `out` from `at`. Returns (next start, next at, state).
+
+    state: 0 outside a word, 1 after a letter (or its marks), 2 after a SINGLE (or its marks); with state 1 the byte
+    before `at` may be none of this text, and the word goes on at `at`. out: see FOLDED.
+    """
+    pages = t.kind_pages
+    kinds = t.kind_data
+    fold_pages = t.fold_pages
+    steps = t.fold_data
+    limit = min(stop, start + CHUNK)
+    i = start
+    while i < limit:
+        size = min(BLOCK, stop - i)
+        prefetch(data, i + CHUNK)  # of the processor's own, each chunk begins anew: a twentieth of a sketch
+        others, leads = _fold_block(data, i, size, at, out)
+        if state == 2:
+            if others:
+                i, at, state = _fold_slowly(data, i, min(limit, i + _SLOW), state, t, at, out)
+                continue
+            if out[np.uint64(at)]:
+                out[np.uint64(at)] = 0
+                at += 1
+                _fold_block(data, i, size, at, out)
+        done = size
+        if others:
+            done = _fold_others(data, i, size, leads, state, pages, kinds, fold_pages, steps, at, out)
+        if done:
+            state = np.int64(out[np.uint64(at + done - 1)] != 0)
+        i += done
+        at += done
+        if done < size:
+            i, at, state = _fold_slowly(data, i, i + size - done, state, t, at, out)
+    return i, at, state

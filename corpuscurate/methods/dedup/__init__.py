@@ -1,0 +1,1 @@
+"""Deduplication: keep rule, sketches, bands, verification, clusters."""

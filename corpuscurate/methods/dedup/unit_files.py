@@ -1,0 +1,96 @@
+"""Units of documents that were read again, in a file for each sketch file, and the shingle sets of chosen ones in
+memory.
+
+Units take 4 bytes each on disk; a set is made of them when its document is compared, 8 bytes a distinct shingle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from corpuscurate.core.columns import to_numpy
+from corpuscurate.kernels.sketch.shingle_sets import shingle_sets
+from corpuscurate.methods.dedup.sketches import record_batches
+
+COUNT = "count"
+UNITS = "units"
+
+
+def unit_columns(units: pa.LargeListArray) -> dict[str, pa.Array]:
+    """The columns of a file, after doc_id: uint32 units of the document; large_list<uint32>, they themselves."""
+    return {COUNT: units.value_lengths().cast(pa.uint32()), UNITS: units}
+
+
+class _Place(NamedTuple):
+    """Where some documents stand: rows of a record batch of a file. first: the index of the first of them."""
+
+    path: Path
+    batch: int
+    first: int
+    rows: NDArray[np.int64]
+
+
+class Units:
+    """The units of the documents `wanted` (sorted), where they stand in files. Raises RuntimeError where one has none.
+
+    counts: int64[wanted], units of each.
+    """
+
+    def __init__(self, paths: Sequence[Path], wanted: NDArray[np.uint64]) -> None:
+        self.counts = np.zeros(len(wanted), np.int64)
+        self._places = [place for path in paths for place in _places(path, wanted, self.counts)]
+        if not self.counts.all():  # every candidate has units
+            raise RuntimeError(
+                f"shingles of document {wanted[self.counts == 0][0]} are missing: its text changed while it was read"
+            )
+
+    def most_shingles(self, ngram: int) -> NDArray[np.int64]:
+        """What each of the documents has at most."""
+        most: NDArray[np.int64] = np.maximum(self.counts - (ngram - 1), 1)
+        return most
+
+    def sets(self, chosen: NDArray[np.int64], ngram: int, out: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The shingle sets of documents, one after the other. chosen: which of those wanted, ascending. out: as long as
+        `most_shingles` of them together. Returns int64[chosen + 1] offsets into it."""
+        offsets = np.zeros(len(chosen) + 1, np.int64)
+        bounds = np.searchsorted(chosen, [*(place.first for place in self._places), len(self.counts)]).tolist()
+        needed = [each for each in zip(self._places, bounds, bounds[1:], strict=False) if each[1] < each[2]]
+        for path, pieces in groupby(needed, lambda each: each[0].path):
+            with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
+                for place, low, high in pieces:
+                    lists = reader.get_batch(place.batch).column(UNITS)
+                    rows = place.rows[chosen[low:high] - place.first]
+                    ends = offsets[low : high + 1]
+                    shingle_sets(to_numpy(lists.offsets), to_numpy(lists.values), rows, ngram, ends, out)
+        return offsets
+
+
+def room_for(most: int, scratch: Path, share_bytes: int) -> NDArray[np.uint64]:
+    """uint64[most]: in memory, or laid out in the file `scratch` where it exceeds share_bytes, so that the system may
+    page it."""
+    if most * 8 <= share_bytes:
+        return np.empty(most, np.uint64)
+    return np.memmap(scratch, np.uint64, "w+", shape=(most,))
+
+
+def _places(path: Path, wanted: NDArray[np.uint64], counts: NDArray[np.int64]) -> Iterator[_Place]:
+    """Where the `wanted` documents stand in a file, in their order; fills in their counts."""
+    for number, batch in enumerate(record_batches(path, ["doc_id", COUNT, UNITS], ["doc_id", COUNT])):
+        ids = to_numpy(batch.column("doc_id"))
+        if not len(ids):
+            continue
+        low = int(np.searchsorted(wanted, ids[0], "left"))
+        high = int(np.searchsorted(wanted, ids[-1], "right"))
+        if low < high:
+            rows = np.minimum(np.searchsorted(ids, wanted[low:high]), len(ids) - 1)
+            here = ids[rows] == wanted[low:high]  # else: their units are not there, and their count stays 0
+            counts[low:high][here] = to_numpy(batch.column(COUNT))[rows[here]]
+            if here.all():
+                yield _Place(path, number, low, rows)

@@ -1,0 +1,244 @@
+"""Embeddings of a whole corpus for a global stage: `EmbedsCorpus` to inherit from, `embed_corpus` to call in `settle`.
+
+Steps of `learned`, each resumable: the documents that are alive and their bytes (a work a split); those with
+hash(doc_id) below sample_bytes / all bytes are the sample; their text is read again (the first SAMPLE_TEXT_BYTES of
+each); one work fits a model; then every document that is alive is read again and embedded with it. So the sample is a
+matter of doc_ids alone, and its expected size is `sample_bytes` whatever the corpus. The other kinds have the first and
+the last step only; `column` reads no text: its rows were kept by `sketch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from corpuscurate.core.artefact import read_table, table_writer
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import heads, lengths_bytes, one_array, to_numpy
+from corpuscurate.core.corpus import Corpus
+from corpuscurate.core.doc_ids import in_sample
+from corpuscurate.core.errors import InputError
+from corpuscurate.core.stage import GlobalStage
+from corpuscurate.methods.embed.base import (
+    EMBEDDING,
+    Column,
+    EmbedderParameters,
+    Learned,
+    Parameters,
+    embedding_column,
+    embedding_type,
+    of_a_column,
+    unit_rows,
+)
+from corpuscurate.methods.embed.make import embedder_value, make_embedder
+from corpuscurate.methods.embed.vectors import vectors
+
+SAMPLE_TEXT_BYTES = 64 << 10
+"""At most so much of one document is learned from: one huge document must not be the sample."""
+VERSION = 1
+"""Raise it when the rows change for the same parameters."""
+
+
+class EmbedsCorpus(GlobalStage):
+    """A global stage that works on embeddings. In `settle`, call `embed_corpus(corpus, self, self.embedder)`."""
+
+    embedder: EmbedderParameters = Field(default=Learned(), description="what makes vectors of documents")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _embedding_of_a_column(cls, value: Any) -> Any:
+        """`embedding: NAME` is short for `embedder: {kind: column, column: NAME}`."""
+        return of_a_column(value)
+
+    SKETCH: ClassVar[Mapping[str, pa.DataType]] = {"text_bytes": pa.int64()}
+
+    def reads(self) -> tuple[str, ...]:
+        """The column with embeddings, where there is one."""
+        return (self.embedder.column,) if isinstance(self.embedder, Column) else ()
+
+    def identity(self) -> dict[str, Any]:
+        """The parameters, with the digest of the model's files in the place of its path."""
+        return {**super().identity(), "embedder": embedder_value(self.embedder)}
+
+    def sketch_schema(self) -> pa.Schema:
+        """The size of the text; the vectors where they are in a column."""
+        vector = {EMBEDDING: pa.large_list(pa.float32())} if isinstance(self.embedder, Column) else {}
+        return pa.schema({**self.SKETCH, **vector})
+
+    def sketch_parameters(self) -> dict[str, Any]:
+        """The column that is read, if any."""
+        return {"column": self.reads()}
+
+    def sketch(self, batch: Batch) -> dict[str, pa.Array]:
+        """Nothing dear: documents that an earlier global stage drops are never embedded."""
+        rows: dict[str, pa.Array] = {"text_bytes": pa.array(lengths_bytes(batch.text))}
+        if isinstance(self.embedder, Column):
+            rows[EMBEDDING] = vectors(batch.columns[self.embedder.column], self.embedder.column)
+        return rows
+
+    def sample_text(self, batch: Batch) -> dict[str, pa.Array]:
+        """The text to learn from (called by the engine, see `Corpus.reread`)."""
+        return {"text": heads(batch.text, SAMPLE_TEXT_BYTES)}
+
+    def embed_text(self, batch: Batch, *, model: str | None) -> dict[str, pa.Array]:
+        """The unit rows of a batch (called by the engine). model: folder of a model that was fitted in this run."""
+        parameters = self.embedder if model is None else self.embedder.model_copy(update={"model": model})
+        return {EMBEDDING: embedding_column(make_embedder(parameters).embed(batch.text))}
+
+
+def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> list[Path]:
+    """Embed every document that is alive: one Arrow IPC file a split, in input order.
+
+    Columns: doc_id (uint64, ascending), embedding (fixed_size_list<float32>[d], unit rows; the zero row for a document
+    without anything to embed). Read them with `base.embedding_batches`. embedder: `stage.embedder`. Raises InputError
+    when a column of embeddings has rows of different lengths.
+    """
+    basis = ["embeddings", VERSION, embedder_value(embedder)]
+    sketches = corpus.sketches()
+    if isinstance(embedder, Column):
+        return _from_column(corpus, sketches, basis, embedder)
+    alive = corpus.run(
+        [Alive(number, path, corpus.dropped(number)) for number, path in enumerate(sketches)],
+        "documents to embed",
+        basis=basis,
+    )
+    model: str | None = None
+    if isinstance(embedder, Learned) and embedder.model is None:
+        total = sum(done.account["bytes"] for done in alive)
+        picked = corpus.run(
+            [Pick(number, done.folder / ALIVE, total, embedder) for number, done in enumerate(alive)],
+            "choosing a sample",
+            basis=basis,
+        )
+        texts = corpus.reread([done.folder / WANTED for done in picked], "sample_text", "reading a sample", basis=basis)
+        fitted = corpus.run([Fit(tuple(texts), embedder, corpus.workers)], "learning word vectors", basis=basis)
+        model = str(fitted[0].folder)
+    wanted = [done.folder / WANTED for done in alive]
+    return corpus.reread(wanted, "embed_text", "embedding", arguments={"model": model}, basis=basis)
+
+
+ALIVE = "alive.arrow"
+WANTED = "wanted.npy"
+ROWS = "rows.arrow"
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The documents of a split that are to be embedded. dropped: those to leave out, ascending."""
+
+    split: int
+    sketches: Path
+    dropped: NDArray[np.uint64]
+
+    @property
+    def key(self) -> str:
+        """A folder a split."""
+        return f"alive-{self.split:05d}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write wanted.npy and alive.arrow (doc_id, text_bytes)."""
+        table = read_table(self.sketches).select(["doc_id", "text_bytes"])
+        left = ~np.isin(to_numpy(table.column("doc_id")), self.dropped)
+        table = table.filter(pa.array(left))
+        with table_writer(folder / ALIVE, table.schema) as writer:
+            writer.write_table(table)
+        np.save(folder / WANTED, to_numpy(table.column("doc_id")).astype(np.uint64))
+        size = np.minimum(to_numpy(table.column("text_bytes")), SAMPLE_TEXT_BYTES)
+        return {"documents": table.num_rows, "bytes": int(size.sum())}
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The sample of a split. total: bytes to learn from in the whole corpus (see `SAMPLE_TEXT_BYTES`)."""
+
+    split: int
+    alive: Path
+    total: int
+    embedder: Learned
+
+    @property
+    def key(self) -> str:
+        """A folder a split."""
+        return f"pick-{self.split:05d}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write wanted.npy."""
+        ids: NDArray[np.uint64] = to_numpy(read_table(self.alive).column("doc_id")).astype(np.uint64)
+        chosen = ids[in_sample(ids, self.embedder.sample_bytes, self.total)]
+        np.save(folder / WANTED, chosen)
+        return {"documents": len(chosen)}
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Learning from the texts of the sample. threads: how many, which changes nothing in the result."""
+
+    texts: tuple[Path, ...]
+    embedder: Learned
+    threads: int
+
+    @property
+    def key(self) -> str:
+        """One of a kind."""
+        return "model"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write the model's files."""
+        from corpuscurate.methods.embed.learned import fit
+
+        arrays = (one_array(read_table(path).column("text")) for path in self.texts)
+        return fit(arrays, self.embedder, folder, threads=self.threads)
+
+
+@dataclass(frozen=True, slots=True)
+class FromColumn:
+    """Rows that were in the input, brought to length 1. dimension: of every row."""
+
+    split: int
+    sketches: Path
+    dropped: NDArray[np.uint64]
+    dimension: int
+
+    @property
+    def key(self) -> str:
+        """A folder a split."""
+        return f"column-{self.split:05d}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write rows.arrow."""
+        kind = embedding_type(self.dimension)
+        schema = pa.schema([("doc_id", pa.uint64()), (EMBEDDING, kind)])
+        with table_writer(folder / ROWS, schema) as writer:
+            for batch in read_table(self.sketches).to_batches():
+                left = pa.array(~np.isin(to_numpy(batch.column("doc_id")), self.dropped))
+                kept = batch.filter(left)
+                lists = kept.column(EMBEDDING)
+                rows = np.zeros((len(kept), self.dimension), np.float32)
+                there = to_numpy(pc.equal(pc.list_value_length(lists), self.dimension)).astype(bool)
+                rows[there] = to_numpy(lists.filter(pa.array(there)).flatten()).reshape(-1, self.dimension)
+                column = embedding_column(unit_rows(rows))
+                writer.write(pa.RecordBatch.from_arrays([kept.column("doc_id"), column], schema=schema))
+        return {}
+
+
+def _from_column(corpus: Corpus, sketches: Any, basis: Any, embedder: Column) -> list[Path]:
+    lengths: set[int] = set()
+    for path in sketches:
+        found = pc.unique(pc.list_value_length(read_table(path).column(EMBEDDING)))
+        lengths |= {int(value) for value in found.to_pylist() if value}
+    if len(lengths) > 1:
+        raise InputError(
+            f"the column {embedder.column!r} holds embeddings of different lengths: {sorted(lengths)}. "
+            "All must come from one model."
+        )
+    dimension = lengths.pop() if lengths else 1
+    works = [FromColumn(number, path, corpus.dropped(number), dimension) for number, path in enumerate(sketches)]
+    return [done.folder / ROWS for done in corpus.run(works, "reading embeddings", basis=basis)]

@@ -1,0 +1,107 @@
+"""Static embeddings: a Model2Vec or StaticEmbedding folder, looked up by a kernel of our own.
+
+A document's vector is the mean of its tokens' rows, brought to length 1: what sentence-transformers' `StaticEmbedding`
+followed by `Normalize` gives (the whole document is read, not its head; special tokens are not added). The Hugging Face
+tokeniser takes nearly all of the time there, so WordPiece is done by `kernels.wordpiece`, with the same token numbers.
+
+Files: tokenizer.json; model.safetensors with `embeddings` or `embedding.weight`, and where a model has them `weights`
+(a number a token) and `mapping` (the row of each token). Integers and 16-bit floats are used as they are stored: no
+scale is needed for a direction. Nothing but numbers and JSON is read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from corpuscurate.core.artefact import fingerprint
+from corpuscurate.core.columns import text_buffers
+from corpuscurate.core.errors import RecipeError
+from corpuscurate.kernels.embedding.wordpiece import VERSION, embed_tokens
+from corpuscurate.methods.embed.base import Resources, Static, folder_digest
+from corpuscurate.methods.embed.tensors import read_tensors
+from corpuscurate.methods.embed.wordpiece import read_wordpiece
+
+ROWS = ("embeddings", "embedding.weight")
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+
+
+class StaticEmbedder:
+    """See `base.Embedder` and the module's text."""
+
+    def __init__(self, parameters: Static) -> None:
+        folder = Path(parameters.model)
+        self._rows, places, factors = _weights(folder)
+        self._tokens = read_wordpiece(folder / TOKENIZER)
+        self._places, self._factors = _by_token(folder, self._tokens.size, len(self._rows), places, factors)
+        limits = [limit for limit in (parameters.max_tokens, self._tokens.truncation) if limit is not None]
+        self._limit = min(limits, default=np.iinfo(np.int64).max)
+        self._identity = fingerprint([VERSION, parameters.model_dump(exclude={"model"}), folder_digest(folder)])
+
+    @property
+    def dimension(self) -> int:
+        """See `base.Embedder`."""
+        return int(self._rows.shape[1])
+
+    @property
+    def resources(self) -> Resources:
+        """See `base.Embedder`."""
+        pieces = sum(part.nbytes for part in self._tokens.pieces if isinstance(part, np.ndarray))
+        return Resources("cpu", self._rows.nbytes + self._factors.nbytes + self._places.nbytes + pieces)
+
+    def identity(self) -> str:
+        """See `base.Embedder`."""
+        return self._identity
+
+    def embed(self, texts: pa.LargeStringArray) -> NDArray[np.float32]:
+        """See `base.Embedder`."""
+        offsets, data = text_buffers(texts)
+        out = np.empty((len(texts), self.dimension), np.float32)
+        bert, pieces = self._tokens.bert, self._tokens.pieces
+        embed_tokens(offsets, data, bert, pieces, self._limit, self._places, self._factors, self._rows, out)
+        return out
+
+
+def static_dimension(folder: Path) -> int:
+    """Length of a row of the model in `folder`."""
+    return int(_weights(folder)[0].shape[1])
+
+
+def _weights(folder: Path) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]:
+    """rows [r, d] as int8 or float32; mapping and weights where there are any."""
+    if not folder.is_dir():
+        raise RecipeError(f"the model of the embedder 'static' is not there: {str(folder)!r} is no folder.")
+    tensors = read_tensors(folder / WEIGHTS)
+    rows = next((tensors[name] for name in ROWS if name in tensors), None)
+    if rows is None or rows.ndim != 2 or 0 in rows.shape:
+        raise RecipeError(
+            f"{folder / WEIGHTS} holds no table of embeddings: one of {', '.join(ROWS)} must be a matrix; "
+            f"there are {', '.join(f'{name} {tensor.shape}' for name, tensor in tensors.items())}."
+        )
+    return (
+        rows if rows.dtype == np.int8 else rows.astype(np.float32, copy=False),
+        tensors.get("mapping"),
+        tensors.get("weights"),
+    )
+
+
+def _by_token(
+    folder: Path, tokens: int, rows: int, mapping: NDArray[Any] | None, weights: NDArray[Any] | None
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The row of each token, and its weight."""
+    places = np.arange(tokens) if mapping is None else mapping
+    factors = np.ones(tokens) if weights is None else weights
+    if len(places) < tokens or len(factors) < tokens:
+        raise RecipeError(
+            f"{folder}: the tokenizer has {tokens} tokens, but there are {len(places)} in `mapping` and "
+            f"{len(factors)} in `weights`."
+        )
+    places = places[:tokens].astype(np.int64)
+    if places.min(initial=0) < 0 or places.max(initial=0) >= rows:
+        raise RecipeError(f"{folder}: the tokenizer has {tokens} tokens, but the table of embeddings has {rows} rows.")
+    return places.astype(np.int32), factors[:tokens].astype(np.float32)

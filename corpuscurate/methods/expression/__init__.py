@@ -1,0 +1,1 @@
+"""Expressions over columns: parsed into a tree, evaluated over Arrow arrays."""

@@ -1,0 +1,1 @@
+"""Classifiers of quality: fastText models and heads over embeddings."""

@@ -1,0 +1,264 @@
+"""From documents to clusters: embed, store, fit, assign. What every stage over clusters does first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from corpuscurate.core.corpus import DROPS, Corpus
+from corpuscurate.methods.embed.corpus import EmbedsCorpus, embed_corpus
+from corpuscurate.methods.embed.make import embedder_value
+from corpuscurate.methods.semantic.kmeans import (
+    BLOCK_ROWS,
+    CENTROIDS,
+    SMALL,
+    Clustering,
+    Fit,
+    Nearest,
+    centroid_squares,
+    choose_clusters,
+    need_faiss,
+    sample_size,
+)
+from corpuscurate.methods.semantic.threads import one_pool
+from corpuscurate.methods.semantic.vectors import Vectors, mapped, quantise
+
+VERSION = 1
+"""Raise it when vectors, centroids or clusters change for the same parameters."""
+LARGEST = 10
+
+
+class ClustersCorpus(EmbedsCorpus):
+    """A global stage over clusters of embeddings: the parameters of spherical k-means."""
+
+    clusters: int | None = Field(None, description="clusters of k-means; from the number of documents where null", ge=1)
+    sample: int | None = Field(
+        None, description="documents that centroids are learned from, chosen by hash; 64 a cluster where null", ge=1
+    )
+    iterations: int = Field(10, description="of k-means, at most", ge=1, le=1000)
+    seed: int = Field(0, description="of the sample and of the first centroids", ge=0, lt=1 << 31)
+
+    def identity(self) -> dict[str, Any]:
+        """See `Stage`. Asked for before anything runs: a missing FAISS is told now, not after the embedding."""
+        need_faiss()
+        return super().identity()
+
+    def embedding_basis(self) -> list[Any]:
+        """All that the stored vectors depend on, besides the documents."""
+        return ["vectors", VERSION, embedder_value(self.embedder)]
+
+    def clustering_basis(self, probes: int, small: int) -> list[Any]:
+        """All that clusters depend on, besides the documents."""
+        return [
+            *self.embedding_basis(),
+            "clusters",
+            self.clusters,
+            self.sample,
+            self.iterations,
+            self.seed,
+            probes,
+            small,
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """The clusters of a file's rows. probes: how many each row is in."""
+
+    folder: Path
+    rows: int
+    probes: int
+
+    def clusters(self) -> NDArray[np.int32]:
+        """int32[n, probes], nearest first, memory-mapped."""
+        return mapped(self.folder / "clusters.bin", np.int32, (self.rows, self.probes))
+
+    def cosines(self) -> NDArray[np.float64]:
+        """float64[n]: with the centroid of the first cluster."""
+        return mapped(self.folder / "cosines.bin", np.float64, (self.rows,))
+
+    def counts(self) -> NDArray[np.int64]:
+        """int64[k, probes]: rows that have a cluster in each place."""
+        counts: NDArray[np.int64] = np.load(self.folder / "counts.npy")
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Clustered:
+    """A corpus in clusters. files, assigned: of each split. fitted: folder of centroids and sample. probes:
+    clusters in which each document is compared. account: for the report. basis: all that this depends on."""
+
+    files: tuple[Vectors, ...]
+    assigned: tuple[Assigned, ...]
+    fitted: Path
+    clusters: int
+    probes: int
+    account: dict[str, Any]
+    basis: list[Any]
+
+    @property
+    def rows(self) -> int:
+        """Documents with a direction."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def dimension(self) -> int:
+        """Of the vectors."""
+        return self.files[0].dimension if self.files else 1
+
+    @property
+    def one(self) -> bool:
+        """Whether all documents are compared with all: then nobody visits, and only the own cluster is stored."""
+        return self.probes >= self.clusters
+
+    @property
+    def stored(self) -> int:
+        """Clusters that are stored for each document."""
+        return 1 if self.one else self.probes
+
+    def sizes(self) -> NDArray[np.int64]:
+        """int64[k, stored]: documents that have a cluster in each place."""
+        sizes = np.zeros((self.clusters, self.stored), np.int64)
+        for each in self.assigned:
+            sizes += each.counts()
+        return sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Find the nearest clusters of a file's rows. threads: how many to use, which changes nothing."""
+
+    split: int
+    file: Vectors
+    centroids: Path
+    probes: int
+    threads: int
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"assign-{self.split:05d}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write clusters.bin, cosines.bin and counts.npy."""
+        centroids = np.load(self.centroids).astype(np.float32)
+        nearest = Nearest(centroids)
+        lengths = np.sqrt(centroid_squares(centroids).astype(np.float64))
+        vectors, squares = self.file.vectors(), self.file.squares()
+        counts = np.zeros((len(centroids), self.probes), np.int64)
+        with (
+            one_pool(self.threads),
+            (folder / "clusters.bin").open("wb") as numbers_file,
+            (folder / "cosines.bin").open("wb") as cosines_file,
+        ):
+            for start in range(0, self.file.rows, BLOCK_ROWS):
+                rows = slice(start, start + BLOCK_ROWS)
+                numbers, products = nearest.search(vectors[rows], self.probes)
+                home = numbers[:, 0]
+                cosines = products[:, 0] / (np.sqrt(squares[rows].astype(np.float64)) * lengths[home])
+                numbers_file.write(numbers.astype(np.int32).tobytes())
+                cosines_file.write(cosines.tobytes())
+                for place in range(self.probes):
+                    counts[:, place] += np.bincount(numbers[:, place], minlength=len(centroids))
+        np.save(folder / "counts.npy", counts)
+        return {"rows": self.file.rows}
+
+
+def cluster_corpus(corpus: Corpus, stage: ClustersCorpus, probes: int = 1, small: int = SMALL) -> Clustered:
+    """Embed and cluster all documents that are alive. probes: clusters for each document, at most as many as there
+    are. small: documents up to which one cluster is enough, where the recipe names no number.
+
+    Embeddings, centroids and clusters are kept when other parameters of the stage change.
+    """
+    files = tuple(quantise(corpus, embed_corpus(corpus, stage, stage.embedder), stage.embedding_basis()))
+    rows = sum(file.rows for file in files)
+    wanted, reason = choose_clusters(rows, stage.clusters, small=small)
+    how = Clustering(wanted, sample_size(wanted, stage.sample), stage.iterations, stage.seed)
+    basis = stage.clustering_basis(probes, small)
+    fitted = corpus.run([Fit(files, how, corpus.workers)], "clustering a sample", basis=basis)[0]
+    k = fitted.account["clusters"]
+    probes = min(probes, k)
+    threads = max(1, corpus.workers // max(1, len(files)))
+    stored = 1 if probes >= k else probes
+    works = [Assign(i, file, fitted.folder / CENTROIDS, stored, threads) for i, file in enumerate(files)]
+    done = corpus.run(works, "assigning clusters", basis=basis)
+    assigned = tuple(Assigned(each.folder, each.account["rows"], stored) for each in done)
+    account = {
+        "documents": rows + sum(file.zeros for file in files),
+        "without_direction": sum(file.zeros for file in files),
+        "k": k,
+        "k_reason": reason if k == wanted else f"{reason}; the sample holds only {k} documents",
+        "sample": fitted.account["sample"],
+        "mean_cosine_by_iteration": fitted.account["mean_cosine"],
+    }
+    clustered = Clustered(files, assigned, fitted.folder, k, probes, account, basis)
+    sizes = account["cluster_sizes"] = size_distribution(clustered.sizes()[:, 0])
+    account["notes"] = [
+        f"{k:,} {'cluster' if k == 1 else 'clusters'}: {account['k_reason']}; sizes: median {sizes['median']:,}, "
+        f"99 % up to {sizes['p99']:,}, largest {sizes['max']:,}."
+    ]
+    return clustered
+
+
+def size_distribution(sizes: NDArray[np.int64]) -> dict[str, Any]:
+    """How many documents clusters hold: quantiles, mean, empty ones, the largest."""
+    order = np.sort(sizes)
+    picks = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+    return {
+        **{name: int(order[round(share * (len(order) - 1))]) for name, share in picks.items()},
+        "mean": round(float(sizes.mean()), 1),
+        "empty": int((sizes == 0).sum()),
+        "largest": [[int(i), int(sizes[i])] for i in np.lexsort((np.arange(len(sizes)), -sizes))[:LARGEST]],
+    }
+
+
+def skew_warning(account: dict[str, Any]) -> list[str]:
+    """A warning when one cluster is much larger than the others, since it costs the square of its size."""
+    sizes = account["cluster_sizes"]
+    number, largest = sizes["largest"][0]
+    total = account["documents"] - account["without_direction"]
+    if account["k"] < 8 or largest < 10_000 or largest < total / 10:
+        return []
+    return [
+        f"cluster {number} of k-means holds {largest:,} of {total:,} documents (mean {sizes['mean']:,.0f}). "
+        "Comparing them costs the square of that. More `clusters:` may part them; copies of one text will not part."
+    ]
+
+
+def without_partner(ids: NDArray[np.uint64], reason: int, value: NDArray[np.float64] | None = None) -> pa.Table:
+    """DROPS rows, sorted by doc_id, of documents that go for a reason of their own."""
+    order = np.argsort(ids)
+    nothing = pa.nulls(len(ids), pa.uint64())
+    columns = {
+        "doc_id": ids[order],
+        "reason": np.full(len(ids), reason, np.int16),
+        "value": pa.nulls(len(ids), pa.float64()) if value is None else value[order],
+        "duplicate_of": nothing,
+        "matched": nothing,
+        "similarity": pa.nulls(len(ids), pa.float64()),
+    }
+    return pa.table(columns, schema=DROPS)
+
+
+def ranges(count: int, most: int) -> list[range]:
+    """0..count-1 in at most `most` runs of neighbours."""
+    size = max(1, -(-count // max(1, most)))
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def share_of(fraction: float, documents: int) -> int:
+    """How many documents are at most such a share, as it is written: .29 of 100 are 29, not 28."""
+    return int(Fraction(repr(fraction)) * documents)
+
+
+def joined(parts: Sequence[NDArray[Any]], kind: Any) -> NDArray[Any]:
+    """Arrays one after the other; an empty one where there are none."""
+    return np.concatenate([np.empty(0, kind), *parts])

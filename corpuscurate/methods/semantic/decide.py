@@ -1,0 +1,356 @@
+"""Which documents go, given the lists of near earlier documents; for any threshold from the lists' floor up.
+
+Two rules, both in keep order. `paper` (SemDeDup, as its reference code does): a document goes when any earlier one is
+near, even one that itself goes. `independent`: it goes only when an earlier one that is *kept* is near, so that each
+dropped document has a near one in the output.
+
+Lists are bounded. A document whose listed neighbours above the threshold are all dropped, and that has further ones
+beyond its list, is compared again with the kept documents before it in its clusters: so the decision is exact. In the
+end those with full lists are compared with the kept ones once more, so that the nearest of them is named.
+
+In memory 100 bytes for each document that has a neighbour above the floor, 16 for each listed pair (in a file, so that
+the system may page it, where it exceeds the share).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from corpuscurate.core.artefact import write_table
+from corpuscurate.kernels.embedding.neighbour_lists import decide_independent, decide_paper
+from corpuscurate.methods.dedup.clusters import cluster_account, write_clusters
+from corpuscurate.methods.semantic.clusters import joined, share_of
+from corpuscurate.methods.semantic.keep_order import Part
+from corpuscurate.methods.semantic.pairs import ENTRY, LIST, clusters_of
+from corpuscurate.methods.semantic.vectors import mapped
+
+Rule = Literal["independent", "paper"]
+STEPS = 1_000_000
+"""Thresholds that `remove_fraction` chooses from: multiples of 1 / STEPS."""
+_BLOCK_ROWS = 1 << 15
+_BLOCK = 1 << 11
+MEMBERS_FILE = "members.arrow"
+
+
+class Choice(NamedTuple):
+    """The decision at one threshold. partner: int64[documents], -1 = kept, else the entry that decided."""
+
+    threshold: float
+    partner: NDArray[np.int64]
+
+    @property
+    def removed(self) -> int:
+        """Documents that go."""
+        return int((self.partner >= 0).sum())
+
+
+class Neighbourhoods:
+    """The lists of all works. documents: those that have any, in keep order."""
+
+    def __init__(self, works: tuple[Path, ...], parts: tuple[Part, ...], one: bool, scratch: Path | None) -> None:
+        """scratch: a folder for what is paged; None: memory."""
+        self._parts, self._one = parts, one
+        lists = [np.fromfile(path / "lists.bin", LIST) for path in works]
+        self.lists = joined(lists, LIST)
+        self.order = np.lexsort((self.lists["cluster"], self.lists["doc_id"], self.lists["place"]))
+        ids = self.lists["doc_id"][self.order]
+        starts = np.flatnonzero(np.concatenate([np.ones(min(1, len(ids)), np.bool_), ids[1:] != ids[:-1]]))
+        self.documents = ids[starts]
+        self.ends = np.append(starts, len(ids)).astype(np.int64)
+        self._by_id = np.argsort(self.documents)
+        self._sorted = self.documents[self._by_id]
+        self.offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.lists["size"])])
+        self.beyond = np.ascontiguousarray(self.lists["beyond"])
+        total = int(self.offsets[-1])
+        self.neighbours = _array(scratch, "neighbours", np.int64, total)
+        self.cosines = _array(scratch, "cosines", np.float64, total)
+        self.ids = _array(scratch, "ids", np.uint64, total)
+        start = 0
+        for path, rows in zip(works, lists, strict=True):
+            size = int(rows["size"].sum())
+            entries = mapped(path / "entries.bin", ENTRY, (size,))
+            for at in range(0, size, 1 << 20):
+                block = entries[at : at + (1 << 20)]
+                here = slice(start + at, start + at + len(block))
+                self.ids[here], self.cosines[here] = block["doc_id"], block["cosine"]
+                self.neighbours[here] = self.ranks(self.ids[here])
+            start += size
+        self.extra: list[tuple[int, float]] = []
+        self._clusters: dict[int, dict[int, int]] = {}
+
+    def ranks(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The place of each document in keep order among those with lists; -1 for one without."""
+        if not len(self._sorted):
+            return np.full(len(ids), -1, np.int64)
+        at = np.minimum(np.searchsorted(self._sorted, ids), len(self._sorted) - 1)
+        return np.where(self._sorted[at] == ids, self._by_id[at], -1)
+
+    def decide(self, rule: Rule, threshold: float) -> Choice:
+        """The decision by a rule at a threshold; `extra` then holds what was compared again."""
+        partner = np.full(len(self.documents), -1, np.int64)
+        self.extra = []
+        if rule == "paper":
+            decide_paper(self.order, self.ends, self.offsets, self.cosines, threshold, partner)
+            return Choice(threshold, partner)
+        at = 0
+        while at < len(partner):
+            at = int(
+                decide_independent(
+                    at,
+                    self.order,
+                    self.ends,
+                    self.offsets,
+                    self.neighbours,
+                    self.cosines,
+                    self.beyond,
+                    threshold,
+                    partner,
+                )
+            )
+            if at < len(partner):
+                found = self._again(at, threshold, partner)
+                if found is not None:
+                    partner[at] = len(self.cosines) + len(self.extra)
+                    self.extra.append(found)
+                at += 1
+        return Choice(threshold, partner)
+
+    def _again(self, document: int, threshold: float, partner: NDArray[np.int64]) -> tuple[int, float] | None:
+        """The nearest kept document before this one in its clusters, if any is near enough: (doc_id, cosine)."""
+        best: tuple[int, float] | None = None
+        for each in self.order[self.ends[document] : self.ends[document + 1]]:
+            if self.beyond[each] < threshold:
+                continue
+            for ids, cosines in self._earlier(self.lists[each], threshold):
+                ranks = self.ranks(ids)
+                kept = (ranks < 0) | (partner[ranks] < 0)
+                top = int(np.where(kept, cosines, -1.0).argmax())  # the first, so the earliest, of equal ones
+                if kept[top] and (best is None or cosines[top] > best[1]):
+                    best = int(ids[top]), float(cosines[top])
+        return best
+
+    def _earlier(self, row: Any, threshold: float) -> Any:
+        """Blocks of (ids, cosines) of the earlier rows in a cluster that are near enough."""
+        part = int(row["part"])
+        table, vectors = self._parts[part].table(), self._parts[part].vectors()
+        mine, cluster = int(row["row"]), int(row["cluster"])
+        vector, square = vectors[mine].astype(np.float32), float(table["square"][mine])
+        visitor = not self._one and table["clusters"][mine, 0] != cluster
+        for start in range(self._first(part, cluster), mine, _BLOCK_ROWS):
+            rows = slice(start, min(start + _BLOCK_ROWS, mine))
+            products = (vectors[rows].astype(np.float32) @ vector).astype(np.float64)
+            cosines = products / np.sqrt(square * table["square"][rows].astype(np.float64))
+            near = cosines >= threshold
+            if visitor:
+                near &= table["clusters"][rows, 0] == cluster
+            if near.any():
+                yield table["doc_id"][rows][near], cosines[near]
+
+    def sharpen(self, choice: Choice) -> None:
+        """Let documents whose lists are full name the nearest kept one too, where that found no room in a list."""
+        gone, _, cosines = self.partners(choice)
+        doubtful: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        most = np.zeros(len(self.documents))
+        most[gone] = cosines
+        owner = np.repeat(np.arange(len(self.documents)), np.diff(self.ends))
+        for at in np.flatnonzero((choice.partner[owner] >= 0) & (self.beyond[self.order] > most[owner])).tolist():
+            row = self.lists[self.order[at]]
+            doubtful.setdefault((int(row["part"]), int(row["cluster"])), []).append((int(row["row"]), int(owner[at])))
+        for (part, cluster), pairs in doubtful.items():
+            rows, documents = np.array(sorted(pairs), np.int64).T
+            for place, doc_id, cosine in self._nearest_kept(part, cluster, rows, choice.partner):
+                document = int(documents[place])
+                if cosine > most[document]:
+                    most[document] = cosine
+                    choice.partner[document] = len(self.cosines) + len(self.extra)
+                    self.extra.append((doc_id, cosine))
+
+    def _nearest_kept(
+        self, part: int, cluster: int, rows: NDArray[np.int64], partner: NDArray[np.int64]
+    ) -> Iterator[tuple[int, int, float]]:
+        """(place in rows, doc_id, cosine) of the nearest kept earlier row of each of some rows of a cluster."""
+        table, vectors = self._parts[part].table(), self._parts[part].vectors()
+        first = self._first(part, cluster)
+        ids = table["doc_id"][first : rows[-1]]
+        ranks = self.ranks(ids)
+        kept = first + np.flatnonzero((ranks < 0) | (partner[ranks] < 0))
+        away = np.zeros(len(kept), np.bool_) if self._one else table["clusters"][kept, 0] != cluster
+        for start in range(0, len(rows), _BLOCK):
+            mine = rows[start : start + _BLOCK]
+            visitor = np.zeros(len(mine), np.bool_) if self._one else table["clusters"][mine, 0] != cluster
+            best, who = np.full(len(mine), -1.0), np.zeros(len(mine), np.int64)
+            squares = table["square"][mine].astype(np.float64)
+            for at in range(0, len(kept), _BLOCK):
+                others = kept[at : at + _BLOCK]
+                products = vectors[mine].astype(np.float32) @ vectors[others].astype(np.float32).T
+                cosines = products / np.sqrt(squares[:, None] * table["square"][others].astype(np.float64))
+                cosines[(others >= mine[:, None]) | (visitor[:, None] & away[at : at + _BLOCK])] = -1.0
+                top = cosines.argmax(axis=1)
+                value = cosines[np.arange(len(mine)), top]
+                better = value > best
+                best[better], who[better] = value[better], others[top[better]]
+            for place in np.flatnonzero(best >= 0).tolist():
+                yield start + place, int(table["doc_id"][who[place]]), float(best[place])
+
+    def _first(self, part: int, cluster: int) -> int:
+        """The first row of a cluster in its part."""
+        if part not in self._clusters:
+            table = self._parts[part].table()
+            self._clusters[part] = {int(table["cluster"][first]): first for first, _ in clusters_of(table)}
+        return self._clusters[part][cluster]
+
+    def partners(self, choice: Choice) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.float64]]:
+        """Of the documents that go: their ranks, and the doc_id and cosine of the one that decided."""
+        gone = np.flatnonzero(choice.partner >= 0)
+        entry = choice.partner[gone]
+        listed = entry < len(self.cosines)
+        ids, cosines = np.empty(len(gone), np.uint64), np.empty(len(gone))
+        ids[listed], cosines[listed] = self.ids[entry[listed]], self.cosines[entry[listed]]
+        others = (entry[~listed] - len(self.cosines)).tolist()
+        ids[~listed] = np.array([self.extra[i][0] for i in others], np.uint64)
+        cosines[~listed] = np.array([self.extra[i][1] for i in others], np.float64)
+        return gone, ids, cosines
+
+    def roots(self, gone: NDArray[np.int64], matched: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """For documents that go, the kept one at the end of the chain of partners."""
+        chain = np.arange(len(self.documents))
+        ranks = self.ranks(matched)
+        chain[gone] = np.where(ranks >= 0, ranks, gone)
+        while True:
+            further = chain[chain]
+            if (further == chain).all():
+                break
+            chain = further
+        ends = self.documents.copy()
+        outside = ranks < 0
+        ends[gone[outside]] = matched[outside]
+        return ends[chain[gone]]
+
+
+def _array(scratch: Path | None, name: str, kind: Any, size: int) -> NDArray[Any]:
+    if scratch is None or not size:
+        return np.empty(size, kind)
+    return np.memmap(scratch / f"{name}.tmp", kind, "w+", shape=(size,))
+
+
+def solve(removed: Callable[[float], int], floor: float, target: int) -> float:
+    """The lowest threshold of floor..1, in steps of 1 / STEPS, at which at most `target` documents go.
+
+    removed: documents that go at a threshold; it falls, but for single documents under the independent rule. 1 where
+    even that takes more.
+    """
+    low, high = int(np.ceil(round(floor * STEPS, 6))), STEPS
+    while low < high:
+        middle = (low + high) // 2
+        if removed(middle / STEPS) <= target:
+            high = middle
+        else:
+            low = middle + 1
+    return low / STEPS
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Decide for the whole corpus. floor: of the lists; threshold or fraction: which of both is given; documents: in
+    the corpus; levels: further thresholds to count at, by both rules."""
+
+    works: tuple[Path, ...]
+    parts: tuple[Part, ...]
+    one: bool
+    floor: float
+    rule: Rule
+    threshold: float | None
+    fraction: float | None
+    documents: int
+    tag: bool
+    share_bytes: int
+    levels: tuple[float, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"decide-{len(self.parts)}-{len(self.works)}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write drops.arrow, or in tag mode members.arrow."""
+        entries = sum((path / "entries.bin").stat().st_size for path in self.works)
+        scratch = folder if 2 * entries > self.share_bytes else None
+        near = Neighbourhoods(self.works, self.parts, self.one, scratch)
+        threshold = self._threshold(near)
+        levels = self._levels(near)
+        choice = near.decide(self.rule, threshold)
+        again = len(near.extra)
+        if self.rule == "independent":
+            near.sharpen(choice)
+        account = self._write(folder, near, choice)
+        for path in folder.glob("*.tmp"):
+            path.unlink()
+        return {
+            "threshold": threshold,
+            "near_any": len(near.documents),
+            "compared_again": again,
+            "full_lists": int((near.beyond > 0).sum()),
+            "levels": levels,
+            **account,
+        }
+
+    def _threshold(self, near: Neighbourhoods) -> float:
+        if self.fraction is None:
+            return self.floor if self.threshold is None else self.threshold
+        target = share_of(self.fraction, self.documents)
+        return solve(lambda level: near.decide(self.rule, level).removed, self.floor, target)
+
+    def _levels(self, near: Neighbourhoods) -> list[dict[str, Any]]:
+        return [
+            {
+                "threshold": level,
+                "independent": near.decide("independent", level).removed,
+                "paper": near.decide("paper", level).removed,
+            }
+            for level in self.levels
+        ]
+
+    def _write(self, folder: Path, near: Neighbourhoods, choice: Choice) -> dict[str, Any]:
+        gone, matched, cosines = near.partners(choice)
+        kept = near.roots(gone, matched)
+        members = near.documents[gone]
+        heads = np.unique(kept)
+        doc_id = np.concatenate([heads, members])
+        of = np.concatenate([heads, kept])
+        is_member = np.concatenate([np.zeros(len(heads), np.int64), np.ones(len(members), np.int64)])
+        order = np.lexsort((doc_id, is_member, of))
+        offsets = np.append(np.flatnonzero(is_member[order] == 0), len(order)).astype(np.int64)
+        doc_id = doc_id[order]
+        matched = np.concatenate([heads, matched])[order]
+        similarity = np.concatenate([np.full(len(heads), np.nan), cosines])[order]
+        if self.tag:
+            _write_members(folder, doc_id, offsets, similarity)
+        else:
+            write_clusters(folder, False, doc_id, offsets, matched, similarity)
+        return cluster_account(doc_id, offsets)
+
+
+def _write_members(
+    folder: Path, doc_id: NDArray[np.uint64], offsets: NDArray[np.int64], similarity: NDArray[np.float64]
+) -> None:
+    sizes = np.diff(offsets)
+    is_kept = np.zeros(len(doc_id), np.bool_)
+    is_kept[offsets[:-1]] = True
+    order = np.argsort(doc_id)
+    table = pa.table(
+        {
+            "doc_id": doc_id[order],
+            "cluster": np.repeat(doc_id[offsets[:-1]], sizes)[order],
+            "size": np.repeat(sizes, sizes)[order],
+            "is_kept": is_kept[order],
+            "similarity": pa.array(similarity[order], from_pandas=True),
+        }
+    )
+    write_table(folder / MEMBERS_FILE, table)

@@ -1,0 +1,203 @@
+"""Pairs of near documents within clusters, by blocks of products: never all with all at once.
+
+For each document the earlier ones (in keep order) with a cosine of at least `floor` are listed: the first `EARLIEST` of
+them, and the `NEAREST` most similar of the others; beyond that the highest cosine that found no room, so that nothing
+is cut off silently. That suffices for any threshold from `floor` up: see `semantic.decide`.
+
+In memory two blocks of vectors, their products (64 MiB), and 600 bytes for each row at hand. A cluster of any size is
+worked through in such blocks, by several workers where it is large.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpuscurate.core.corpus import Corpus, Done
+from corpuscurate.kernels.embedding.neighbour_lists import BINS, LISTED, collect
+from corpuscurate.methods.semantic.keep_order import Part
+from corpuscurate.methods.semantic.threads import one_pool
+
+X_ROWS = 2048
+Y_ROWS = 8192
+WORK_PAIRS = 1 << 27
+"""Comparisons of one work, about."""
+
+LIST = np.dtype(
+    [
+        ("doc_id", np.uint64),
+        ("place", np.uint64),
+        ("beyond", np.float64),
+        ("row", np.int64),
+        ("cluster", np.int32),
+        ("part", np.int32),
+        ("size", np.int64),
+    ]
+)
+"""A document's list within one cluster. row: in its part; size: entries."""
+ENTRY = np.dtype([("doc_id", np.uint64), ("cosine", np.float64)])
+"""Entries of a list, in keep order."""
+
+
+def clusters_of(table: NDArray[Any]) -> list[tuple[int, int]]:
+    """(first, stop) rows of each cluster of a part."""
+    numbers = table["cluster"]
+    edges = np.flatnonzero(np.diff(numbers)) + 1
+    borders = [0, *edges.tolist(), len(numbers)]
+    return [(a, b) for a, b in itertools.pairwise(borders) if b > a]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Compare rows start..stop-1 of a part with all before them in their clusters."""
+
+    part: int
+    parts: int
+    file: Part
+    start: int
+    stop: int
+    floor: float
+    one: bool
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"pairs-{self.part}of{self.parts}-{self.file.folder.name}-{self.start}-{self.stop}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write lists.bin, entries.bin and histogram.npy."""
+        table, vectors = self.file.table(), self.file.vectors()
+        histogram = np.zeros(BINS + 1, np.int64)
+        compared = found = 0
+        with (
+            one_pool(1),
+            (folder / "lists.bin").open("wb") as lists_file,
+            (folder / "entries.bin").open("wb") as entries_file,
+        ):
+            for first, stop in clusters_of(table):
+                begin, end = max(first, self.start), min(stop, self.stop)
+                if begin < end:
+                    rows = table[first:stop]
+                    block = _Cluster(rows, vectors[first:stop], self.floor, self.one, histogram)
+                    for lists, entries in block.lists(begin - first, end - first):
+                        lists["part"], lists["row"] = self.part, lists["row"] + first
+                        lists_file.write(lists.tobytes())
+                        entries_file.write(entries.tobytes())
+                    compared += block.compared
+                    found += block.found
+        np.save(folder / "histogram.npy", histogram)
+        return {"compared": compared, "found": found}
+
+
+class _Cluster:
+    """The rows of one cluster in keep order."""
+
+    def __init__(
+        self,
+        rows: NDArray[Any],
+        vectors: NDArray[np.int8],
+        floor: float,
+        one: bool,
+        histogram: NDArray[np.int64],
+    ) -> None:
+        self.rows, self.vectors, self.floor, self.histogram = rows, vectors, floor, histogram
+        self.cluster = int(rows["cluster"][0])
+        self.probes = np.ascontiguousarray(rows["clusters"])
+        self.home = np.full(len(rows), self.cluster, np.int32) if one else np.ascontiguousarray(self.probes[:, 0])
+        self.squares = np.ascontiguousarray(rows["square"])
+        self.compared = self.found = 0
+
+    def lists(self, begin: int, end: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """LIST rows and ENTRY rows of documents begin..end-1 that have any neighbour."""
+        for start in range(begin, end, X_ROWS):
+            yield self._block(start, min(start + X_ROWS, end))
+
+    def _block(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        size = stop - start
+        counts = np.zeros(size, np.int32)
+        neighbours = np.empty((size, LISTED), np.int32)
+        cosines = np.zeros((size, LISTED))
+        beyond = np.zeros(size)
+        mine = self.vectors[start:stop].astype(np.float32)
+        for y in range(0, stop, Y_ROWS):
+            products = mine @ self.vectors[y : min(y + Y_ROWS, stop)].astype(np.float32).T
+            self.compared += int(np.clip(np.arange(start, stop) - y, 0, products.shape[1]).sum())
+            self.found += int(collect(
+                products, start, y, self.cluster, self.home, self.probes, self.squares, self.floor, start,
+                counts, neighbours, cosines, beyond, self.histogram,
+            ))  # fmt: skip
+        return self._written(start, counts, neighbours, cosines, beyond)
+
+    def _written(
+        self,
+        start: int,
+        counts: NDArray[np.int32],
+        neighbours: NDArray[np.int32],
+        cosines: NDArray[np.float64],
+        beyond: NDArray[np.float64],
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        used = np.flatnonzero(counts)
+        lists = np.empty(len(used), LIST)
+        rows = self.rows[start + used]
+        lists["doc_id"], lists["place"], lists["beyond"] = rows["doc_id"], rows["place"], beyond[used]
+        lists["row"], lists["cluster"], lists["size"] = start + used, self.cluster, counts[used]
+        filled = np.arange(LISTED) < counts[used, None]
+        there = np.where(filled, neighbours[used], np.iinfo(np.int32).max)
+        order = np.argsort(there, axis=1, kind="stable")
+        entries = np.empty(int(counts.sum()), ENTRY)
+        entries["doc_id"] = self.rows["doc_id"][np.take_along_axis(there, order, 1)[filled]]
+        entries["cosine"] = np.take_along_axis(cosines[used], order, 1)[filled]
+        return lists, entries
+
+
+def cuts(table: NDArray[Any], work_pairs: int) -> list[tuple[int, int]]:
+    """Runs of rows of a part with about so many comparisons each: large clusters are cut, small ones put together."""
+    cost = np.zeros(len(table), np.int64)
+    for first, stop in clusters_of(table):
+        cost[first:stop] = np.arange(stop - first)
+    done = np.cumsum(cost)
+    if not len(done):
+        return []
+    marks = np.searchsorted(done, np.arange(work_pairs, int(done[-1]) + 1, work_pairs), "left") + 1
+    borders = sorted({0, *marks.tolist(), len(table)})
+    return list(itertools.pairwise(borders))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The lists of all documents. works: folders in order of part and row."""
+
+    parts: tuple[Part, ...]
+    works: tuple[Path, ...]
+    floor: float
+    one: bool
+    compared: int
+    pairs: int
+    histogram: NDArray[np.int64]
+
+
+def find_pairs(corpus: Corpus, parts: Sequence[Part], floor: float, one: bool, basis: Any) -> Found:
+    """Compare all documents within their clusters."""
+    works = []
+    for number, part in enumerate(parts):
+        for start, stop in cuts(part.table(), WORK_PAIRS):
+            works.append(Pairs(number, len(parts), part, start, stop, floor, one))
+    done: list[Done] = corpus.run(works, "comparing within clusters", basis=[*basis, floor])
+    histogram = np.zeros(BINS + 1, np.int64)
+    for each in done:
+        histogram += np.load(each.folder / "histogram.npy")
+    return Found(
+        tuple(parts),
+        tuple(each.folder for each in done),
+        floor,
+        one,
+        sum(each.account["compared"] for each in done),
+        sum(each.account["found"] for each in done),
+        histogram,
+    )

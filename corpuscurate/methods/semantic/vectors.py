@@ -1,0 +1,118 @@
+"""Embeddings in whole numbers: 8 bits an element, so that products are exact whatever computes them.
+
+A unit row is multiplied so that its greatest element becomes 127, or its length `LENGTH` where that is less, and
+rounded. Then every partial sum of a product of two rows, in any order, is at most the product of their lengths, below
+2^24, and float32 holds it exactly: BLAS and FAISS give the same whole numbers with any block size, number of threads
+or kind of CPU. The error of a cosine is about .0005 (standard deviation; 384 dimensions, elements of like size).
+
+A file of vectors is a folder: vectors.bin (int8[n, d]), ids.bin (uint64[n], ascending), squares.bin (int32[n]); and
+zeros.bin (uint64), the documents without a direction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpuscurate.core.corpus import Corpus, Done
+from corpuscurate.core.errors import InputError
+from corpuscurate.methods.embed.base import embedding_batches, embedding_shape
+
+LENGTH = 4000
+"""Greatest length of a stored row, and the length of a centroid: 4000 and the rounding stay below 2^12."""
+MOST_DIMENSIONS = 16_384
+_BLOCK_ROWS = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """A stored file of vectors. rows: how many; dimension: of each; zeros: documents without a direction, left out."""
+
+    folder: Path
+    rows: int
+    dimension: int
+    zeros: int
+
+    def vectors(self) -> NDArray[np.int8]:
+        """int8[n, d], memory-mapped."""
+        return mapped(self.folder / "vectors.bin", np.int8, (self.rows, self.dimension))
+
+    def ids(self) -> NDArray[np.uint64]:
+        """uint64[n], ascending."""
+        return np.fromfile(self.folder / "ids.bin", np.uint64)
+
+    def zero_ids(self) -> NDArray[np.uint64]:
+        """Documents without a direction, ascending."""
+        return np.fromfile(self.folder / "zeros.bin", np.uint64)
+
+    def squares(self) -> NDArray[np.int32]:
+        """int32[n]: the square of each row's length."""
+        return np.fromfile(self.folder / "squares.bin", np.int32)
+
+
+def mapped(path: Path, kind: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A raw file as an array, memory-mapped; an empty file, which cannot be mapped, as an empty array."""
+    return np.memmap(path, kind, "r", shape=shape) if np.prod(shape) else np.empty(shape, kind)
+
+
+def quantised(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+    """Stored form of unit rows float32[n, d]: int8[n, d] and the square of each row's length; zero rows stay zero."""
+    wide = rows.astype(np.float64)
+    greatest = np.abs(wide).max(axis=1, initial=0.0)
+    with np.errstate(divide="ignore"):
+        factor = np.where(greatest > 0, np.minimum(127.0 / greatest, float(LENGTH)), 0.0)
+    whole = np.rint(wide * factor[:, None]).astype(np.int8)
+    return whole, np.einsum("ij,ij->i", whole, whole, dtype=np.int32, casting="unsafe")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantise:
+    """Store the embeddings of a split."""
+
+    split: int
+    path: Path
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"vectors-{self.split:05d}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write the file of vectors, without documents that have no direction."""
+        rows = zeros = 0
+        with (
+            (folder / "vectors.bin").open("wb") as vectors,
+            (folder / "ids.bin").open("wb") as names,
+            (folder / "squares.bin").open("wb") as lengths,
+            (folder / "zeros.bin").open("wb") as without,
+        ):
+            for ids, block in embedding_batches(self.path):
+                for start in range(0, len(ids), _BLOCK_ROWS):
+                    stop = start + _BLOCK_ROWS
+                    whole, squares = quantised(block[start:stop])
+                    there = squares > 0
+                    vectors.write(whole[there].tobytes())
+                    names.write(ids[start:stop][there].tobytes())
+                    lengths.write(squares[there].tobytes())
+                    without.write(ids[start:stop][~there].tobytes())
+                    rows += int(there.sum())
+                    zeros += int((~there).sum())
+        return {"rows": rows, "zeros": zeros}
+
+
+def quantise(corpus: Corpus, paths: list[Path], basis: Any) -> list[Vectors]:
+    """Store the embeddings of all splits (`embed_corpus`). Raises InputError for rows that are too long."""
+    shapes = [embedding_shape(path) for path in paths]
+    dimension = max((width for _, width in shapes), default=1)
+    if dimension > MOST_DIMENSIONS:
+        raise InputError(f"embeddings have {dimension} dimensions; at most {MOST_DIMENSIONS} can be handled.")
+    done = corpus.run([Quantise(i, path) for i, path in enumerate(paths)], "storing vectors", basis=basis)
+    return [_vectors(each, dimension) for each in done]
+
+
+def _vectors(done: Done, dimension: int) -> Vectors:
+    return Vectors(done.folder, done.account["rows"], dimension, done.account["zeros"])

@@ -1,0 +1,328 @@
+"""The exact k best of each group, over sketch files of any size: radix selection, some bits of the key a round.
+
+A document's key becomes a uint64 place in which smaller is better (best first, no score last). Each round reads the
+sketches once and counts, a group at a time, the next bits of the places that share the prefix found so far; after all
+64 bits the place of the last kept document is known, and how many documents on that very place are kept: those with
+the lowest doc_ids. Memory: the counters of a round (at most `COUNTER_BYTES` a worker) and the names of the groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from corpuscurate.core.artefact import read_table, table_writer, write_table
+from corpuscurate.core.columns import to_numpy
+from corpuscurate.core.corpus import DROPS
+from corpuscurate.core.doc_ids import is_in_sorted
+from corpuscurate.kernels.selection import choose, count_digits, pareto_keys
+from corpuscurate.methods.dedup.keep import MISSING, float_places
+from corpuscurate.methods.dedup.sketches import record_batches
+
+COUNTER_BYTES = 64 << 20
+BINS = 50
+"""Bars of the score histogram."""
+GROUPS, COUNTS, STATE, DROPPED, TAGGED = "groups.arrow", "counts.npy", "state.npz", "drops.arrow", "tags.arrow"
+_BLOCK_ROWS = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is kept. fraction: of each group's documents, or None. ascending: whether small scores are good. alpha,
+    seed: of the random draw, alpha None for none; without a fraction, what a draw lifts above 1 is kept."""
+
+    fraction: float | None
+    ascending: bool
+    alpha: float | None
+    seed: int
+
+    def kept(self, documents: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many of so many documents are kept: the fraction as it is written, rounded up."""
+        share = Fraction(repr(self.fraction))
+        sizes = [-(-int(size) * share.numerator // share.denominator) for size in documents]
+        return np.array(sizes, np.int64)
+
+    def places(self, scores: NDArray[np.float64], ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """The place of each document; nan scores come last."""
+        keys = -scores if self.ascending else scores
+        if self.alpha is not None:
+            keys = np.empty(len(scores))
+            pareto_keys(scores, ids, self.alpha, np.uint64(self.seed), keys)
+        missing = np.isnan(scores)
+        places = np.minimum(~float_places(np.where(missing, 0.0, keys)), MISSING - np.uint64(1))
+        return np.where(missing, MISSING, places)
+
+    def key_of(self, place: int) -> float | None:
+        """The key that stands on a place, None for that of documents without a score."""
+        if place == int(MISSING):
+            return None
+        bits = np.array([~np.uint64(place)], np.uint64)
+        sign = np.uint64(1 << 63)
+        key = float(np.where(bits & sign, bits ^ sign, ~bits).view(np.float64)[0])
+        return -key + 0.0 if self.ascending and self.alpha is None else key
+
+
+@dataclass(frozen=True, slots=True)
+class Sketches:
+    """Some neighbouring sketch files: columns doc_id, score, and group where `grouped`. without: for each file the
+    sorted doc_ids that an earlier stage dropped."""
+
+    paths: tuple[Path, ...]
+    without: tuple[NDArray[np.uint64], ...]
+    grouped: bool
+
+    def files(self) -> Iterator[Iterator[tuple[NDArray[np.uint64], NDArray[np.float64], pa.Array]]]:
+        """For each file its blocks: doc_id, score (nan: none), group."""
+        for path, out in zip(self.paths, self.without, strict=True):
+            yield self._blocks(path, out)
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.float64], pa.Array]]:
+        """All blocks."""
+        for file in self.files():
+            yield from file
+
+    def _blocks(
+        self, path: Path, out: NDArray[np.uint64]
+    ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.float64], pa.Array]]:
+        names = ["doc_id", "score", *(["group"] if self.grouped else [])]
+        for batch in record_batches(path, names, names):
+            for start in range(0, batch.num_rows, _BLOCK_ROWS):
+                rows = batch.slice(start, _BLOCK_ROWS)
+                ids = to_numpy(rows.column("doc_id"))
+                live = ~is_in_sorted(ids, out)
+                scores = to_numpy(rows.column("score"))
+                group = rows.column("group") if self.grouped else pa.nulls(len(ids), pa.large_string())
+                yield ids[live], scores[live], group if live.all() else group.filter(pa.array(live))
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Count a range's documents by group, and find the least and greatest score."""
+
+    number: int
+    of: int
+    sketches: Sketches
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"survey-{self.number}of{self.of}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write `groups.arrow`: group, documents."""
+        documents = scored = 0
+        least, most = np.inf, -np.inf
+        table = _no_groups()
+        for ids, scores, group in self.sketches.blocks():
+            documents += len(ids)
+            there = scores[~np.isnan(scores)]
+            scored += len(there)
+            if len(there):
+                least, most = min(least, float(there.min())), max(most, float(there.max()))
+            table = _summed([table, _counted(group)])
+        write_table(folder / GROUPS, table)
+        span = [least, most] if scored else None
+        return {"documents": documents, "scored": scored, "span": span}
+
+
+def _no_groups() -> pa.Table:
+    return pa.table({"group": pa.array([], pa.large_string()), "documents": pa.array([], pa.int64())})
+
+
+def _counted(group: pa.Array) -> pa.Table:
+    found = pc.value_counts(group)
+    return pa.table({"group": found.field("values"), "documents": found.field("counts").cast(pa.int64())})
+
+
+def _summed(tables: Sequence[pa.Table]) -> pa.Table:
+    whole = pa.concat_tables(tables).group_by("group").aggregate([("documents", "sum")])
+    return pa.table({"group": whole["group"], "documents": whole["documents_sum"]})
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """All groups of the corpus with their sizes, in order of their names, and what each may keep."""
+
+    surveys: tuple[Path, ...]
+    rule: Rule
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"merge-{len(self.surveys)}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write `groups.arrow` and `state.npz`."""
+        table = _summed([read_table(path) for path in self.surveys]) if self.surveys else _no_groups()
+        table = table.sort_by("group").combine_chunks()
+        write_table(folder / GROUPS, table)
+        documents = to_numpy(table["documents"]).astype(np.int64)
+        prefixes = np.zeros(len(documents), np.uint64)
+        if self.rule.fraction is None:  # what lies above 1 is kept: the cut is known, and nothing on it stays
+            prefixes[:] = ~float_places(np.ones(1))
+            room = np.zeros(len(documents), np.int64)
+        else:
+            room = self.rule.kept(documents)
+        np.savez(folder / STATE, prefixes=prefixes, room=room)
+        return {"groups": len(documents)}
+
+
+def bits_a_round(groups: int) -> int:
+    """As many bits as the counters have room for: 16, 8, 4, 2 or 1."""
+    return next((bits for bits in (16, 8, 4, 2) if groups * (8 << bits) <= COUNTER_BYTES), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Count the next bits of a range's places. done_bits: how many of the prefixes are known."""
+
+    number: int
+    of: int
+    sketches: Sketches
+    rule: Rule
+    groups: Path
+    state: Path
+    done_bits: int
+    bits: int
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"count-{self.done_bits}-{self.bits}-{self.number}of{self.of}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write `counts.npy`, int64[groups, 2 ** bits]."""
+        names = read_table(self.groups)["group"].combine_chunks()
+        prefixes = np.load(self.state)["prefixes"]
+        counts = np.zeros((len(prefixes), 1 << self.bits), np.int64)
+        for ids, scores, group in self.sketches.blocks():
+            places = self.rule.places(scores, ids)
+            count_digits(places, _numbers(group, names), prefixes, self.done_bits, self.bits, counts)
+        np.save(folder / COUNTS, counts)
+        return {}
+
+
+def _numbers(group: pa.Array, names: pa.Array) -> NDArray[np.int64]:
+    return to_numpy(pc.index_in(group, value_set=names)).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Narrow:
+    """From the counts of all ranges: the next bits of each group's cut, and the room left on it.
+
+    After the last round also `room` for each range: int64[ranges, groups], in which the lower ranges come first.
+    """
+
+    counts: tuple[Path, ...]
+    state: Path
+    done_bits: int
+    bits: int
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"narrow-{self.done_bits}-{self.bits}-{len(self.counts)}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write `state.npz`."""
+        state = np.load(self.state)
+        prefixes, room = state["prefixes"], state["room"]
+        total = np.zeros((len(room), 1 << self.bits), np.int64)
+        for path in self.counts:
+            total += np.load(path, mmap_mode="r")
+        below = np.cumsum(total, axis=1)
+        digit = np.minimum((below < room[:, None]).sum(axis=1), (1 << self.bits) - 1)
+        rows = np.arange(len(room))
+        room = room - (below[rows, digit] - total[rows, digit])
+        shift = np.uint64(64 - self.done_bits - self.bits)
+        prefixes = prefixes | digit.astype(np.uint64) << shift
+        np.savez(folder / STATE, prefixes=prefixes, room=room, rooms=self._rooms(digit, room, rows))
+        return {}
+
+    def _rooms(self, digit: NDArray[np.int64], room: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        rooms = np.zeros((len(self.counts), len(room)), np.int64)
+        left = room.copy()
+        for number, path in enumerate(self.counts):
+            rooms[number] = np.minimum(left, np.load(path, mmap_mode="r")[rows, digit])
+            left -= rooms[number]
+        return rooms
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Write a range's drops or tags, and count its scores for the histogram. span: least and greatest score."""
+
+    number: int
+    of: int
+    sketches: Sketches
+    rule: Rule
+    groups: Path
+    state: Path
+    span: tuple[float, float] | None
+    tag: bool
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"emit-{self.number}of{self.of}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write `drops.arrow`, or in tag mode `tags.arrow`."""
+        names = read_table(self.groups)["group"].combine_chunks()
+        state = np.load(self.state)
+        cuts = state["prefixes"]
+        room = state["rooms"][self.number].copy() if "rooms" in state else state["room"].copy()
+        kept_by_group = np.zeros(len(cuts), np.int64)
+        histogram, kept_histogram = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
+        schema = pa.schema([("doc_id", pa.uint64()), ("is_kept", pa.bool_())]) if self.tag else DROPS
+        with table_writer(folder / (TAGGED if self.tag else DROPPED), schema) as writer:
+            for ids, scores, group in self.sketches.blocks():
+                numbers = _numbers(group, names)
+                keep = np.empty(len(ids), np.bool_)
+                choose(self.rule.places(scores, ids), numbers, cuts, room, keep)
+                kept_by_group += np.bincount(numbers[keep], minlength=len(cuts))
+                histogram += self._histogram(scores)
+                kept_histogram += self._histogram(scores[keep])
+                writer.write(_tags(ids, keep) if self.tag else _drops(ids[~keep], scores[~keep]))
+        np.save(folder / COUNTS, kept_by_group)
+        return {
+            "kept": int(kept_by_group.sum()),
+            "histogram": histogram.tolist(),
+            "kept_histogram": kept_histogram.tolist(),
+        }
+
+    def _histogram(self, scores: NDArray[np.float64]) -> NDArray[np.int64]:
+        if self.span is None:
+            return np.zeros(BINS, np.int64)
+        low, high = self.span
+        there = scores[~np.isnan(scores)]
+        with np.errstate(all="ignore"):
+            bins = ((there / 2 - low / 2) / (high / 2 - low / 2) * BINS) if high > low else np.zeros(len(there))
+        return np.bincount(np.clip(bins, 0, BINS - 1).astype(np.int64), minlength=BINS)
+
+
+def _tags(ids: NDArray[np.uint64], keep: NDArray[np.bool_]) -> pa.RecordBatch:
+    return pa.record_batch({"doc_id": pa.array(ids, pa.uint64()), "is_kept": pa.array(keep)})
+
+
+def _drops(ids: NDArray[np.uint64], scores: NDArray[np.float64]) -> pa.RecordBatch:
+    size = len(ids)
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(ids, pa.uint64()),
+            pa.array(np.where(np.isnan(scores), 2, 1).astype(np.int16)),
+            pa.array(scores, from_pandas=True),
+            pa.nulls(size, pa.uint64()),
+            pa.nulls(size, pa.uint64()),
+            pa.nulls(size, pa.float64()),
+        ],
+        schema=DROPS,
+    )

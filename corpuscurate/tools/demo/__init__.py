@@ -1,0 +1,1 @@
+"""The main job on the text that every Python installation carries."""

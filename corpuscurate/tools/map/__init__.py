@@ -1,0 +1,1 @@
+"""A map of a corpus: a page with a point a document."""

@@ -1,0 +1,234 @@
+"""`corpuscurate train quality`, from the recipe to the model with its card."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from corpuscurate.core.artefact import whole_folder
+from corpuscurate.core.errors import OutputError, RecipeError
+from corpuscurate.core.local_path import anchored
+from corpuscurate.engine.ledger.report import versions
+from corpuscurate.tools.train import fasttext, heads  # noqa: F401  register themselves
+from corpuscurate.tools.train.card import write_card
+from corpuscurate.tools.train.data import Documents, beginnings, gather
+from corpuscurate.tools.train.evaluate import evaluate, telling
+from corpuscurate.tools.train.issues import (
+    Train,
+    available,
+    consensus,
+    likely_wrong,
+    need_cleanlab,
+    out_of_fold,
+    predict,
+    unit_scores,
+)
+from corpuscurate.tools.train.near_copies import cluster_hashes, clusters, exact_and_near
+from corpuscurate.tools.train.recipe import TrainRecipe, build_parameters, unknown
+from corpuscurate.tools.train.split import Split, check_split, split
+from corpuscurate.tools.train.trainer import TRAINERS, Classifier, Trainer
+
+SHOWN_WORDS = 25
+SHOWN_DOCUMENTS = 10
+
+
+def train_quality(
+    recipe: TrainRecipe,
+    base: Path,
+    *,
+    drop_label_issues: bool = False,
+    workers: int = 1,
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Train, evaluate, and write the model, card.json, card.md and label_issues.jsonl. Returns the card.
+
+    base: the folder that relative paths start from. Raises RecipeError, InputError, OutputError, MissingExtraError.
+    """
+    if workers < 1:
+        raise RecipeError(f"workers: {workers} is not allowed: must be >= 1.")
+    if drop_label_issues and not recipe.labels.find_issues:
+        raise RecipeError("labels.find_issues: false finds no labels to drop, but they are to be dropped.")
+    if drop_label_issues:
+        need_cleanlab()
+    trainer = TRAINERS.get(recipe.trainer)
+    if trainer is None:
+        raise unknown(recipe.trainer, TRAINERS, "trainer")
+    parameters = build_parameters(trainer.parameters_model, recipe.parameters, recipe.trainer)
+    parameters = parameters.model_copy(update=dict(anchored(parameters, base)))
+    trainer.check(parameters)
+    output = base / Path(recipe.output).expanduser()
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise OutputError(f"output: {output} is there already and not empty. Choose another folder, or remove it.")
+    with tempfile.TemporaryDirectory(prefix="corpuscurate-train-") as temporary:
+        folder = Path(temporary)
+        job = _Job(recipe, trainer, parameters, folder, workers, say)
+        return job.run(base, output, drop_label_issues)
+
+
+class _Job:
+    """One training with what it found so far."""
+
+    def __init__(
+        self,
+        recipe: TrainRecipe,
+        trainer: Trainer,
+        parameters: Any,
+        folder: Path,
+        workers: int,
+        say: Callable[[str], None],
+    ) -> None:
+        self.recipe = recipe
+        self.trainer = trainer
+        self.parameters = parameters
+        self.folder = folder
+        self.workers = workers
+        self.say = say
+
+    def run(self, base: Path, output: Path, drop: bool) -> dict[str, Any]:
+        """All of it."""
+        recipe = self.recipe
+        documents = gather(recipe, base, self.folder)
+        self.say(f"{len(documents.labels):,} labelled documents; looking for copies and near-copies")
+        exact, near = exact_and_near(documents, self.folder, recipe.split.threshold, self.workers)
+        cluster = cluster_hashes(documents, clusters(documents, exact, near))
+        train: Train = partial(self._train, documents)
+        labels, annotators = self._agreed(documents, train, exact, cluster)
+        parts = split(labels, exact, cluster, recipe.split.test, recipe.split.seed)
+        check_split(parts, labels, documents.names, recipe.labels)
+        issues, listed = self._issues(documents, labels, train, parts)
+        rows = np.setdiff1d(parts.train, issues) if drop and issues is not None else parts.train
+        self.say(f"training on {len(rows):,} documents")
+        classifier = train(labels, rows, self.folder)
+        self.say(f"evaluating on {len(parts.test):,} documents")
+        card = self._card(documents, labels, classifier, parts)
+        card["label_issues"] = {
+            "looked_for": issues is not None,
+            "found": 0 if issues is None else len(issues),
+            "dropped": bool(drop and issues is not None),
+        }
+        card["annotators"] = annotators
+        card["use"] = classifier.use(str(output), recipe.positive)
+        with whole_folder(output) as part:
+            card["files"] = classifier.save(part)
+            write_card(part, card)
+            if issues is not None:
+                (part / "label_issues.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in listed))
+        return card
+
+    def _train(
+        self, documents: Documents, labels: NDArray[np.int64], rows: NDArray[np.int64], folder: Path
+    ) -> Classifier:
+        return self.trainer.train(documents, labels, rows, self.parameters, folder)
+
+    def _agreed(
+        self, documents: Documents, train: Train, exact: NDArray[np.int64], cluster: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.int64], dict[str, Any] | None]:
+        """The labels; where annotators were several, their weighted consensus."""
+        if documents.votes.shape[1] < 2 or not self.recipe.labels.find_issues:
+            return documents.labels, None
+        need_cleanlab()
+        self.say("several annotators: cross-validating for their consensus")
+        rows = np.arange(len(documents.labels))
+        count = self.recipe.labels.folds
+        probabilities = out_of_fold(train, documents, documents.labels, rows, cluster, count, self.folder)
+        return consensus(documents.votes, probabilities)
+
+    def _issues(
+        self, documents: Documents, labels: NDArray[np.int64], train: Train, parts: Split
+    ) -> tuple[NDArray[np.int64] | None, list[dict[str, Any]]]:
+        """Training rows whose label is likely wrong, None where that was not looked for; and a list for review."""
+        if not self.recipe.labels.find_issues:
+            return None, []
+        if not available():
+            self.say("labels that are likely wrong are not looked for: pip install 'corpuscurate[labels]'")
+            return None, []
+        self.say(f"looking for labels that are likely wrong: {self.recipe.labels.folds} trainings")
+        rows = parts.train
+        found = out_of_fold(train, documents, labels, rows, parts.cluster, self.recipe.labels.folds, self.folder)
+        places = likely_wrong(labels[rows], found)
+        chosen = rows[places]
+        table = documents.table
+        ids, sources = (_values(table, name, chosen) for name in ("id", "source"))
+        texts = beginnings(documents, chosen.tolist())
+        listed = [
+            {
+                "row": int(row),
+                "id": ids[i],
+                "source": sources[i],
+                "label": documents.names[labels[row]],
+                "likely": documents.names[int(found[place].argmax())],
+                "probability_of_label": round(float(found[place, labels[row]]), 6),
+                "text": texts[i],
+            }
+            for i, (row, place) in enumerate(zip(chosen.tolist(), places.tolist(), strict=True))
+        ]
+        return chosen, listed
+
+    def _card(
+        self, documents: Documents, labels: NDArray[np.int64], classifier: Classifier, parts: Split
+    ) -> dict[str, Any]:
+        recipe, names = self.recipe, documents.names
+        positive = names.index(recipe.positive)
+        probabilities = predict(classifier, documents, parts.test)
+        held = labels[parts.test]
+        wanted = classifier.wanted(positive)
+        graded = unit_scores(classifier, documents, parts.test)
+        scores = probabilities[:, wanted].sum(axis=1) if graded is None else graded
+        sources = _values(documents.table, "source", parts.test)
+        chosen = telling(scores, wanted[held], SHOWN_DOCUMENTS)
+        return {
+            "trainer": recipe.trainer,
+            "positive": recipe.positive,
+            "labels": list(names),
+            "counted_as_positive": [name for name, is_wanted in zip(names, wanted, strict=True) if is_wanted],
+            "score": "probability" if graded is None else "grade",
+            "parameters": {**self.parameters.model_dump(mode="json"), **classifier.settled},
+            "split": recipe.split.model_dump(mode="json"),
+            "versions": versions(),
+            "test": evaluate(probabilities, held, names, wanted, sources, graded),
+            "own_evaluation": classifier.own_evaluation(documents, parts.test),
+            "words": classifier.words(positive, SHOWN_WORDS),
+            "documents": {
+                kind: self._shown(documents, names, held, scores, parts.test, places) for kind, places in chosen.items()
+            },
+            "data": {
+                "files": documents.digests,
+                "counts": {
+                    name: {"training": int((labels[parts.train] == i).sum()), "test": int((held == i).sum())}
+                    for i, name in enumerate(names)
+                },
+                "duplicates": len(parts.duplicates),
+                "contradictory": len(parts.contradictory),
+                "unlabelled": documents.unlabelled,
+                "quarantined": documents.quarantined,
+            },
+        }
+
+    def _shown(
+        self,
+        documents: Documents,
+        names: tuple[str, ...],
+        held: NDArray[np.int64],
+        scores: NDArray[np.float64],
+        rows: NDArray[np.int64],
+        places: NDArray[np.int64],
+    ) -> list[dict[str, Any]]:
+        ids = _values(documents.table, "id", rows[places])
+        texts = beginnings(documents, rows[places].tolist())
+        return [
+            {"id": ids[i], "label": names[held[place]], "score": float(scores[place]), "text": texts[i]}
+            for i, place in enumerate(places.tolist())
+        ]
+
+
+def _values(table: Any, name: str, rows: NDArray[np.int64]) -> list[Any]:
+    import pyarrow as pa
+
+    return list(table.column(name).take(pa.array(rows)).to_pylist())

@@ -1,0 +1,1 @@
+"""Looking before cutting: a run that only measures and settles, and pages to read."""

@@ -1,0 +1,231 @@
+"""Evidence for the threshold of `semantic`: how many pairs there are at each cosine, what each threshold would remove,
+and pairs to read.
+
+The whole corpus is embedded and clustered, as in a run. Then whole clusters, chosen by hash, are compared: scattered
+documents would have lost their neighbours.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from corpuscurate.core.artefact import read_table
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import heads
+from corpuscurate.core.corpus import Corpus, Settled
+from corpuscurate.core.doc_ids import hashed
+from corpuscurate.core.errors import RecipeError
+from corpuscurate.core.spec import Spec
+from corpuscurate.engine.progress import Progress
+from corpuscurate.engine.run import settle_spec
+from corpuscurate.kernels.embedding.neighbour_lists import BINS
+from corpuscurate.methods.dedup.sketches import sources_of
+from corpuscurate.methods.semantic.clusters import Clustered, cluster_corpus
+from corpuscurate.methods.semantic.decide import Decide
+from corpuscurate.methods.semantic.keep_order import Place, order_corpus
+from corpuscurate.methods.semantic.pairs import ENTRY, LIST, Found, find_pairs
+from corpuscurate.methods.semantic.vectors import Vectors, mapped
+from corpuscurate.stages.semantic import Semantic
+from corpuscurate.tools.html import escaped, table, write_page
+
+STEP = 0.02
+"""Width of a level of example pairs."""
+TEXT_BYTES = 600
+"""Shown of a document."""
+LABEL = "tune-semantic"
+
+
+class SemanticTrial(Semantic):
+    """`semantic` on a sample of whole clusters; nothing is dropped, the account tells what would be."""
+
+    word: ClassVar[str] = ""
+
+    documents: int = Field(50_000, description="documents in the clusters that are compared, at least", ge=1)
+    examples: int = Field(3, description="pairs to read at each level", ge=0, le=100)
+
+    def sample_heads(self, batch: Batch) -> dict[str, pa.Array]:
+        """The beginning of each text (called by the engine, see `Corpus.reread`)."""
+        return {"text": heads(batch.text, TEXT_BYTES)}
+
+    def settle(self, corpus: Corpus) -> Settled:
+        """See `GlobalStage`."""
+        clustered = cluster_corpus(corpus, self)
+        only = chosen_clusters(clustered.sizes()[:, 0], self.documents, self.seed)
+        basis = [*clustered.basis, "trial", self.documents, self.parameters()["keep"]]
+        parts = order_corpus(corpus, clustered, self._places(corpus, clustered), False, basis, only)
+        found = find_pairs(corpus, parts, self.floor, False, basis)
+        documents = int(clustered.sizes()[only, 0].sum())
+        steps = np.arange(int(np.ceil(self.floor * 100 - 1e-9)), 101)
+        levels = tuple((steps / 100).tolist())
+        decide = Decide(
+            found.works, found.parts, False, found.floor, self.rule, 1.0, None, documents, True,
+            corpus.memory_bytes // 2, levels,
+        )  # fmt: skip
+        decided = corpus.run([decide], "thresholds")[0].account
+        account = {
+            **clustered.account,
+            "clusters_compared": int(only.sum()),
+            "documents_compared": documents,
+            "pairs_from": self.floor,
+            "levels": [_level(level, documents, found.histogram) for level in decided["levels"]],
+            "histogram": found.histogram.tolist(),
+            "examples": self._examples(corpus, clustered, found),
+        }
+        return Settled([], [], account)
+
+    def _places(self, corpus: Corpus, clustered: Clustered) -> list[Place]:
+        rule = self.rule_of_places
+        if rule is None:
+            return [Place(str(self.keep))] * len(clustered.files)
+        return [Place("rule", source) for source in sources_of(corpus, rule).files]
+
+    def _examples(self, corpus: Corpus, clustered: Clustered, found: Found) -> list[dict[str, Any]]:
+        picked = corpus.run([Pick(found.works, found.floor, self.examples, clustered.files)], "choosing examples")[0]
+        wanted = [picked.folder / f"{number:05d}.npy" for number in range(len(clustered.files))]
+        texts: dict[int, str] = {}
+        for path in corpus.reread(wanted, "sample_heads", "reading examples"):
+            rows = read_table(path)
+            texts |= dict(zip(rows.column("doc_id").to_pylist(), rows.column("text").to_pylist(), strict=True))
+        return [
+            {"cosine": cosine, "earlier": [a, texts[a]], "later": [b, texts[b]]}
+            for a, b, cosine in picked.account["pairs"]
+        ]
+
+
+def chosen_clusters(sizes: NDArray[np.int64], documents: int, seed: int) -> NDArray[np.bool_]:
+    """Clusters by hash of their number, until they hold so many documents."""
+    order = np.argsort(hashed(np.arange(len(sizes), dtype=np.uint64), seed + 5), kind="stable")
+    before = np.cumsum(sizes[order]) - sizes[order]
+    only = np.zeros(len(sizes), np.bool_)
+    only[order[before < documents]] = True
+    return only
+
+
+def _level(level: dict[str, Any], documents: int, histogram: NDArray[np.int64]) -> dict[str, Any]:
+    first = round(level["threshold"] * BINS)
+    return {
+        **level,
+        "pairs": int(histogram[first : min(first + BINS // 100, BINS + 1)].sum()),
+        "independent_ratio": level["independent"] / max(1, documents),
+        "paper_ratio": level["paper"] / max(1, documents),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """Choose pairs to read, by hash, at each level of cosines. works: folders of `Pairs`."""
+
+    works: tuple[Path, ...]
+    floor: float
+    count: int
+    files: tuple[Vectors, ...]
+
+    @property
+    def key(self) -> str:
+        """See `stage.Work`."""
+        return f"examples-{len(self.works)}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write the doc_ids to read of each split, <split>.npy."""
+        best: dict[int, list[tuple[int, int, int, float]]] = {}
+        for path in self.works:
+            for level, rows in self._candidates(path):
+                best[level] = sorted([*best.get(level, []), *rows])[: self.count]
+        pairs = [(a, b, cosine) for level in sorted(best, reverse=True) for _, a, b, cosine in best[level]]
+        ids = np.unique(np.array([each for a, b, _ in pairs for each in (a, b)], np.uint64))
+        for number, file in enumerate(self.files):
+            np.save(folder / f"{number:05d}.npy", np.intersect1d(ids, file.ids()))
+        return {"pairs": pairs}
+
+    def _candidates(self, path: Path) -> Iterator[tuple[int, list[tuple[int, int, int, float]]]]:
+        """Of each level the pairs of one work with the lowest hash: (hash, earlier, later, cosine)."""
+        lists = np.fromfile(path / "lists.bin", LIST)
+        entries = mapped(path / "entries.bin", ENTRY, (int(lists["size"].sum()),))
+        later = np.repeat(lists["doc_id"], lists["size"])
+        levels = np.floor((entries["cosine"] - self.floor) / STEP + 1e-9).astype(np.int64)
+        levels[entries["cosine"] >= 1.0] = np.iinfo(np.int64).max
+        order = hashed(later ^ hashed(np.asarray(entries["doc_id"]), 11), 13)
+        for level in np.unique(levels).tolist():
+            here = np.flatnonzero(levels == level)
+            rows = here[np.argsort(order[here], kind="stable")[: self.count]]
+            yield (
+                level,
+                [(int(order[i]), int(entries["doc_id"][i]), int(later[i]), float(entries["cosine"][i])) for i in rows],
+            )
+
+
+def tune(
+    spec: Spec,
+    base: Path,
+    *,
+    documents: int = 50_000,
+    examples: int = 3,
+    label: str | None = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The evidence for the stage `semantic` of a recipe (its label, where there are several).
+
+    folder: kept for another look, a temporary one where None. Raises RecipeError where there is no such stage, and the
+    errors of a run.
+    """
+    places = [i for i, stage in enumerate(spec.stages) if isinstance(stage, Semantic) and label in (None, stage.label)]
+    if not places:
+        known = ", ".join(stage.label for stage in spec.stages)
+        raise RecipeError(f"the recipe has no stage {label or 'semantic'!r} to tune; its stages: {known}.")
+    stage = spec.stages[places[0]]
+    own = {name: getattr(stage, name) for name in Semantic.model_fields}
+    trial = SemanticTrial(**{**own, "mode": "drop", "name": LABEL, "documents": documents, "examples": examples})
+    shortened = replace(spec, stages=(*spec.stages[: places[0]], trial))
+    with _folder(folder) as place:
+        return dict(settle_spec(shortened, base=base, folder=place, progress=progress)[LABEL])
+
+
+@contextmanager
+def _folder(folder: Path | None) -> Iterator[Path]:
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="corpuscurate-tune-") as name:
+        yield Path(name)
+
+
+def write_html(found: dict[str, Any], path: Path) -> None:
+    """The evidence as one page."""
+    most = max([1, *(level["pairs"] for level in found["levels"])])
+    rows = [
+        [
+            f"{level['threshold']:.2f}",
+            f"{100 * level['independent_ratio']:.2f} %",
+            f"{100 * level['paper_ratio']:.2f} %",
+            f"{level['pairs']:,}",
+            f'<span class="bar" style="width:{20 * level["pairs"] / most:.2f}rem"></span>',
+        ]
+        for level in found["levels"]
+    ]
+    head = ["threshold", "removed (independent)", "removed (paper)", "pairs in this hundredth", ""]
+    parts = [f"<p>{escaped(summary(found))}</p>", table(head, rows), "<h2>Pairs to read</h2>"]
+    for pair in found["examples"]:
+        parts.append(f"<h3>cosine {pair['cosine']:.4f}</h3><div class='pair'>")
+        for doc_id, text in (pair["earlier"], pair["later"]):
+            parts.append(f"<div><span class='note'>doc_id {doc_id}</span><pre>{escaped(text)}</pre></div>")
+        parts.append("</div>")
+    write_page(path, "Threshold of semantic deduplication", "".join(parts))
+
+
+def summary(found: dict[str, Any]) -> str:
+    """What was compared, in a sentence."""
+    return (
+        f"{found['documents']:,} documents in {found['k']:,} clusters ({found['k_reason']}); all documents of "
+        f"{found['clusters_compared']:,} clusters were compared: {found['documents_compared']:,}. Shares are of those."
+    )

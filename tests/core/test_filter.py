@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pydantic import Field, ValidationError
+
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import TEXT
+from corpuscurate.core.filter import Filter
+
+
+class Ratio(Filter):
+    """A filter without a word, so that it is not registered."""
+
+    measured: ClassVar = {"a": pa.float64(), "b": pa.int64()}
+
+    min_b: int | None = Field(2, description="fewest")
+    max_a: float | None = Field(0.5, description="most")
+    min_a: float | None = Field(None, description="least")
+
+    def measure(self, batch):
+        return {"a": np.array([0.5, 0.6, 0.0, np.nan]), "b": np.array([2, 1, 1, 9])}
+
+
+def outcome_of(**parameters):
+    batch = Batch(np.arange(4, dtype=np.uint64), pa.array([""] * 4, TEXT), np.zeros(4, np.int64))
+    return Ratio(**parameters).apply(batch)
+
+
+def test_reasons_are_the_bounds_in_force_in_the_order_of_the_fields():
+    assert dict(Ratio().reasons()) == {"min_b": 2, "max_a": 0.5}
+    assert list(Ratio(min_a=0.1).reasons()) == ["min_b", "max_a", "min_a"]
+    assert list(Ratio(min_b=None).reasons()) == ["max_a"]
+
+
+def test_the_first_bound_that_fails_is_the_reason_and_bounds_are_allowed():
+    outcome = outcome_of(min_a=0.1)
+    assert outcome.reason.tolist() == [0, 1, 1, 0]
+    assert outcome.value.tolist()[1:3] == [1.0, 1.0]
+    assert np.isnan(outcome.value[[0, 3]]).all()
+    assert outcome_of(min_b=None, min_a=0.1).reason.tolist() == [0, 1, 2, 0]
+
+
+def test_measures_only_in_mode_tag():
+    assert outcome_of().measures == {}
+    measures = outcome_of(mode="tag").measures
+    assert {name: column.type for name, column in measures.items()} == Ratio.measured
+    assert measures["b"].to_pylist() == [2, 1, 1, 9]
+
+
+def test_what_is_wanted():
+    assert Ratio(min_b=None).wants("a")
+    assert not Ratio(min_b=None).wants("b")
+    assert Ratio(min_b=None, mode="tag").wants("b")
+
+
+def test_min_above_max():
+    with pytest.raises(ValidationError, match=r"min_a \(0.6\) is above max_a \(0.5\): no document could pass"):
+        Ratio(min_a=0.6)
+    Ratio(min_a=0.5)

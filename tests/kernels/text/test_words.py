@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive.text import words as naive_words
+
+from corpuscurate.core.columns import TEXT, text_buffers
+from corpuscurate.kernels.text.unicode import tables
+from corpuscurate.kernels.text.words import count_characters, count_words
+
+MIXED = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("ab1 .'\ńิกะ漢字カ゚々é️०")), max_size=60)
+
+
+def words_of(texts):
+    out = np.empty(len(texts), np.int64)
+    count_words(*text_buffers(pa.array(texts, TEXT)), tables(), out)
+    return out.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 0),
+        ("one", 1),
+        ("don't stop-me", 4),
+        ("naïve cafe\u0301", 2),  # a combining mark belongs to its word
+        ("漢字かな", 4),
+        ("abc漢字def", 4),
+        ("กิน", 2),  # a consonant with its vowel sign, a consonant
+        ("が か\u3099", 2),  # composed and decomposed
+        ("❤\ufe0f", 0),  # a mark begins no word
+        ("x² ½ ①", 3),
+        ("\u0301a", 1),
+        ("１２３ ๑๒๓", 2),  # digits run together in every script
+        ("हिन्दी में", 2),
+        ("한국어 단어", 2),
+        ("𝒳𝒴 😀", 1),
+    ],
+)
+def test_golden(text, count):
+    assert len(naive_words(text)) == count
+    assert words_of([text]) == [count]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(MIXED, max_size=5))
+def test_equal_to_the_twin(texts):
+    assert words_of(texts) == [len(naive_words(text)) for text in texts]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(MIXED, max_size=5))
+def test_characters(texts):
+    out = np.empty(len(texts), np.int64)
+    count_characters(*text_buffers(pa.array(texts, TEXT)), out)
+    assert out.tolist() == [len(text) for text in texts]
+
+
+def test_slices():
+    array = pa.array(["zero one", "two", "three four five"], TEXT).slice(1)
+    out = np.empty(2, np.int64)
+    assert count_words(*text_buffers(array), tables(), out) == 2
+    assert out.tolist() == [1, 3]

@@ -1,0 +1,139 @@
+import datetime as dt
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+from support.dedup import make_batch
+
+from corpuscurate.core.columns import JSON
+from corpuscurate.methods.dedup.keep import (
+    FLOATS,
+    INTEGERS,
+    MISSING,
+    NO_SCALE,
+    By,
+    Keep,
+    columns_of,
+    comparable,
+    float_places,
+    integer_places,
+    places,
+    places_and_scales,
+)
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+KEEP = TypeAdapter(Keep)
+
+
+def order_of(keep, column, texts=None) -> list[int]:
+    """Rows in keep order; ties stay in input order."""
+    batch = make_batch(texts or ["x"] * len(column), range(len(column)), {"c": column})
+    return np.argsort(places(keep, batch), kind="stable").tolist()
+
+
+def by(**more) -> By:
+    return KEEP.validate_python({"by": "c", **more})
+
+
+@given(st.lists(INT64))
+def test_integers_keep_their_order_exactly(values):
+    array = np.array(values, np.int64)
+    assert [values[i] for i in np.argsort(integer_places(array), kind="stable")] == sorted(values)
+    assert len(set(integer_places(array).tolist())) == len(set(values))
+
+
+@given(st.lists(st.floats(allow_nan=False)))
+def test_floats_keep_their_order(values):
+    array = np.array(values, np.float64)
+    assert [values[i] for i in np.argsort(float_places(array), kind="stable")] == sorted(values)
+    assert len(set(float_places(array).tolist())) == len(set(values))
+
+
+@given(st.lists(st.none() | st.integers(2**53, 2**53 + 5) | st.integers(-5, 5)), st.sampled_from(["asc", "desc"]))
+def test_integer_columns_are_exact_and_nulls_last(values, order):
+    found = order_of(by(order=order), pa.array(values, pa.int64()))
+    sign = -1 if order == "desc" else 1
+    assert found == sorted(range(len(values)), key=lambda i: (values[i] is None, sign * (values[i] or 0)))
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_the_ends_of_the_range_come_before_nulls(order):
+    for kind, low, high in ((pa.int64(), -(2**63), 2**63 - 1), (pa.uint64(), 0, 2**64 - 1)):
+        expected = [2, 1, 0] if order == "asc" else [1, 2, 0]
+        assert order_of(by(order=order), pa.array([None, high, low], kind)) == expected
+    floats = pa.array([None, math.nan, -math.inf, math.inf])
+    assert order_of(by(order=order), floats) == ([2, 3, 0, 1] if order == "asc" else [3, 2, 0, 1])
+
+
+def test_kinds_of_columns():
+    assert order_of(by(), pa.array([False, None, True])) == [2, 0, 1]
+    assert order_of(by(), pa.array([dt.date(2020, 1, 1), dt.date(2021, 1, 1)])) == [1, 0]
+    stamps = pa.array([1, 3, 2], pa.timestamp("ns", "UTC"))
+    assert order_of(by(), stamps.cast(pa.timestamp("ns", "UTC"))) == [0, 1, 2]  # one microsecond: equal
+    assert order_of(by(), pa.array([1, 3, 2], pa.timestamp("ms"))) == [1, 2, 0]
+    assert order_of(by(), pa.array(["2020-02-30", "2020-01-01", "2020-01-01T01:00:00Z", None, "no"])) == [2, 1, 0, 3, 4]
+    assert order_of(by(), pa.array([1, 300], pa.uint16())) == [1, 0]
+    assert order_of(by(), pa.nulls(3)) == [0, 1, 2]
+    assert order_of(by(), pa.array([[1], [2]])) == [0, 1]
+
+
+def json_column(values: list[str | None]) -> pa.Array:
+    return pa.ExtensionArray.from_storage(JSON, pa.array(values, pa.large_string()))
+
+
+def test_json_values():
+    column = json_column(["2", "10.5", "null", None, "true", '"text"', "-1e3", '"2020-01-01"', "[3]"])
+    assert order_of(by(), column) == [7, 1, 0, 4, 6, 2, 3, 5, 8]
+
+
+def test_listed_values():
+    keep = by(rank=["gold", "web", 3, True])
+    assert order_of(keep, pa.array(["x", "web", None, "gold", "web"])) == [3, 1, 4, 0, 2]
+    column = json_column(['"x"', "true", "3", '"web"', "null", None, '"gold"', "3.0", "false", "1"])
+    assert order_of(keep, column) == [6, 3, 2, 7, 1, 0, 8, 9, 4, 5]
+
+
+def test_first_and_longest():
+    batch = make_batch(["aa", "", "aaaa", "éé"], range(4))
+    assert places("first", batch).tolist() == [0] * 4
+    assert np.argsort(places("longest", batch), kind="stable").tolist() == [2, 3, 0, 1]
+    assert columns_of("longest") == () and columns_of(by()) == ("c",)
+
+
+@given(st.lists(st.none() | st.integers(-(2**40), 2**40) | st.floats(-1e9, 1e9)), st.sampled_from(["asc", "desc"]))
+def test_shards_of_different_types_become_comparable(values, order):
+    keep = by(order=order)
+    place, scale = [], []
+    for value in values:
+        kind = pa.int64() if isinstance(value, int) else pa.float64()
+        p, s = places_and_scales(keep, make_batch(["x"], [0], {"c": pa.array([value], kind)}))
+        place.append(p[0])
+        scale.append(s[0])
+    found = np.argsort(comparable(keep, np.array(place, np.uint64), np.array(scale, np.uint8)), kind="stable").tolist()
+    sign = -1 if order == "desc" else 1
+    assert found == sorted(range(len(values)), key=lambda i: (values[i] is None, sign * (values[i] or 0)))
+
+
+def test_scales():
+    batch = make_batch(["x"] * 2, [0, 1], {"c": pa.array([1, None], pa.int8())})
+    assert places_and_scales(by(), batch)[1].tolist() == [INTEGERS, NO_SCALE]
+    batch = make_batch(["x"] * 2, [0, 1], {"c": pa.array([1, math.nan], pa.float32())})
+    found = places_and_scales(by(), batch)
+    assert found[1].tolist() == [FLOATS, NO_SCALE]
+    assert found[0][1] == MISSING
+
+
+@pytest.mark.parametrize("wrong", ["newest", {"by": ""}, {"by": "c", "order": "up"}, {"by": "c", "rank": []}, {"x": 1}])
+def test_wrong_rules_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        KEEP.validate_python(wrong)
+
+
+def test_round_trip():
+    for rule in ("first", "longest", {"by": "c", "order": "asc"}, {"by": "c", "rank": ["a", 1, True]}):
+        keep = KEEP.validate_python(rule)
+        assert KEEP.validate_python(KEEP.dump_python(keep, mode="json")) == keep

@@ -1,0 +1,139 @@
+import hashlib
+
+import datasketch
+import numpy as np
+import pyarrow as pa
+import pytest
+import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive import neardup, sketches
+
+from corpuscurate.kernels.text.folding import CHUNK
+from corpuscurate.methods.dedup.sketch import Recipe, datasketch_permutations, sign
+
+TEXT = st.text(
+    st.sampled_from("ab cé漢 字ßΐ.\u0301\u00a0\nA9İ\U0001f600กา") | st.characters(exclude_categories=["Cs"]),
+    max_size=90,
+)
+
+
+def column(texts):
+    return pa.array(["first", *texts], pa.large_string()).slice(1)
+
+
+def long_text(seed: int, words: int) -> str:
+    rng = np.random.default_rng(seed)
+    return " ".join(f"{'wÉ漢'[i % 3]}{i}" for i in rng.integers(0, 5000, words))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(TEXT, max_size=20), st.sampled_from(["words", "characters"]), st.integers(1, 6), st.integers(1, 40))
+def test_fast_signatures_equal_naive(texts, unit, n, k):
+    signed = sign(Recipe("fast", unit, n, k, 7, "sha1"), column(texts))
+    found = [sketches.hashes(text, unit, n) for text in texts]
+    assert signed.values.T.tolist() == [sketches.fast_signature(each, k, 7) for each in found]
+    counts = [len((neardup.shingles if unit == "words" else sketches.character_shingles)(text, n)) for text in texts]
+    assert signed.shingles.tolist() == counts
+
+
+@pytest.mark.parametrize("unit", ["words", "characters"])
+@pytest.mark.parametrize("k", [1, 3, 128, 1000])
+def test_fast_signatures_of_long_and_repetitive_documents_equal_naive(unit, k):
+    """Across chunks, with bins that fill late, and with a million repeats that must not be kept."""
+    texts = [long_text(1, 3000), "same " * 20_000, long_text(2, 300), "x" * (2 * CHUNK), "two words " * 5000]
+    signed = sign(Recipe("fast", unit, 5, k, 1, "sha1"), column(texts))
+    assert signed.values.T.tolist() == [sketches.fast_signature(sketches.hashes(t, unit, 5), k, 1) for t in texts]
+
+
+def test_golden_fast_signature_of_one_shingle():
+    """By hand: one shingle h fills bins in the order its generator visits them; the rest in rounds k.."""
+    h = neardup.shingle_hash(("a",))
+    a = neardup.mix64(1 + neardup.SEED) | 1
+    rounds = [h * a * pow(sketches.C, i, 2**64) % 2**64 for i in range(4)]
+    first, second = (rounds[i] >> 63 for i in range(2))
+    expected = [0, 0]
+    expected[first] = rounds[0] & 0xFFFFFFFF
+    late = rounds[1] if second != first else rounds[2 + 1 - first]
+    expected[1 - first] = late >> 15 & 0xFFFFFFFF
+    signed = sign(Recipe("fast", "words", 5, 2, 1, "sha1"), column(["a"]))
+    assert signed.values[:, 0].tolist() == expected
+
+
+def test_seeds_give_other_signatures():
+    texts = column([long_text(3, 500)])
+    first, second = (sign(Recipe("fast", "words", 5, 64, seed, "sha1"), texts).values for seed in (1, 2))
+    assert not (first == second).any()
+
+
+def theirs(text, unit, n, k, seed, kind, hash_name):
+    scheme = "legacy" if kind == "datasketch_legacy" else "affine32"
+    hashfunc = None if hash_name == "sha1" else xxhash.xxh32_intdigest
+    made = datasketch.MinHash(num_perm=k, seed=seed, hashfunc=hashfunc, scheme=scheme)
+    made.update_batch(sketches.datasketch_shingles(text, unit, n))
+    return made.hashvalues.tolist()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(TEXT, max_size=6),
+    st.sampled_from(["words", "characters"]),
+    st.integers(1, 5),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["datasketch", "datasketch_legacy"]),
+    st.sampled_from(["sha1", "xxh32"]),
+)
+def test_equal_to_datasketch_value_for_value(texts, unit, n, seed, kind, hash_name):
+    signed = sign(Recipe(kind, unit, n, 16, seed, hash_name), column(texts))
+    assert signed.values.T.tolist() == [theirs(text, unit, n, 16, seed, kind, hash_name) for text in texts]
+
+
+@pytest.mark.parametrize("kind", ["datasketch", "datasketch_legacy"])
+@pytest.mark.parametrize("hash_name", ["sha1", "xxh32"])
+@pytest.mark.parametrize("unit", ["words", "characters"])
+def test_equal_to_datasketch_on_long_documents(kind, hash_name, unit):
+    texts = [long_text(4, 2000), "", "!", "Ende " * 3000]
+    signed = sign(Recipe(kind, unit, 24, 128, 1, hash_name), column(texts))
+    assert signed.values.T.tolist() == [theirs(text, unit, 24, 128, 1, kind, hash_name) for text in texts]
+
+
+def test_the_plain_default_of_datasketch():
+    made = datasketch.MinHash()
+    for shingle in (b"the quick brown fox jumps", b"quick brown fox jumps over"):
+        made.update(shingle)
+    signed = sign(Recipe("datasketch", "words", 5, 128, 1, "sha1"), column(["The quick, brown fox jumps OVER!"]))
+    assert signed.values[:, 0].tolist() == made.hashvalues.tolist()
+
+
+def test_trap_11_the_legacy_scheme_overflows_as_datasketch_does():
+    a, b = datasketch_permutations(1, 8, True)
+    assert int(a.max()) * (2**32 - 1) > 2**64  # so the product wraps, and the values are still those of datasketch
+    h = int.from_bytes(hashlib.sha1(b"w").digest()[:4], "little")  # noqa: S324
+    expected = [((int(x) * h + int(y)) % 2**64 % (2**61 - 1)) & 0xFFFFFFFF for x, y in zip(a, b, strict=True)]
+    signed = sign(Recipe("datasketch_legacy", "words", 1, 8, 1, "sha1"), column(["W"]))
+    assert signed.values[:, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["fast", "classic", "datasketch"])
+def test_trap_9_values_are_full_32_bits(kind):
+    unrelated = [" ".join(f"{prefix}{i}" for i in range(20_000)) for prefix in "xy"]
+    signed = sign(Recipe(kind, "words", 5, 128, 1, "xxh32"), column(unrelated))
+    assert not (signed.values[:, 0] == signed.values[:, 1]).any()
+    many = sign(Recipe(kind, "words", 2, 64, 1, "xxh32"), column([long_text(i, 60) for i in range(60)])).values
+    assert many.max() > 2**26
+
+
+@pytest.mark.parametrize("kind", ["fast", "classic", "datasketch"])
+def test_the_digest_tells_sequences_apart(kind):
+    texts = ["a b", "A, b.", "b a", "a b b", "ab", "", "a", "a a", "a a a"]
+    words = sign(Recipe(kind, "words", 1, 4, 1, "sha1"), column(texts)).words
+    keys = list(zip(*words.tolist(), strict=True))
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == len(texts) - 1
+
+
+def test_characters_of_a_document_shorter_than_the_shingle():
+    """Trap 3: one shingle, of all of them; white space alone has none."""
+    signed = sign(Recipe("fast", "characters", 24, 8, 1, "sha1"), column(["Cat", " cat\n", "dog", " \t ", ""]))
+    assert signed.shingles.tolist() == [1, 1, 1, 0, 0]
+    assert signed.values[:, 0].tolist() == signed.values[:, 1].tolist() != signed.values[:, 2].tolist()

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.embed import ALPHABET, array, data_folder, static_folder, tokenizer_json, vocabulary
+
+from corpuscurate.core.errors import RecipeError
+from corpuscurate.methods.embed.base import Static
+from corpuscurate.methods.embed.make import dimension_of, make_embedder, model_digest
+from corpuscurate.methods.embed.tensors import read_tensors, write_tensors
+
+TEXTS = ["hello world", "", " \n", "unable, the 漢字!", "\u200b", "héllo " * 300, "x" * 30, "[SEP] the"]
+
+
+def embedder(folder, **more):
+    return make_embedder(Static(model=str(folder), **more))
+
+
+def test_rows_by_hand(tmp_path):
+    folder = static_folder(tmp_path / "m")
+    rows, v = read_tensors(folder / "model.safetensors")["embeddings"].astype(float), vocabulary()
+    found = embedder(folder).embed(array(TEXTS))
+    total = rows[v["hello"]] + rows[v["world"]]
+    assert found[0].tolist() == pytest.approx((total / np.linalg.norm(total)).tolist(), abs=1e-6)
+    assert found[6].tolist() == pytest.approx((rows[v["[UNK]"]] / np.linalg.norm(rows[v["[UNK]"]])).tolist(), abs=1e-6)
+    assert not found[[1, 2, 4]].any()
+    assert np.linalg.norm(found, axis=1)[[0, 3, 5, 6, 7]].tolist() == pytest.approx([1] * 5, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64, np.int8])
+def test_every_kind_of_numbers_gives_the_same(tmp_path, dtype):
+    one = embedder(static_folder(tmp_path / "a")).embed(array(TEXTS))
+    assert embedder(static_folder(tmp_path / "b", dtype=dtype)).embed(array(TEXTS)).tobytes() == one.tobytes()
+
+
+def test_weights_and_mapping(tmp_path):
+    folder, v = static_folder(tmp_path / "m"), vocabulary()
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((7, 5)).astype(np.float32)
+    mapping = rng.integers(0, 7, len(v))
+    weights = rng.random(len(v))
+    write_tensors(folder / "model.safetensors", {"embeddings": rows, "mapping": mapping, "weights": weights})
+    total = sum(weights[v[t]] * rows[mapping[v[t]]] for t in ("hello", "world"))
+    found = embedder(folder).embed(array(["hello world"]))[0]
+    assert found.tolist() == pytest.approx((total / np.linalg.norm(total)).tolist(), abs=1e-6)
+
+
+def test_a_model_that_was_replaced_is_noticed(tmp_path):
+    folder = static_folder(tmp_path / "m")
+    assert embedder(folder) is embedder(folder)
+    assert embedder(folder).dimension == 8
+    static_folder(folder, dimension=9)
+    assert embedder(folder).dimension == 9
+
+
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(st.text(ALPHABET + " \n", max_size=40), max_size=8), cut=st.integers(0, 8))
+def test_rows_do_not_depend_on_the_batch(static, texts, cut):
+    one = embedder(static)
+    whole = one.embed(array(texts))
+    parts = np.vstack([one.embed(array(texts[:cut])), one.embed(array(texts[cut:]))])
+    assert parts.tobytes() == whole.tobytes()
+
+
+@pytest.fixture(scope="module")
+def static(tmp_path_factory):
+    return static_folder(tmp_path_factory.mktemp("static"))
+
+
+def test_max_tokens_and_truncation(tmp_path):
+    folder = static_folder(tmp_path / "m")
+    short = embedder(folder).embed(array(["hello"]))
+    assert embedder(folder, max_tokens=1).embed(array(["hello world"])).tobytes() == short.tobytes()
+    value = tokenizer_json(truncation={"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0})
+    (folder / "tokenizer.json").write_text(json.dumps(value))
+    assert embedder(folder, max_tokens=9).embed(array(["hello world"])).tobytes() == short.tobytes()
+
+
+def reference(folder, texts):
+    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
+    import torch
+    from tokenizers import Tokenizer
+
+    rows = read_tensors(folder / "model.safetensors")["embeddings"].astype(np.float32)
+    model = modules.StaticEmbedding(Tokenizer.from_file(str(folder / "tokenizer.json")), embedding_weights=rows)
+    with torch.inference_mode():
+        found = model(model.preprocess(texts))["sentence_embedding"].numpy()
+    length = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.divide(found, length, out=np.zeros_like(found), where=length > 0)
+
+
+def test_equals_sentence_transformers(static):
+    np.testing.assert_allclose(embedder(static).embed(array(TEXTS)), reference(static, TEXTS), atol=1e-5)
+
+
+def test_equals_sentence_transformers_on_real_text():
+    folder = data_folder()
+    model = folder.parent / "models" / "potion-base-4m-int8"
+    if not model.is_dir():
+        pytest.skip(f"{model} is not there")
+    texts = []
+    for name in ("multilingual/bible46", "multilingual/tldr", "quality/onestop_english"):
+        with gzip.open(folder / f"{name}.jsonl.gz") as lines:
+            texts += [json.loads(line)["text"] for number, line in enumerate(lines) if number % 173 == 0]
+    np.testing.assert_allclose(embedder(model).embed(array(texts)), reference(model, texts), atol=1e-5)
+
+
+def test_dimension_resources_and_identity(tmp_path):
+    folder = static_folder(tmp_path / "m", dimension=12)
+    one = embedder(folder)
+    assert one.dimension == dimension_of(Static(model=str(folder))) == 12
+    assert one.resources.device == "cpu"
+    assert one.resources.memory_bytes > len(vocabulary()) * 12 * 4
+    other = static_folder(tmp_path / "n", dimension=12)
+    assert embedder(other).identity() == one.identity()  # where it stands does not matter, what is in it does
+    digest = model_digest(Static(model=str(other)))
+    static_folder(other, dimension=11)
+    assert model_digest(Static(model=str(other))) != digest
+    assert embedder(folder, max_tokens=5).identity() != one.identity()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model": {"type": "Unigram"}}, "a Unigram model with normalizer BertNormalizer and pre-tokenizer"),
+        ({"pre_tokenizer": {"type": "Metaspace"}}, "reads a WordPiece model with BertNormalizer and BertPreTokenizer"),
+        ({"normalizer": None}, "Use `kind: sentence-transformers` with this folder"),
+        ({"truncation": {"direction": "Left", "max_length": 5}}, "truncation from the left is not supported"),
+        ({"model": {**tokenizer_json()["model"], "unk_token": "<unk>"}}, "'<unk>' is not in the vocabulary"),
+        ({"model": {**tokenizer_json()["model"], "vocab": {"a": -1}}}, "token numbers below 0"),
+        ({"model": {"type": "WordPiece"}}, "is not a sound tokenizer.json: KeyError: 'vocab'"),
+        ({"added_tokens": [{**tokenizer_json()["added_tokens"][0], "lstrip": True}]}, "matched with single_word"),
+    ],
+)
+def test_tokenizers_of_other_kinds_are_refused(tmp_path, changes, said):
+    folder = static_folder(tmp_path / "m")
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json() | changes))
+    with pytest.raises(RecipeError) as error:
+        embedder(folder)
+    assert said in str(error.value)
+
+
+def test_folders_that_hold_no_such_model_are_refused(tmp_path):
+    with pytest.raises(RecipeError, match="is no folder"):
+        embedder(tmp_path / "nowhere")
+    with pytest.raises(RecipeError, match=r"cannot read the tensors of .*model\.safetensors"):
+        embedder(tmp_path)
+    folder = static_folder(tmp_path / "m")
+    write_tensors(folder / "model.safetensors", {"other": np.ones((3, 2), np.float32)})
+    with pytest.raises(RecipeError, match=r"holds no table of embeddings: .* there are other \(3, 2\)"):
+        embedder(folder)
+    write_tensors(folder / "model.safetensors", {"embeddings": np.ones((3, 2), np.float32)})
+    with pytest.raises(RecipeError, match="the table of embeddings has 3 rows"):
+        embedder(folder)
+    write_tensors(
+        folder / "model.safetensors", {"embeddings": np.ones((3, 2), np.float32), "mapping": np.zeros(4, np.int64)}
+    )
+    with pytest.raises(RecipeError, match="there are 4 in `mapping`"):
+        embedder(folder)
