@@ -95,7 +95,7 @@ def main(path: Path, rounds: int) -> None:
         raw = Path(file.path).read_bytes()
         ways: dict[str, Callable[[], Columns]] = {
             "corpuscurate": lambda: ours(file),
-            "corpuscurate, with census": lambda: ours(file, census=True),
+            "corpuscurate, with column types": lambda: ours(file, column_types=True),
             "corpuscurate, with rest for a writer": lambda: ours(file, rest=True),
             "orjson": lambda: with_orjson(raw),
             "msgspec (a struct of id and text)": lambda: with_msgspec(raw),

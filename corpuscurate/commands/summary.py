@@ -35,7 +35,7 @@ def print_summary(report: Mapping[str, Any], output: Path) -> None:
         headings = ("stage", "in", "out", "dropped", "why", "seconds", "MB/s")
         out.print(table(headings, rows, (1, 2, 3, 5, 6)))
     for row in report["stages"]:
-        for note in row.get("account", {}).get("notes", []):
+        for note in row.get("stats", {}).get("notes", []):
             print(printable(f"{row['label']}: {note}"))
     counts = report["documents"]
     print(

@@ -20,15 +20,15 @@ class Work(Protocol):
         """Name within the stage, unique, fit for a path part; it must tell the partition it belongs to."""
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write files into `folder` (new, empty, renamed into place when this returns); return a JSON-able account."""
+        """Write files into `folder` (new, empty, renamed into place when this returns); return a JSON-able result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A finished `Work`: its folder and its account."""
+    """A finished `Work`: its folder and its result."""
 
     folder: Path
-    account: dict[str, Any]
+    result: dict[str, Any]
 
 
 class Corpus(Protocol):
@@ -86,13 +86,13 @@ class Settled:
     """What a global stage decided. Each file is an Arrow IPC file, sorted by doc_id, no doc_id in two files.
 
     drops: files of DROPS rows. tags: in `mode: tag`, files with doc_id and the columns of `measures`; documents
-    that are in no file get `GlobalStage.tag_defaults`. account: JSON-able, for the report: at least {"clusters":
+    that are in no file get `GlobalStage.tag_defaults`. stats: JSON-able, for the report: at least {"clusters":
     [{"kept": doc_id, "size": n}, ... the ten largest]} for deduplication; "warnings": [str] are shown to the user.
     """
 
     drops: Sequence[Path]
     tags: Sequence[Path] = ()
-    account: dict[str, Any] = field(default_factory=dict)
+    stats: dict[str, Any] = field(default_factory=dict)
 
 
 DROPS = pa.schema(

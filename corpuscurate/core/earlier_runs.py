@@ -27,7 +27,7 @@ _FILES = 1 << (64 - POSITION_BITS)
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """A finished run as an index. path: its output folder. name: how it is called in accounts. header: `index.json`."""
+    """A finished run as an index. path: its output folder. name: how it is called in dropped/. header: `index.json`."""
 
     path: Path
     name: str

@@ -33,7 +33,7 @@ class BadInputError(CorpusCurateError, ValueError):
     """A record could not be read and the recipe says `on_bad_input: fail`."""
 
 
-class AccountingError(CorpusCurateError, RuntimeError):
+class BalanceError(CorpusCurateError, RuntimeError):
     """input = kept + dropped + quarantined did not hold. Always a defect of corpuscurate."""
 
 

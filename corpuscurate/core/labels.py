@@ -1,4 +1,4 @@
-"""Labels: the names of a pipeline's stages, in columns, in file names, in `--set` and in every account."""
+"""Labels: the names of a pipeline's stages, in columns, in file names, in `--set` and in dropped/."""
 
 from __future__ import annotations
 

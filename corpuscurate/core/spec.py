@@ -60,7 +60,7 @@ class Source(_Section):
     paths: Paths = Field(description="files, folders or globs; local, or any fsspec URL", min_length=1)
     format: Literal["jsonl", "parquet", "arrow", "text"] | None = Field(None, description="instead of the suffix")
     text: str = Field("text", description="column with the text")
-    id: str | None = Field(None, description="column with your own id, carried into every account")
+    id: str | None = Field(None, description="column with your own id, carried into dropped/ and every report")
     on_bad_input: Literal["quarantine", "fail"] = Field("quarantine", description="what an unreadable record does")
     max_record_bytes: Bytes = Field(256 << 20, description="longer records are quarantined", ge=1, le=1 << 30)
     split_bytes: Bytes = Field(64 << 20, description="size of a task; part of the fingerprint", ge=1)
@@ -71,7 +71,7 @@ def _from_home(value: str) -> str:
 
 
 class Sink(_Section):
-    """`output:` where the dataset and its account go."""
+    """`output:` where the dataset and its ledger go."""
 
     path: Annotated[str, AfterValidator(_from_home)] = Field(
         description="folder; must be new, empty, or hold this same run", min_length=1

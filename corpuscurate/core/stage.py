@@ -1,7 +1,7 @@
 """The two kinds of stage, what they return, and their registration.
 
 A stage is a frozen, picklable value of parameters. A `StreamingStage` maps a batch to an `Outcome`; it never drops rows
-itself: the engine does, so that accounting, the account of each dropped document, `mode: tag`, resume and statistics
+itself: the engine does, so that counts, the row of each dropped document, `mode: tag`, resume and statistics
 are the same for all. A `GlobalStage` needs the whole corpus once: it sketches batches, then settles over the sketches.
 
 To register: subclass in a module of `corpuscurate.stages` (or of a package with an entry point in the group
@@ -86,7 +86,7 @@ class Stage(BaseModel):
 
     @property
     def label(self) -> str:
-        """The name of this use: in the account, the report, column prefixes and `--set`."""
+        """The name of this use: in dropped/, the report, column prefixes and `--set`."""
         return self.name or self.word
 
     def reads(self) -> tuple[str, ...]:

@@ -74,12 +74,12 @@ def check_indexes(spec: Spec, base: Path) -> None:
         for path in stage.corpora() if isinstance(stage, GlobalStage) else ():
             if (base / path).resolve() == (base / spec.sink.path).resolve():
                 raise RecipeError(
-                    f"{place_of(spec.stages, place)}: the index {path} is the output folder, whose run this one would "
-                    "replace. Name another output folder."
+                    f"{stage_name(spec.stages, place)}: the index {path} is the output folder, whose run would be "
+                    "replaced by this one. Name another output folder."
                 )
 
 
-def place_of(stages: Sequence[Stage], place: int) -> str:
+def stage_name(stages: Sequence[Stage], place: int) -> str:
     """How a stage is named in messages: `stages[2] (minhash)`."""
     return f"stages[{place}] ({stages[place].label})"
 
@@ -139,7 +139,7 @@ def check_reads(stages: Sequence[Stage], columns: Columns) -> list[str]:
             if len(lacking) == len(columns.of):
                 raise _missing(stages, place, name, [*columns.names, *made])
             if lacking:
-                warnings.append(f"{place_of(stages, place)}: {_some(lacking)} {_lack(lacking)} the column {name!r}")
+                warnings.append(f"{stage_name(stages, place)}: {_some(lacking)} {_lack(lacking)} the column {name!r}")
         _check_origins(stages, place, made)
         made |= dict.fromkeys(added_columns([stage]), place)
     return warnings
@@ -152,18 +152,18 @@ def _check_origins(stages: Sequence[Stage], place: int, made: Mapping[str, int])
     try:
         stages[place].check_origins(origins)
     except RecipeError as error:
-        raise RecipeError(f"{place_of(stages, place)}: {error}") from error
+        raise RecipeError(f"{stage_name(stages, place)}: {error}") from error
 
 
 def _missing(stages: Sequence[Stage], place: int, name: str, there: list[str]) -> RecipeError | InputError:
-    here = f"{place_of(stages, place)} reads the column {name!r}"
+    here = f"{stage_name(stages, place)} reads the column {name!r}"
     for other, stage in enumerate(stages):
         if name in added_columns([stage]):
-            which = "itself" if other == place else f"only later, by {place_of(stages, other)}"
+            which = "itself" if other == place else f"only later, by {stage_name(stages, other)}"
             return RecipeError(f"{here}, which is made {which}. Move that stage before this one.")
         if name in (f"{stage.label}.{measure}" for measure in stage.measures()):
             return RecipeError(
-                f"{here}, which {place_of(stages, other)} makes only with `mode: tag`. Add a use of {stage.word}"
+                f"{here}, which {stage_name(stages, other)} makes only with `mode: tag`. Add a use of {stage.word}"
                 " with `mode: tag` and a name before this stage."
             )
     return InputError(f"{here}, which neither the input nor an earlier stage has.{_there_are(name, there)}")
@@ -176,7 +176,7 @@ def check_added(stages: Sequence[Stage], columns: Columns) -> list[str]:
         for name in added_columns([stage]):
             if name in users:
                 raise RecipeError(
-                    f"{place_of(stages, place)} adds the column {name!r}, which the input has already."
+                    f"{stage_name(stages, place)} adds the column {name!r}, which the input has already."
                     f" Give the stage a name, such as {{{stage.word}: ..., name: {stage.label}_2}}."
                 )
     return []
@@ -192,8 +192,8 @@ def order_warnings(stages: Sequence[Stage]) -> list[str]:
             dedup = place if dedup is None else dedup
         elif is_streaming(stage) and drops and dedup is not None:
             warnings.append(
-                f"{place_of(stages, place)} filters after {place_of(stages, dedup)} has removed duplicates: where it"
-                " drops a document that was kept for its copies, they are lost with it. Put filters first."
+                f"{stage_name(stages, place)} filters after {stage_name(stages, dedup)} has removed duplicates: where"
+                " it drops a document that was kept for its copies, they are lost with it. Put filters first."
             )
     return warnings
 

@@ -65,7 +65,7 @@ class FinishedPass:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Reader:
     """How to read: the stages, the finished passes, and what the reader must deliver. A picklable value."""
 
     stages: tuple[Stage, ...]
@@ -78,11 +78,11 @@ class View:
     fail_on_bad: bool = False
 
 
-def read_chunks(view: View, split: Split) -> Iterator[tuple[SourceFile, Chunk]]:
+def read_chunks(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chunk]]:
     """The chunks of a split's spans in input order, as the readers give them."""
     for file, span in zip(split.files, split.spans, strict=True):
-        for chunk in _guarded(file, span, view.want):
-            if view.fail_on_bad and chunk.bad:
+        for chunk in _guarded(file, span, reader.want):
+            if reader.fail_on_bad and chunk.bad:
                 raise bad_input_error(file, chunk.bad[0])
             yield file, chunk
             if chunk.batch is not None:
@@ -151,11 +151,11 @@ def alive_ids(done: FinishedPass, split: int) -> NDArray[np.uint64]:
 class ColumnSource:
     """Columns that earlier passes added, by doc_id, for one split."""
 
-    def __init__(self, view: View, split: int) -> None:
-        self._view = view
+    def __init__(self, reader: Reader, split: int) -> None:
+        self._view = reader
         self._split = split
-        owners = {stage.label: place for place, stage in enumerate(view.stages)}
-        self._plan = [(name, owners[name.split(".", 1)[0]]) for name in view.columns]
+        owners = {stage.label: place for place, stage in enumerate(reader.stages)}
+        self._plan = [(name, owners[name.split(".", 1)[0]]) for name in reader.columns]
 
     def get(self, ids: NDArray[np.uint64]) -> dict[str, pa.Array]:
         """The columns for documents that are alive; ids ascending."""
@@ -189,10 +189,10 @@ class ColumnSource:
         return pc.replace_with_mask(column, pa.array(known), values)
 
 
-def replay(view: View, batch: Batch, columns: Mapping[str, pa.Array]) -> Batch:
+def replay_edits(reader: Reader, batch: Batch, columns: Mapping[str, pa.Array]) -> Batch:
     """The batch with the columns of earlier passes and the text as their edits left it."""
     batch = batch.with_columns(columns)
-    for stage in view.edits:
+    for stage in reader.edits:
         outcome = apply_stage(stage, batch)
         if outcome.text is not None:
             batch = batch.with_text(outcome.text)
@@ -226,19 +226,19 @@ def stages_named_with(file: SourceFile) -> Iterator[None]:
         raise StageError(f"{error}\n  The documents are in {file.name}.") from error.__cause__
 
 
-def alive_batches(view: View, split: Split) -> Iterator[tuple[SourceFile, Chunk, Batch | None]]:
+def alive_batches(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chunk, Batch | None]]:
     """The chunks of a split, each with its documents that are alive after the finished passes, edits replayed.
 
-    A view without finished passes gives all documents as they were read.
+    A reader without finished passes gives all documents as they were read.
     """
-    alive = alive_ids(view.passes[-1], split.number) if view.passes else None
-    columns = ColumnSource(view, split.number)
-    for file, chunk in read_chunks(view, split):
+    alive = alive_ids(reader.passes[-1], split.number) if reader.passes else None
+    columns = ColumnSource(reader, split.number)
+    for file, chunk in read_chunks(reader, split):
         batch = chunk.batch
         if batch is None or alive is None:
             yield file, chunk, batch
             continue
         kept = batch.filter(sorted_member(batch.doc_id, alive))
         with stages_named_with(file):
-            ready = replay(view, kept, columns.get(kept.doc_id)) if len(kept) else None
+            ready = replay_edits(reader, kept, columns.get(kept.doc_id)) if len(kept) else None
         yield file, chunk, ready

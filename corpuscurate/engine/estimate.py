@@ -10,22 +10,22 @@ import psutil
 
 from corpuscurate.core.spec import Spec
 from corpuscurate.engine.manifest import Manifest, build_manifest
-from corpuscurate.engine.plan import global_stages, segments
+from corpuscurate.engine.plan import cut_passes, global_stages
 from corpuscurate.engine.run import run_identity
 
 
 def plan_spec(spec: Spec, base: Path) -> dict[str, Any]:
     """What a run would do, without doing it: passes, tasks, what is read and written, disk needed (estimates)."""
     manifest = build_manifest(spec.source, base)
-    cut = segments(spec.stages)
+    cut = cut_passes(spec.stages)
     stored = sum(file.size for file in manifest.files)
     held = sum(split.bytes for split in manifest.splits)
     passes = []
-    for segment in cut:
-        labels = [spec.stages[place].label for place in (*segment.streaming, *segment.settling)]
+    for current in cut:
+        labels = [spec.stages[place].label for place in (*current.streaming, *current.settling)]
         passes.append(
             {
-                "title": f"measure {segment.number + 1}",
+                "title": f"measure {current.number + 1}",
                 "kind": "measure",
                 "stages": labels,
                 "tasks": len(manifest.splits),
@@ -40,7 +40,7 @@ def plan_spec(spec: Spec, base: Path) -> dict[str, Any]:
                 "tasks": None,
                 "read_bytes": 0,
             }
-            for stage in global_stages(spec.stages, segment)
+            for stage in global_stages(spec.stages, current)
         ]
     parts = max(1, round(held / spec.sink.part_bytes))
     passes.append({"title": "write", "kind": "write", "stages": [], "tasks": parts, "read_bytes": stored})

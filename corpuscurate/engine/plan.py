@@ -13,7 +13,7 @@ from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class Pass:
     """A measuring pass with its settlings. streaming, settling: places in the pipeline's list of stages."""
 
     number: int
@@ -21,7 +21,7 @@ class Segment:
     settling: tuple[int, ...]
 
 
-def segments(stages: Sequence[Stage]) -> list[Segment]:
+def cut_passes(stages: Sequence[Stage]) -> list[Pass]:
     """Cut the stages into passes: a new one begins at a streaming stage that follows a global one.
 
     There is always at least one pass, since it also counts documents, finds bad records and the columns' types.
@@ -34,7 +34,7 @@ def segments(stages: Sequence[Stage]) -> list[Segment]:
             if cut[-1][1]:
                 cut.append(([], []))
             cut[-1][0].append(place)
-    return [Segment(number, tuple(first), tuple(second)) for number, (first, second) in enumerate(cut)]
+    return [Pass(number, tuple(first), tuple(second)) for number, (first, second) in enumerate(cut)]
 
 
 def added_columns(stages: Sequence[Stage]) -> dict[str, object]:
@@ -46,9 +46,9 @@ def added_columns(stages: Sequence[Stage]) -> dict[str, object]:
     return columns
 
 
-def edits_before(stages: Sequence[Stage], cut: Sequence[Segment], last: int) -> tuple[StreamingStage, ...]:
+def edits_before(stages: Sequence[Stage], cut: Sequence[Pass], last: int) -> tuple[StreamingStage, ...]:
     """The stages of passes 0..last that edit text, in order: what is replayed when the text is read again."""
-    places = [place for segment in cut[: last + 1] for place in segment.streaming]
+    places = [place for current in cut[: last + 1] for place in current.streaming]
     chosen = (stages[place] for place in places)
     return tuple(stage for stage in chosen if isinstance(stage, StreamingStage) and stage.edits_text)
 
@@ -59,9 +59,9 @@ def user_columns(stages: Sequence[Stage]) -> tuple[str, ...]:
     return tuple(sorted({name for stage in stages for name in stage.reads() if name not in added}))
 
 
-def global_stages(stages: Sequence[Stage], segment: Segment) -> list[GlobalStage]:
+def global_stages(stages: Sequence[Stage], current: Pass) -> list[GlobalStage]:
     """The global stages of a pass."""
-    return [stage for stage in (stages[place] for place in segment.settling) if isinstance(stage, GlobalStage)]
+    return [stage for stage in (stages[place] for place in current.settling) if isinstance(stage, GlobalStage)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def cut_parts(ids: NDArray[np.uint64], sizes: NDArray[np.int64], part_bytes: int
     return parts
 
 
-def write_groups(counts: Sequence[SplitCount], part_bytes: int) -> list[WriteGroup]:
+def pack_writes(counts: Sequence[SplitCount], part_bytes: int) -> list[WriteGroup]:
     """Pack splits into writing tasks: a group is closed by the split that fills a part.
 
     Files are numbered here, in input order, before anything is written: names don't depend on who writes first.

@@ -1,4 +1,4 @@
-"""Running a `Spec`: manifest, passes, settlings, writing, account, publishing; each step is resumable.
+"""Running a `Spec`: manifest, passes, settlings, writing, report, publishing; each step is resumable.
 
 Nothing here depends on workers, memory, batch size or the order of finishing: those only decide who does what when.
 """
@@ -17,7 +17,7 @@ from corpuscurate.engine.ledger.index import check_edits
 from corpuscurate.engine.ledger.publish import OutputFolder
 from corpuscurate.engine.ledger.report import Facts, build_report, versions
 from corpuscurate.engine.manifest import Manifest, build_manifest
-from corpuscurate.engine.plan import segments
+from corpuscurate.engine.plan import cut_passes
 from corpuscurate.engine.progress import NoProgress, Progress
 from corpuscurate.engine.runners import Runner, load_ahead, make_runner
 from corpuscurate.engine.runners.warm import to_text
@@ -40,7 +40,7 @@ def run_spec(
 
     base: the folder relative paths start from. overwrite: replace what an earlier run left in the output folder
     (artefacts that still fit are used again). A run that was interrupted goes on; one that is finished is not repeated.
-    Raises RecipeError, InputError, OutputError, StageError, BadInputError, WorkerError, AccountingError.
+    Raises RecipeError, InputError, OutputError, StageError, BadInputError, WorkerError, BalanceError.
     """
     started = time.time()
     shown = progress or NoProgress()
@@ -95,10 +95,10 @@ def _run(
         for text in warnings:
             session.warn(text)
         steps = Steps(session)
-        for segment in segments(spec.stages):
-            steps.measure(segment)
-            steps.settle(segment)
-            steps.discard(segment)
+        for current in cut_passes(spec.stages):
+            steps.measure(current)
+            steps.settle(current)
+            steps.discard(current)
         steps.write(identity)
         steps.leave_index(identity)
     return build_report(
@@ -120,8 +120,8 @@ def _run(
     )
 
 
-def settle_spec(spec: Spec, *, base: Path, folder: Path, progress: Progress | None = None) -> dict[str, Any]:
-    """The accounts of the global stages by label, as a run would come to them; no document is written.
+def settle_only(spec: Spec, *, base: Path, folder: Path, progress: Progress | None = None) -> dict[str, Any]:
+    """The stats of the global stages by label, as a run would come to them; no document is written.
 
     base: the folder relative paths start from. folder: for what is measured; what an earlier call left there and still
     fits is used again. Raises the errors of `run_spec`.
@@ -131,7 +131,7 @@ def settle_spec(spec: Spec, *, base: Path, folder: Path, progress: Progress | No
     warm = to_text(spec, [file.format for file in manifest.files])
     with locked(folder), make_runner(spec.settings, warm) as runner:
         steps = Steps(Session(spec, folder, manifest, runner, progress or NoProgress()))
-        for segment in segments(spec.stages):
-            steps.measure(segment)
-            steps.settle(segment)
+        for current in cut_passes(spec.stages):
+            steps.measure(current)
+            steps.settle(current)
     return steps.settled

@@ -35,7 +35,7 @@ class Session:
     warnings: list[str] = field(default_factory=list)
 
     def tasks(self, title: str, tasks: Sequence[Task], *, largest_first: bool = False) -> list[dict[str, Any]]:
-        """Run tasks with progress; accounts in their order. See `ledger.run_tasks`."""
+        """Run tasks with progress; results in their order. See `ledger.run_tasks`."""
 
         sizes = {str(task.final): task.bytes for task in tasks}
         told: dict[str, int] = {}

@@ -8,7 +8,7 @@ from corpuscurate.core.artefact import fingerprint
 from corpuscurate.core.earlier_runs import write_index
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import Stage
-from corpuscurate.engine.documents import FinishedPass, View, alive_ids
+from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids
 from corpuscurate.engine.ledger.index import index_value
 from corpuscurate.engine.ledger.report import versions
 from corpuscurate.engine.passes.count import count_split, first_ids
@@ -17,19 +17,18 @@ from corpuscurate.engine.passes.settle import discard_scratch, settle
 from corpuscurate.engine.passes.write import Names, WriteBody
 from corpuscurate.engine.plan import (
     Counted,
-    Segment,
+    Pass,
     added_columns,
+    cut_passes,
     edits_before,
     global_stages,
-    segments,
+    pack_writes,
     user_columns,
-    write_groups,
 )
 from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
 from corpuscurate.io.base import Want
-from corpuscurate.io.column_types import merge
-from corpuscurate.io.column_types import settle as settle_census
+from corpuscurate.io.column_types import merge, unify_types
 from corpuscurate.io.writers import OutputShape
 
 COLUMNAR = ("parquet", "arrow")
@@ -53,7 +52,7 @@ class Steps:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.spec = session.spec
-        self.cut = segments(self.spec.stages)
+        self.cut = cut_passes(self.spec.stages)
         self.finished: list[FinishedPass] = []
         self.identities: list[str] = []
         self.measured: list[list[dict[str, Any]]] = []
@@ -63,7 +62,7 @@ class Steps:
         self.written: list[dict[str, Any]] = []
         self.write_tasks: list[Task] = []
 
-    def want(self, rest: bool, census: bool, reserved: tuple[str, ...]) -> Want:
+    def want(self, rest: bool, column_types: bool, reserved: tuple[str, ...]) -> Want:
         """What the readers deliver in a pass. reserved: names that the input must not have, to be looked for."""
         source = self.spec.source
         return Want(
@@ -71,55 +70,57 @@ class Steps:
             id=source.id,
             columns=(*user_columns(self.spec.stages), *reserved),
             rest=rest,
-            census=census,
+            column_types=column_types,
             batch_bytes=self.spec.settings.batch_bytes,
             max_record_bytes=source.max_record_bytes,
         )
 
-    def view(
+    def reader(
         self,
         upto: int,
         columns: tuple[str, ...],
         *,
         rest: bool = False,
-        census: bool = False,
+        column_types: bool = False,
         reserved: tuple[str, ...] = (),
-    ) -> View:
+    ) -> Reader:
         """How to read documents as passes 0..upto left them (-1: as they are)."""
-        return View(
+        return Reader(
             self.spec.stages,
             tuple(self.finished[: upto + 1]),
-            self.want(rest, census, reserved),
+            self.want(rest, column_types, reserved),
             edits_before(self.spec.stages, self.cut, upto),
             columns,
             self.spec.source.on_bad_input == "fail",
         )
 
-    def columns_for(self, segment: Segment) -> tuple[str, ...]:
+    def columns_for(self, current: Pass) -> tuple[str, ...]:
         """Columns of earlier passes that this one's stages, and the edits replayed for it, read."""
-        before = [place for each in self.cut[: segment.number] for place in (*each.streaming, *each.settling)]
+        before = [place for each in self.cut[: current.number] for place in (*each.streaming, *each.settling)]
         made = added_columns([self.spec.stages[place] for place in before])
-        readers = [self.spec.stages[place] for place in (*segment.streaming, *segment.settling)]
-        readers += edits_before(self.spec.stages, self.cut, segment.number - 1)
+        readers = [self.spec.stages[place] for place in (*current.streaming, *current.settling)]
+        readers += edits_before(self.spec.stages, self.cut, current.number - 1)
         return tuple(sorted({name for stage in readers for name in stage.reads() if name in made}))
 
-    def measure(self, segment: Segment) -> None:
+    def measure(self, current: Pass) -> None:
         """Run a measuring pass."""
         stages = self.spec.stages
-        folder = self.session.state / f"measure-{segment.number}"
-        census = segment.number == 0 and self.spec.sink.format in COLUMNAR
-        reserved = tuple(added_columns(stages)) if segment.number == 0 else ()
-        view = self.view(segment.number - 1, self.columns_for(segment), census=census, reserved=reserved)
+        folder = self.session.state / f"measure-{current.number}"
+        column_types = current.number == 0 and self.spec.sink.format in COLUMNAR
+        reserved = tuple(added_columns(stages)) if current.number == 0 else ()
+        reader = self.reader(
+            current.number - 1, self.columns_for(current), column_types=column_types, reserved=reserved
+        )
         sketching = [
             [stage.word, stage.version, stage.label, stage.sketch_parameters()]
-            for stage in global_stages(stages, segment)
+            for stage in global_stages(stages, current)
         ]
         identity = fingerprint(
             [
                 versions(),
                 source_value(self.spec),
-                census,
-                [stage_value(stages[place]) for place in segment.streaming],
+                column_types,
+                [stage_value(stages[place]) for place in current.streaming],
                 sketching,
                 user_columns(stages),
                 reserved,
@@ -130,51 +131,51 @@ class Steps:
             Task(
                 folder / f"{split.number:05d}",
                 fingerprint([identity, self.session.manifest.identity(split)]),
-                MeasureBody(view, split, segment),
+                MeasureBody(reader, split, current),
                 split.bytes,
             )
             for split in self.session.manifest.splits
         ]
-        title = "reading and measuring" if segment.number == 0 else f"measuring again, pass {segment.number + 1}"
+        title = "reading and measuring" if current.number == 0 else f"measuring again, pass {current.number + 1}"
         self.measured.append(self.session.tasks(title, tasks))
-        self.finished.append(FinishedPass(folder, segment.streaming))
+        self.finished.append(FinishedPass(folder, current.streaming))
         self.identities.append(fingerprint([identity, [task.fingerprint for task in tasks]]))
 
-    def settle(self, segment: Segment) -> None:
+    def settle(self, current: Pass) -> None:
         """Settle the global stages of a pass, each seeing what the one before left."""
-        view = self.view(segment.number - 1, self.columns_for(segment))
-        for place in segment.settling:
+        reader = self.reader(current.number - 1, self.columns_for(current))
+        for place in current.settling:
             stage = self.spec.stages[place]
-            done = self.finished[segment.number]
+            done = self.finished[current.number]
             documents = fingerprint(self.identities)
             identity = fingerprint([self.identities, stage_value(stage)])
             with self.session.timed(f"settling {stage.label}"):
-                verdicts, account = settle(self.session, segment, place, done, view, identity, documents)
-            for text in account.get("warnings", []):
+                verdicts, stats = settle(self.session, current, place, done, reader, identity, documents)
+            for text in stats.get("warnings", []):
                 self.session.warn(f"{stage.label}: {text}")
-            self.settled[stage.label] = account
-            self.finished[segment.number] = FinishedPass(done.folder, done.streaming, (*done.verdicts, verdicts))
+            self.settled[stage.label] = stats
+            self.finished[current.number] = FinishedPass(done.folder, done.streaming, (*done.verdicts, verdicts))
             self.identities.append(identity)
 
-    def discard(self, segment: Segment) -> None:
+    def discard(self, current: Pass) -> None:
         """Remove what the settlings of a pass only worked with, so that its disk is free for what is written."""
         if self.spec.settings.retain == "all":
             return
-        for place in segment.settling:
-            discard_scratch(self.session, self.spec.stages[place], self.finished[segment.number].verdicts)
+        for place in current.settling:
+            discard_scratch(self.session, self.spec.stages[place], self.finished[current.number].verdicts)
 
     def write(self, identity: str) -> None:
         """Count what is left, cut it into parts, write them."""
         manifest, sink = self.session.manifest, self.spec.sink
-        quarantined = [sum(account["quarantined"].values()) for account in self.measured[0]]
+        quarantined = [sum(result["quarantined"].values()) for result in self.measured[0]]
         with self.session.timed("counting"):
             self.counts = [
                 count_split(self.finished, split.number, quarantined[split.number], sink.part_bytes)
                 for split in manifest.splits
             ]
-        groups = write_groups([count.write for count in self.counts], sink.part_bytes)
+        groups = pack_writes([count.write for count in self.counts], sink.part_bytes)
         added = added_columns(self.spec.stages)
-        view = self.view(len(self.cut) - 1, tuple(added), rest=True)
+        reader = self.reader(len(self.cut) - 1, tuple(added), rest=True)
         shape = self._shape(added)
         names = Names(tuple(file.name for file in manifest.files), first_ids(self.counts))
         self.write_tasks = [
@@ -182,7 +183,7 @@ class Steps:
                 self.session.state / "write" / f"{group.number:05d}",
                 fingerprint([identity, [group.number, group.splits]]),
                 WriteBody(
-                    view, tuple(manifest.splits[i] for i in group.splits), group, shape, names, sink.dropped_text
+                    reader, tuple(manifest.splits[i] for i in group.splits), group, shape, names, sink.dropped_text
                 ),
                 sum(manifest.splits[i].bytes for i in group.splits),
                 last=True,
@@ -196,7 +197,7 @@ class Steps:
         value = index_value(self.spec, self.cut)
         if not value["stages"]:
             return
-        parts = [[f"data/{name}", documents] for account in self.written for name, documents in account["parts"]]
+        parts = [[f"data/{name}", documents] for result in self.written for name, documents in result["parts"]]
         header = {
             **value,
             "identity": identity,
@@ -215,6 +216,6 @@ class Steps:
         sink, source = self.spec.sink, self.spec.source
         schema = pa.schema([])
         if sink.format in COLUMNAR:
-            found = [account["census"] for account in self.measured[0] if account["census"] is not None]
-            schema, self.conflicts = settle_census(merge(found))
+            found = [result["column_types"] for result in self.measured[0] if result["column_types"] is not None]
+            schema, self.conflicts = unify_types(merge(found))
         return OutputShape(sink.format, schema, source.text, source.id, added, sink.row_group_bytes)

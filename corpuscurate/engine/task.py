@@ -16,14 +16,14 @@ from corpuscurate.engine import progress
 from corpuscurate.engine.progress import Sink
 
 DIGESTS = "digests"
-"""Entry of what a body returns that is not part of the account: digests of files, by name, that it made as it wrote."""
+"""Entry of what a body returns that is not part of the result: digests of files, by name, that it made as it wrote."""
 
 
 class Body(Protocol):
     """The work of a task: a picklable value."""
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Fill the folder; return a JSON-able account, and in it `DIGESTS` where the body has any."""
+        """Fill the folder; return a JSON-able result, and in it `DIGESTS` where the body has any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +48,17 @@ def perform(task: Task) -> dict[str, Any]:
     progress.begin(str(task.final))
     try:
         with whole_folder(task.final, durable=task.durable, last=task.last) as folder:
-            account = task.body.run(folder)
-            known = account.pop(DIGESTS, {})
+            result = task.body.run(folder)
+            known = result.pop(DIGESTS, {})
             files = {
                 path.name: [path.stat().st_size, known.get(path.name) or digest_file(path)]
                 for path in sorted(folder.iterdir())
             }
-            marker = {"fingerprint": task.fingerprint, "account": account, "files": files}
+            marker = {"fingerprint": task.fingerprint, "result": result, "files": files}
             write_json(folder / MARKER, marker, durable=False)  # flushed with the folder
     except OSError as error:
         raise explain_os_error(error, task.final) from error
-    return account
+    return result
 
 
 def explain_os_error(error: OSError, path: Path) -> OSError:
@@ -89,7 +89,7 @@ class Runner(Protocol):
     ) -> None: ...
 
     def run(self, tasks: Sequence[Task], beat: Sink) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Run all tasks; yield (place in `tasks`, account) as they finish. The first error ends the rest.
+        """Run all tasks; yield (place in `tasks`, result) as they finish. The first error ends the rest.
 
         beat: told what tasks under way have read, in this process and thread.
         """

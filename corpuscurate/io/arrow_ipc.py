@@ -164,7 +164,7 @@ def read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
     check_schema(opened.schema, file, want)
     rows = Rows(file, want, opened.schema)
     yield from _from_file(opened, rows, span) if opened.random_access else _from_stream(opened, rows)
-    if want.census:
+    if want.column_types:
         yield census_chunk(opened.schema)
 
 

@@ -26,7 +26,7 @@ HEAD_BYTES = 256
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """One input file. number: its place in the manifest, the upper bits of every doc_id in it. name: as shown to
-    the user and as written to accounts (relative to the recipe's folder where it lies below it). path: what is opened
+    the user and as written to dropped/ (relative to the recipe's folder where it lies below it). path: what is opened
     (local, or any fsspec URL). size: bytes as stored."""
 
     number: int
@@ -63,14 +63,14 @@ def held_bytes(file: SourceFile) -> int:
 class Want:
     """What to read. text: the text column's name. id: the id column's, or None. columns: further columns to deliver
     in `Batch.columns` (a document that lacks one has null there; JSON sources deliver `columns.JSON` arrays).
-    rest: whether to fill `Batch.rest`. census: whether to yield `Chunk.census`. batch_bytes: about how much text
-    a batch holds; it never changes the output. max_record_bytes: longer records go to quarantine."""
+    rest: whether to fill `Batch.rest`. column_types: whether to yield `Chunk.column_types`. batch_bytes: about how much
+    text a batch holds; it never changes the output. max_record_bytes: longer records go to quarantine."""
 
     text: str = "text"
     id: str | None = None
     columns: tuple[str, ...] = ()
     rest: bool = False
-    census: bool = False
+    column_types: bool = False
     batch_bytes: int = 16 << 20
     max_record_bytes: int = 256 << 20
 
@@ -104,12 +104,12 @@ REASONS = (
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What a reader yields: documents (or None), bad records, and the census of the columns seen (see io.census)."""
+    """What a reader yields: documents (or None), bad records, and the types of the columns (see io.column_types)."""
 
     batch: Batch | None
     bad: tuple[BadRecord, ...] = ()
-    census: dict[str, Any] | None = None
-    """JSON-able, form: see `io.census`. Only in the last chunk of a span, and only where `Want.census`."""
+    column_types: dict[str, Any] | None = None
+    """JSON-able, form: see `io.column_types`. Only in the last chunk of a span, and only where `Want.column_types`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Which types a corpus's columns can have without losing anything, found while it is read.
 
-A census is JSON-able: {"fields": [[name, node], ...]} in order of first appearance. A node is {"b": bits} with, where
-there are some, "f" (the fields of objects: [[name, node], ...]), "i" (the items of lists: a node) and "a" (Arrow types,
-each as the base64 of a serialised schema of one field). Bits: 1 << kind and those of `kernels.json_fields`, and of
+Column types are JSON-able: {"fields": [[name, node], ...]} in order of first appearance. A node is {"b": bits} with,
+where there are some, "f" (the fields of objects: [[name, node], ...]), "i" (the items of lists: a node) and "a" (Arrow
+types, each as the base64 of a serialised schema of one field). Bits: 1 << kind and those of `kernels.json_fields`, and of
 here. Merging is a union, so it does not matter how a corpus was cut; the order of merging is that of the columns.
 """
 
@@ -163,8 +163,8 @@ def _observe_object(node: Node, pairs: _Pairs, depth: int) -> None:
     node.narrow()
 
 
-class CensusTaker:
-    """Takes the census of scanned records."""
+class TypeCollector:
+    """Collects the column types of scanned records."""
 
     def __init__(self) -> None:
         self._fields: dict[str, Node] = {}
@@ -203,8 +203,8 @@ class CensusTaker:
             except RecursionError:
                 node.bits |= DEEP
 
-    def census(self) -> dict[str, Any]:
-        """The census so far."""
+    def column_types(self) -> dict[str, Any]:
+        """The column types so far."""
         return _to_json(self._fields)
 
 
@@ -212,17 +212,17 @@ def _to_json(fields: dict[str, Node]) -> dict[str, Any]:
     return {"fields": [[name, node.to_json()] for name, node in fields.items()]}
 
 
-def merge(censuses: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """One census of what several saw; fields stand in the order in which they first appear."""
+def merge(several: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The column types of what several saw; fields stand in the order in which they first appear."""
     fields: dict[str, Node] = {}
-    for census in censuses:
-        for name, value in census["fields"]:
+    for column_types in several:
+        for name, value in column_types["fields"]:
             fields.setdefault(name, Node()).absorb(Node.from_json(value))
     return _to_json(fields)
 
 
-def census_of_schema(schema: pa.Schema) -> dict[str, Any]:
-    """The census of a file whose columns have types."""
+def types_of_schema(schema: pa.Schema) -> dict[str, Any]:
+    """The column types of a file whose columns have types."""
     fields: dict[str, Node] = {}
     for column in schema:
         node = fields.setdefault(column.name, Node())
@@ -236,13 +236,13 @@ class _Conflict(Exception):  # noqa: N818
     """Why a field has no type that keeps everything."""
 
 
-def settle(census: dict[str, Any]) -> tuple[pa.Schema, dict[str, str]]:
+def unify_types(column_types: dict[str, Any]) -> tuple[pa.Schema, dict[str, str]]:
     """The schema that holds the corpus without loss, and why a column stays JSON text, by name.
 
     Such a column is `large_string` with the metadata JSON_TEXT: the JSON text of each value, null where there is none.
     """
     columns, conflicts = [], {}
-    for name, value in census["fields"]:
+    for name, value in column_types["fields"]:
         try:
             columns.append(pa.field(name, _column_type(Node.from_json(value))))
         except _Conflict as why:

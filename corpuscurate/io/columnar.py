@@ -22,7 +22,7 @@ from corpuscurate.core.columns import TEXT, large_string, lengths_bytes
 from corpuscurate.core.doc_ids import doc_ids
 from corpuscurate.core.errors import InputError
 from corpuscurate.io.base import HEAD_BYTES, REST_FORM, BadRecord, Chunk, SourceFile, Want
-from corpuscurate.io.column_types import census_of_schema
+from corpuscurate.io.column_types import types_of_schema
 
 UTF8_ERROR = "UTF8"
 """In the message of every Arrow error about UTF-8."""
@@ -76,8 +76,8 @@ def bad_file(reason: str, detail: str, position: int = 0) -> Chunk:
 
 
 def census_chunk(schema: pa.Schema) -> Chunk:
-    """The last chunk of a span, where a census is wanted."""
-    return Chunk(None, census=census_of_schema(schema))
+    """The last chunk of a span, where column types are wanted."""
+    return Chunk(None, column_types=types_of_schema(schema))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The fields of JSON lines as Arrow columns of a settled schema (see `io.census`), equal in every value.
+"""The fields of JSON lines as Arrow columns of a settled schema (see `io.column_types`), equal in every value.
 
 Scalars go through kernels and Arrow casts, objects and lists through Arrow's JSON reader with the type given, so that
 it guesses nothing; where it refuses (a number beyond double), Python's own json is asked.

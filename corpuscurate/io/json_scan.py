@@ -1,4 +1,4 @@
-"""Lines of JSON in a buffer as arrays of spans: the scan that reader, census, columns and writer share."""
+"""Lines of JSON in a buffer as arrays of spans: the scan that reader, column types, columns and writer share."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from corpuscurate.io.base import (
     held_bytes,
     register,
 )
-from corpuscurate.io.column_types import CensusTaker, settle
+from corpuscurate.io.column_types import TypeCollector, unify_types
 from corpuscurate.io.files import MAX_FILE_BYTES, SUFFIXES
 from corpuscurate.io.json_scan import Bools, Ints, LineScanner, Scan, copied
 from corpuscurate.io.line_blocks import line_blocks, too_large
@@ -188,7 +188,7 @@ def _rest(scan: Scan, lines: Ints, text: Ints) -> pa.RecordBatch:
 
 
 def _read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
-    taker = CensusTaker() if want.census else None
+    taker = TypeCollector() if want.column_types else None
     scanner = LineScanner(want.max_record_bytes)
     for block in line_blocks(file, span, want.batch_bytes, want.max_record_bytes):
         if isinstance(block, BadRecord):
@@ -206,7 +206,7 @@ def _read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
             if batch is not None:
                 yield Chunk(batch)
     if taker is not None:
-        yield Chunk(None, (), taker.census())
+        yield Chunk(None, (), taker.column_types())
 
 
 def _split(file: SourceFile, split_bytes: int) -> list[Span]:
@@ -218,7 +218,7 @@ def _split(file: SourceFile, split_bytes: int) -> list[Span]:
 
 def _columns(file: SourceFile) -> dict[str, str]:
     """Names and types in the first whole records, about SAMPLE_BYTES of them."""
-    taker = CensusTaker()
+    taker = TypeCollector()
     want = Want()
     span = Span(file.number, 0, file.size, file.size)
     for block in line_blocks(file, span, SAMPLE_BYTES, want.max_record_bytes):
@@ -226,7 +226,7 @@ def _columns(file: SourceFile) -> dict[str, str]:
             for scan in LineScanner(want.max_record_bytes).scan(block.data, block.start, block.stop):
                 taker.add(scan, (scan.status == 0) & ~_invalid_utf8(scan))
             break
-    schema, conflicts = settle(taker.census())
+    schema, conflicts = unify_types(taker.column_types())
     return {
         name: "JSON" if name in conflicts else str(schema.field(name).type).replace("large_string", "string")
         for name in schema.names

@@ -29,7 +29,7 @@ _FIELD_ID = b"PARQUET:field_id"
 
 @dataclass(frozen=True, slots=True)
 class OutputShape:
-    """What an output part looks like. schema: the user's columns (settled census), empty for JSON lines. text, id:
+    """What an output part looks like. schema: the user's columns, of unified types; empty for JSON lines. text, id:
     names of columns; id may be None. added: columns that stages added, full name -> type. row_group_bytes: size, in
     `Batch.record_bytes`, at which a row group or record batch is closed.
     """
@@ -122,7 +122,7 @@ def assemble(batch: Batch, shape: OutputShape, flat: pa.Schema) -> pa.RecordBatc
         made = {field.name: _user_column(rest, field) for field in others}
     made[shape.text] = batch.text
     made.update((name, batch.columns[name]) for name in shape.added)
-    return pa.RecordBatch.from_arrays([settle(made[field.name], field) for field in flat], schema=flat)
+    return pa.RecordBatch.from_arrays([cast_to_schema(made[field.name], field) for field in flat], schema=flat)
 
 
 def _user_column(rest: pa.RecordBatch, field: pa.Field) -> pa.Array:
@@ -148,7 +148,7 @@ def check_utf8(column: pa.Array, name: str) -> None:
         ) from error
 
 
-def settle(array: pa.Array, field: pa.Field) -> pa.Array:
+def cast_to_schema(array: pa.Array, field: pa.Field) -> pa.Array:
     """A column in another type, nothing lost. Raises InputError when that cannot be."""
     if array.type == field.type:
         return array

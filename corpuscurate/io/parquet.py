@@ -117,7 +117,7 @@ def read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
             return
         for group in groups:
             yield from group.chunks()
-    if want.census:
+    if want.column_types:
         yield census_chunk(schema)
 
 

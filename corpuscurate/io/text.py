@@ -48,7 +48,7 @@ def read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
     if want.text == PATH:
         raise InputError(f"The text column of text files cannot be named {PATH!r}: that is their other column.")
     yield _document(file, want)
-    if want.census:
+    if want.column_types:
         yield census_chunk(_schema(want))
 
 

@@ -58,17 +58,17 @@ def kernel(function: F) -> F:
     return _compile(function)
 
 
-def leaf(function: F) -> F:
+def uncounted(function: F) -> F:
     """A kernel that neither allocates an array, nor returns one, nor copies one to another: its arrays are not counted.
 
     Numba counts references at each taking of an array out of a tuple, at each slice and return, with atomic
-    instructions that LLVM moves nothing across. Who calls a leaf keeps the arrays alive while it works on them.
+    instructions that LLVM moves nothing across. Who calls such a kernel keeps the arrays alive while it works on them.
     """
     return _compile(function, _nrt=False)
 
 
-def part(function: F) -> F:
-    """A leaf that always becomes a part of the kernels that call it: for inner loops, where LLVM would leave a call.
+def inlined(function: F) -> F:
+    """An uncounted kernel that is inlined into the kernels that call it: for inner loops, where LLVM would leave a call.
 
     A call passes each array as seven arguments, which can take longer than the work.
     """

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 
 KEY = (np.uint64(0x0706050403020100), np.uint64(0x0F0E0D0C0B0A0908))
 """The key 00 01 .. 0f, as two little-endian words."""
@@ -40,7 +40,7 @@ _S30 = np.uint64(30)
 _S31 = np.uint64(31)
 
 
-@leaf
+@uncounted
 def mix64(x: np.uint64) -> np.uint64:
     """A bijection of 64 bits in which every output bit depends on every input bit (SplitMix64's finaliser)."""
     x = (x ^ (x >> _S30)) * _MIX1
@@ -48,7 +48,7 @@ def mix64(x: np.uint64) -> np.uint64:
     return x ^ (x >> _S31)
 
 
-@leaf
+@uncounted
 def load64(data: NDArray[np.uint8], i: int) -> np.uint64:
     """The 8 bytes from index `i` >= 0 as a little-endian number; LLVM makes one load of it."""
     at = np.uint64(i)  # unsigned: Numba then leaves out the branch for negative indices
@@ -67,12 +67,12 @@ def load64(data: NDArray[np.uint8], i: int) -> np.uint64:
     return low | high
 
 
-@leaf
+@uncounted
 def _rotl(x: np.uint64, by: int) -> np.uint64:
     return x << np.uint64(by) | x >> np.uint64(64 - by)
 
 
-@leaf
+@uncounted
 def _round(
     v0: np.uint64, v1: np.uint64, v2: np.uint64, v3: np.uint64
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
@@ -90,7 +90,7 @@ def _round(
     return v0, v1, v2, v3
 
 
-@leaf
+@uncounted
 def siphash128(
     offsets: NDArray[np.int64],
     data: NDArray[np.uint8],

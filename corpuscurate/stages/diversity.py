@@ -70,20 +70,20 @@ class Diversity(ClustersCorpus):
             for start, stop in _runs(part, quotas)
         ]
         done = corpus.run(works, "choosing")
-        account = {
-            **clustered.account,
-            "chosen": sum(each.account["chosen"] for each in done),
+        stats = {
+            **clustered.stats,
+            "chosen": sum(each.result["chosen"] for each in done),
             "chosen_by_cluster": size_distribution(quotas),
-            "lowest_cosine": min((each.account["lowest"] for each in done), default=1.0),
+            "lowest_cosine": min((each.result["lowest"] for each in done), default=1.0),
             "warnings": [],
         }
         if self.mode == "tag":
-            return Settled([], [each.folder / TAGS_FILE for each in done], account)
+            return Settled([], [each.folder / TAGS_FILE for each in done], stats)
         files = [each.folder / DROPS_FILE for each in done]
-        if account["without_direction"]:
+        if stats["without_direction"]:
             zeros = corpus.run([Zeros(clustered.files)], "documents without anything to embed")[0]
             files.append(zeros.folder / DROPS_FILE)
-        return Settled(files, [], account)
+        return Settled(files, [], stats)
 
 
 def deal(sizes: NDArray[np.int64], budget: int, cap: int | None) -> NDArray[np.int64]:

@@ -24,9 +24,9 @@ from corpuscurate.methods.dedup.clusters import (
     MEASURES,
     TAG_DEFAULTS,
     TAGS_FILE,
-    cluster_account,
+    cluster_stats,
     giant_warning,
-    merged_account,
+    merge_stats,
     own_clusters,
     write_clusters,
 )
@@ -100,13 +100,13 @@ class Exact(GlobalStage):
         done, parts = partition(corpus, sources, "hash_high", "hash_low")
         works = [EqualTexts(i, len(parts), part, self.mode == "tag", sources.numbers) for i, part in enumerate(parts)]
         reduced = corpus.run(works, "match")
-        documents = sum(each.account["documents"] for each in done)
-        account = {"documents": documents, **merged_account(each.account for each in reduced)}
-        warnings = keep_warnings(sources, self.keep) + giant_warning(account["clusters"], documents)
+        documents = sum(each.result["documents"] for each in done)
+        stats = {"documents": documents, **merge_stats(each.result for each in reduced)}
+        warnings = keep_warnings(sources, self.keep) + giant_warning(stats["clusters"], documents)
         name = TAGS_FILE if self.mode == "tag" else DROPS_FILE
-        files = [each.folder / name for each in reduced if each.account["clusters_total"]]
+        files = [each.folder / name for each in reduced if each.result["clusters_total"]]
         tags = files if self.mode == "tag" else []
-        return Settled([] if self.mode == "tag" else files, tags, {**account, "warnings": warnings})
+        return Settled([] if self.mode == "tag" else files, tags, {**stats, "warnings": warnings})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +131,4 @@ class EqualTexts:
         ids = ids[stays]
         kept = np.repeat(ids[offsets[:-1]], np.diff(offsets))
         write_clusters(folder, self.tag, ids, offsets, kept, np.ones(len(ids)), is_value=False, numbers=self.numbers)
-        return cluster_account(ids, offsets, self.numbers)
+        return cluster_stats(ids, offsets, self.numbers)

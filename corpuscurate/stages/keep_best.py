@@ -125,8 +125,8 @@ class KeepBest(GlobalStage):
             [Emit(i, len(ranges), each, rule, groups, state, span, tag) for i, each in enumerate(ranges)], "emit"
         )
         files = [each.folder / (TAGGED if tag else DROPPED) for each in emitted]
-        account = self._account(rule, surveys, emitted, groups, state, span)
-        return Settled([] if tag else files, files if tag else [], account)
+        stats = self._stats(rule, surveys, emitted, groups, state, span)
+        return Settled([] if tag else files, files if tag else [], stats)
 
     def _ranges(self, corpus: Corpus) -> list[Sketches]:
         paths = list(corpus.sketches())
@@ -138,7 +138,7 @@ class KeepBest(GlobalStage):
         ]
 
     def _select(self, corpus: Corpus, ranges: list[Sketches], rule: Rule, merged: Done) -> Path:
-        bits = bits_a_round(merged.account["groups"])
+        bits = bits_a_round(merged.result["groups"])
         state = merged.folder / STATE
         for done in range(0, 64, bits):
             works = [
@@ -150,7 +150,7 @@ class KeepBest(GlobalStage):
             state = narrowed.folder / STATE
         return state
 
-    def _account(
+    def _stats(
         self,
         rule: Rule,
         surveys: list[Done],
@@ -174,9 +174,9 @@ class KeepBest(GlobalStage):
             }
             for name, i in zip(names, shown.tolist(), strict=True)
         ]
-        total, scored = (sum(each.account[name] for each in surveys) for name in ("documents", "scored"))
+        total, scored = (sum(each.result[name] for each in surveys) for name in ("documents", "scored"))
         histogram, kept_histogram = (
-            np.sum([each.account[name] for each in emitted], axis=0).tolist() if emitted else []
+            np.sum([each.result[name] for each in emitted], axis=0).tolist() if emitted else []
             for name in ("histogram", "kept_histogram")
         )
         warnings = []
@@ -198,5 +198,5 @@ class KeepBest(GlobalStage):
 
 
 def _span(surveys: list[Done]) -> tuple[float, float] | None:
-    spans = [each.account["span"] for each in surveys if each.account["span"]]
+    spans = [each.result["span"] for each in surveys if each.result["span"]]
     return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None

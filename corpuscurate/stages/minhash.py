@@ -41,7 +41,7 @@ from corpuscurate.methods.dedup.clusters import (
     TAG_DEFAULTS,
     TAGS_FILE,
     giant_warning,
-    merged_account,
+    merge_stats,
 )
 from corpuscurate.methods.dedup.distinct import DistinctFile, find_distinct
 from corpuscurate.methods.dedup.identical import IdenticalWords
@@ -88,7 +88,7 @@ class MinHash(GlobalStage):
     redpajama     9 x 13   0.001  0.012  0.084  0.195  0.399  0.686  0.929
 
     With `index`, documents that are near-duplicates of documents which an earlier run kept are dropped too, and none of
-    those is: in the account they are named by corpus and id. For `verify: exact` the texts in that run's data/ are
+    those is: in dropped/ they are named by corpus and id. For `verify: exact` the texts in that run's data/ are
     read.
 
     On disk 1 byte a value (more with `value_bits`) and 28 more a document in the sketch (156 at 128 values), and 24
@@ -268,31 +268,31 @@ class _Settling:
             [IdenticalWords(i, len(parts), part, self.sources.numbers) for i, part in enumerate(parts)], "identical"
         )
         bands, rows = self.stage.bands_and_rows
-        without = tuple(done.folder / "copies.npy" for done in copies if done.account["copies"])
+        without = tuple(done.folder / "copies.npy" for done in copies if done.result["copies"])
         names = value_columns(self.stage.values)
         distinct = find_distinct(self.corpus, self.sources, SHINGLES, names, without)
         buckets = find_buckets(self.corpus, distinct, bands, rows, self.stage.value_type)
         plan = self._plan(buckets, distinct, copies, len(buckets) // bands)
-        verified = self._verify(plan, rows) if plan.account["candidates"] else []
-        documents = sum(done.account["documents"] for done in partitioned)
-        account = {
+        verified = self._verify(plan, rows) if plan.result["candidates"] else []
+        documents = sum(done.result["documents"] for done in partitioned)
+        stats = {
             "documents": documents,
-            "without_words": documents - sum(done.account["own"] for done in partitioned),
-            "identical": sum(done.account["own"] for done in copies),
-            "candidates": plan.account["candidates"],
-            "buckets": sum(done.account["buckets"] for done in buckets),
-            "largest_bucket": max(done.account["largest"] for done in buckets),
-            "pairs_in_buckets": sum(done.account["pairs"] for done in buckets),
+            "without_words": documents - sum(done.result["own"] for done in partitioned),
+            "identical": sum(done.result["own"] for done in copies),
+            "candidates": plan.result["candidates"],
+            "buckets": sum(done.result["buckets"] for done in buckets),
+            "largest_bucket": max(done.result["largest"] for done in buckets),
+            "pairs_in_buckets": sum(done.result["pairs"] for done in buckets),
             **_counts(verified),
-            **merged_account(done.account for done in verified),
+            **merge_stats(done.result for done in verified),
             "bands": bands,
             "rows": rows,
             "s_curve": s_curve(bands, rows),
         }
         name = TAGS_FILE if self.stage.mode == "tag" else DROPS_FILE
-        files = [done.folder / name for done in verified if done.account["clusters_total"]]
+        files = [done.folder / name for done in verified if done.result["clusters_total"]]
         tag = self.stage.mode == "tag"
-        return Settled([] if tag else files, files if tag else [], {**account, "warnings": self._warnings(account)})
+        return Settled([] if tag else files, files if tag else [], {**stats, "warnings": self._warnings(stats)})
 
     def _plan(
         self, buckets: Sequence[Done], distinct: tuple[DistinctFile, ...], copies: Sequence[Done], parts: int
@@ -320,9 +320,9 @@ class _Settling:
             [Gather(i, len(ranges), files, plan.folder, values, stage.value_type) for i, files in enumerate(ranges)],
             "signatures",
         )
-        pieces = tuple((done.folder, done.account["candidates"], done.account["rows"]) for done in gathered)
+        pieces = tuple((done.folder, done.result["candidates"], done.result["rows"]) for done in gathered)
         likely, units = self._units(plan, pieces) if stage.verify == "exact" else ([], ())
-        parts = plan.account["parts"]
+        parts = plan.result["parts"]
         return self.corpus.run(
             [
                 VerifyPart(
@@ -351,7 +351,7 @@ class _Settling:
 
     def _units(self, plan: Done, pieces: tuple[tuple[Path, int, int], ...]) -> tuple[list[Path], tuple[Path, ...]]:
         """Units of the candidates that can be similar to another: who they are, by part, and the files."""
-        stage, parts = self.stage, plan.account["parts"]
+        stage, parts = self.stage, plan.result["parts"]
         few = fewest_equal_values(stage.threshold, stage.values)
         shape = stage.values, stage.value_type
         works = [Likely(i, parts, plan.folder, pieces, *shape, few, LARGE) for i in range(parts)]
@@ -369,17 +369,17 @@ class _Settling:
             units += self.corpus.reread_earlier(corpus, base, theirs, "candidate_units", f"{title}, index {corpus + 1}")
         return likely, tuple(units)
 
-    def _warnings(self, account: Mapping[str, Any]) -> list[str]:
+    def _warnings(self, stats: Mapping[str, Any]) -> list[str]:
         stage = self.stage
         warnings = keep_warnings(self.sources, stage.keep)
-        warnings += giant_warning(account["clusters"], account["documents"])
-        found = candidate_probability(stage.threshold, account["bands"], account["rows"])
+        warnings += giant_warning(stats["clusters"], stats["documents"])
+        found = candidate_probability(stage.threshold, stats["bands"], stats["rows"])
         if found < stage.recall:
             warnings.append(
-                f"{account['bands']} bands of {account['rows']} rows find a pair exactly as similar as "
+                f"{stats['bands']} bands of {stats['rows']} rows find a pair exactly as similar as "
                 f"the threshold {stage.threshold} with probability {found:.3f}, below recall {stage.recall}."
             )
-        capped = account["capped"]
+        capped = stats["capped"]
         if capped["buckets"]:
             warnings.append(
                 f"among {capped['documents']:,} documents of large buckets, "
@@ -392,7 +392,7 @@ def _counts(verified: Sequence[Done]) -> dict[str, Any]:
     """Comparisons of all parts."""
 
     def total(name: str) -> int:
-        return sum(done.account[name] for done in verified)
+        return sum(done.result[name] for done in verified)
 
     return {
         "likely": total("likely"),

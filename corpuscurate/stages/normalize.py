@@ -95,14 +95,14 @@ class Normalize(StreamingStage):
         if not rows.any():
             return text, needs
         old = text.filter(pa.array(rows))
-        account = np.empty((len(old), 4), np.int64)
+        changes = np.empty((len(old), 4), np.int64)
         offsets = np.empty(len(old) + 1, np.int64)
         data = np.empty(int(lengths_bytes(old).sum()), np.uint8)
-        clean(*text_buffers(old), tables(), self.line_ends, self.control, account, offsets, data)
+        clean(*text_buffers(old), tables(), self.line_ends, self.control, changes, offsets, data)
         for reason, first in (("line_ends", 0), ("control", 2)):
-            documents = int(np.count_nonzero(account[:, first]))
+            documents = int(np.count_nonzero(changes[:, first]))
             if documents:
-                edits[reason] = Edit(documents, int(account[:, first + 1].sum()))
+                edits[reason] = Edit(documents, int(changes[:, first + 1].sum()))
         return self._put(text, needs, rows, from_buffers(offsets, data[: offsets[-1]]))
 
     def _apply_form(self, text: Text, needs: NDArray[np.uint8], edits: dict[str, Edit]) -> Text:
@@ -123,7 +123,7 @@ class Normalize(StreamingStage):
         reason: str,
         edits: dict[str, Edit],
     ) -> tuple[Text, NDArray[np.uint8]]:
-        """Put the documents among `rows` that did change, and account for them."""
+        """Put the documents among `rows` that did change, and count what changed."""
         changed = pc.not_equal(old, new).to_numpy(zero_copy_only=False)
         if not changed.any():
             return text, needs

@@ -68,11 +68,11 @@ class Outliers(ClustersCorpus):
         done = [each.folder for each in corpus.run(means, "mean cosines", basis=[*basis, self.neighbours])]
         files = tuple(zip(clustered.files, done, strict=True))
         cut = corpus.run([Cut(files, self.min_similarity, self.remove_fraction)], "choosing")[0]
-        account = {**clustered.account, "probes": clustered.probes, "warnings": [], **cut.account}
+        stats = {**clustered.stats, "probes": clustered.probes, "warnings": [], **cut.result}
         if self.mode == "drop":
-            return Settled([cut.folder / DROPS_FILE] if account["outliers"] else [], [], account)
+            return Settled([cut.folder / DROPS_FILE] if stats["outliers"] else [], [], stats)
         tags = [Tag(i, file, folder) for i, (file, folder) in enumerate(files)]
-        return Settled([], [each.folder / TAGS_FILE for each in corpus.run(tags, "tags")], account)
+        return Settled([], [each.folder / TAGS_FILE for each in corpus.run(tags, "tags")], stats)
 
 
 def outlying(

@@ -67,11 +67,11 @@ class Prototypes(ClustersCorpus):
         ranked = corpus.run([Prune(files, clustered.clusters, self.keep_fraction, self.keep, self.balance)], "ranking")[
             0
         ]
-        account = {**clustered.account, "warnings": [], **ranked.account}
+        stats = {**clustered.stats, "warnings": [], **ranked.result}
         if self.mode == "drop":
-            return Settled([ranked.folder / DROPS_FILE] if account["pruned"] else [], [], account)
+            return Settled([ranked.folder / DROPS_FILE] if stats["pruned"] else [], [], stats)
         tags = [Tag(i, file, assigned, ranked.folder / DROPS_FILE) for i, (file, assigned) in enumerate(files)]
-        return Settled([], [done.folder / TAGS_FILE for done in corpus.run(tags, "tags")], account)
+        return Settled([], [done.folder / TAGS_FILE for done in corpus.run(tags, "tags")], stats)
 
 
 def pruned(

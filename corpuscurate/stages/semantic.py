@@ -25,11 +25,11 @@ from corpuscurate.methods.dedup.clusters import (
     TAG_DEFAULTS,
     TAGS_FILE,
     giant_warning,
-    merged_account,
+    merge_stats,
 )
 from corpuscurate.methods.dedup.keep import Keep, columns_of
 from corpuscurate.methods.dedup.sketches import keep_warnings, place_columns, place_schema, sources_of
-from corpuscurate.methods.semantic.borders import border_account, estimate_borders
+from corpuscurate.methods.semantic.borders import border_stats, estimate_borders
 from corpuscurate.methods.semantic.clusters import (
     Assigned,
     Clustered,
@@ -185,16 +185,16 @@ class _Settling:
         found = find_pairs(self.corpus, parts, stage.floor, one, basis)
         borders = estimate_borders(self.corpus, clustered, stage.border_sample, stage.floor, clustered.basis)
         decided = self.corpus.run([self._decide(clustered, found)], "deciding")[0]
-        account = self._account(clustered, found, decided.account, borders)
-        warnings = [*notes, *self._warnings(account, decided.account)]
-        settled = {**account, "warnings": warnings}
+        stats = self._stats(clustered, found, decided.result, borders)
+        warnings = [*notes, *self._warnings(stats, decided.result)]
+        settled = {**stats, "warnings": warnings}
         if stage.mode == "tag":
             tags = [
                 Tag(i, file, assigned, decided.folder / MEMBERS_FILE)
                 for i, (file, assigned) in enumerate(zip(clustered.files, clustered.assigned, strict=True))
             ]
             return Settled([], [done.folder / TAGS_FILE for done in self.corpus.run(tags, "tags")], settled)
-        return Settled([decided.folder / DROPS_FILE] if account["duplicates"] else [], [], settled)
+        return Settled([decided.folder / DROPS_FILE] if stats["duplicates"] else [], [], settled)
 
     def _places(self, splits: int) -> tuple[list[Place], list[str]]:
         rule = self.stage.rule_of_places
@@ -213,34 +213,32 @@ class _Settling:
             stage.rule,
             None if stage.remove_fraction is not None else stage.cosine,
             stage.remove_fraction,
-            clustered.account["documents"],
+            clustered.stats["documents"],
             stage.mode == "tag",
             self.corpus.memory_bytes // 2,
             stage.levels(),
         )
 
-    def _account(
+    def _stats(
         self, clustered: Clustered, found: Found, decided: Mapping[str, Any], borders: NDArray[np.int64]
     ) -> dict[str, Any]:
         stage = self.stage
         return {
-            **clustered.account,
-            "notes": [*clustered.account["notes"], *self._notes(found, decided)],
+            **clustered.stats,
+            "notes": [*clustered.stats["notes"], *self._notes(found, decided)],
             "probes": clustered.probes,
             "rule": stage.rule,
             "threshold": decided["threshold"],
             "pairs_from": stage.floor,
             "compared": found.compared,
             "pairs": found.pairs,
-            "pairs_by_cosine": histogram_account(found.histogram),
+            "pairs_by_cosine": histogram_stats(found.histogram),
             "compared_again": decided["compared_again"],
-            "borders": border_account(
-                borders, min(stage.border_sample, clustered.account["sample"]), decided["threshold"]
-            )
+            "borders": border_stats(borders, min(stage.border_sample, clustered.stats["sample"]), decided["threshold"])
             if not clustered.one
             else {"pairs_lost": 0, "lost_ratio": 0.0, "reason": "all documents were compared with all"},
             **({"levels": decided["levels"]} if decided["levels"] else {}),
-            **merged_account([decided]),
+            **merge_stats([decided]),
         }
 
     def _notes(self, found: Found, decided: Mapping[str, Any]) -> list[str]:
@@ -250,40 +248,40 @@ class _Settling:
             f"{found.compared:,} comparisons, {found.pairs:,} pairs from {found.floor:g} up."
         ]
 
-    def _warnings(self, account: Mapping[str, Any], decided: Mapping[str, Any]) -> list[str]:
-        warnings = giant_warning(account["clusters"], account["documents"])
-        warnings += skew_warning(dict(account))
-        warnings += self._fraction_warnings(account, decided)
-        lost = account["borders"]["lost_ratio"]
+    def _warnings(self, stats: Mapping[str, Any], decided: Mapping[str, Any]) -> list[str]:
+        warnings = giant_warning(stats["clusters"], stats["documents"])
+        warnings += skew_warning(dict(stats))
+        warnings += self._fraction_warnings(stats, decided)
+        lost = stats["borders"]["lost_ratio"]
         if lost is not None and lost > LOST:
-            borders = account["borders"]
+            borders = stats["borders"]
             warnings.append(
                 f"about {100 * lost:.0f} % of near pairs lie across borders of clusters and are not "
                 f"compared ({borders['pairs_lost']} of {borders['pairs_lost'] + borders['pairs_found']} pairs of "
-                f"{borders['documents']} documents). `probes: {2 * account['probes']}` finds more of them."
+                f"{borders['documents']} documents). `probes: {2 * stats['probes']}` finds more of them."
             )
         return warnings
 
-    def _fraction_warnings(self, account: Mapping[str, Any], decided: Mapping[str, Any]) -> list[str]:
+    def _fraction_warnings(self, stats: Mapping[str, Any], decided: Mapping[str, Any]) -> list[str]:
         stage = self.stage
         if stage.remove_fraction is None:
             return []
-        target = share_of(stage.remove_fraction, account["documents"])
-        if account["duplicates"] > target:
+        target = share_of(stage.remove_fraction, stats["documents"])
+        if stats["duplicates"] > target:
             return [
                 f"remove_fraction {stage.remove_fraction} asks for at most {target:,} documents, but "
-                f"{account['duplicates']:,} have the same embedding as another one."
+                f"{stats['duplicates']:,} have the same embedding as another one."
             ]
-        if decided["threshold"] <= stage.floor and account["duplicates"] < target:
+        if decided["threshold"] <= stage.floor and stats["duplicates"] < target:
             return [
                 f"remove_fraction {stage.remove_fraction} asks for {target:,} documents, but only "
-                f"{account['duplicates']:,} are near another one at the cosine {stage.floor} from which pairs are "
+                f"{stats['duplicates']:,} are near another one at the cosine {stage.floor} from which pairs are "
                 "stored. A lower `pairs_from:` finds more."
             ]
         return []
 
 
-def histogram_account(histogram: NDArray[np.int64]) -> dict[str, int]:
+def histogram_stats(histogram: NDArray[np.int64]) -> dict[str, int]:
     """Pairs by cosine, in steps of a hundredth; those of equal embeddings apart."""
     steps = {f"{i / 100:.2f}": int(histogram[i * 10 : i * 10 + 10].sum()) for i in range(BINS // 10)}
     return {**{name: count for name, count in steps.items() if count}, "1.00": int(histogram[BINS])}

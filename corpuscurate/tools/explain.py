@@ -1,4 +1,4 @@
-"""Why was this document removed? The answer from a finished run's own account."""
+"""Why was this document removed? The answer from a finished run's own ledger."""
 
 from __future__ import annotations
 

@@ -14,14 +14,14 @@ from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
 from corpuscurate.engine.manifest import coalesce
 from corpuscurate.engine.plan import (
     Part,
-    Segment,
+    Pass,
     SplitCount,
     added_columns,
     cut_parts,
+    cut_passes,
     edits_before,
-    segments,
+    pack_writes,
     user_columns,
-    write_groups,
 )
 from corpuscurate.io.base import SourceFile, Span
 
@@ -59,15 +59,15 @@ def made(*kinds: str) -> list[Stage]:
 
 
 def test_a_new_pass_begins_where_a_streaming_stage_follows_a_global_one() -> None:
-    assert segments(made("ssgg")) == [Segment(0, (0, 1), (2, 3))]
-    assert segments(made("sgsg")) == [Segment(0, (0,), (1,)), Segment(1, (2,), (3,))]
-    assert segments(made("gs")) == [Segment(0, (), (0,)), Segment(1, (1,), ())]
-    assert segments([]) == [Segment(0, (), ())]
+    assert cut_passes(made("ssgg")) == [Pass(0, (0, 1), (2, 3))]
+    assert cut_passes(made("sgsg")) == [Pass(0, (0,), (1,)), Pass(1, (2,), (3,))]
+    assert cut_passes(made("gs")) == [Pass(0, (), (0,)), Pass(1, (1,), ())]
+    assert cut_passes([]) == [Pass(0, (), ())]
 
 
 def test_edits_are_replayed_in_order_up_to_the_pass_asked_for() -> None:
     stages = made("esgeg")
-    cut = segments(stages)
+    cut = cut_passes(stages)
     assert edits_before(stages, cut, -1) == ()
     assert edits_before(stages, cut, 0) == (stages[0],)
     assert edits_before(stages, cut, 1) == (stages[0], stages[3])
@@ -102,7 +102,7 @@ def count(kept: int, size: int, *, dropped: int = 0, bad: int = 0, at: int = 0, 
 
 
 def test_small_splits_share_a_part_and_large_ones_make_several() -> None:
-    groups = write_groups(
+    groups = pack_writes(
         [count(1, 40, at=0), count(1, 70, at=100), count(1, 30, at=200, dropped=1), count(1, 250, at=300, cuts=3)], 100
     )
     assert [group.splits for group in groups] == [(0, 1), (2, 3)]
@@ -113,14 +113,14 @@ def test_small_splits_share_a_part_and_large_ones_make_several() -> None:
 
 def test_numbers_in_dropped_and_quarantine_have_no_gaps() -> None:
     counts = [count(1, 9, dropped=1), count(1, 9, at=20), count(1, 9, at=40, dropped=2, bad=1)]
-    groups = write_groups(counts, 5)
+    groups = pack_writes(counts, 5)
     assert [group.dropped for group in groups] == [0, None, 1]
     assert [group.quarantine for group in groups] == [None, None, 0]
 
 
 def test_a_run_that_keeps_nothing_still_writes_a_file_of_each_kind() -> None:
     for counts in ([], [count(0, 0)], [count(0, 0), count(0, 0)]):
-        groups = write_groups(counts, 100)
+        groups = pack_writes(counts, 100)
         assert sum(len(group.parts) for group in groups) == 1
         assert [g.dropped for g in groups].count(0) == 1
         assert [g.quarantine for g in groups].count(0) == 1

@@ -188,7 +188,7 @@ def test_no_rows(tmp_path, stream):
     assert read_all(source(path), Want(rest=True)) == ([], [])
     file = source(path)
     (span,) = arrow_ipc.split(file, 100)
-    assert [chunk.census is not None for chunk in arrow_ipc.read(file, span, Want(census=True))] == [True]
+    assert [chunk.column_types is not None for chunk in arrow_ipc.read(file, span, Want(column_types=True))] == [True]
     assert arrow_ipc.columns(file)["text"] == "string"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from corpuscurate.io.arrow_types import unify
 from corpuscurate.io.base import SourceFile, Span, Want
-from corpuscurate.io.column_types import JSON_TEXT, MAX_KEYS, MAX_NESTING, census_of_schema, merge, settle
+from corpuscurate.io.column_types import JSON_TEXT, MAX_KEYS, MAX_NESTING, merge, types_of_schema, unify_types
 from corpuscurate.io.jsonl import JSONL
 
 TEXT = pa.large_string()
@@ -19,23 +19,23 @@ TEXT = pa.large_string()
 
 def census_of_lines(tmp_path, lines, batch_bytes=1 << 20):
     raw = b"".join(line + b"\n" for line in lines)
-    path = tmp_path / "census.jsonl"
+    path = tmp_path / "column_types.jsonl"
     path.write_bytes(raw)
     file = SourceFile(0, path.name, str(path), len(raw), "jsonl")
-    *_, last = JSONL.read(file, Span(0, 0, len(raw), len(raw)), Want(census=True, batch_bytes=batch_bytes))
+    *_, last = JSONL.read(file, Span(0, 0, len(raw), len(raw)), Want(column_types=True, batch_bytes=batch_bytes))
     assert last.batch is None
-    return orjson.loads(orjson.dumps(last.census, option=orjson.OPT_SORT_KEYS))  # no order is lost on the way
+    return orjson.loads(orjson.dumps(last.column_types, option=orjson.OPT_SORT_KEYS))  # no order is lost on the way
 
 
-def census(tmp_path, *values, field="v"):
-    """The census of records whose field holds each of the JSON texts (None: no such field)."""
+def column_types(tmp_path, *values, field="v"):
+    """The column types of records whose field holds each of the JSON texts (None: no such field)."""
     lines = [b'{"text":""' + (b"" if v is None else b',"%s":%s' % (field.encode(), v.encode())) + b"}" for v in values]
     return census_of_lines(tmp_path, lines)
 
 
 def settled(tmp_path, *values):
     """The type of the field, or why it has none."""
-    schema, why = settle(census(tmp_path, *values))
+    schema, why = unify_types(column_types(tmp_path, *values))
     assert schema.names == ["text", "v"]
     assert schema.field("text").type == TEXT
     if "v" in why:
@@ -112,7 +112,7 @@ def test_settled_types(tmp_path, values, expected):
 
 def test_a_field_twice_in_a_record_is_told(tmp_path):
     lines = [b'{"text":"","v":1,"v":2}', b'{"text":"","w":1}']
-    schema, why = settle(census_of_lines(tmp_path, lines))
+    schema, why = unify_types(census_of_lines(tmp_path, lines))
     assert why == {"v": "some records have the field twice; the last value is kept"}
     assert schema.names == ["text", "v", "w"]
 
@@ -125,14 +125,14 @@ def test_bad_records_do_not_count(tmp_path):
         b'{"text":"","v":"open',
         b'{"text":null,"u":1}',
     ]
-    schema, why = settle(census_of_lines(tmp_path, lines))
+    schema, why = unify_types(census_of_lines(tmp_path, lines))
     assert why == {}
     assert schema == pa.schema([("text", TEXT), ("v", pa.int64())])
 
 
 def test_names_are_compared_without_escapes_and_keep_their_order(tmp_path):
     lines = [b'{"\\u007a":1,"text":""}', b'{"a\\n":1,"text":"","z":2.5,"":0}', '{"text":"","é":1,"\\u00e9":2}'.encode()]
-    schema, why = settle(census_of_lines(tmp_path, lines))
+    schema, why = unify_types(census_of_lines(tmp_path, lines))
     assert schema.names == ["z", "text", "a\n", "", "é"]
     assert schema.field("z").type == pa.float64()
     assert list(why) == ["é"]
@@ -140,7 +140,7 @@ def test_names_are_compared_without_escapes_and_keep_their_order(tmp_path):
 
 def test_many_names(tmp_path):
     lines = [json.dumps({"text": "", **{f"k{row}_{k}": k for k in range(40)}}).encode() for row in range(30)]
-    schema, why = settle(census_of_lines(tmp_path, lines))
+    schema, why = unify_types(census_of_lines(tmp_path, lines))
     assert schema.names == ["text", *(f"k{row}_{k}" for row in range(30) for k in range(40))]
     assert why == {}
 
@@ -173,12 +173,12 @@ def test_merging_the_parts_is_the_census_of_the_whole(tmp_path, records, a, b):
     parts = [census_of_lines(tmp_path, part) for part in (lines[:low], lines[low:high], lines[high:])]
     assert merge(parts) == whole
     assert merge([merge(parts[:2]), parts[2]]) == merge([parts[0], merge(parts[1:])]) == whole
-    assert settle(merge(reversed(parts)))[1].keys() == settle(whole)[1].keys()
+    assert unify_types(merge(reversed(parts)))[1].keys() == unify_types(whole)[1].keys()
 
 
 def test_wide_objects_merge_alike_in_any_order(tmp_path):
     values = [json.dumps({str(k): k if k % 2 else "x"}) for k in range(MAX_KEYS + 40)]
-    parts = [census(tmp_path, *values[start : start + 50]) for start in range(0, len(values), 50)]
+    parts = [column_types(tmp_path, *values[start : start + 50]) for start in range(0, len(values), 50)]
     wanted = merge(parts)
     for seed in range(5):
         random.Random(seed).shuffle(parts)  # noqa: S311
@@ -224,7 +224,7 @@ ARROW = [
 @pytest.mark.parametrize(("a", "b", "joined"), ARROW)
 def test_arrow_types_widen_only_without_loss(a, b, joined):
     assert unify(a, b) == joined
-    schema, why = settle(merge([census_of_schema(pa.schema([("v", a)])), census_of_schema(pa.schema([("v", b)]))]))
+    schema, why = unify_types(merge([types_of_schema(pa.schema([("v", a)])), types_of_schema(pa.schema([("v", b)]))]))
     assert schema.field("v").type == (TEXT if joined is None else joined)
     assert why == ({} if joined else {"v": f"values of different types: {a}, {b}"})
     assert (schema.field("v").metadata == JSON_TEXT) == (joined is None)
@@ -248,9 +248,9 @@ def test_arrow_types_widen_only_without_loss(a, b, joined):
     ],
 )
 def test_json_and_arrow_meet(tmp_path, kind, value, expected):
-    arrow = census_of_schema(pa.schema([("v", kind), ("only", pa.date32())]))
-    for parts in ([census(tmp_path, value), arrow], [arrow, census(tmp_path, value)]):
-        schema, why = settle(merge(parts))
+    arrow = types_of_schema(pa.schema([("v", kind), ("only", pa.date32())]))
+    for parts in ([column_types(tmp_path, value), arrow], [arrow, column_types(tmp_path, value)]):
+        schema, why = unify_types(merge(parts))
         assert schema.field("v").type == (TEXT if expected is None else expected)
         assert ("v" in why) == (expected is None)
         assert schema.field("only").type == pa.date32()
@@ -260,6 +260,6 @@ def test_a_schema_alone_is_kept():
     schema = pa.schema(
         [("t", pa.string()), ("n", pa.null()), ("d", pa.dictionary(pa.int8(), pa.string())), ("x", pa.decimal128(9, 2))]
     )
-    assert settle(census_of_schema(schema)) == (schema, {})
-    assert settle(merge([census_of_schema(schema)] * 3)) == (schema, {})
-    assert settle({"fields": []}) == (pa.schema([]), {})
+    assert unify_types(types_of_schema(schema)) == (schema, {})
+    assert unify_types(merge([types_of_schema(schema)] * 3)) == (schema, {})
+    assert unify_types({"fields": []}) == (pa.schema([]), {})

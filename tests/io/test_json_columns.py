@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpuscurate.io.base import SourceFile, Span, Want
-from corpuscurate.io.column_types import census_of_schema, merge, settle
+from corpuscurate.io.column_types import merge, types_of_schema, unify_types
 from corpuscurate.io.json_columns import columns_from_json, is_json_text, nested
 from corpuscurate.io.jsonl import JSONL
 
@@ -30,15 +30,15 @@ def read(tmp_path, raw: bytes, batch_bytes: int = 1 << 20):
     path.write_bytes(raw)
     file = SourceFile(0, path.name, str(path), len(raw), "jsonl")
     chunks = list(
-        JSONL.read(file, Span(0, 0, len(raw), len(raw)), Want(rest=True, census=True, batch_bytes=batch_bytes))
+        JSONL.read(file, Span(0, 0, len(raw), len(raw)), Want(rest=True, column_types=True, batch_bytes=batch_bytes))
     )
     assert not any(chunk.bad for chunk in chunks)
-    return [chunk.batch for chunk in chunks if chunk.batch is not None], chunks[-1].census
+    return [chunk.batch for chunk in chunks if chunk.batch is not None], chunks[-1].column_types
 
 
 def columns(tmp_path, lines, batch_bytes: int = 1 << 20):
-    batches, census = read(tmp_path, b"".join(line + b"\n" for line in lines), batch_bytes)
-    schema, why = settle(census)
+    batches, column_types = read(tmp_path, b"".join(line + b"\n" for line in lines), batch_bytes)
+    schema, why = unify_types(column_types)
     parts = []
     for batch in batches:
         part = columns_from_lines(batch.rest, schema, "text", batch.text)
@@ -102,8 +102,8 @@ def test_typed_columns_by_hand(tmp_path, batch_bytes):
 
 
 def test_the_text_is_the_one_given(tmp_path):
-    (batch,), census = read(tmp_path, b'{"a":1,"text":"old"}\n')
-    schema, _ = settle(census)
+    (batch,), column_types = read(tmp_path, b'{"a":1,"text":"old"}\n')
+    schema, _ = unify_types(column_types)
     got = columns_from_lines(batch.rest, schema, "text", pa.array(["new"], pa.large_string()))
     assert got.to_pylist() == [{"a": 1, "text": "new"}]
     assert columns_from_lines(batch.rest, schema.remove(1), "other", batch.text).to_pylist() == [{"a": 1}]
@@ -116,8 +116,8 @@ def test_the_last_of_two_values_is_kept(tmp_path):
 
 
 def test_filtered_and_sliced_batches(tmp_path):
-    batches, census = read(tmp_path, b"".join(line + b"\n" for line in LINES))
-    schema, _ = settle(census)
+    batches, column_types = read(tmp_path, b"".join(line + b"\n" for line in LINES))
+    schema, _ = unify_types(column_types)
     whole = columns_from_json(batches[0].rest, schema)
     part = columns_from_json(batches[0].slice(1, 4).rest, schema)
     some = columns_from_json(batches[0].rest.filter(pa.array([True, False, False, True, True])), schema)
@@ -136,8 +136,8 @@ def test_types_widened_by_another_file(tmp_path):
             ("o", pa.struct([("a", pa.int8()), ("t", pa.timestamp("us"))])),
         ]
     )
-    batches, census = read(tmp_path, b'{"text":"","n":5,"f":0.1,"d":null,"o":{"a":300}}\n{"text":"","n":null}\n')
-    schema, why = settle(merge([census_of_schema(other), census]))
+    batches, column_types = read(tmp_path, b'{"text":"","n":5,"f":0.1,"d":null,"o":{"a":300}}\n{"text":"","n":null}\n')
+    schema, why = unify_types(merge([types_of_schema(other), column_types]))
     assert why == {}
     got = columns_from_json(batches[0].rest, schema)
     assert {name: got[name].type for name in got} == dict(zip(schema.names, schema.types, strict=True))

@@ -288,7 +288,7 @@ def test_an_empty_file_is_told(tmp_path, suffix, kind):
     contents = [b""] if kind is None else [b"", compressed(b"", kind)]
     for raw in contents:
         file = stored(tmp_path / f"x.jsonl{suffix}", raw, kind)
-        documents, bad = read(file, Want(census=True))
+        documents, bad = read(file, Want(column_types=True))
         assert documents == []
         assert [(record.reason, record.position, record.whole_file) for record in bad] == [("empty_file", 0, True)]
 

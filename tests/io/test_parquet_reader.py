@@ -252,15 +252,15 @@ def test_empty_file_and_no_rows(tmp_path):
     assert read_all(source(path), Want(rest=True)) == ([], [])
     file = source(path)
     (span,) = parquet.split(file, 100)
-    (chunk,) = parquet.read(file, span, Want(census=True))
-    assert [name for name, _ in chunk.census["fields"]] == rich_table().column_names
+    (chunk,) = parquet.read(file, span, Want(column_types=True))
+    assert [name for name, _ in chunk.column_types["fields"]] == rich_table().column_names
 
 
 def test_census_once_a_span(tmp_path):
     file = source(write(tmp_path / "a.parquet", rich_table()))
     for span in parquet.split(file, 20_000):
-        chunks = list(parquet.read(file, span, Want(census=True, batch_bytes=100)))
-        assert [chunk.census is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+        chunks = list(parquet.read(file, span, Want(column_types=True, batch_bytes=100)))
+        assert [chunk.column_types is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
 
 
 def test_columns_for_check(tmp_path):

@@ -47,10 +47,10 @@ def test_rest_form_and_census(tmp_path):
     path.write_bytes(b"x")
     file = source(path)
     (span,) = textfile.split(file, 1)
-    document, last = textfile.read(file, span, Want(rest=True, census=True))
+    document, last = textfile.read(file, span, Want(rest=True, column_types=True))
     assert document.batch.rest.schema.metadata == {REST_FORM: b"columns"}
     assert document.batch.rest.schema.types == [pa.string(), pa.large_string()]
-    assert [name for name, _ in last.census["fields"]] == ["path", "text"]
+    assert [name for name, _ in last.column_types["fields"]] == ["path", "text"]
 
 
 def test_mark_at_the_beginning_is_dropped(tmp_path):

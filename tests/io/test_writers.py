@@ -31,7 +31,7 @@ from corpuscurate.io import files_out as output
 from corpuscurate.io import output_rows as assemble
 from corpuscurate.io import write_columns, write_lines
 from corpuscurate.io.base import REST_FORM, Want
-from corpuscurate.io.column_types import census_of_schema, merge, settle
+from corpuscurate.io.column_types import merge, types_of_schema, unify_types
 from corpuscurate.io.writers import OutputShape, open_writer, write_plain_parquet
 
 FORMATS = ["parquet", "arrow", "jsonl", "jsonl.gz", "jsonl.zst"]
@@ -94,7 +94,7 @@ def load(path: Path) -> list[dict[str, Any]]:
 
 
 def settled(*schemas: pa.Schema) -> pa.Schema:
-    schema, _ = settle(merge([census_of_schema(schema) for schema in schemas]))
+    schema, _ = unify_types(merge([types_of_schema(schema) for schema in schemas]))
     return schema
 
 
@@ -191,12 +191,12 @@ def lines_schema(path: Path) -> pa.Schema:
 
     file = source(path)
     found = [
-        chunk.census
+        chunk.column_types
         for span in jsonl.JSONL.split(file, 1 << 30)
-        for chunk in jsonl.JSONL.read(file, span, Want(id="id", census=True))
-        if chunk.census
+        for chunk in jsonl.JSONL.read(file, span, Want(id="id", column_types=True))
+        if chunk.column_types
     ]
-    return settle(merge(found))[0]
+    return unify_types(merge(found))[0]
 
 
 @settings(max_examples=40, deadline=None)

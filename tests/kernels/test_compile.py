@@ -11,7 +11,7 @@ import pytest
 from numba.core.errors import NumbaError
 
 from corpuscurate.kernels import compile as compile_module
-from corpuscurate.kernels.compile import cache_folder, kernel, leaf
+from corpuscurate.kernels.compile import cache_folder, kernel, uncounted
 
 
 class Two(NamedTuple):
@@ -19,7 +19,7 @@ class Two(NamedTuple):
     right: np.ndarray
 
 
-@leaf
+@uncounted
 def fill(two, value):
     for at in range(len(two.left)):
         part = two.left[at:]
@@ -35,7 +35,7 @@ def allocate_and_fill(rounds, out):
         out[number] = two.right.sum()
 
 
-@leaf
+@uncounted
 def allocates(n):
     return np.zeros(n, np.int64).sum()
 

@@ -9,17 +9,17 @@ from corpuscurate.core.earlier_runs import must_match, open_runs
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import GlobalStage
 from corpuscurate.engine.passes.measure import sketch_name
-from corpuscurate.engine.plan import Segment, edits_before, segments
+from corpuscurate.engine.plan import Pass, cut_passes, edits_before
 
 
-def index_value(spec: Spec, cut: Sequence[Segment]) -> dict[str, Any]:
+def index_value(spec: Spec, cut: Sequence[Pass]) -> dict[str, Any]:
     """What later runs have to know of the sketches: for each stage that can be compared with, its header, the edits of
     text before it, and whether more follow; the form of data/."""
     left = []
     everything = edits_before(spec.stages, cut, len(cut) - 1)
-    for segment in cut:
-        edits = edits_before(spec.stages, cut, segment.number)
-        for place in segment.settling:
+    for current in cut:
+        edits = edits_before(spec.stages, cut, current.number)
+        for place in current.settling:
             stage = spec.stages[place]
             header = stage.index_header() if isinstance(stage, GlobalStage) else None
             if isinstance(stage, GlobalStage) and header is not None:
@@ -30,7 +30,7 @@ def index_value(spec: Spec, cut: Sequence[Segment]) -> dict[str, Any]:
                         "header": header,
                         "edits": [[edit.word, edit.version, _plain(edit.identity())] for edit in edits],
                         "edited_later": len(everything) > len(edits),
-                        "folder": f"measure-{segment.number}",
+                        "folder": f"measure-{current.number}",
                         "sketch": sketch_name(stage),
                     }
                 )
@@ -43,7 +43,7 @@ def _plain(identity: dict[str, Any]) -> dict[str, Any]:
 
 def check_edits(spec: Spec) -> None:
     """Hold the edits before each stage that compares with earlier runs against theirs. Raises InputError."""
-    ours = {each["label"]: each["edits"] for each in index_value(spec, segments(spec.stages))["stages"]}
+    ours = {each["label"]: each["edits"] for each in index_value(spec, cut_passes(spec.stages))["stages"]}
     for stage in spec.stages:
         if isinstance(stage, GlobalStage):
             for run in open_runs(stage.corpora()):

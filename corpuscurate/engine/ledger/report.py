@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from corpuscurate.core.errors import AccountingError
+from corpuscurate.core.errors import BalanceError
 from corpuscurate.core.spec import Spec, spec_value
 from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.engine.manifest import Manifest
@@ -21,7 +21,7 @@ from corpuscurate.engine.plan import Counted
 
 @dataclass(frozen=True)
 class Facts:
-    """What a run knows at its end. measured: accounts by pass and split; settled: account by label; written: accounts
+    """What a run knows at its end. measured: stats by pass and split; settled: stats by label; written: stats
     of the writing tasks; outputs: files with bytes and digests; seconds: wall time by step; started: epoch seconds."""
 
     spec: Spec
@@ -46,18 +46,18 @@ def versions() -> dict[str, str]:
 
 
 def build_report(facts: Facts) -> dict[str, Any]:
-    """The report. Raises AccountingError when input is not kept + dropped + quarantined."""
+    """The report. Raises BalanceError when input is not kept + dropped + quarantined."""
     first = facts.measured[0]
-    quarantined = _sum_counts(account["quarantined"] for account in first)
+    quarantined = _sum_counts(each["quarantined"] for each in first)
     totals = {
-        "input": sum(account["documents"] for account in first) + sum(quarantined.values()),
-        "kept": sum(account["kept"] for account in facts.written),
-        "dropped": sum(account["dropped"] for account in facts.written),
-        "quarantined": sum(account["quarantined"] for account in facts.written),
+        "input": sum(each["documents"] for each in first) + sum(quarantined.values()),
+        "kept": sum(each["kept"] for each in facts.written),
+        "dropped": sum(each["dropped"] for each in facts.written),
+        "quarantined": sum(each["quarantined"] for each in facts.written),
     }
     stages = [_stage_row(facts, place, stage) for place, stage in enumerate(facts.spec.stages)]
-    check_account(totals, quarantined, stages)
-    text_bytes = sum(account["text_bytes"] for account in first)
+    check_balance(totals, quarantined, stages)
+    text_bytes = sum(each["text_bytes"] for each in first)
     wall = time.time() - facts.started
     return {
         "corpuscurate": versions()["corpuscurate"],
@@ -66,9 +66,9 @@ def build_report(facts: Facts) -> dict[str, Any]:
         "bytes": {
             "files": len(facts.manifest.files),
             "stored": sum(file.size for file in facts.manifest.files),
-            "records": sum(account["record_bytes"] for account in first),
+            "records": sum(each["record_bytes"] for each in first),
             "text_in": text_bytes,
-            "text_out": sum(account["text_bytes"] for account in facts.written),
+            "text_out": sum(each["text_bytes"] for each in facts.written),
         },
         "quarantined_by_reason": quarantined,
         "stages": stages,
@@ -86,7 +86,7 @@ def build_report(facts: Facts) -> dict[str, Any]:
 
 def _first_batch(first: Sequence[Mapping[str, Any]], started: float) -> dict[str, float]:
     """Seconds until the first batch was in hand, from the start of the process and of the run; none on a resume."""
-    times = [account["first_batch_at"] for account in first if account["first_batch_at"] is not None]
+    times = [each["first_batch_at"] for each in first if each["first_batch_at"] is not None]
     if not times or min(times) < started:
         return {}
     begun = psutil.Process().create_time()
@@ -101,7 +101,7 @@ def _sum_counts(counts: Any) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def check_account(
+def check_balance(
     totals: Mapping[str, int], quarantined: Mapping[str, int], stages: Sequence[Mapping[str, Any]]
 ) -> None:
     """Hold the numbers of the measuring, settling and writing passes against each other."""
@@ -114,22 +114,24 @@ def check_account(
     if sum(quarantined.values()) != totals["quarantined"]:
         problems.append(f"the readers set {sum(quarantined.values())} aside")
     if problems:
-        raise AccountingError(f"the account does not add up: {'; '.join(problems)}; counts: {dict(totals)}")
+        raise BalanceError(
+            f"input = kept + dropped + quarantined does not hold: {'; '.join(problems)}; counts: {dict(totals)}"
+        )
 
 
 def _stage_row(facts: Facts, place: int, stage: Stage) -> dict[str, Any]:
-    accounts = [
-        account["stages"][stage.label]
+    stats = [
+        stats["stages"][stage.label]
         for measured in facts.measured
-        for account in measured
-        if stage.label in account["stages"]
+        for stats in measured
+        if stage.label in stats["stages"]
     ]
     row: dict[str, Any] = {"label": stage.label, "stage": stage.word, "mode": stage.mode}
-    row |= {key: sum(account[key] for account in accounts) for key in ("documents_in", "bytes_in")}
-    row |= {key: sum(account[key] for account in accounts) for key in ("documents_out", "bytes_out")}
-    seconds = sum(account["seconds"] for account in accounts)
-    row["reasons"] = _sum_counts(account["reasons"] for account in accounts)
-    row["edits"] = _edits(accounts)
+    row |= {key: sum(each[key] for each in stats) for key in ("documents_in", "bytes_in")}
+    row |= {key: sum(each[key] for each in stats) for key in ("documents_out", "bytes_out")}
+    seconds = sum(each["seconds"] for each in stats)
+    row["reasons"] = _sum_counts(each["reasons"] for each in stats)
+    row["edits"] = _edits(stats)
     if isinstance(stage, GlobalStage):
         row |= _global_row(facts, place, stage, row)
     row["dropped"] = row["documents_in"] - row["documents_out"]
@@ -159,14 +161,14 @@ def _global_row(facts: Facts, place: int, stage: GlobalStage, row: Mapping[str, 
         "documents_out": documents_in - sum(t.documents for t in taken),
         "bytes_out": bytes_in - sum(t.bytes for t in taken),
         "reasons": reasons,
-        "account": dict(facts.settled[stage.label]),
+        "stats": dict(facts.settled[stage.label]),
     }
 
 
-def _edits(accounts: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+def _edits(stats: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     total: dict[str, list[int]] = {}
-    for account in accounts:
-        for reason, (documents, size) in account["edits"].items():
+    for each in stats:
+        for reason, (documents, size) in each["edits"].items():
             before = total.get(reason, [0, 0])
             total[reason] = [before[0] + documents, before[1] + size]
     return {reason: {"documents": n, "bytes": size} for reason, (n, size) in sorted(total.items())}

@@ -1,7 +1,7 @@
 """What is finished, and what it was made from.
 
 A task's outputs are one folder. It is filled under a temporary name and renamed when it is whole, with its marker
-`done.json` inside: fingerprint of everything the outputs depend on, account, and size and digest of each file. What is
+`done.json` inside: fingerprint of everything the outputs depend on, result, and size and digest of each file. What is
 there under its final name is finished; whether it is *wanted* is decided by the fingerprint alone.
 """
 
@@ -16,8 +16,8 @@ from corpuscurate.engine.progress import Sink
 from corpuscurate.engine.task import Task
 
 
-def account_of(task: Task) -> dict[str, Any] | None:
-    """The account of a finished task with this fingerprint, or None where it must (again) be done.
+def result_of(task: Task) -> dict[str, Any] | None:
+    """The result of a finished task with this fingerprint, or None where it must (again) be done.
 
     Sizes are compared, and digests too: a disk that lost bytes is noticed here and not one step later.
     """
@@ -31,8 +31,8 @@ def account_of(task: Task) -> dict[str, Any] | None:
         path = task.final / name
         if not path.is_file() or path.stat().st_size != size or digest_file(path) != digest:
             return None
-    account: dict[str, Any] = marker["account"]
-    return account
+    result: dict[str, Any] = marker["result"]
+    return result
 
 
 def run_tasks(
@@ -43,21 +43,21 @@ def run_tasks(
     *,
     largest_first: bool = False,
 ) -> list[dict[str, Any]]:
-    """The accounts of all tasks, in their order; those that are finished are not run again.
+    """The results of all tasks, in their order; those that are finished are not run again.
 
     They are begun in their order, so that with one worker the first error of the input is told. largest_first: for few
     large ones, so that in the end no worker waits for another that has just begun.
     """
-    accounts = [account_of(task) for task in tasks]
-    left = [place for place, account in enumerate(accounts) if account is None]
+    results = [result_of(task) for task in tasks]
+    left = [place for place, result in enumerate(results) if result is None]
     if largest_first:
         left.sort(key=lambda place: -tasks[place].bytes)
-    for task, account in zip(tasks, accounts, strict=True):
-        if account is not None:
+    for task, result in zip(tasks, results, strict=True):
+        if result is not None:
             finished(task)
-    for place, account in run([tasks[i] for i in left], beat):
-        accounts[left[place]] = account
+    for place, result in run([tasks[i] for i in left], beat):
+        results[left[place]] = result
         finished(tasks[left[place]])
-    if any(account is None for account in accounts):
+    if any(result is None for result in results):
         raise RuntimeError("a runner ended without running every task")
-    return [account for account in accounts if account is not None]
+    return [result for result in results if result is not None]

@@ -1,7 +1,7 @@
 """The measuring pass: a split's documents through the streaming stages, and only artefacts come out.
 
 Writes docs.arrow (a row a document with its verdict), columns.arrow (what stages added), sketch-<label>.arrow for each
-global stage of the pass, bad.arrow (unreadable records). The account holds counts, never documents.
+global stage of the pass, bad.arrow (unreadable records). The task's result holds counts, never documents.
 """
 
 from __future__ import annotations
@@ -23,9 +23,16 @@ from corpuscurate.core.columns import lengths_bytes
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS
 from corpuscurate.core.stage import GlobalStage, Outcome, StreamingStage
-from corpuscurate.engine.documents import DOCS_SCHEMA, View, alive_batches, apply_stage, stage_error, stages_named_with
+from corpuscurate.engine.documents import (
+    DOCS_SCHEMA,
+    Reader,
+    alive_batches,
+    apply_stage,
+    stage_error,
+    stages_named_with,
+)
 from corpuscurate.engine.manifest import Split
-from corpuscurate.engine.plan import Segment, added_columns, global_stages
+from corpuscurate.engine.plan import Pass, added_columns, global_stages
 from corpuscurate.io.base import BadRecord, SourceFile
 from corpuscurate.io.column_types import merge
 
@@ -42,7 +49,7 @@ BAD_SCHEMA = pa.schema(
 
 
 @dataclass
-class StageAccount:
+class StageStats:
     """What one stage did in one task."""
 
     documents_in: int = 0
@@ -91,11 +98,11 @@ def bad_rows(file: SourceFile, records: tuple[BadRecord, ...]) -> pa.RecordBatch
 
 @dataclass(frozen=True, slots=True)
 class MeasureBody:
-    """The work of one split in one measuring pass. view: what the passes before left."""
+    """The work of one split in one measuring pass. reader: what the passes before left."""
 
-    view: View
+    reader: Reader
     split: Split
-    segment: Segment
+    current: Pass
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Measure the split."""
@@ -107,21 +114,21 @@ class _Measuring:
     """The state of one measuring task: open artefacts and counts."""
 
     def __init__(self, body: MeasureBody, folder: Path, stack: ExitStack) -> None:
-        stages = body.view.stages
+        stages = body.reader.stages
         self.body = body
-        streaming = ((place, stages[place]) for place in body.segment.streaming)
+        streaming = ((place, stages[place]) for place in body.current.streaming)
         self.streaming = [(place, stage) for place, stage in streaming if isinstance(stage, StreamingStage)]
-        self.globals = global_stages(stages, body.segment)
+        self.globals = global_stages(stages, body.current)
         self.added = added_columns([stage for _, stage in self.streaming])
         self.columns_schema = pa.schema([("doc_id", pa.uint64()), *self.added.items()])
         self.docs = stack.enter_context(table_writer(folder / DOCS, DOCS_SCHEMA))
         self.bad = stack.enter_context(table_writer(folder / BAD, BAD_SCHEMA))
         self.columns = stack.enter_context(table_writer(folder / COLUMNS, self.columns_schema))
         self.sketches = [(stage, self.sketch_file(stage, folder, stack)) for stage in self.globals]
-        self.accounts = {stage.label: StageAccount() for stage in [*(s for _, s in self.streaming), *self.globals]}
+        self.stats = {stage.label: StageStats() for stage in [*(s for _, s in self.streaming), *self.globals]}
         self.counts = {"documents": 0, "text_bytes": 0, "record_bytes": 0, "kept": 0}
         self.quarantined: dict[str, int] = {}
-        self.census: dict[str, Any] | None = None
+        self.column_types: dict[str, Any] | None = None
         self.first_batch_at: float | None = None
 
     def sketch_file(self, stage: GlobalStage, folder: Path, stack: ExitStack) -> FewBatches:
@@ -132,15 +139,17 @@ class _Measuring:
     def run(self) -> dict[str, Any]:
         """Loop over the split."""
         started = time.perf_counter()
-        for file, chunk, batch in alive_batches(self.body.view, self.body.split):
-            if chunk.bad and not self.body.view.passes:
+        for file, chunk, batch in alive_batches(self.body.reader, self.body.split):
+            if chunk.bad and not self.body.reader.passes:
                 self.bad.write(bad_rows(file, chunk.bad))
                 for record in chunk.bad:
                     self.quarantined[record.reason] = self.quarantined.get(record.reason, 0) + 1
-            if chunk.census is not None:
-                self.census = chunk.census if self.census is None else merge([self.census, chunk.census])
+            if chunk.column_types is not None:
+                self.column_types = (
+                    chunk.column_types if self.column_types is None else merge([self.column_types, chunk.column_types])
+                )
             if batch is not None and len(batch):
-                if not self.body.view.passes:
+                if not self.body.reader.passes:
                     self.refuse_taken_names(file, batch)
                 self.first_batch_at = self.first_batch_at or time.time()
                 with stages_named_with(file):
@@ -148,8 +157,8 @@ class _Measuring:
         return {
             **self.counts,
             "quarantined": self.quarantined,
-            "stages": {label: vars(account) for label, account in self.accounts.items()},
-            "census": self.census,
+            "stages": {label: vars(stats) for label, stats in self.stats.items()},
+            "column_types": self.column_types,
             "first_batch_at": self.first_batch_at,
             "seconds": time.perf_counter() - started,
         }
@@ -159,7 +168,7 @@ class _Measuring:
 
         The files' first records were looked at before the run; here every record is.
         """
-        for name in added_columns(self.body.view.stages):
+        for name in added_columns(self.body.reader.stages):
             column = batch.columns.get(name)
             if column is not None and column.null_count < len(column):
                 raise InputError(
@@ -199,11 +208,11 @@ class _Measuring:
         self, stage: StreamingStage, batch: Batch
     ) -> tuple[Batch, NDArray[np.int16] | None, NDArray[np.float64] | None]:
         """One stage on one batch: the surviving rows, and the verdicts on all rows (None: nothing dropped)."""
-        account = self.accounts[stage.label]
+        stats = self.stats[stage.label]
         started = time.perf_counter()
         outcome = apply_stage(stage, batch)
-        account.seconds += time.perf_counter() - started
-        account.took(batch, outcome, stage)
+        stats.seconds += time.perf_counter() - started
+        stats.took(batch, outcome, stage)
         if outcome.text is not None:
             batch = batch.with_text(outcome.text)
         measures = {**outcome.columns, **(outcome.measures if stage.mode == "tag" else {})}
@@ -211,8 +220,8 @@ class _Measuring:
         verdict = outcome.reason if stage.mode == "drop" else None
         if verdict is not None:
             batch = batch.filter(verdict == 0)
-        account.documents_out += len(batch)
-        account.bytes_out += batch.text_bytes
+        stats.documents_out += len(batch)
+        stats.bytes_out += batch.text_bytes
         return batch, verdict, outcome.value
 
     def write_docs(
@@ -224,7 +233,7 @@ class _Measuring:
         value: NDArray[np.float64],
     ) -> None:
         """The verdict rows of a batch as it was read; text_bytes: of the text as the pass leaves it."""
-        first_pass = not self.body.view.passes
+        first_pass = not self.body.reader.passes
         ids = batch.id if batch.id is not None and first_pass else pa.nulls(len(batch), pa.large_string())
         arrays = [
             pa.array(batch.doc_id),
@@ -242,12 +251,12 @@ class _Measuring:
 
     def sketch(self, stage: GlobalStage, batch: Batch) -> pa.RecordBatch:
         """The sketch rows of a batch for a global stage."""
-        account = self.accounts[stage.label]
+        stats = self.stats[stage.label]
         started = time.perf_counter()
         rows = sketch_rows(stage, "sketch", batch)
-        account.seconds += time.perf_counter() - started
-        account.documents_in += len(batch)
-        account.bytes_in += batch.text_bytes
+        stats.seconds += time.perf_counter() - started
+        stats.documents_in += len(batch)
+        stats.bytes_in += batch.text_bytes
         return rows
 
 

@@ -17,7 +17,7 @@ from corpuscurate.core.doc_ids import sorted_member
 from corpuscurate.core.earlier_runs import EarlierRun
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.stage import GlobalStage
-from corpuscurate.engine.documents import ColumnSource, View, read_chunks, replay, stages_named_with
+from corpuscurate.engine.documents import ColumnSource, Reader, read_chunks, replay_edits, stages_named_with
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.measure import sketch_rows
 from corpuscurate.io.base import FORMATS, SourceFile, Want
@@ -27,10 +27,10 @@ from corpuscurate.io.base import FORMATS, SourceFile, Want
 class RereadBody:
     """One split read again for chosen documents (`wanted`, an .npy of doc_ids), sketched by a method of a stage.
 
-    view: the passes before the stage's own, plus the edits of its own pass.
+    reader: the passes before the stage's own, plus the edits of its own pass.
     """
 
-    view: View
+    reader: Reader
     split: Split
     stage: GlobalStage
     method: str
@@ -55,10 +55,10 @@ class RereadBody:
     def _chosen(self, wanted: NDArray[np.uint64]) -> Iterator[tuple[Batch, NDArray[np.int64] | None]]:
         """Batches of wanted documents, edits replayed; or, where that takes no copy of text, batches that hold some,
         and their rows. What is wanted has been sketched, so it is alive."""
-        view = self.view
-        whole = self.method in self.stage.takes_rows and not view.edits and not view.columns
-        columns = ColumnSource(view, self.split.number)
-        for file, chunk in read_chunks(view, self.split):
+        reader = self.reader
+        whole = self.method in self.stage.takes_rows and not reader.edits and not reader.columns
+        columns = ColumnSource(reader, self.split.number)
+        for file, chunk in read_chunks(reader, self.split):
             batch = chunk.batch
             if batch is None:
                 continue
@@ -70,7 +70,7 @@ class RereadBody:
                 continue
             kept = batch.filter(mask)
             with stages_named_with(file):
-                ready = replay(view, kept, columns.get(kept.doc_id))
+                ready = replay_edits(reader, kept, columns.get(kept.doc_id))
             yield ready, None
 
 

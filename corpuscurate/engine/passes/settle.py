@@ -18,10 +18,10 @@ from corpuscurate.core.doc_ids import id_range
 from corpuscurate.core.earlier_runs import open_runs
 from corpuscurate.core.run_folder import BASIS, DOCS, MARKER, SETTLED
 from corpuscurate.core.stage import GlobalStage, Stage
-from corpuscurate.engine.documents import FinishedPass, Verdicts, View, dropped_ids
+from corpuscurate.engine.documents import FinishedPass, Reader, Verdicts, dropped_ids
 from corpuscurate.engine.passes.measure import sketch_name
 from corpuscurate.engine.passes.reread import EarlierBody, RereadBody, texts_of
-from corpuscurate.engine.plan import Segment, edits_before
+from corpuscurate.engine.plan import Pass, edits_before
 from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
 
@@ -31,7 +31,7 @@ class EngineCorpus:
     """The engine's side of `stage.Corpus` for one stage.
 
     documents: fingerprint of the documents that it sees. done: its pass, with the verdicts of the stages before it in
-    that pass; view: how its documents are read again. bases: folders of what this settling made from a narrower basis.
+    that pass; reader: how its documents are read again. bases: folders of what it made from a narrower basis.
     """
 
     session: Session
@@ -40,7 +40,7 @@ class EngineCorpus:
     fingerprint: str
     documents: str
     done: FinishedPass
-    view: View
+    reader: Reader
     bases: set[str] = field(default_factory=set)
 
     @property
@@ -76,8 +76,8 @@ class EngineCorpus:
         folder, identity = self._place(basis)
         keep = basis is not None  # what another run may use again
         tasks = [Task(folder / work.key, fingerprint([identity, work.key]), work, 1, durable=keep) for work in works]
-        accounts = self.session.tasks(f"{self.stage.label}: {title}", tasks)
-        return [Done(task.final, account) for task, account in zip(tasks, accounts, strict=True)]
+        results = self.session.tasks(f"{self.stage.label}: {title}", tasks)
+        return [Done(task.final, result) for task, result in zip(tasks, results, strict=True)]
 
     def reread_earlier(self, corpus: int, base: int, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
         """See `stage.Corpus`."""
@@ -106,7 +106,7 @@ class EngineCorpus:
         tasks = []
         for split, path in zip(self.session.manifest.splits, wanted, strict=True):
             final = folder / f"reread-{sketch}-{split.number:05d}"
-            body = RereadBody(self.view, split, self.stage, sketch, path, dict(arguments or {}))
+            body = RereadBody(self.reader, split, self.stage, sketch, path, dict(arguments or {}))
             whole = fingerprint([identity, sketch, split.number])
             tasks.append(Task(final, whole, body, split.bytes, durable=basis is not None))
         self.session.tasks(f"{self.stage.label}: {title}", tasks)
@@ -114,7 +114,7 @@ class EngineCorpus:
 
 
 def settle(
-    session: Session, segment: Segment, place: int, done: FinishedPass, view: View, identity: str, documents: str
+    session: Session, current: Pass, place: int, done: FinishedPass, reader: Reader, identity: str, documents: str
 ) -> tuple[Verdicts, dict[str, Any]]:
     """Settle the global stage at `place`, or read what it decided when that was done for the same fingerprint.
 
@@ -131,12 +131,12 @@ def settle(
         _remove_all(folder, lambda name: not name.startswith(BASIS))
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "identity.json", identity)
-    own = View(
-        view.stages,
-        (*view.passes, done),
-        view.want,
-        edits_before(view.stages, _segments_until(view, done, segment), segment.number),
-        view.columns,
+    own = Reader(
+        reader.stages,
+        (*reader.passes, done),
+        reader.want,
+        edits_before(reader.stages, _passes_until(reader, done, current), current.number),
+        reader.columns,
     )
     corpus = EngineCorpus(session, stage, folder, identity, documents, done, own)
     settled = stage.settle(corpus)
@@ -150,10 +150,10 @@ def settle(
             "fingerprint": identity,
             "drops": [str(path.relative_to(folder)) for path in drops],
             "tags": [str(path.relative_to(folder)) for path in settled.tags],
-            "account": settled.account,
+            "stats": settled.stats,
         },
     )
-    return Verdicts(place, drops, tuple(settled.tags)), settled.account
+    return Verdicts(place, drops, tuple(settled.tags)), settled.stats
 
 
 def discard_scratch(session: Session, stage: Stage, verdicts: Sequence[Verdicts]) -> None:
@@ -163,9 +163,9 @@ def discard_scratch(session: Session, stage: Stage, verdicts: Sequence[Verdicts]
     _remove_all(folder, lambda name: not (name.endswith(".json") or name.startswith(BASIS) or name in kept))
 
 
-def _segments_until(view: View, done: FinishedPass, segment: Segment) -> list[Segment]:
-    earlier = [Segment(number, each.streaming, ()) for number, each in enumerate(view.passes)]
-    return [*earlier, segment]
+def _passes_until(reader: Reader, done: FinishedPass, current: Pass) -> list[Pass]:
+    earlier = [Pass(number, each.streaming, ()) for number, each in enumerate(reader.passes)]
+    return [*earlier, current]
 
 
 def _remove_all(folder: Path, chosen: Callable[[str], bool]) -> None:
@@ -191,4 +191,4 @@ def _read_settled(folder: Path, identity: str, place: int) -> tuple[Verdicts, di
     if value["fingerprint"] != identity or not whole:
         return None
     drops = tuple(folder / name for name in value["drops"])
-    return Verdicts(place, drops, tuple(folder / name for name in value["tags"])), value["account"]
+    return Verdicts(place, drops, tuple(folder / name for name in value["tags"])), value["stats"]

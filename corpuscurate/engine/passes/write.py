@@ -26,7 +26,15 @@ from corpuscurate.core.earlier_runs import EarlierRun, open_runs
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.run_folder import BAD, DOCS
 from corpuscurate.core.stage import GlobalStage, Stage
-from corpuscurate.engine.documents import ColumnSource, View, alive_ids, cached_table, drop_rows, read_chunks, replay
+from corpuscurate.engine.documents import (
+    ColumnSource,
+    Reader,
+    alive_ids,
+    cached_table,
+    drop_rows,
+    read_chunks,
+    replay_edits,
+)
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.measure import BAD_SCHEMA
 from corpuscurate.engine.plan import WriteGroup
@@ -37,7 +45,7 @@ from corpuscurate.io.output_rows import is_json_form
 from corpuscurate.io.writers import OutputShape, Writer, open_writer
 
 SUFFIX = {"parquet": "parquet", "arrow": "arrow", "jsonl": "jsonl", "jsonl.gz": "jsonl.gz", "jsonl.zst": "jsonl.zst"}
-ACCOUNT_ROWS = 1 << 16
+ROW_GROUP_ROWS = 1 << 16
 """Rows of a row group in dropped/ and quarantine/."""
 
 DROPPED_SCHEMA = pa.schema(
@@ -77,7 +85,7 @@ def _data(part: str) -> str:
 
 
 class RowFile:
-    """A Parquet file of account rows, cut into row groups of fixed size whatever the batches were."""
+    """A Parquet file of rows, cut into row groups of fixed size whatever the batches were."""
 
     def __init__(self, path: Path, schema: pa.Schema, stack: ExitStack) -> None:
         self._schema = schema
@@ -90,8 +98,8 @@ class RowFile:
 
     def write(self, rows: pa.Table) -> None:
         """Add rows; they must have the schema's columns."""
-        while self._waiting + rows.num_rows >= ACCOUNT_ROWS:
-            take = ACCOUNT_ROWS - self._waiting
+        while self._waiting + rows.num_rows >= ROW_GROUP_ROWS:
+            take = ROW_GROUP_ROWS - self._waiting
             self._held.append(rows.slice(0, take))
             rows = rows.slice(take)
             self._flush()
@@ -106,7 +114,7 @@ class RowFile:
     def _flush(self) -> None:
         table = pa.concat_tables([self._schema.empty_table(), *self._held]).combine_chunks()
         with explained(self._path):
-            self._writer.write_table(table, row_group_size=ACCOUNT_ROWS)
+            self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         self.rows += table.num_rows
         self._held, self._waiting = [], 0
 
@@ -131,9 +139,9 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class WriteBody:
-    """One group of splits into its files. view: all passes, with `want.rest`."""
+    """One group of splits into its files. reader: all passes, with `want.rest`."""
 
-    view: View
+    reader: Reader
     splits: tuple[Split, ...]
     group: WriteGroup
     shape: OutputShape
@@ -163,7 +171,7 @@ class _Writing:
         self.dropped = self._rows("dropped", group.dropped, dropped_schema(body.dropped_text), stack)
         self.bad = self._rows("quarantine", group.quarantine, BAD_SCHEMA, stack)
         self.text_bytes = 0
-        self.gone: list[NDArray[np.uint64]] = []  # dropped documents of the split that are not accounted for yet
+        self.gone: list[NDArray[np.uint64]] = []  # dropped documents of the split whose rows are not written yet
         self.gone_text: list[pa.LargeStringArray] = []
 
     def _rows(self, kind: str, number: int | None, schema: pa.Schema, stack: ExitStack) -> RowFile | None:
@@ -195,14 +203,14 @@ class _Writing:
 
     def split(self, split: Split) -> None:
         """All documents of one split."""
-        view = self.body.view
-        docs = read_table(view.passes[0].split(split.number) / DOCS)
+        reader = self.body.reader
+        docs = read_table(reader.passes[0].split(split.number) / DOCS)
         measured: NDArray[np.uint64] = to_numpy(docs.column("doc_id"))
         sizes = to_numpy(docs.column("record_bytes"))  # rows of other documents have the same doc_ids
-        alive = alive_ids(view.passes[-1], split.number)
-        columns = ColumnSource(view, split.number)
+        alive = alive_ids(reader.passes[-1], split.number)
+        columns = ColumnSource(reader, split.number)
         seen = 0
-        for file, chunk in read_chunks(view, split):
+        for file, chunk in read_chunks(reader, split):
             batch = chunk.batch
             if batch is None or len(batch) == 0:
                 continue
@@ -213,14 +221,14 @@ class _Writing:
             mask = sorted_member(batch.doc_id, alive)
             if not mask.all():
                 self.drop(split, batch, mask)
-            kept = without_text(batch, view.want.text).filter(mask)
+            kept = without_text(batch, reader.want.text).filter(mask)
             if len(kept):
-                self.keep(replay(view, kept, columns.get(kept.doc_id)))
+                self.keep(replay_edits(reader, kept, columns.get(kept.doc_id)))
         if seen != len(measured):
             raise self.changed(split.files[-1])
-        self.account(split)
+        self.write_dropped(split)
         if self.bad is not None:
-            self.bad.write(read_table(view.passes[0].split(split.number) / BAD))
+            self.bad.write(read_table(reader.passes[0].split(split.number) / BAD))
 
     def changed(self, file: SourceFile) -> InputError:
         """The error for input that is not what was measured."""
@@ -255,16 +263,16 @@ class _Writing:
         self.parts.pop(0)
 
     def drop(self, split: Split, batch: Batch, kept: NDArray[np.bool_]) -> None:
-        """Note the dropped documents of a batch. They are accounted for many at once; with their text, at once."""
+        """Note the dropped documents of a batch. Their rows are written many at once; with their text, at once."""
         if self.dropped is None:
             return
         self.gone.append(batch.doc_id[~kept])
         if self.body.dropped_text:
             self.gone_text.append(batch.text.filter(pa.array(~kept)))
-        if self.body.dropped_text or sum(map(len, self.gone)) >= ACCOUNT_ROWS:
-            self.account(split)
+        if self.body.dropped_text or sum(map(len, self.gone)) >= ROW_GROUP_ROWS:
+            self.write_dropped(split)
 
-    def account(self, split: Split) -> None:
+    def write_dropped(self, split: Split) -> None:
         """Write the rows of the documents noted by `drop`."""
         if self.dropped is not None and self.gone:
             text = pa.chunked_array(self.gone_text) if self.body.dropped_text else None
@@ -272,11 +280,11 @@ class _Writing:
         self.gone, self.gone_text = [], []
 
     def dropped_rows(self, split: Split, ids: NDArray[np.uint64], text: pa.ChunkedArray | None) -> pa.Table:
-        """The account of dropped documents, by doc_id."""
+        """Rows of dropped documents, by doc_id."""
         table = pa.concat_tables(self._verdicts(split, *id_range(ids))).sort_by("doc_id")
         if not np.array_equal(to_numpy(table.column("doc_id")), ids):
             raise RuntimeError(f"split {split.number}: verdicts and dropped documents do not agree")
-        docs = rows_between(cached_table(self.body.view.passes[0].split(split.number) / DOCS), *id_range(ids))
+        docs = rows_between(cached_table(self.body.reader.passes[0].split(split.number) / DOCS), *id_range(ids))
         user_ids = docs.column("id").filter(pa.array(sorted_member(to_numpy(docs.column("doc_id")), ids)))
         columns = {
             "doc_id": pa.array(ids),
@@ -294,7 +302,7 @@ class _Writing:
 
     def _verdicts(self, split: Split, first: int, last: int) -> list[pa.Table]:
         tables = []
-        for done in self.body.view.passes:
+        for done in self.body.reader.passes:
             docs = rows_between(cached_table(done.split(split.number) / DOCS), first, last)
             stages = to_numpy(docs.column("stage"))
             for place in np.unique(stages[stages > 0]):
@@ -305,7 +313,7 @@ class _Writing:
         return tables
 
     def _named(self, place: int, rows: pa.Table) -> pa.Table:
-        stage = self.body.view.stages[place]
+        stage = self.body.reader.stages[place]
         names = pa.array(list(stage.reasons()), pa.string())
         thresholds = pa.array(list(stage.reasons().values()), pa.float64())
         reason = pa.array(to_numpy(rows.column("reason")) - 1)
@@ -347,7 +355,7 @@ class _Writing:
 
     def earlier(self, folder: str) -> EarlierRun:
         """The earlier run in an output folder, named as among all of its stage."""
-        stages = [stage for stage in self.body.view.stages if isinstance(stage, GlobalStage)]
+        stages = [stage for stage in self.body.reader.stages if isinstance(stage, GlobalStage)]
         paths = next(stage.corpora() for stage in stages if folder in stage.corpora())
         return next(run for run in open_runs(paths) if str(run.path) == str(Path(folder)))
 
@@ -357,7 +365,7 @@ class _Writing:
 
     def user_ids(self, column: pa.ChunkedArray | pa.Array) -> pa.Array:
         """The user's ids of documents anywhere in the corpus; null stays null."""
-        first = self.body.view.passes[0]
+        first = self.body.reader.passes[0]
         return _ids_in(column, self.body.names.first_ids, lambda split: first.split(split) / DOCS)
 
 

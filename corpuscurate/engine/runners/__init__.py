@@ -1,4 +1,4 @@
-"""Runners: run these tasks, yield their accounts."""
+"""Runners: run these tasks, yield their results."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 def _from_main(task: Task) -> bool:
-    stages = getattr(getattr(task.body, "view", None), "stages", ())
+    stages = getattr(getattr(task.body, "reader", None), "stages", ())
     return any(type(stage).__module__ == "__main__" for stage in stages)
 
 
@@ -148,7 +148,7 @@ class LocalRunner:
         self._pool = None
 
     def run(self, tasks: Sequence[Task], beat: Sink) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Run the tasks on the pool; accounts in the order of finishing."""
+        """Run the tasks on the pool; results in the order of finishing."""
         if self._pool is None or self._beats is None:
             raise RuntimeError("enter the runner first: with LocalRunner(2) as runner")
         places: dict[Future[dict[str, Any]], int] = {}

@@ -69,7 +69,7 @@ def warm_stage(stage: Stage) -> None:
         stage.sketch(batch)
 
 
-def warm_format(name: str, census: bool) -> None:
+def warm_format(name: str, column_types: bool) -> None:
     """Read a tiny file; only JSON lines have kernels of their own."""
     if name != "jsonl":
         return
@@ -81,4 +81,8 @@ def warm_format(name: str, census: bool) -> None:
         file = SourceFile(0, path.name, str(path), path.stat().st_size, "jsonl")
         for rest in (False, True):
             for span in FORMATS["jsonl"].split(file, 1 << 20):
-                list(FORMATS["jsonl"].read(file, span, Want(id="id", columns=("n",), rest=rest, census=census)))
+                list(
+                    FORMATS["jsonl"].read(
+                        file, span, Want(id="id", columns=("n",), rest=rest, column_types=column_types)
+                    )
+                )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.compile import kernel, uncounted
 from corpuscurate.kernels.duplicates.components import Indices, Int
 from corpuscurate.kernels.hashing import mix64
 
@@ -17,7 +17,7 @@ _DIGIT_BITS = 11
 _DIGITS = 6
 
 
-@leaf
+@uncounted
 def absorb(column: NDArray[np.uint32], keys: NDArray[np.uint64]) -> int:
     """Take one more signature value into each document's key, in place. Returns the number of documents."""
     for i in range(len(column)):
@@ -25,7 +25,7 @@ def absorb(column: NDArray[np.uint32], keys: NDArray[np.uint64]) -> int:
     return len(column)
 
 
-@leaf
+@uncounted
 def sieve_add(keys: NDArray[np.uint64], table: NDArray[np.uint8]) -> int:
     """Count keys in a table of 2-bit counters that stop at 2; its length is a power of two. Returns len(keys)."""
     mask = np.uint64(4 * len(table) - 1)
@@ -39,7 +39,7 @@ def sieve_add(keys: NDArray[np.uint64], table: NDArray[np.uint8]) -> int:
     return len(keys)
 
 
-@leaf
+@uncounted
 def sieve_passes(keys: NDArray[np.uint64], table: NDArray[np.uint8], out: NDArray[np.bool_]) -> int:
     """Which keys may have been counted twice: all that were, and few others. Returns how many pass."""
     mask = np.uint64(4 * len(table) - 1)
@@ -51,7 +51,7 @@ def sieve_passes(keys: NDArray[np.uint64], table: NDArray[np.uint8], out: NDArra
     return passed
 
 
-@leaf
+@uncounted
 def shared_keys(keys: NDArray[np.uint64], numbers: Indices, table: NDArray[np.uint8]) -> Int:
     """Move the keys that may have been counted twice, all that were and few others, to the front, with the numbers that
     go with them. Returns how many they are."""
@@ -67,7 +67,7 @@ def shared_keys(keys: NDArray[np.uint64], numbers: Indices, table: NDArray[np.ui
     return passed
 
 
-@leaf
+@uncounted
 def keys_of_part(
     chosen: NDArray[np.bool_], first: Int, part: Int, parts: Int, keys: NDArray[np.uint64], out: Indices
 ) -> Int:
@@ -119,7 +119,7 @@ def sort_by_key(keys: NDArray[np.uint64], numbers: Indices) -> int:
     return size
 
 
-@leaf
+@uncounted
 def runs_of_equal(keys: NDArray[np.uint64], numbers: Indices, out: Indices, out_offsets: Indices) -> int:
     """The numbers of keys that occur twice or more, run after run. Returns how many runs.
 

@@ -8,14 +8,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 
 Int: TypeAlias = int | np.int64
 Indices: TypeAlias = NDArray[Any]
 """uint32, or int64 where there are more documents."""
 
 
-@leaf
+@uncounted
 def find(parent: Indices, i: Int) -> Int:
     """The root of `i`, halving the path to it."""
     while parent[i] != i:
@@ -24,7 +24,7 @@ def find(parent: Indices, i: Int) -> Int:
     return i
 
 
-@leaf
+@uncounted
 def union(parent: Indices, a: Int, b: Int) -> Int:
     """Join the components of `a` and `b`; returns their root, the smallest member of both."""
     a = find(parent, a)
@@ -36,7 +36,7 @@ def union(parent: Indices, a: Int, b: Int) -> Int:
     return b
 
 
-@leaf
+@uncounted
 def union_pairs(parent: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64]) -> int:
     """Join the components of a[i] and b[i]. Returns the number of pairs."""
     for i in range(len(a)):
@@ -44,7 +44,7 @@ def union_pairs(parent: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.i
     return len(a)
 
 
-@leaf
+@uncounted
 def union_stars(parent: Indices, members: Indices, offsets: NDArray[np.int64]) -> int:
     """Join all members of each group offsets[g]..offsets[g+1]-1. Returns the number of groups."""
     for group in range(len(offsets) - 1):
@@ -53,7 +53,7 @@ def union_stars(parent: Indices, members: Indices, offsets: NDArray[np.int64]) -
     return len(offsets) - 1
 
 
-@leaf
+@uncounted
 def star_edges(
     parent: NDArray[np.int64],
     members: NDArray[np.int64],
@@ -77,7 +77,7 @@ def star_edges(
     return edges
 
 
-@leaf
+@uncounted
 def flatten(parent: Indices) -> int:
     """Point every member at its root. Returns the number of components."""
     roots = 0
@@ -87,7 +87,7 @@ def flatten(parent: Indices) -> int:
     return roots
 
 
-@leaf
+@uncounted
 def best_neighbours(
     a: NDArray[np.int64],
     b: NDArray[np.int64],

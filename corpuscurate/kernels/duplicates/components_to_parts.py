@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.compile import kernel, uncounted
 from corpuscurate.kernels.duplicates.components import Indices, Int, union
 from corpuscurate.kernels.duplicates.ranks import rank_of
 
 
-@leaf
+@uncounted
 def union_buckets(
     parent: Indices,
     numbers: Indices,
@@ -33,7 +33,7 @@ def union_buckets(
     return len(offsets) - 1
 
 
-@leaf
+@uncounted
 def spread_components(
     root: Indices, parts: int, counts: NDArray[np.int64], out_part: NDArray[np.uint8], out_local: Indices
 ) -> Int:
@@ -67,7 +67,7 @@ def spread_components(
     return components
 
 
-@leaf
+@uncounted
 def order_by_part(
     root: Indices,
     part: NDArray[np.uint8],

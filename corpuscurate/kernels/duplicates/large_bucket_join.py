@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.compile import kernel, uncounted
 from corpuscurate.kernels.duplicates.components import Int, find, union
 from corpuscurate.kernels.duplicates.ranks import population
 from corpuscurate.kernels.hashing import mix64
@@ -171,7 +171,7 @@ def local_components(nodes: NDArray[np.int64], parent: NDArray[np.int64], out: N
     return found
 
 
-@leaf
+@uncounted
 def _far_apart(a: NDArray[np.uint64], b: NDArray[np.uint64], most: float) -> bool:
     """Whether the Hamming distance of two bitmaps exceeds `most`."""
     apart: Int = 0
@@ -180,7 +180,7 @@ def _far_apart(a: NDArray[np.uint64], b: NDArray[np.uint64], most: float) -> boo
     return bool(apart > most)
 
 
-@leaf
+@uncounted
 def _similarity(i: Int, j: Int, d: Deltas, threshold: float, values: Int) -> float:
     """Similarity of two documents, or -1 below the threshold. values: of a signature, 0 for sets."""
     at = np.uint64(d.starts[i])

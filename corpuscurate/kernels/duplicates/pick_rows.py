@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.duplicates.components import Int
 
 
-@leaf
+@uncounted
 def find_sorted(ids: NDArray[np.uint64], wanted: NDArray[np.uint64], out: NDArray[np.int64]) -> Int:
     """Where the ids in `wanted` stand in `ids`; those that do not are passed over. Both ascend without repeats.
 
@@ -28,7 +28,7 @@ def find_sorted(ids: NDArray[np.uint64], wanted: NDArray[np.uint64], out: NDArra
     return found
 
 
-@leaf
+@uncounted
 def pick_rows(columns: NDArray[Any], rows: NDArray[np.int64], out: NDArray[Any]) -> int:
     """Write the rows of a table that is given by column, [columns, all], one after the other: out [rows, columns].
     Returns how many."""
@@ -39,7 +39,7 @@ def pick_rows(columns: NDArray[Any], rows: NDArray[np.int64], out: NDArray[Any])
     return len(rows)
 
 
-@leaf
+@uncounted
 def pick_texts(
     offsets: NDArray[np.int64], data: NDArray[np.uint8], mask: NDArray[np.bool_], out: NDArray[np.uint8]
 ) -> Int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.duplicates.components import Indices, Int
 
 _SIX = np.uint64(6)
@@ -17,7 +17,7 @@ _LOW = np.uint64(63)
 _ONE = np.uint64(1)
 
 
-@leaf
+@uncounted
 def population(word: np.uint64) -> np.int64:
     """The bits that are set."""
     x = word - (word >> _ONE & np.uint64(0x5555555555555555))
@@ -26,7 +26,7 @@ def population(word: np.uint64) -> np.int64:
     return np.int64(x * np.uint64(0x0101010101010101) >> np.uint64(56))
 
 
-@leaf
+@uncounted
 def add_numbers(numbers: Indices, words: NDArray[np.uint64]) -> int:
     """Add numbers, each below 64 * len(words), to the set. Returns len(numbers)."""
     for number in numbers:
@@ -34,7 +34,7 @@ def add_numbers(numbers: Indices, words: NDArray[np.uint64]) -> int:
     return len(numbers)
 
 
-@leaf
+@uncounted
 def count_before(words: NDArray[np.uint64], before: NDArray[np.int64]) -> Int:
     """How many numbers of the set lie before each word. before: int64[len(words)]. Returns the size of the set."""
     total: Int = 0
@@ -44,7 +44,7 @@ def count_before(words: NDArray[np.uint64], before: NDArray[np.int64]) -> Int:
     return total
 
 
-@leaf
+@uncounted
 def list_numbers(words: NDArray[np.uint64], out: NDArray[np.int64]) -> int:
     """The numbers of the set, ascending. out: as long as the set. Returns its size."""
     filled = 0
@@ -58,7 +58,7 @@ def list_numbers(words: NDArray[np.uint64], out: NDArray[np.int64]) -> int:
     return filled
 
 
-@leaf
+@uncounted
 def rank_of(number: Int, words: NDArray[np.uint64], before: NDArray[np.int64]) -> Int:
     """How many numbers of the set are below this one."""
     at = np.uint64(number)

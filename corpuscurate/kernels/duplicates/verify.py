@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.compile import kernel, uncounted
 from corpuscurate.kernels.duplicates.components import Int, find, union
 
 SIGNATURE = 1
@@ -47,7 +47,7 @@ class Rule(NamedTuple):
     budget_each: int
 
 
-@leaf
+@uncounted
 def equal_values(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> Int:
     """Positions in which two signatures agree."""
     equal = 0
@@ -56,7 +56,7 @@ def equal_values(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> Int:
     return equal
 
 
-@leaf
+@uncounted
 def intersection(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> Int:
     """Size of the intersection of two sorted sets; without branches that depend on the data."""
     size_a = np.uint64(len(a))
@@ -73,7 +73,7 @@ def intersection(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> Int:
     return both
 
 
-@leaf
+@uncounted
 def exact_similarity(a: NDArray[np.uint64], b: NDArray[np.uint64], threshold: float) -> float:
     """Jaccard similarity of two sorted sets, or -1 where it is below the threshold.
 
@@ -89,7 +89,7 @@ def exact_similarity(a: NDArray[np.uint64], b: NDArray[np.uint64], threshold: fl
     return similarity if similarity >= threshold else -1.0
 
 
-@leaf
+@uncounted
 def _met_before(a: NDArray[np.uint32], b: NDArray[np.uint32], band: Int, rows: Int) -> bool:
     """Whether the two agree in an earlier band, so that an earlier bucket had both."""
     for start in range(0, band * rows, rows):
@@ -103,7 +103,7 @@ def _met_before(a: NDArray[np.uint32], b: NDArray[np.uint32], band: Int, rows: I
     return False
 
 
-@leaf
+@uncounted
 def pair_similarity(d: Int, e: Int, s: Sketches, rule: Rule, counts: NDArray[np.int64]) -> float:
     """Similarity of two documents, or -1 below the threshold."""
     a = s.row[d]
@@ -128,7 +128,7 @@ def pair_similarity(d: Int, e: Int, s: Sketches, rule: Rule, counts: NDArray[np.
     return similarity
 
 
-@leaf
+@uncounted
 def _similarity(d: Int, e: Int, band: Int, s: Sketches, rule: Rule, counts: NDArray[np.int64]) -> float:
     """As `pair_similarity`, but -1 where the two were compared before."""
     if _met_before(s.signatures[s.row[d]], s.signatures[s.row[e]], band, rule.rows):
@@ -136,7 +136,7 @@ def _similarity(d: Int, e: Int, band: Int, s: Sketches, rule: Rule, counts: NDAr
     return pair_similarity(d, e, s, rule, counts)
 
 
-@leaf
+@uncounted
 def likely_members(
     members: NDArray[np.int64],
     offsets: NDArray[np.int64],

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.compile import kernel, uncounted
 from corpuscurate.kernels.fasttext.sum_rows import NGRAM, read_tokens
 from corpuscurate.kernels.fasttext.unknown_words import ask_rows
 from corpuscurate.kernels.fasttext.words import BLOCK, Vocabulary, bracketed, bucket_row, subwords
@@ -44,7 +44,7 @@ def ordered_sum(
     return _sum(data, start, end, v, rows, starts, stops, entries, hashes, all_hashes, token, ids, out)
 
 
-@leaf
+@uncounted
 def _sum(
     data: NDArray[np.uint8],
     at: Int,
@@ -97,7 +97,7 @@ def _sum(
     return total + _add(rows, ids, n, out)
 
 
-@leaf
+@uncounted
 def _add(rows: Rows, ids: NDArray[np.int32], n: Int, out: NDArray[np.float32]) -> Int:
     """Add the rows ids[:n], one after the other. Returns n."""
     dim = np.uint64(rows.dim)

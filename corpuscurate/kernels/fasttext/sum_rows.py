@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.compile import kernel, uncounted
 from corpuscurate.kernels.fasttext.unknown_words import GROUP, MEMORY, Unknown, add_unknown, sum_rows
 from corpuscurate.kernels.fasttext.words import (
     BLOCK,
@@ -59,7 +59,7 @@ class Scratch(NamedTuple):
     block: NDArray[np.float32]
 
 
-@leaf
+@uncounted
 def _add_rows(
     rows: NDArray[np.float32],
     width: Int,
@@ -95,13 +95,13 @@ def _add_rows(
     return 0
 
 
-@leaf
+@uncounted
 def _is_eos(data: NDArray[np.uint8], start: Int) -> bool:
     """Whether data[start:start + 4] is `</s>`."""
     return bool(data[start] == 60 and data[start + 1] == 47 and data[start + 2] == 115 and data[start + 3] == 62)
 
 
-@leaf
+@uncounted
 def read_tokens(
     data: NDArray[np.uint8],
     i: Int,
@@ -153,7 +153,7 @@ def read_tokens(
     return n, -1 if ended else i
 
 
-@leaf
+@uncounted
 def _ngram_rows(
     v: Vocabulary, hashes: NDArray[np.uint32], n: Int, partial: NDArray[np.uint64], open_: Int,
     out_rows: NDArray[np.int32],
@@ -178,7 +178,7 @@ def _ngram_rows(
     return found, open_
 
 
-@leaf
+@uncounted
 def _bigram_rows(
     v: Vocabulary, hashes: NDArray[np.uint32], n: Int, partial: NDArray[np.uint64], open_: Int,
     out_rows: NDArray[np.int32],
@@ -245,7 +245,7 @@ def feature_sums(
     return len(offsets) - 1
 
 
-@leaf
+@uncounted
 def _sum_documents(
     offsets: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -285,7 +285,7 @@ def _sum_documents(
     return len(offsets) - 1
 
 
-@leaf
+@uncounted
 def _known_rows(
     entries: NDArray[np.int64], n: Int, counts: NDArray[np.int64], counting: bool, out_rows: NDArray[np.int32]
 ) -> tuple[Int, Int]:

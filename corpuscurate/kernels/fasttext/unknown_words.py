@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.fasttext.words import BLOCK, Vocabulary, bracketed, eight, spot, subwords
 from corpuscurate.kernels.simd.rows import add_eight, prefetch
 from corpuscurate.kernels.text.unicode import Int
@@ -45,7 +45,7 @@ class Unknown(NamedTuple):
     sizes: NDArray[np.int64]
 
 
-@leaf
+@uncounted
 def add_unknown(
     data: NDArray[np.uint8],
     starts: NDArray[np.int64],
@@ -113,7 +113,7 @@ def add_unknown(
     return count
 
 
-@leaf
+@uncounted
 def ask_rows(rows: NDArray[np.float32], width: Int, ids: NDArray[np.int32], first: Int, last: Int) -> int:
     """Ask for the rows ids[first:last], line by line of the cache. rows: float32[rows * width]."""
     for k in range(first, last):
@@ -124,7 +124,7 @@ def ask_rows(rows: NDArray[np.float32], width: Int, ids: NDArray[np.int32], firs
     return 0
 
 
-@leaf
+@uncounted
 def _finish(group: Int, table: NDArray[np.float32], width: Int, u: Unknown, out: NDArray[np.float64]) -> int:
     """Sum the rows of a group of words, remember the sums, and add them."""
     for g in range(group):
@@ -142,7 +142,7 @@ def _finish(group: Int, table: NDArray[np.float32], width: Int, u: Unknown, out:
     return 0
 
 
-@leaf
+@uncounted
 def sum_rows(
     rows: NDArray[np.float32], width: Int, ids: NDArray[np.int32], first: Int, last: Int, at: Int,
     out: NDArray[np.float32],
@@ -175,7 +175,7 @@ def sum_rows(
     return 0
 
 
-@leaf
+@uncounted
 def _sum_long(
     v: Vocabulary, length: Int, table: NDArray[np.float32], width: Int, g: Int, u: Unknown, n: Int
 ) -> Int:  # fmt: skip

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.hashing import load64
 from corpuscurate.kernels.simd.rows import high_product, prefetch
 from corpuscurate.kernels.text.unicode import Int
@@ -59,7 +59,7 @@ class Vocabulary(NamedTuple):
     word_ngrams: int
 
 
-@leaf
+@uncounted
 def scan_entries(
     data: NDArray[np.uint8],
     at: Int,
@@ -84,7 +84,7 @@ def scan_entries(
     return at
 
 
-@leaf
+@uncounted
 def hash_token(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint32:
     """FNV-1a of data[start:stop], 32 bits, over signed chars."""
     h = _FNV_START
@@ -93,7 +93,7 @@ def hash_token(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint32:
     return h
 
 
-@leaf
+@uncounted
 def eight(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
     """The first 8 bytes of data[start:stop], little-endian, padded with zeros; 0 where stop <= start."""
     size = min(max(np.int64(stop - start), np.int64(0)), np.int64(8))
@@ -106,7 +106,7 @@ def eight(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
     return word
 
 
-@leaf
+@uncounted
 def _rest(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
     """Bytes 8..15 of data[start:stop] where it has at most 15, so that with the first 8 they are all of it; of a
     longer run a hash of these, its last 8 and its size, with a highest byte that short ones do not have."""
@@ -116,7 +116,7 @@ def _rest(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
     return (second ^ load64(data, int(stop) - 8) * _SPREAD1 ^ np.uint64(stop - start)) * _SPREAD2 | _LONG
 
 
-@leaf
+@uncounted
 def _is_entry(entries: NDArray[np.uint8], at: Int, data: NDArray[np.uint8], start: Int, stop: Int) -> bool:
     """Whether the entry that begins at `at`, and ends before the next NUL, is data[start:stop]."""
     size = stop - start
@@ -128,14 +128,14 @@ def _is_entry(entries: NDArray[np.uint8], at: Int, data: NDArray[np.uint8], star
     return k == size and entries[at + size] == 0
 
 
-@leaf
+@uncounted
 def spot(first: np.uint64, second: np.uint64, mask: np.int64) -> np.int64:
     """Where a lookup begins: cheaper than FNV, which takes a multiplication a byte."""
     mixed = (first * _SPREAD1 ^ second) * _SPREAD2
     return np.int64((mixed ^ mixed >> _S32) >> np.uint64(13)) & mask
 
 
-@leaf
+@uncounted
 def fill_slots(
     data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], slots: NDArray[np.uint64]
 ) -> Int:
@@ -160,7 +160,7 @@ def fill_slots(
     return len(starts)
 
 
-@leaf
+@uncounted
 def ask_slot(slots: NDArray[np.uint64], data: NDArray[np.uint8], start: Int, stop: Int) -> np.int64:
     """Ask for the slot where a lookup of data[start:stop] begins. Returns its number."""
     at = spot(eight(data, start, stop), _rest(data, start, stop), np.int64(len(slots) - 1))
@@ -168,7 +168,7 @@ def ask_slot(slots: NDArray[np.uint64], data: NDArray[np.uint8], start: Int, sto
     return at
 
 
-@leaf
+@uncounted
 def find_short(slots: NDArray[np.uint64], data: NDArray[np.uint8], start: Int, stop: Int, at: Int) -> Int:
     """The slot of the entry equal to data[start:stop], of at most 15 bytes, or -1. slots: see `Vocabulary`. at: of
     `ask_slot`."""
@@ -180,7 +180,7 @@ def find_short(slots: NDArray[np.uint64], data: NDArray[np.uint8], start: Int, s
     return at if slots[at, 0] != 0 else -1
 
 
-@leaf
+@uncounted
 def find_long(
     slots: NDArray[np.uint64], entries: NDArray[np.uint8], data: NDArray[np.uint8], start: Int, stop: Int, at: Int
 ) -> Int:
@@ -196,7 +196,7 @@ def find_long(
     return -1
 
 
-@leaf
+@uncounted
 def next_token(data: NDArray[np.uint8], i: Int, end: Int) -> tuple[Int, Int]:
     """Start and stop of the next token of data[i:end]; start = end where there is none."""
     while i < end and data[i] <= 32 and (_SPACES >> np.uint64(data[i])) & _ONE:
@@ -218,7 +218,7 @@ def next_token(data: NDArray[np.uint8], i: Int, end: Int) -> tuple[Int, Int]:
     return start, i
 
 
-@leaf
+@uncounted
 def begins(data: NDArray[np.uint8], start: Int, stop: Int, with_: NDArray[np.uint8]) -> bool:
     """Whether the bytes data[start:stop] begin with `with_`."""
     if stop - start < len(with_):
@@ -229,7 +229,7 @@ def begins(data: NDArray[np.uint8], start: Int, stop: Int, with_: NDArray[np.uin
     return True
 
 
-@leaf
+@uncounted
 def bucket_row(v: Vocabulary, h: np.uint64) -> Int:
     """The row of the bucket h % v.bucket, or -1 where a pruned model has none.
 
@@ -244,7 +244,7 @@ def bucket_row(v: Vocabulary, h: np.uint64) -> Int:
     return v.words + row if row >= 0 else -1
 
 
-@leaf
+@uncounted
 def bracketed(data: NDArray[np.uint8], start: Int, stop: Int, room: NDArray[np.uint8]) -> Int:
     """Put `<` + data[start:stop] + `>` and a NUL at the front of `room`. Returns the bytes without the NUL."""
     size = stop - start
@@ -256,7 +256,7 @@ def bracketed(data: NDArray[np.uint8], start: Int, stop: Int, room: NDArray[np.u
     return size + 2
 
 
-@leaf
+@uncounted
 def subwords(
     v: Vocabulary, token: NDArray[np.uint8], size: Int, i: Int, ids: NDArray[np.int32], n: Int, room: Int
 ) -> tuple[Int, Int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.json.lines import INTEGER, KEY_ESCAPED, LONE, OK
 from corpuscurate.kernels.json.strings import unescape
 from corpuscurate.kernels.simd.words64 import byte_at
@@ -26,7 +26,7 @@ _FNV_START = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
 
 
-@leaf
+@uncounted
 def same_bytes(
     a: NDArray[np.uint8], a_start: int, a_stop: int, b: NDArray[np.uint8], b_start: int, b_stop: int
 ) -> bool:
@@ -40,7 +40,7 @@ def same_bytes(
     return False
 
 
-@leaf
+@uncounted
 def key_is(
     data: NDArray[np.uint8],
     field: NDArray[np.int64],
@@ -59,7 +59,7 @@ def key_is(
     return same_bytes(scratch, 0, end, names, start, stop)
 
 
-@leaf
+@uncounted
 def find_fields(
     data: NDArray[np.uint8],
     lines: NDArray[np.int64],
@@ -107,7 +107,7 @@ def find_fields(
     return repeats
 
 
-@leaf
+@uncounted
 def magnitude(data: NDArray[np.uint8], start: int, stop: int) -> tuple[np.uint64, bool]:
     """The magnitude of the JSON integer data[start:stop], and whether it is above 2^64 - 1 (then 0)."""
     i = start + (byte_at(data, start) == 45)
@@ -122,7 +122,7 @@ def magnitude(data: NDArray[np.uint8], start: int, stop: int) -> tuple[np.uint64
     return value, False
 
 
-@leaf
+@uncounted
 def integer_bits(data: NDArray[np.uint8], start: int, stop: int) -> int:
     """The class of the JSON integer data[start:stop]: NEGATIVE, OVER_INT64, BEYOND and OVER_DOUBLE, or-ed."""
     value, beyond = magnitude(data, start, stop)
@@ -139,7 +139,7 @@ def integer_bits(data: NDArray[np.uint8], start: int, stop: int) -> int:
     return bits
 
 
-@leaf
+@uncounted
 def parse_integers(
     data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], out: NDArray[np.uint64]
 ) -> None:
@@ -153,7 +153,7 @@ def parse_integers(
         out[row] = value
 
 
-@leaf
+@uncounted
 def _hash(data: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
     value = _FNV_START
     for k in range(start, stop):
@@ -161,7 +161,7 @@ def _hash(data: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
     return value
 
 
-@leaf
+@uncounted
 def _name_number(
     data: NDArray[np.uint8],
     fields: NDArray[np.int64],
@@ -199,7 +199,7 @@ def _name_number(
     return count
 
 
-@leaf
+@uncounted
 def survey_fields(
     data: NDArray[np.uint8],
     lines: NDArray[np.int64],

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.simd.words64 import HIGH, byte_at, first_mark, load8, nonzero_bytes
 
 STRING, INTEGER, FLOAT, TRUE, FALSE, NULL, OBJECT, ARRAY = range(8)
@@ -44,7 +44,7 @@ _NOT_CONTROL = np.uint64(0xE0E0E0E0E0E0E0E0)
 _NONE = np.uint64(0)
 
 
-@leaf
+@uncounted
 def find_newline(data: NDArray[np.uint8], i: int) -> int:
     """The offset of the first newline at or after i; there must be one."""
     while True:
@@ -54,14 +54,14 @@ def find_newline(data: NDArray[np.uint8], i: int) -> int:
         i += 8
 
 
-@leaf
+@uncounted
 def special_marks(word: np.uint64) -> np.uint64:
     """The high bit of each byte that is a quote, a backslash or below 0x20."""
     plain = nonzero_bytes(word ^ _QUOTES) & nonzero_bytes(word ^ _BACKSLASHES) & nonzero_bytes(word & _NOT_CONTROL)
     return ~plain & HIGH
 
 
-@leaf
+@uncounted
 def find_special(data: NDArray[np.uint8], i: int) -> int:
     """The first offset >= i of a quote, a backslash or a byte below 0x20; there must be one."""
     while True:
@@ -71,7 +71,7 @@ def find_special(data: NDArray[np.uint8], i: int) -> int:
         i += 8
 
 
-@leaf
+@uncounted
 def hex_value(data: NDArray[np.uint8], i: int) -> int:
     """The number that four hexadecimal digits at i write, or -1 where they are not."""
     value = 0
@@ -89,7 +89,7 @@ def hex_value(data: NDArray[np.uint8], i: int) -> int:
     return value
 
 
-@leaf
+@uncounted
 def skip_escape(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
     """The offset after the escape whose backslash is at i, and 1 where it is a lone surrogate; (-1, 0) if invalid."""
     byte = byte_at(data, i + 1)
@@ -107,7 +107,7 @@ def skip_escape(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
     return (i + 2 if RESOLVED[np.uint64(byte)] else -1), 0
 
 
-@leaf
+@uncounted
 def skip_string(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
     """The offset of the closing quote of the string whose content begins at i, and its flags: 1 escapes, 2 lone.
 
@@ -133,7 +133,7 @@ def skip_string(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
         i = after
 
 
-@leaf
+@uncounted
 def skip_space(data: NDArray[np.uint8], i: int) -> int:
     """The first offset >= i that holds no space, tab or carriage return."""
     while byte_at(data, i) == 32 or byte_at(data, i) == 9 or byte_at(data, i) == 13:
@@ -141,14 +141,14 @@ def skip_space(data: NDArray[np.uint8], i: int) -> int:
     return i
 
 
-@leaf
+@uncounted
 def _skip_digits(data: NDArray[np.uint8], i: int) -> int:
     while 48 <= byte_at(data, i) <= 57:
         i += 1
     return i
 
 
-@leaf
+@uncounted
 def skip_number(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
     """The offset after the number at i and its kind; where it is broken: -1 - offset."""
     kind = INTEGER
@@ -178,7 +178,7 @@ def skip_number(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
     return i, kind
 
 
-@leaf
+@uncounted
 def skip_scalar(data: NDArray[np.uint8], i: int) -> tuple[int, int, int]:
     """The offset after the value at i, which is no object or array, its kind and the flags of a string."""
     byte = byte_at(data, i)
@@ -204,7 +204,7 @@ def skip_scalar(data: NDArray[np.uint8], i: int) -> tuple[int, int, int]:
     return -1 - i, NULL, 0
 
 
-@leaf
+@uncounted
 def skip_key(data: NDArray[np.uint8], i: int) -> tuple[int, int, int]:
     """From the opening quote of a key at i: offset of the value, offset of the key's closing quote, flags.
 
@@ -221,7 +221,7 @@ def skip_key(data: NDArray[np.uint8], i: int) -> tuple[int, int, int]:
     return skip_space(data, i + 1), end, flags
 
 
-@leaf
+@uncounted
 def skip_nested(data: NDArray[np.uint8], i: int, stack: NDArray[np.uint8]) -> int:
     """The offset after the object or array at i; where it is broken: -1 - offset. `stack`: uint8[MAX_DEPTH]."""
     depth = 1  # the line's own object
@@ -265,7 +265,7 @@ def skip_nested(data: NDArray[np.uint8], i: int, stack: NDArray[np.uint8]) -> in
             return -1 - i
 
 
-@leaf
+@uncounted
 def scan_object(
     data: NDArray[np.uint8],
     i: int,
@@ -315,7 +315,7 @@ def scan_object(
         i = skip_space(data, i + 1)
 
 
-@leaf
+@uncounted
 def scan_lines(
     data: NDArray[np.uint8],
     start: int,
@@ -382,7 +382,7 @@ def scan_lines(
     return i, records, count
 
 
-@leaf
+@uncounted
 def newline_in(data: NDArray[np.uint8], start: int, stop: int, last: bool) -> int:
     """The offset of the first (or, where `last`, the last) newline in data[start:stop]; -1 where there is none."""
     if last:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.json.lines import RESOLVED, hex_value, special_marks
 from corpuscurate.kernels.simd.words64 import HIGH, byte_at, copy_bytes, first_mark, load8, nonzero_bytes, store8
 
@@ -26,7 +26,7 @@ SHORT = _short_escapes()
 HEX = np.frombuffer(b"0123456789abcdef", np.uint8).copy()
 
 
-@leaf
+@uncounted
 def put_code_point(code: int, at: int, out: NDArray[np.uint8]) -> int:
     """Write a code point as UTF-8 at out[at:]; the offset after it."""
     if code < 0x80:
@@ -48,7 +48,7 @@ def put_code_point(code: int, at: int, out: NDArray[np.uint8]) -> int:
     return at + 4
 
 
-@leaf
+@uncounted
 def put_escape(data: NDArray[np.uint8], i: int, at: int, out: NDArray[np.uint8]) -> tuple[int, int]:
     """Resolve the valid escape whose backslash is at i into out[at:]: offsets after it in `data` and in `out`.
 
@@ -72,7 +72,7 @@ def put_escape(data: NDArray[np.uint8], i: int, at: int, out: NDArray[np.uint8])
     return i, put_code_point(code, at, out)
 
 
-@leaf
+@uncounted
 def unescape(data: NDArray[np.uint8], i: int, stop: int, at: int, out: NDArray[np.uint8]) -> int:
     """Resolve the escapes of data[i:stop], the inside of a checked JSON string, into out[at:]; the offset after it."""
     while i + 8 <= stop:
@@ -103,7 +103,7 @@ def unescape(data: NDArray[np.uint8], i: int, stop: int, at: int, out: NDArray[n
     return at
 
 
-@leaf
+@uncounted
 def unescape_spans(
     data: NDArray[np.uint8],
     starts: NDArray[np.int64],
@@ -129,7 +129,7 @@ def unescape_spans(
     return at
 
 
-@leaf
+@uncounted
 def copy_spans(
     data: NDArray[np.uint8],
     starts: NDArray[np.int64],
@@ -146,7 +146,7 @@ def copy_spans(
     return at
 
 
-@leaf
+@uncounted
 def escaped_bytes(data: NDArray[np.uint8], start: int, stop: int) -> int:
     """How many bytes data[start:stop] takes inside a JSON string (without the quotes)."""
     size = stop - start
@@ -156,7 +156,7 @@ def escaped_bytes(data: NDArray[np.uint8], start: int, stop: int) -> int:
     return size
 
 
-@leaf
+@uncounted
 def _put_byte(byte: int, at: int, out: NDArray[np.uint8]) -> int:
     letter = SHORT[np.uint64(byte)]
     if letter == 0:
@@ -173,7 +173,7 @@ def _put_byte(byte: int, at: int, out: NDArray[np.uint8]) -> int:
     return at + 6
 
 
-@leaf
+@uncounted
 def put_escaped(data: NDArray[np.uint8], i: int, stop: int, at: int, out: NDArray[np.uint8]) -> int:
     """Write data[i:stop] as the inside of a JSON string to out[at:]; the offset after it."""
     while i + 8 <= stop:
@@ -193,7 +193,7 @@ def put_escaped(data: NDArray[np.uint8], i: int, stop: int, at: int, out: NDArra
     return at
 
 
-@leaf
+@uncounted
 def count_quoted(offsets: NDArray[np.int64], data: NDArray[np.uint8], out: NDArray[np.int64]) -> int:
     """The size of each text as a JSON string, quotes included. offsets: int64[n + 1]; out: int64[n]; their sum."""
     total = 0
@@ -204,7 +204,7 @@ def count_quoted(offsets: NDArray[np.int64], data: NDArray[np.uint8], out: NDArr
     return total
 
 
-@leaf
+@uncounted
 def fill_quoted(
     offsets: NDArray[np.int64], data: NDArray[np.uint8], out_offsets: NDArray[np.int64], out: NDArray[np.uint8]
 ) -> int:
@@ -222,7 +222,7 @@ def fill_quoted(
     return int(at - out_offsets[0])
 
 
-@leaf
+@uncounted
 def _continued(data: NDArray[np.uint8], i: int, count: int, stop: int) -> bool:
     continued = i + count < stop
     for k in range(i + 1, min(i + 1 + count, stop)):
@@ -230,7 +230,7 @@ def _continued(data: NDArray[np.uint8], i: int, count: int, stop: int) -> bool:
     return continued
 
 
-@leaf
+@uncounted
 def invalid_utf8_at(data: NDArray[np.uint8], start: int, stop: int) -> int:
     """The offset of the first byte of data[start:stop] that is not UTF-8 (RFC 3629, table 3-7 of Unicode), or -1."""
     i = start
@@ -265,7 +265,7 @@ def invalid_utf8_at(data: NDArray[np.uint8], start: int, stop: int) -> int:
     return -1
 
 
-@leaf
+@uncounted
 def mark_invalid_utf8(data: NDArray[np.uint8], lines: NDArray[np.int64], invalid: NDArray[np.bool_]) -> int:
     """Which lines are not UTF-8. lines: int64[n, 5] as in `scan_lines`; invalid: bool[n]. Answers their number."""
     count = 0
@@ -276,7 +276,7 @@ def mark_invalid_utf8(data: NDArray[np.uint8], lines: NDArray[np.int64], invalid
     return count
 
 
-@leaf
+@uncounted
 def join_lines(offsets: NDArray[np.int64], data: NDArray[np.uint8], end: int, out: NDArray[np.uint8]) -> int:
     """Rows of bytes one after the other, the byte `end` behind each; answers the bytes written.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 
 _LOW = np.uint64(0x7F7F7F7F7F7F7F7F)
 HIGH = np.uint64(0x8080808080808080)
@@ -21,13 +21,13 @@ _1, _2, _3, _4, _5, _6, _7 = (np.uint64(k) for k in range(1, 8))
 _8, _16, _24, _32, _40, _48, _56 = (np.uint64(8 * k) for k in range(1, 8))
 
 
-@leaf
+@uncounted
 def byte_at(data: NDArray[np.uint8], i: int) -> int:
     """data[i] for i >= 0, as int64."""
     return np.int64(data[np.uint64(i)])  # type: ignore[return-value]
 
 
-@leaf
+@uncounted
 def load8(data: NDArray[np.uint8], i: int) -> np.uint64:
     """Bytes i..i+7 as one uint64, the first one lowest; they must lie inside the buffer."""
     k = np.uint64(i)
@@ -43,7 +43,7 @@ def load8(data: NDArray[np.uint8], i: int) -> np.uint64:
     )
 
 
-@leaf
+@uncounted
 def store8(word: np.uint64, i: int, out: NDArray[np.uint8]) -> None:
     """Write `word` to out[i:i + 8], the lowest byte first."""
     k = np.uint64(i)
@@ -57,20 +57,20 @@ def store8(word: np.uint64, i: int, out: NDArray[np.uint8]) -> None:
     out[k + _7] = (word >> _56) & _BYTE
 
 
-@leaf
+@uncounted
 def nonzero_bytes(word: np.uint64) -> np.uint64:
     """The high bit of each byte that is not zero; the other bits are noise."""
     return ((word & _LOW) + _LOW) | word
 
 
-@leaf
+@uncounted
 def first_mark(marks: np.uint64) -> int:
     """The number (0..7) of the lowest byte of `marks` whose high bit is set; no other bits may be set, and one must."""
     lowest = (marks & (~marks + _1)) >> _7
     return np.int64((lowest * _INDEX) >> _56)  # type: ignore[return-value]
 
 
-@leaf
+@uncounted
 def copy_bytes(source: NDArray[np.uint8], start: int, stop: int, at: int, out: NDArray[np.uint8]) -> int:
     """Copy source[start:stop] to out[at:]; the offset after it."""
     while start + 8 <= stop:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf, part
+from corpuscurate.kernels.compile import inlined, uncounted
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.kernels.sketch.shingles import WORD_SEED, Walk, next_shingles, roll, shingle_of_few
 from corpuscurate.kernels.text.folding import CHUNK, Int
@@ -24,7 +24,7 @@ CHARACTERS = 1
 _BLANK = np.uint64(32)
 
 
-@leaf
+@uncounted
 def fold_characters(data: NDArray[np.uint8], walk: Walk, t: Tables, at: Int) -> Int:
     """Code points of about CHUNK bytes into `walk.words` from `at`; the index after them.
 
@@ -78,7 +78,7 @@ def fold_characters(data: NDArray[np.uint8], walk: Walk, t: Tables, at: Int) -> 
     return at
 
 
-@part
+@inlined
 def next_characters(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, walk: Walk) -> Int:
     """Hashes of the next character n-grams of the document, in `walk.shingles`. Returns how many, -1 after the last.
 
@@ -98,7 +98,7 @@ def next_characters(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64
     return made
 
 
-@part
+@inlined
 def next_ngrams(unit: Int, data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, walk: Walk) -> Int:
     """`next_shingles` or `next_characters`, as `unit` says."""
     if unit == CHARACTERS:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 
 Int: TypeAlias = int | np.int64
 
@@ -26,19 +26,19 @@ _P1, _P2, _P3 = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77), np.uint32(0xC2B2AE
 _P4, _P5 = np.uint32(0x27D4EB2F), np.uint32(0x165667B1)
 
 
-@leaf
+@uncounted
 def _rotl(x: np.uint32, by: int) -> np.uint32:
     return np.uint32(x << np.uint32(by)) | np.uint32(x >> np.uint32(32 - by))
 
 
-@leaf
+@uncounted
 def _swapped(x: np.uint32) -> np.uint32:
     """The four bytes in reverse order."""
     high = np.uint32(x << np.uint32(24)) | np.uint32((x & np.uint32(0xFF00)) << np.uint32(8))
     return high | np.uint32(x >> np.uint32(8) & np.uint32(0xFF00)) | np.uint32(x >> np.uint32(24))
 
 
-@leaf
+@uncounted
 def _sha1_block(w: NDArray[np.uint32], state: NDArray[np.uint32]) -> None:
     """One block, FIPS 180-4 section 6.1.2; w: uint32[80], the first 16 filled."""
     for i in range(16, 80):
@@ -66,7 +66,7 @@ def _sha1_block(w: NDArray[np.uint32], state: NDArray[np.uint32]) -> None:
     state[4] += e
 
 
-@leaf
+@uncounted
 def sha1_32(data: NDArray[np.uint8], start: Int, stop: Int, work: NDArray[np.uint32]) -> np.uint32:
     """The first four bytes of the SHA-1 of bytes start..stop-1, as a little-endian number. work: uint32[85]."""
     w = work[:80]
@@ -92,7 +92,7 @@ def sha1_32(data: NDArray[np.uint8], start: Int, stop: Int, work: NDArray[np.uin
     return _swapped(state[0])
 
 
-@leaf
+@uncounted
 def _load32(data: NDArray[np.uint8], i: Int) -> np.uint32:
     return np.uint32(
         np.uint32(data[i])
@@ -102,12 +102,12 @@ def _load32(data: NDArray[np.uint8], i: Int) -> np.uint32:
     )
 
 
-@leaf
+@uncounted
 def _xx_round(lane: np.uint32, word: np.uint32) -> np.uint32:
     return np.uint32(_rotl(np.uint32(lane + np.uint32(word * _P2)), 13) * _P1)
 
 
-@leaf
+@uncounted
 def xxh32(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint32:
     """XXH32 with seed 0 of bytes start..stop-1."""
     i = start

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, leaf, part
+from corpuscurate.kernels.compile import inlined, kernel, uncounted
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.kernels.simd.bits import inside_words, packs_numbers
 from corpuscurate.kernels.simd.lanes import FEW, LANES, next_hits
@@ -48,20 +48,20 @@ _SHIFT = np.uint64(32)
 _LOW_BITS = np.uint64(15)
 
 
-@leaf
+@uncounted
 def multiplier(seed: np.uint64) -> np.uint64:
     """The odd multiplier of a seed."""
     return mix64(seed + _GAMMA) | _ONE
 
 
-@part
+@inlined
 def first_round(shingles: NDArray[np.uint64], a: np.uint64, bins: NDArray[np.uint64]) -> None:
     """Round 0 for some shingle hashes, which become h * a in place. bins: uint64[k], all ones where empty."""
     for i in range(np.uint64(len(shingles))):
         shingles[i] = _throw(shingles[i] * a, bins)
 
 
-@part
+@inlined
 def _throw(x: np.uint64, bins: NDArray[np.uint64]) -> np.uint64:
     """x into its bin. Returns x."""
     at = (x >> _SHIFT) * np.uint64(len(bins)) >> _SHIFT
@@ -69,7 +69,7 @@ def _throw(x: np.uint64, bins: NDArray[np.uint64]) -> np.uint64:
     return x
 
 
-@part
+@inlined
 def _take_in(made: Int, a: np.uint64, walk: Walk, bins: NDArray[np.uint64]) -> None:
     """`first_round` for the walk's shingles and `hash_next` in one, since that waits most of its time."""
     words = walk.words
@@ -90,7 +90,7 @@ def _take_in(made: Int, a: np.uint64, walk: Walk, bins: NDArray[np.uint64]) -> N
     walk.rolling[1] = second
 
 
-@part
+@inlined
 def open_bins(bins: NDArray[np.uint64], is_open: NDArray[np.uint8]) -> Int:
     """Mark the empty bins with 1 in is_open: uint8[`places(k)`], 0 elsewhere. Returns how many."""
     empty = 0
@@ -101,13 +101,13 @@ def open_bins(bins: NDArray[np.uint64], is_open: NDArray[np.uint8]) -> Int:
     return empty
 
 
-@leaf
+@uncounted
 def places(k: Int) -> Int:
     """How long `is_open` must be for k bins."""
     return max(k, FEW)
 
 
-@leaf
+@uncounted
 def later_rounds(
     x: NDArray[np.uint64],
     size: Int,
@@ -129,7 +129,7 @@ def later_rounds(
         _fill_one_by_one(x[:size], bins)
 
 
-@part
+@inlined
 def _rounds_of_few(
     x: NDArray[np.uint64],
     size: Int,
@@ -161,7 +161,7 @@ def _rounds_of_few(
     return np.int64(lower | upper)
 
 
-@part
+@inlined
 def _rounds_of_many(
     x: NDArray[np.uint64],
     empty: Int,
@@ -190,7 +190,7 @@ def _rounds_of_many(
     return empty
 
 
-@leaf
+@uncounted
 def _fill_one_by_one(x: NDArray[np.uint64], bins: NDArray[np.uint64]) -> None:
     """The rounds from k on: all shingles compete for one bin each."""
     power = _C
@@ -232,7 +232,7 @@ class Bins(NamedTuple):
     place: NDArray[np.int64]
 
 
-@part
+@inlined
 def _walk_document(
     data: NDArray[np.uint8],
     t: Tables,
@@ -313,7 +313,7 @@ def fast_signatures(
     return len(offsets) - 1
 
 
-@leaf
+@uncounted
 def _sign(
     offsets: NDArray[np.int64],
     data: NDArray[np.uint8],

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.compile import kernel, uncounted
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.kernels.sketch.characters import next_ngrams
 from corpuscurate.kernels.sketch.shingles import Walk, begin, hash_next, hash_of_all, new_walk, power_of_base
@@ -26,7 +26,7 @@ ROWS = 16
 """Documents whose signatures are transposed at once: a cache line of uint32."""
 
 
-@leaf
+@uncounted
 def permutations(seed: np.uint64, out_a: NDArray[np.uint32], out_b: NDArray[np.uint32]) -> int:
     """The k multipliers (odd) and addends of a seed, by SplitMix64. Returns k. The first of k are those of a larger
     k."""
@@ -39,7 +39,7 @@ def permutations(seed: np.uint64, out_a: NDArray[np.uint32], out_b: NDArray[np.u
     return len(out_a)
 
 
-@leaf
+@uncounted
 def _lower_four(
     h0: np.uint32,
     h1: np.uint32,
@@ -63,7 +63,7 @@ def _lower_four(
         signature[j] = v0 if v0 < signature[j] else signature[j]
 
 
-@leaf
+@uncounted
 def lower(
     shingles: NDArray[np.uint64], a: NDArray[np.uint32], b: NDArray[np.uint32], signature: NDArray[np.uint32]
 ) -> None:
@@ -108,7 +108,7 @@ def signatures(
     return _sign(offsets, data, t, unit, n, a, b, new_walk(n), block, out_shingles, out_words, out)
 
 
-@leaf
+@uncounted
 def transpose(block: NDArray[np.uint32], base: Int, size: Int, out: NDArray[np.uint32]) -> None:
     """The first `size` rows of block: uint32[ROWS, k] become columns of out: uint32[k, rows] from `base`."""
     first = np.uint64(base)
@@ -121,7 +121,7 @@ def transpose(block: NDArray[np.uint32], base: Int, size: Int, out: NDArray[np.u
                 out[j, first + r] = block[r, j]
 
 
-@leaf
+@uncounted
 def _sign(
     offsets: NDArray[np.int64],
     data: NDArray[np.uint8],

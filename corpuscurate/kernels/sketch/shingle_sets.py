@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.compile import kernel, uncounted
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.kernels.sketch.shingles import BASE, WORD_SEED, power_of_base
 from corpuscurate.kernels.text.folding import Int
@@ -20,7 +20,7 @@ FEW_UNITS = 8
 """Units of a shingle up to which each window is summed anew."""
 
 
-@leaf
+@uncounted
 def _exchange(values: NDArray[np.uint64], first: np.uint64) -> Int:
     """Bring each two neighbours into order, pair by pair from `first`. Returns the pairs. Vector code."""
     pairs = (np.uint64(len(values)) - first) >> _ONE
@@ -33,7 +33,7 @@ def _exchange(values: NDArray[np.uint64], first: np.uint64) -> Int:
     return np.int64(pairs)
 
 
-@leaf
+@uncounted
 def _insert_all(values: NDArray[np.uint64], out: NDArray[np.uint64]) -> Int:
     """Insertion sort of what is nearly sorted, without repeats; returns how many there are."""
     left = _ZERO
@@ -50,7 +50,7 @@ def _insert_all(values: NDArray[np.uint64], out: NDArray[np.uint64]) -> Int:
     return np.int64(left)
 
 
-@leaf
+@uncounted
 def sort_distinct(values: NDArray[np.uint64], scratch: NDArray[np.uint64], starts: NDArray[np.uint32]) -> Int:
     """Sort hashes in place and drop repeats; returns how many are left, at the front.
 
@@ -98,7 +98,7 @@ def sort_distinct(values: NDArray[np.uint64], scratch: NDArray[np.uint64], start
     return np.int64(left + _ONE)
 
 
-@leaf
+@uncounted
 def _shingles(
     units: NDArray[np.uint32], n: Int, power: np.uint64, words: NDArray[np.uint64], out: NDArray[np.uint64]
 ) -> Int:

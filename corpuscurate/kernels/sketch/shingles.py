@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, leaf, part
+from corpuscurate.kernels.compile import inlined, kernel, uncounted
 from corpuscurate.kernels.duplicates.ranks import population
 from corpuscurate.kernels.hashing import load64, mix64
 from corpuscurate.kernels.simd.bits import inside_words, pack_places, packs_bytes, trailing_zeros
@@ -50,7 +50,7 @@ _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 
 
-@leaf
+@uncounted
 def _word_borders(
     folded: NDArray[np.uint8], size: Int, inside: Int, starts: NDArray[np.uint16], ends: NDArray[np.uint16]
 ) -> Int:
@@ -86,7 +86,7 @@ def _word_borders(
     return np.int64(begun)
 
 
-@part
+@inlined
 def _write_places(
     first: np.uint64, after: np.uint64, base: Int, starts: NDArray[np.uint16], ends: NDArray[np.uint16]
 ) -> None:
@@ -153,14 +153,14 @@ def new_walk(n: Int) -> Walk:
     )
 
 
-@leaf
+@uncounted
 def _set_no_word(word: NDArray[np.uint64]) -> None:
     word[0] = WORD_SEED
     word[1] = 0
     word[2] = 0
 
 
-@part
+@inlined
 def begin(start: Int, stop: Int, n: Int, walk: Walk) -> None:
     """Set the walk to the document in bytes start..stop-1."""
     for i in range(np.uint64(2), np.uint64(6)):
@@ -174,7 +174,7 @@ def begin(start: Int, stop: Int, n: Int, walk: Walk) -> None:
         walk.sums[i] = 0
 
 
-@leaf
+@uncounted
 def _cut(found: Int, size: Int, walk: Walk) -> Int:
     """Take the last of `found` words, which touches the end of the chunk and may go on, out of it. Returns how many
     are left.
@@ -194,7 +194,7 @@ def _cut(found: Int, size: Int, walk: Walk) -> Int:
     return found
 
 
-@part
+@inlined
 def _absorb(folded: NDArray[np.uint8], i: Int, end: Int, h: np.uint64) -> np.uint64:
     """Take the pieces of 8 bytes from i to end into the hash h of a word."""
     while i < end:
@@ -203,14 +203,14 @@ def _absorb(folded: NDArray[np.uint8], i: Int, end: Int, h: np.uint64) -> np.uin
     return h
 
 
-@part
+@inlined
 def _tail(folded: NDArray[np.uint8], i: Int, size: Int, length: np.uint64) -> np.uint64:
     """The `size` < 8 bytes from i, below the length of the word."""
     rest = load64(folded, i) & ((_ONE << np.uint64(8 * size)) - _ONE)  # type: ignore[arg-type]
     return rest ^ length << np.uint64(56)
 
 
-@leaf
+@uncounted
 def _hash_long(folded: NDArray[np.uint8], i: Int, end: Int, h: np.uint64, before: np.uint64) -> np.uint64:
     """The hash of a word of which `before` bytes gave h and the others lie from i to end."""
     whole = (end - i) // 8 * 8
@@ -218,7 +218,7 @@ def _hash_long(folded: NDArray[np.uint8], i: Int, end: Int, h: np.uint64, before
     return mix64(h ^ _tail(folded, i + whole, end - i & 7, before + np.uint64(end - i)))
 
 
-@part
+@inlined
 def _hash_words(found: Int, walk: Walk) -> None:
     """Hash `found` words into `walk.words`."""
     folded = walk.folded
@@ -236,7 +236,7 @@ def _hash_words(found: Int, walk: Walk) -> None:
         words[0] = _hash_long(folded, np.int64(starts[0]), np.int64(ends[0]), walk.word[0], walk.word[1])
 
 
-@part
+@inlined
 def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
     """The shingles that end at the `count` words of `walk.words`; returns how many. power: P^n.
 
@@ -270,13 +270,13 @@ def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
     return made
 
 
-@part
+@inlined
 def shingle_of_few(n: Int, walk: Walk) -> None:
     """The only shingle of a document of fewer than n words."""
     walk.shingles[0] = mix64(walk.sums[n - 1])
 
 
-@part
+@inlined
 def step(word: np.uint64, first: np.uint64, second: np.uint64) -> tuple[np.uint64, np.uint64]:
     """A word into the two hashes of all words."""
     first = (first << np.uint64(29) | first >> np.uint64(35)) * BASE ^ word
@@ -284,7 +284,7 @@ def step(word: np.uint64, first: np.uint64, second: np.uint64) -> tuple[np.uint6
     return first, second
 
 
-@part
+@inlined
 def hash_next(walk: Walk) -> None:
     """The words of this chunk into the hashes of all words."""
     words = walk.words
@@ -296,7 +296,7 @@ def hash_next(walk: Walk) -> None:
     walk.rolling[1] = second
 
 
-@part
+@inlined
 def next_words(data: NDArray[np.uint8], t: Tables, walk: Walk) -> Int:
     """Hashes of the next words of the document, in `walk.words`. Returns how many, -1 after the last.
 
@@ -324,7 +324,7 @@ def next_words(data: NDArray[np.uint8], t: Tables, walk: Walk) -> Int:
     return found
 
 
-@part
+@inlined
 def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, walk: Walk) -> Int:
     """Hashes of the next word n-grams of the document, in `walk.shingles`. Returns how many, -1 after the last.
 
@@ -341,7 +341,7 @@ def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, 
     return made
 
 
-@part
+@inlined
 def hash_of_all(walk: Walk, row: Int, out: NDArray[np.uint64]) -> None:
     """A 128-bit hash of the sequence of words that `hash_next` has taken in, to out[:, row]."""
     words = np.uint64(walk.place[4])
@@ -349,7 +349,7 @@ def hash_of_all(walk: Walk, row: Int, out: NDArray[np.uint64]) -> None:
     out[1, row] = mix64(walk.rolling[1] + words)
 
 
-@leaf
+@uncounted
 def power_of_base(n: Int) -> np.uint64:
     """P^n modulo 2^64."""
     power = _ONE

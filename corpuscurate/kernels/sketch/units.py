@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.compile import kernel, uncounted
 from corpuscurate.kernels.sketch.characters import CHARACTERS, fold_characters
 from corpuscurate.kernels.sketch.shingles import Walk, begin, new_walk, next_words
 from corpuscurate.kernels.text.folding import Int
@@ -19,7 +19,7 @@ _HALF = np.uint64(32)
 _ONE = np.int64(1)  # of a literal Numba would compile other kernels
 
 
-@leaf
+@uncounted
 def _next_units(unit: Int, data: NDArray[np.uint8], t: Tables, walk: Walk, at: Int, out: NDArray[np.uint32]) -> Int:
     """The document's next units to out[at:]; the index after them, -1 after the last. walk: of n = 1."""
     if walk.place[0] >= walk.place[1]:
@@ -63,7 +63,7 @@ def units_of(
     return total
 
 
-@leaf
+@uncounted
 def unit_bound(starts: NDArray[np.int64], stops: NDArray[np.int64], unit: Int) -> Int:
     """The most units that documents of these lengths can have.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.compile import kernel, uncounted
 from corpuscurate.kernels.text.unicode import CONTROL, SPACE, Int, Tables, combining_class, decode, flags_of
 
 HAS_RETURN, HAS_CONTROL, HAS_FORM, HAS_OTHER = 1, 2, 4, 8
@@ -14,7 +14,7 @@ HAS_RETURN, HAS_CONTROL, HAS_FORM, HAS_OTHER = 1, 2, 4, 8
 _NEWLINE, _RETURN, _BLANK = 0x0A, 0x0D, 0x20
 
 
-@leaf
+@uncounted
 def find_needs(
     offsets: NDArray[np.int64], data: NDArray[np.uint8], t: Tables, form: int, out: NDArray[np.uint8]
 ) -> int:
@@ -67,14 +67,14 @@ def clean(
     t: Tables,
     line_ends: bool,
     control: bool,
-    account: NDArray[np.int64],
+    changes: NDArray[np.int64],
     out_offsets: NDArray[np.int64],
     out: NDArray[np.uint8],
 ) -> int:
     """Copy documents with clean line ends and without control characters.
 
     line_ends: each CR LF, and each CR alone, becomes LF. control: characters with CONTROL that are white space become
-    a space, so that they never glue two words; others are left out. account: int64[n, 4], line ends replaced and
+    a space, so that they never glue two words; others are left out. changes: int64[n, 4], line ends replaced and
     bytes saved by it, control characters replaced or left out and bytes saved by it. out_offsets: int64[n + 1].
     out: uint8[], as long as the documents together at least: cleaning never adds bytes. Returns the bytes written.
     """
@@ -88,7 +88,7 @@ def clean(
     for row in range(len(offsets) - 1):
         i = offsets[row]
         end = offsets[row + 1]
-        account[row, :] = 0
+        changes[row, :] = 0
         while i < end:
             byte = data[i]
             if not watched[byte]:
@@ -97,9 +97,9 @@ def clean(
                 i += 1
                 continue
             if byte == _RETURN and line_ends:
-                account[row, 0] += 1
+                changes[row, 0] += 1
                 if i + 1 < end and data[i + 1] == _NEWLINE:
-                    account[row, 1] += 1
+                    changes[row, 1] += 1
                     i += 1
                 out[at] = _NEWLINE
                 at += 1
@@ -108,10 +108,10 @@ def clean(
             code_point, after = decode(data, i)
             flags = flags_of(t, code_point) if byte >= 0x80 else np.int64(t.byte_flags[byte])
             if control and flags & CONTROL:
-                account[row, 2] += 1
-                account[row, 3] += after - i
+                changes[row, 2] += 1
+                changes[row, 3] += after - i
                 if flags & SPACE:
-                    account[row, 3] -= 1
+                    changes[row, 3] -= 1
                     out[at] = _BLANK
                     at += 1
                 i = after

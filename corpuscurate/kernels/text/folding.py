@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.simd.bits import fold_ascii, trailing_zeros
 from corpuscurate.kernels.simd.rows import prefetch
 from corpuscurate.kernels.text.unicode import (
@@ -45,7 +45,7 @@ FOLDED = 4 * CHUNK + 8 * BLOCK
 """Bytes of the folded buffer: folding may triple a character, a 0 byte may follow, and 7 bytes are carried over."""
 
 
-@leaf
+@uncounted
 def _fold_block(
     data: NDArray[np.uint8], i: Int, size: Int, at: Int, out: NDArray[np.uint8]
 ) -> tuple[np.uint64, np.uint64]:
@@ -59,7 +59,7 @@ def _fold_block(
     return others, leads
 
 
-@leaf
+@uncounted
 def _copy(data: NDArray[np.uint8], i: Int, end: Int, at: Int, out: NDArray[np.uint8]) -> Int:
     """The 2 to 4 bytes of a character; the index after them."""
     to = np.uint64(at)
@@ -73,7 +73,7 @@ def _copy(data: NDArray[np.uint8], i: Int, end: Int, at: Int, out: NDArray[np.ui
     return at + end - i
 
 
-@leaf
+@uncounted
 def _fold_others(
     data: NDArray[np.uint8],
     start: Int,
@@ -116,7 +116,7 @@ def _fold_others(
     return done
 
 
-@leaf
+@uncounted
 def _fold_slowly(
     data: NDArray[np.uint8], i: Int, end: Int, state: Int, t: Tables, at: Int, out: NDArray[np.uint8]
 ) -> tuple[Int, Int, Int]:
@@ -169,7 +169,7 @@ def _fold_slowly(
     return i, at, state
 
 
-@leaf
+@uncounted
 def _fold_other(t: Tables, code_point: Int, state: Int, at: Int, out: NDArray[np.uint8]) -> tuple[Int, Int]:
     """Fold a character of any kind. Returns (next at, state)."""
     flags = flags_of(t, code_point)
@@ -187,7 +187,7 @@ def _fold_other(t: Tables, code_point: Int, state: Int, at: Int, out: NDArray[np
     return at + 1, 0
 
 
-@leaf
+@uncounted
 def fold_chunk(
     data: NDArray[np.uint8], start: Int, stop: Int, state: Int, t: Tables, at: Int, out: NDArray[np.uint8]
 ) -> tuple[Int, Int, Int]:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.compile import kernel, uncounted
 from corpuscurate.kernels.text.unicode import ALPHA, MARK, SPACE, WORD, Int, Tables, decode, flags_of, fold, fold_into
 
 STATISTICS = (
@@ -80,7 +80,7 @@ def byte_classes() -> NDArray[np.uint8]:
     return classes
 
 
-@leaf
+@uncounted
 def _starts_with(data: NDArray[np.uint8], i: Int, end: Int, wanted: Strings) -> bool:
     lead = data[i]
     for row in range(wanted.first[lead], wanted.first[np.int64(lead) + 1]):
@@ -95,7 +95,7 @@ def _starts_with(data: NDArray[np.uint8], i: Int, end: Int, wanted: Strings) -> 
     return False
 
 
-@leaf
+@uncounted
 def _find(word: NDArray[np.uint8], size: Int, wanted: Strings) -> Int:
     lead = word[0]
     for row in range(wanted.first[lead], wanted.first[np.int64(lead) + 1]):
@@ -109,7 +109,7 @@ def _find(word: NDArray[np.uint8], size: Int, wanted: Strings) -> Int:
     return -1
 
 
-@leaf
+@uncounted
 def _ends_with_ellipsis(data: NDArray[np.uint8], start: Int, end: Int) -> bool:
     if end - start < 3:
         return False
@@ -117,7 +117,7 @@ def _ends_with_ellipsis(data: NDArray[np.uint8], start: Int, end: Int) -> bool:
     return bool((a == _DOT and b == _DOT and c == _DOT) or (a == 0xE2 and b == 0x80 and c == 0xA6))
 
 
-@leaf
+@uncounted
 def _may_begin(t: Tables, code_point: Int, stops: Strings) -> bool:
     """Whether a stop word may begin with this character, or the character may be stripped."""
     if not flags_of(t, code_point) & (WORD | MARK):
@@ -134,7 +134,7 @@ def _may_begin(t: Tables, code_point: Int, stops: Strings) -> bool:
     return bool(stops.first[lead] < stops.first[lead + 1])
 
 
-@leaf
+@uncounted
 def _stop_word(
     data: NDArray[np.uint8], first: Int, last: Int, t: Tables, stops: Strings, folded: NDArray[np.uint8]
 ) -> Int:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 
 PATH = Path(__file__).with_name("unicode_tables.npz")
 Int: TypeAlias = int | np.int64
@@ -162,13 +162,13 @@ def unidata_version() -> str:
         return str(stored["unidata_version"])
 
 
-@leaf
+@uncounted
 def _low_bits(data: NDArray[np.uint8], i: np.uint64) -> np.int64:
     """The 6 bits of a byte behind the first of a character."""
     return np.int64(data[i] & np.uint8(0x3F))
 
 
-@leaf
+@uncounted
 def decode(data: NDArray[np.uint8], i: Int) -> tuple[Int, Int]:
     """The code point of the UTF-8 sequence at byte `i` >= 0 and the index after it. `data` must be valid UTF-8."""
     k = np.uint64(i)  # unsigned: of a signed index Numba asks whether it counts from the end
@@ -184,7 +184,7 @@ def decode(data: NDArray[np.uint8], i: Int) -> tuple[Int, Int]:
     return (lead & 0x07) << 18 | second << 12 | third << 6 | _low_bits(data, k + _THREE), i + 4
 
 
-@leaf
+@uncounted
 def encode(code_point: Int, at: Int, out: NDArray[np.uint8]) -> Int:
     """Write a code point as UTF-8 to `out` from index `at` >= 0; the index after it. At most 4 bytes."""
     k = np.uint64(at)
@@ -207,19 +207,19 @@ def encode(code_point: Int, at: Int, out: NDArray[np.uint8]) -> Int:
     return at + 4
 
 
-@leaf
+@uncounted
 def entry(pages: NDArray[np.uint16], code_point: Int) -> np.uint64:
     """Where a table of pages has what it says of a code point."""
     return np.uint64(pages[np.uint64(code_point) >> _EIGHT]) << _EIGHT | np.uint64(code_point) & _LOW_BYTE
 
 
-@leaf
+@uncounted
 def flags_of(t: Tables, code_point: Int) -> Int:
     """The flags of a code point: WORD | SINGLE | ALPHA | ..."""
     return np.int64(t.flag_data[entry(t.flag_pages, code_point)])
 
 
-@leaf
+@uncounted
 def kind_of(pages: NDArray[np.uint16], kinds: NDArray[np.uint8], code_point: Int) -> Int:
     """The kind of a code point, SEPARATOR .. OTHER, by `kind_pages` and `kind_data`.
 
@@ -228,19 +228,19 @@ def kind_of(pages: NDArray[np.uint16], kinds: NDArray[np.uint8], code_point: Int
     return np.int64(kinds[entry(pages, code_point)])
 
 
-@leaf
+@uncounted
 def folded_one(pages: NDArray[np.uint16], steps: NDArray[np.int32], code_point: Int) -> Int:
     """What a code point of kind FOLDING folds to, by `fold_pages` and `fold_data`."""
     return code_point + np.int64(steps[entry(pages, code_point)])
 
 
-@leaf
+@uncounted
 def combining_class(t: Tables, code_point: Int) -> Int:
     """The canonical combining class of a code point, 0..254."""
     return np.int64(t.combining_data[entry(t.combining_pages, code_point)])
 
 
-@leaf
+@uncounted
 def fold(t: Tables, code_point: Int) -> tuple[Int, Int, Int, Int]:
     """Full case folding, `str.casefold()` of one character: how many code points (1..3), then those, 0 for none."""
     step = np.int64(t.fold_data[entry(t.fold_pages, code_point)])
@@ -251,7 +251,7 @@ def fold(t: Tables, code_point: Int) -> tuple[Int, Int, Int, Int]:
     return np.int64(several[row, 0]), np.int64(several[row, 1]), np.int64(several[row, 2]), np.int64(several[row, 3])
 
 
-@leaf
+@uncounted
 def fold_into(t: Tables, code_point: Int, at: Int, out: NDArray[np.uint8]) -> Int:
     """Write `str.casefold()` of one character as UTF-8 to `out` from index `at`; the index after it.
 

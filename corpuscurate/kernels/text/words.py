@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.text.unicode import MARK, SINGLE, WORD, Int, Tables, decode, flags_of
 
 
-@leaf
+@uncounted
 def count_words(offsets: NDArray[np.int64], data: NDArray[np.uint8], t: Tables, out: NDArray[np.int64]) -> int:
     """Unicode words of each document, as `kernels.unicode` defines them. out: int64[n]. Returns n."""
     for row in range(len(offsets) - 1):
@@ -39,7 +39,7 @@ def count_words(offsets: NDArray[np.int64], data: NDArray[np.uint8], t: Tables, 
     return len(offsets) - 1
 
 
-@leaf
+@uncounted
 def count_characters(offsets: NDArray[np.int64], data: NDArray[np.uint8], out: NDArray[np.int64]) -> int:
     """Code points of each document. out: int64[n]. Returns n."""
     for row in range(len(offsets) - 1):

@@ -1,4 +1,4 @@
-"""What a deduplication decided, as files and as an account: drops, tags, cluster sizes, the largest clusters."""
+"""What a deduplication decided, as files and as stats: drops, tags, cluster sizes, the largest clusters."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def write_clusters(
     write_table(folder / DROPS_FILE, pa.table(drops, schema=INDEXED_DROPS if numbers.names else DROPS))
 
 
-def cluster_account(doc_id: NDArray[np.uint64], offsets: NDArray[np.int64], numbers: Numbers = ALONE) -> dict[str, Any]:
-    """Counts of the clusters of a part, in a form that `merged_account` adds up. Arguments as in `write_clusters`."""
+def cluster_stats(doc_id: NDArray[np.uint64], offsets: NDArray[np.int64], numbers: Numbers = ALONE) -> dict[str, Any]:
+    """Counts of the clusters of a part, in a form that `merge_stats` adds up. Arguments as in `write_clusters`."""
     sizes = np.diff(offsets)
     exponents = np.ceil(np.log2(sizes)).astype(np.int64) if len(sizes) else np.empty(0, np.int64)
     kept = doc_id[offsets[:-1]]
@@ -121,8 +121,8 @@ def _corpus_named(numbers: Numbers, kept: NDArray[np.uint64]) -> dict[str, str]:
     return {"corpus": numbers.names[corpus - 1]} if corpus else {}
 
 
-def merged_account(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """One account of all parts: clusters_total, duplicates, sizes, clusters (the ten largest)."""
+def merge_stats(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The stats of all parts together: clusters_total, duplicates, sizes, clusters (the ten largest)."""
     parts = list(parts)
     counts: dict[int, int] = {}
     for part in parts:

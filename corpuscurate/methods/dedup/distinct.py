@@ -54,7 +54,7 @@ class Distinct:
         return f"distinct-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Files <i>-ids.npy and <i>-rows.bin, for each sketch file i of `files`; the account has their blocks."""
+        """Files <i>-ids.npy and <i>-rows.bin, for each sketch file i of `files`; the result has their blocks."""
         copies = [np.load(path, mmap_mode="r") for path in self.copies]
         counts = []
         for i, source in enumerate(self.files):
@@ -88,7 +88,7 @@ def find_distinct(
     found: list[DistinctFile] = []
     first = 0
     for each, files in zip(done, ranges, strict=True):
-        told = zip(files, each.account["counts"], each.account["blocks"], strict=True)
+        told = zip(files, each.result["counts"], each.result["blocks"], strict=True)
         for i, (source, count, blocks) in enumerate(told):
             paths = each.folder / f"{i}-ids.npy", each.folder / f"{i}-rows.bin"
             found.append(DistinctFile(source.path, first, count, *paths, tuple(Block(*block) for block in blocks)))

@@ -68,7 +68,7 @@ class Partition:
         return f"partition-{self.number}of{self.of}-{self.parts}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Files `<part>.bin` of rows; the account counts this run's documents, and rows of them."""
+        """Files `<part>.bin` of rows; the result counts this run's documents, and rows of them."""
         documents = rows = own = 0
         names = [self.high, self.low, *([PLACE] if self._has_places else []), *([self.where] if self.where else [])]
         with ExitStack() as stack:

@@ -36,7 +36,7 @@ from corpuscurate.kernels.duplicates.verify import (
 )
 from corpuscurate.methods.dedup.candidate_rows import Table
 from corpuscurate.methods.dedup.candidates import PlannedPart, ragged_indices, read_part
-from corpuscurate.methods.dedup.clusters import cluster_account, own_clusters, write_clusters
+from corpuscurate.methods.dedup.clusters import cluster_stats, own_clusters, write_clusters
 from corpuscurate.methods.dedup.groups import Buckets, in_blocks
 from corpuscurate.methods.dedup.large_buckets import Edges, join_large
 from corpuscurate.methods.dedup.prefilter import only_members
@@ -97,7 +97,7 @@ class VerifyPart:
         matched = documents[neighbour[order]]
         write_clusters(folder, self.tag, ids, offsets, matched, best[order], numbers=self.numbers)
         likely = len(np.load(self.likely, mmap_mode="r")) if self.likely else 0
-        return {**cluster_account(ids, offsets, self.numbers), **_named(counts), "likely": likely}
+        return {**cluster_stats(ids, offsets, self.numbers), **_named(counts), "likely": likely}
 
     def _in_keep_order(self, plan: PlannedPart) -> tuple[NDArray[np.uint64], PlannedPart]:
         """The documents in keep order, and the part with its indices changed to that; buckets sorted by group."""

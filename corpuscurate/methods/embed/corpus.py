@@ -112,7 +112,7 @@ def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> l
     )
     model: str | None = None
     if isinstance(embedder, Learned) and embedder.model is None:
-        total = sum(done.account["bytes"] for done in alive)
+        total = sum(done.result["bytes"] for done in alive)
         picked = corpus.run(
             [Pick(number, done.folder / ALIVE, total, embedder) for number, done in enumerate(alive)],
             "choosing a sample",

@@ -68,7 +68,7 @@ WEIGHTS = "model.safetensors"
 def fit(texts: Iterable[pa.LargeStringArray], parameters: Learned, folder: Path, *, threads: int = 1) -> dict[str, Any]:
     """Learn word vectors from `texts` and write learned.json and model.safetensors into `folder`, which must exist.
 
-    threads: how many to use; the files do not depend on it. Returns an account: words, passages, vocabulary.
+    threads: how many to use; the files do not depend on it. Returns counts: words, passages, vocabulary.
     """
     words, offsets = _words(texts)
     names, counts = _vocabulary(words, parameters.vocabulary)
@@ -78,10 +78,10 @@ def fit(texts: Iterable[pa.LargeStringArray], parameters: Learned, folder: Path,
     rows, scales = _quantised(_mixed(vectors, names, seed))
     weights = COMMON / (COMMON + counts / max(1, len(words)))
     write_tensors(folder / WEIGHTS, {"words": names, "rows": rows, "factors": (scales * weights).astype(np.float32)})
-    account = {"words": len(words), "passages": matrix.height, "vocabulary": len(names)}
-    settings = {"form": FORM, "dimension": parameters.dimension, "seed": seed, "learned_from": account}
+    stats = {"words": len(words), "passages": matrix.height, "vocabulary": len(names)}
+    settings = {"form": FORM, "dimension": parameters.dimension, "seed": seed, "learned_from": stats}
     write_json(folder / SETTINGS, settings)
-    return account
+    return stats
 
 
 def _words(texts: Iterable[pa.LargeStringArray]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

@@ -171,12 +171,12 @@ def _load(folder: Path, parameters: SequenceClassification) -> tuple[Any, Any]:
     options = {"trust_remote_code": False, "local_files_only": True}
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), use_fast=True, **options)
-        model, account = AutoModelForSequenceClassification.from_pretrained(
+        model, loaded = AutoModelForSequenceClassification.from_pretrained(
             str(folder), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
         )
     except Exception as error:
         raise RecipeError(f"the model in {folder} cannot be loaded: {type(error).__name__}: {error}") from error
-    lacking = sorted(account["missing_keys"])
+    lacking = sorted(loaded["missing_keys"])
     if lacking:
         raise RecipeError(
             f"the model in {folder} lacks trained weights: {', '.join(lacking[:5])}. Random ones are no use."

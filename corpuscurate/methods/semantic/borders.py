@@ -85,7 +85,7 @@ def estimate_borders(
     return counts
 
 
-def border_account(counts: NDArray[np.int64], documents: int, threshold: float) -> dict[str, Any]:
+def border_stats(counts: NDArray[np.int64], documents: int, threshold: float) -> dict[str, Any]:
     """What the sample tells of pairs at or above a threshold."""
     found, lost = (int(row[int(np.floor(threshold * BINS + 1e-9)) :].sum()) for row in counts)
     return {

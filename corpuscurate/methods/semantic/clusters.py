@@ -94,14 +94,14 @@ class Assigned:
 @dataclass(frozen=True, slots=True)
 class Clustered:
     """A corpus in clusters. files, assigned: of each split. fitted: folder of centroids and sample. probes:
-    clusters in which each document is compared. account: for the report. basis: all that this depends on."""
+    clusters in which each document is compared. stats: for the report. basis: all that this depends on."""
 
     files: tuple[Vectors, ...]
     assigned: tuple[Assigned, ...]
     fitted: Path
     clusters: int
     probes: int
-    account: dict[str, Any]
+    stats: dict[str, Any]
     basis: list[Any]
 
     @property
@@ -184,25 +184,25 @@ def cluster_corpus(corpus: Corpus, stage: ClustersCorpus, probes: int = 1, small
     how = Clustering(wanted, sample_size(wanted, stage.sample), stage.iterations, stage.seed)
     basis = stage.clustering_basis(probes, small)
     fitted = corpus.run([Fit(files, how, corpus.workers)], "clustering a sample", basis=basis)[0]
-    k = fitted.account["clusters"]
+    k = fitted.result["clusters"]
     probes = min(probes, k)
     threads = max(1, corpus.workers // max(1, len(files)))
     stored = 1 if probes >= k else probes
     works = [Assign(i, file, fitted.folder / CENTROIDS, stored, threads) for i, file in enumerate(files)]
     done = corpus.run(works, "assigning clusters", basis=basis)
-    assigned = tuple(Assigned(each.folder, each.account["rows"], stored) for each in done)
-    account = {
+    assigned = tuple(Assigned(each.folder, each.result["rows"], stored) for each in done)
+    stats = {
         "documents": rows + sum(file.zeros for file in files),
         "without_direction": sum(file.zeros for file in files),
         "k": k,
         "k_reason": reason if k == wanted else f"{reason}; the sample holds only {k} documents",
-        "sample": fitted.account["sample"],
-        "mean_cosine_by_iteration": fitted.account["mean_cosine"],
+        "sample": fitted.result["sample"],
+        "mean_cosine_by_iteration": fitted.result["mean_cosine"],
     }
-    clustered = Clustered(files, assigned, fitted.folder, k, probes, account, basis)
-    sizes = account["cluster_sizes"] = size_distribution(clustered.sizes()[:, 0])
-    account["notes"] = [
-        f"{k:,} {'cluster' if k == 1 else 'clusters'}: {account['k_reason']}; sizes: median {sizes['median']:,}, "
+    clustered = Clustered(files, assigned, fitted.folder, k, probes, stats, basis)
+    sizes = stats["cluster_sizes"] = size_distribution(clustered.sizes()[:, 0])
+    stats["notes"] = [
+        f"{k:,} {'cluster' if k == 1 else 'clusters'}: {stats['k_reason']}; sizes: median {sizes['median']:,}, "
         f"99 % up to {sizes['p99']:,}, largest {sizes['max']:,}."
     ]
     return clustered
@@ -220,12 +220,12 @@ def size_distribution(sizes: NDArray[np.int64]) -> dict[str, Any]:
     }
 
 
-def skew_warning(account: dict[str, Any]) -> list[str]:
+def skew_warning(stats: dict[str, Any]) -> list[str]:
     """A warning when one cluster is much larger than the others, since it costs the square of its size."""
-    sizes = account["cluster_sizes"]
+    sizes = stats["cluster_sizes"]
     number, largest = sizes["largest"][0]
-    total = account["documents"] - account["without_direction"]
-    if account["k"] < 8 or largest < 10_000 or largest < total / 10:
+    total = stats["documents"] - stats["without_direction"]
+    if stats["k"] < 8 or largest < 10_000 or largest < total / 10:
         return []
     return [
         f"cluster {number} of k-means holds {largest:,} of {total:,} documents (mean {sizes['mean']:,.0f}). "

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import write_table
 from corpuscurate.kernels.embedding.neighbour_lists import decide_independent, decide_paper
-from corpuscurate.methods.dedup.clusters import cluster_account, write_clusters
+from corpuscurate.methods.dedup.clusters import cluster_stats, write_clusters
 from corpuscurate.methods.semantic.clusters import joined, share_of
 from corpuscurate.methods.semantic.keep_order import Part
 from corpuscurate.methods.semantic.pairs import ENTRY, LIST, clusters_of
@@ -289,7 +289,7 @@ class Decide:
         again = len(near.extra)
         if self.rule == "independent":
             near.sharpen(choice)
-        account = self._write(folder, near, choice)
+        stats = self._write(folder, near, choice)
         for path in folder.glob("*.tmp"):
             path.unlink()
         return {
@@ -298,7 +298,7 @@ class Decide:
             "compared_again": again,
             "full_lists": int((near.beyond > 0).sum()),
             "levels": levels,
-            **account,
+            **stats,
         }
 
     def _threshold(self, near: Neighbourhoods) -> float:
@@ -334,7 +334,7 @@ class Decide:
             _write_members(folder, doc_id, offsets, similarity)
         else:
             write_clusters(folder, False, doc_id, offsets, matched, similarity)
-        return cluster_account(doc_id, offsets)
+        return cluster_stats(doc_id, offsets)
 
 
 def _write_members(

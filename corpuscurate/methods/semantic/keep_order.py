@@ -221,11 +221,11 @@ def order_corpus(
         Order(
             part,
             (borders[part], ends[part]),
-            tuple((done.folder, done.account["sizes"][part]) for done in scattered),
+            tuple((done.folder, done.result["sizes"][part]) for done in scattered),
             clustered.dimension,
             clustered.stored,
         )
         for part in range(len(borders))
     ]
     done = corpus.run(orders, "sorting clusters", basis=basis)
-    return [Part(each.folder, each.account["rows"], clustered.dimension, clustered.stored) for each in done]
+    return [Part(each.folder, each.result["rows"], clustered.dimension, clustered.stored) for each in done]

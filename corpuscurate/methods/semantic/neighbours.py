@@ -128,7 +128,7 @@ def nearby(corpus: Corpus, parts: Sequence[Part], neighbours: int, one: bool, ba
             for start, stop in itertools.pairwise(borders)
             if stop > start
         ]
-    return [(done.folder, done.account["rows"]) for done in corpus.run(works, "nearest neighbours", basis=basis)]
+    return [(done.folder, done.result["rows"]) for done in corpus.run(works, "nearest neighbours", basis=basis)]
 
 
 def all_means(folders: Sequence[Path]) -> NDArray[np.float64]:

@@ -197,7 +197,7 @@ def find_pairs(corpus: Corpus, parts: Sequence[Part], floor: float, one: bool, b
         tuple(each.folder for each in done),
         floor,
         one,
-        sum(each.account["compared"] for each in done),
-        sum(each.account["found"] for each in done),
+        sum(each.result["compared"] for each in done),
+        sum(each.result["found"] for each in done),
         histogram,
     )

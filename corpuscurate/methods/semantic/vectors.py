@@ -115,4 +115,4 @@ def quantise(corpus: Corpus, paths: list[Path], basis: Any) -> list[Vectors]:
 
 
 def _vectors(done: Done, dimension: int) -> Vectors:
-    return Vectors(done.folder, done.account["rows"], dimension, done.account["zeros"])
+    return Vectors(done.folder, done.result["rows"], dimension, done.result["zeros"])

@@ -28,7 +28,7 @@ from corpuscurate.core.errors import InputError, MissingExtraError, OutputError
 from corpuscurate.core.spec import Settings, Sink, Source, Spec
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.engine.progress import Progress
-from corpuscurate.engine.run import settle_spec
+from corpuscurate.engine.run import settle_only
 from corpuscurate.methods.embed.base import Column, EmbedderParameters, Learned, Parameters
 from corpuscurate.methods.semantic.clusters import Assigned, ClustersCorpus, cluster_corpus, joined
 from corpuscurate.methods.semantic.vectors import Vectors
@@ -104,7 +104,7 @@ class MapTrial(ClustersCorpus):
         wanted = [layout.folder / f"{number:05d}.npy" for number in range(len(files))]
         texts = corpus.reread(wanted, "sample_heads", "reading texts")
         where = {"layout": str(layout.folder), "texts": [str(path) for path in texts]}
-        return Settled([], [], {**clustered.account, **where, "corpus": total})
+        return Settled([], [], {**clustered.stats, **where, "corpus": total})
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def make_map(
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write map.html and map.parquet into `folder` (the run's output folder where None); an account.
+    """Write map.html and map.parquet into `folder` (the run's output folder where None); stats.
 
     map.parquet: doc_id, shard, x, y, cluster, fate (kept, or `<stage>: <reason>`). base: the folder that the recipe's
     relative paths start from; the current one, then the parent of `out`, where None. Raises OutputError where `out`
@@ -177,8 +177,8 @@ def make_map(
     with tempfile.TemporaryDirectory(prefix="corpuscurate-map-") as name:
         sink = Sink(path=str(Path(name) / "out"))
         spec = Spec(source, (trial,), sink, settings)
-        account = settle_spec(spec, base=base, folder=Path(name) / "run", progress=progress)[LABEL]
-        table, texts = _rows(account, manifest, _fates(out))
+        stats = settle_only(spec, base=base, folder=Path(name) / "run", progress=progress)[LABEL]
+        table, texts = _rows(stats, manifest, _fates(out))
     target = folder or out
     pq.write_table(table, target / COORDINATES)
     where = np.stack([to_numpy(table.column("x")), to_numpy(table.column("y"))], axis=1)
@@ -188,7 +188,7 @@ def make_map(
         "cluster": [f"cluster {number}" for number in table.column("cluster").to_pylist()],
     }
     note = (
-        f"{table.num_rows:,} of {account['corpus']:,} documents, {account['k']:,} clusters. Near points are alike; "
+        f"{table.num_rows:,} of {stats['corpus']:,} documents, {stats['k']:,} clusters. Near points are alike; "
         "distances between far groups mean little."
     )
     write_map(target / PAGE, f"Map of {out.name}", note, where, columns, texts)
@@ -247,12 +247,12 @@ def _fates(out: Path) -> tuple[NDArray[np.uint64], list[str]]:
 
 
 def _rows(
-    account: Mapping[str, Any], manifest: Manifest, fates: tuple[NDArray[np.uint64], list[str]]
+    stats: Mapping[str, Any], manifest: Manifest, fates: tuple[NDArray[np.uint64], list[str]]
 ) -> tuple[pa.Table, list[str]]:
-    layout = Path(account["layout"])
+    layout = Path(stats["layout"])
     where: NDArray[np.float32] = np.load(layout / "places.npy")
     ids = joined([np.load(path) for path in sorted(layout.glob("[0-9]*.npy"))], np.uint64)
-    texts = pa.concat_tables([read_table(Path(path)) for path in account["texts"]]).sort_by("doc_id")
+    texts = pa.concat_tables([read_table(Path(path)) for path in stats["texts"]]).sort_by("doc_id")
     order = np.argsort(ids)
     ids, where = ids[order], where[order]
     gone, reasons = fates

@@ -90,12 +90,12 @@ def consensus(votes: NDArray[np.int64], probabilities: NDArray[np.float64]) -> t
         }
         for number, row in stats.iterrows()
     ]
-    account = {
+    stats = {
         "with_several_labels": int(several.sum()),
         "with_disagreement": int(disagree.sum()),
         "annotators": annotators,
     }
-    return labels, account
+    return labels, stats
 
 
 def need_cleanlab() -> None:

@@ -24,7 +24,7 @@ from corpuscurate.core.corpus import Corpus, Done, Settled
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.spec import Spec
 from corpuscurate.engine.progress import Progress
-from corpuscurate.engine.run import settle_spec
+from corpuscurate.engine.run import settle_only
 from corpuscurate.methods.dedup.bands import candidate_probability, choose_bands, datasketch_bands, s_curve
 from corpuscurate.methods.dedup.presets import PRESETS
 from corpuscurate.methods.dedup.sketches import Sources, first_ids, sources_of
@@ -43,7 +43,7 @@ Banding = tuple[int, int]
 
 
 class MinHashTrial(MinHash):
-    """`minhash` on a sample of query documents; nothing is dropped, the account tells what would be."""
+    """`minhash` on a sample of query documents; nothing is dropped, the stats tell what would be."""
 
     word: ClassVar[str] = ""
 
@@ -75,19 +75,19 @@ class MinHashTrial(MinHash):
         pairs, counts = np.load(merged.folder / "pairs.npy"), np.load(merged.folder / "counts.npy")
         similarity = np.load(judged.folder / "similarity.npy")
         weight = _weights(pairs, np.load(queries.folder / "ids.npy"), counts)
-        account = {
-            **queries.account,
-            **merged.account,
+        stats = {
+            **queries.result,
+            **merged.result,
             "sampled_matches": int((counts > MATCHES).sum()),
             "bandings": [
                 {"bands": b, "rows": r, "names": names, "s_curve": s_curve(b, r)} for (b, r), names in bandings.items()
             ],
             "levels": [
-                _level(level, self, pairs, similarity, weight, bandings, queries.account["queries"]) for level in LEVELS
+                _level(level, self, pairs, similarity, weight, bandings, queries.result["queries"]) for level in LEVELS
             ],
             "examples": self._examples(corpus, sources, judged, pairs, similarity),
         }
-        return Settled([], [], account)
+        return Settled([], [], stats)
 
     def _match(self, corpus: Corpus, sources: Sources, queries: Done, bandings: tuple[Banding, ...]) -> Done:
         few = fewest_equal_values(LEVELS[0], self.values)
@@ -115,7 +115,7 @@ class MinHashTrial(MinHash):
         for path in corpus.reread(wanted, "sample_heads", "reading examples"):
             rows = read_table(path)
             texts |= dict(zip(rows.column("doc_id").to_pylist(), rows.column("text").to_pylist(), strict=True))
-        chosen = sorted(judged.account["examples"], key=lambda i: -similarity[i])
+        chosen = sorted(judged.result["examples"], key=lambda i: -similarity[i])
         return [
             {
                 "similarity": float(similarity[i]),
@@ -205,8 +205,8 @@ def tune(
         nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="corpuscurate-tune-")
     )
     with work as name:
-        account = settle_spec(shortened, base=base, folder=Path(name), progress=progress)[LABEL]
-    return {**account, "index": list(stage.index)}
+        stats = settle_only(shortened, base=base, folder=Path(name), progress=progress)[LABEL]
+    return {**stats, "index": list(stage.index)}
 
 
 def summary(found: dict[str, Any]) -> str:

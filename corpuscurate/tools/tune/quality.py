@@ -31,7 +31,7 @@ from corpuscurate.engine.documents import apply_stage
 from corpuscurate.engine.manifest import build_manifest
 from corpuscurate.engine.plan import added_columns
 from corpuscurate.engine.progress import Progress
-from corpuscurate.engine.run import settle_spec
+from corpuscurate.engine.run import settle_only
 from corpuscurate.tools.html import escaped, table, write_page
 
 LABEL = "tune-quality"
@@ -48,7 +48,7 @@ _SEED = 21
 
 
 class QualityTrial(GlobalStage):
-    """Scores a sample; nothing is dropped. The account holds folders, not documents."""
+    """Scores a sample; nothing is dropped. The stats hold folders, not documents."""
 
     word: ClassVar[str] = ""
 
@@ -103,7 +103,7 @@ class QualityTrial(GlobalStage):
         return found
 
     def settle(self, corpus: Corpus) -> Settled:
-        """Choose the sample and score it; the account tells where the rows are."""
+        """Choose the sample and score it; the stats tell where the rows are."""
         files = list(corpus.sketches())
         total = sum(read_table(path).num_rows for path in files)
         works = [Sample(number, path, total, self.documents) for number, path in enumerate(files)]
@@ -161,8 +161,8 @@ def tune(
     trial = QualityTrial(name=LABEL, documents=documents, columns=columns, by=tuple(by), stages=stages)
     with tempfile.TemporaryDirectory(prefix="corpuscurate-tune-") as folder:
         shortened = replace(spec, stages=(trial,))
-        account = settle_spec(shortened, base=base, folder=Path(folder), progress=progress)[LABEL]
-        rows = pa.concat_tables([read_table(Path(path)) for path in account["rows"]])
+        stats = settle_only(shortened, base=base, folder=Path(folder), progress=progress)[LABEL]
+        rows = pa.concat_tables([read_table(Path(path)) for path in stats["rows"]])
         names = [file.name for file in build_manifest(spec.source, base).files]
         upward = low is not None or high is None
         own = [bound for bound in (low, high) if bound is not None]
@@ -171,7 +171,7 @@ def tune(
     return {
         "stage": scoring.label,
         "kept": "from the threshold up" if upward else "up to the threshold",
-        "corpus": account["corpus"],
+        "corpus": stats["corpus"],
         "left_out": left_out,
         "recipe": {"min_score": low, "max_score": high},
         **found,

@@ -27,7 +27,7 @@ from corpuscurate.core.doc_ids import hashed
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.spec import Spec
 from corpuscurate.engine.progress import Progress
-from corpuscurate.engine.run import settle_spec
+from corpuscurate.engine.run import settle_only
 from corpuscurate.kernels.embedding.neighbour_lists import BINS
 from corpuscurate.methods.dedup.sketches import sources_of
 from corpuscurate.methods.semantic.clusters import Clustered, cluster_corpus
@@ -46,7 +46,7 @@ LABEL = "tune-semantic"
 
 
 class SemanticTrial(Semantic):
-    """`semantic` on a sample of whole clusters; nothing is dropped, the account tells what would be."""
+    """`semantic` on a sample of whole clusters; nothing is dropped, the stats tell what would be."""
 
     word: ClassVar[str] = ""
 
@@ -71,9 +71,9 @@ class SemanticTrial(Semantic):
             found.works, found.parts, False, found.floor, self.rule, 1.0, None, documents, True,
             corpus.memory_bytes // 2, levels,
         )  # fmt: skip
-        decided = corpus.run([decide], "thresholds")[0].account
-        account = {
-            **clustered.account,
+        decided = corpus.run([decide], "thresholds")[0].result
+        stats = {
+            **clustered.stats,
             "clusters_compared": int(only.sum()),
             "documents_compared": documents,
             "pairs_from": self.floor,
@@ -81,7 +81,7 @@ class SemanticTrial(Semantic):
             "histogram": found.histogram.tolist(),
             "examples": self._examples(corpus, clustered, found),
         }
-        return Settled([], [], account)
+        return Settled([], [], stats)
 
     def _places(self, corpus: Corpus, clustered: Clustered) -> list[Place]:
         rule = self.rule_of_places
@@ -98,7 +98,7 @@ class SemanticTrial(Semantic):
             texts |= dict(zip(rows.column("doc_id").to_pylist(), rows.column("text").to_pylist(), strict=True))
         return [
             {"cosine": cosine, "earlier": [a, texts[a]], "later": [b, texts[b]]}
-            for a, b, cosine in picked.account["pairs"]
+            for a, b, cosine in picked.result["pairs"]
         ]
 
 
@@ -188,7 +188,7 @@ def tune(
     trial = SemanticTrial(**{**own, "mode": "drop", "name": LABEL, "documents": documents, "examples": examples})
     shortened = replace(spec, stages=(*spec.stages[: places[0]], trial))
     with _folder(folder) as place:
-        return dict(settle_spec(shortened, base=base, folder=place, progress=progress)[LABEL])
+        return dict(settle_only(shortened, base=base, folder=place, progress=progress)[LABEL])
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 
 from corpuscurate.core.artefact import whole_folder
 from corpuscurate.core.errors import OutputError
-from corpuscurate.engine.ledger.resume import account_of, run_tasks
+from corpuscurate.engine.ledger.resume import result_of, run_tasks
 from corpuscurate.engine.task import Task, explain_os_error, perform
 
 
@@ -31,10 +31,10 @@ class Writes:
 
 def test_a_finished_task_is_known_by_its_fingerprint_alone(tmp_path: Path) -> None:
     task = Task(tmp_path / "t", "f1", Writes())
-    assert account_of(task) is None
+    assert result_of(task) is None
     assert perform(task) == {"n": 5}
-    assert account_of(task) == {"n": 5}
-    assert account_of(Task(tmp_path / "t", "f2", Writes())) is None
+    assert result_of(task) == {"n": 5}
+    assert result_of(Task(tmp_path / "t", "f2", Writes())) is None
 
 
 def test_trap_5_a_lost_a_short_and_a_changed_file_are_all_noticed(tmp_path: Path) -> None:
@@ -42,9 +42,9 @@ def test_trap_5_a_lost_a_short_and_a_changed_file_are_all_noticed(tmp_path: Path
     for harm in (lambda p: p.unlink(), lambda p: p.write_text("hell"), lambda p: p.write_text("jello")):
         perform(task)
         harm(tmp_path / "t" / "a.txt")
-        assert account_of(task) is None
+        assert result_of(task) is None
     (tmp_path / "t" / "done.json").write_text("{")
-    assert account_of(task) is None
+    assert result_of(task) is None
 
 
 def test_a_failing_task_leaves_nothing_under_its_name_and_keeps_what_was_there(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_what_only_this_run_needs_is_not_flushed_to_disk(tmp_path: Path, monkeyp
     monkeypatch.setattr("corpuscurate.core.artefact.os.fsync", flushed.append)
     perform(Task(tmp_path / "t", "f1", Writes(), durable=False))
     assert flushed == []
-    assert account_of(Task(tmp_path / "t", "f1", Writes())) == {"n": 5}
+    assert result_of(Task(tmp_path / "t", "f1", Writes())) == {"n": 5}
     perform(Task(tmp_path / "u", "f1", Writes()))
     assert len(flushed) >= 3, "the file, its marker and the folder"
 
@@ -142,4 +142,4 @@ def test_files_that_nothing_reads_again_leave_the_cache_and_are_whole(
     task = Task(tmp_path / "last", "f", Writes("abc"), last=True)
     perform(task)
     assert (tmp_path / "last" / "a.txt").stat().st_ino in left
-    assert account_of(task) == {"n": 3}
+    assert result_of(task) == {"n": 3}

@@ -12,7 +12,7 @@ import pytest
 
 from corpuscurate.core.artefact import read_table
 from corpuscurate.core.stage import StreamingStage
-from corpuscurate.engine.documents import View
+from corpuscurate.engine.documents import Reader
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.reread import RereadBody
 from corpuscurate.io.base import FORMATS, SourceFile, Want
@@ -30,8 +30,8 @@ def reread(folder: Path, wanted: list[int], edits: tuple[StreamingStage, ...] = 
     split = Split(0, (file,) * len(spans), spans)
     np.save(folder / "wanted.npy", np.array(wanted, np.uint64))
     stage = MinHash()
-    view = View((*edits, stage), (), Want(batch_bytes=300), edits=edits)
-    body = RereadBody(view, split, stage, "candidate_units", folder / "wanted.npy")
+    reader = Reader((*edits, stage), (), Want(batch_bytes=300), edits=edits)
+    body = RereadBody(reader, split, stage, "candidate_units", folder / "wanted.npy")
     assert body.run(folder) == {"documents": len(wanted)}
     rows: list[dict[str, Any]] = read_table(folder / "rows.arrow").to_pylist()
     return rows

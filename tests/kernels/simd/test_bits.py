@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba.core.errors import TypingError
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.simd.bits import fold_ascii, inside_words, pack_places, trailing_zeros
 
 BYTES = st.binary(min_size=64, max_size=64) | st.text("aZ09 [@`{/:\x7f\x80", min_size=64, max_size=64).map(
@@ -14,17 +14,17 @@ BYTES = st.binary(min_size=64, max_size=64) | st.text("aZ09 [@`{/:\x7f\x80", min
 )
 
 
-@leaf
+@uncounted
 def fold(data, i, size, out, at):
     return fold_ascii(data, i, size, out, at)
 
 
-@leaf
+@uncounted
 def inside(data, i):
     return inside_words(data, i)
 
 
-@leaf
+@uncounted
 def zeros(word):
     return trailing_zeros(word)
 
@@ -74,7 +74,7 @@ def test_trailing_zeros(word):
     assert zeros(np.uint64(word)) == (word & -word).bit_length() - 1
 
 
-@leaf
+@uncounted
 def pack(word, base, out, at):
     pack_places(word, base, out, at)
 

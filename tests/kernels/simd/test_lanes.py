@@ -5,18 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive.neardup import word_hash
 
-from corpuscurate.kernels.compile import leaf
+from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.simd.lanes import FEW, LANES, hash_words, next_hits
 
 C = 0xD1342543DE82EF95
 
 
-@leaf
+@uncounted
 def hashed(folded, starts, ends, k, words, long_words, longer):
     return hash_words(folded, starts, ends, k, words, long_words, longer)
 
 
-@leaf
+@uncounted
 def hit(x, i, k, lower, upper, hits, count):
     return next_hits(x, i, k, lower, upper, hits, count)
 

@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpuscurate.kernels.compile import kernel, leaf
+from corpuscurate.kernels.compile import kernel, uncounted
 from corpuscurate.kernels.simd.rows import add_eight, high_product, prefetch
 
 NUMBERS = st.integers(0, 2**64 - 1)
 
 
-@leaf
+@uncounted
 def high(a, b):
     return high_product(a, b)
 
 
-@leaf
+@uncounted
 def add(rows, a, b, c, d, out, at):
     add_eight(rows, a, b, c, d, out, at)
     return 0
