@@ -2,7 +2,7 @@
 
 Column types are JSON-able: {"fields": [[name, node], ...]} in order of first appearance. A node is {"b": bits} with,
 where there are some, "f" (the fields of objects: [[name, node], ...]), "i" (the items of lists: a node) and "a" (Arrow
-types, each as the base64 of a serialised schema of one field). Bits: 1 << kind and those of `kernels.json_fields`, and of
+types, each as the base64 of a serialised schema of one field). Bits: 1 << kind and those of `kernels.json`, and of
 here. Merging is a union, so it does not matter how a corpus was cut; the order of merging is that of the columns.
 """
 

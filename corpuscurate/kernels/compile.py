@@ -68,7 +68,7 @@ def uncounted(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """An uncounted kernel that is inlined into the kernels that call it: for inner loops, where LLVM would leave a call.
+    """An uncounted kernel that is inlined where it is called: for inner loops, where LLVM would leave a call.
 
     A call passes each array as seven arguments, which can take longer than the work.
     """
