@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from corpuscurate.core.errors import InputError, RecipeError
+from corpuscurate.core.run_folder import DATA, DROPPED, QUARANTINE
 from corpuscurate.core.spec import Settings, Sink, Source, Spec
 from corpuscurate.core.stage import Stage
 from corpuscurate.engine.progress import Progress
@@ -109,11 +110,11 @@ def curate(
         pipeline = Pipeline(source, chosen, spec.sink, base=place)
         report = pipeline.run(workers=workers, progress=progress)
         out = place / "out"
-        parts = sorted((out / "data").iterdir())
+        parts = sorted((out / DATA).iterdir())
         return Curated(
             pa.concat_tables([_in_memory(path) for path in parts]),
-            pq.read_table(out / "dropped"),
-            pq.read_table(out / "quarantine"),
+            pq.read_table(out / DROPPED),
+            pq.read_table(out / QUARANTINE),
             report,
         )
 

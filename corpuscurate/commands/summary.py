@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from corpuscurate.commands.show import console, printable, size, table
+from corpuscurate.core.run_folder import DATA, DROPPED, QUARANTINE, REPORT
 
 FOLDERS = (
-    ("data", "kept", "the documents that were kept"),
-    ("dropped", "dropped", "a row for every document that was not, and why"),
-    ("quarantine", "quarantined", "input records that could not be read"),
+    (DATA, "kept", "the documents that were kept"),
+    (DROPPED, "dropped", "a row for every document that was not, and why"),
+    (QUARANTINE, "quarantined", "input records that could not be read"),
 )
 """Folder, the count that tells whether anything is in it, and what that is."""
 
@@ -48,7 +49,7 @@ def print_summary(report: Mapping[str, Any], output: Path) -> None:
     for name, count, text in FOLDERS:
         if counts[count]:
             print(printable(f"  {output / name}/  {text}"))
-    print(printable(f"  {output / 'report.json'}  all the figures"))
+    print(printable(f"  {output / REPORT}  all the figures"))
 
 
 def what_was_done(row: Mapping[str, Any]) -> str:

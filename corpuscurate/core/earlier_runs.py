@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.artefact import read_json, whole_folder, write_json
 from corpuscurate.core.doc_ids import POSITION_BITS
 from corpuscurate.core.errors import InputError
-from corpuscurate.core.run_folder import HEADER, KEPT
+from corpuscurate.core.run_folder import DOCS, INDEX, KEPT, REPORT, STATE, kept_file, measure_folder, task_folder
 from corpuscurate.core.stage import GlobalStage
 
 FORM = 1
@@ -27,7 +27,7 @@ _FILES = 1 << (64 - POSITION_BITS)
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """A finished run as an index. path: its output folder. name: how it is called in dropped/. header: `index.json`."""
+    """A finished run as an index. path: its output folder. name: its name in dropped/. header: what INDEX holds."""
 
     path: Path
     name: str
@@ -45,11 +45,15 @@ class EarlierRun:
 
     def kept(self, split: int) -> Path:
         """The doc_ids of a split that are in data/, ascending."""
-        return self.path / "_run" / KEPT / f"{split:05d}.npy"
+        return self.path / STATE / KEPT / kept_file(split)
 
     def artefact(self, folder: str, split: int, name: str) -> Path:
         """A file that a measuring pass left."""
-        return self.path / "_run" / folder / f"{split:05d}" / name
+        return self.path / STATE / folder / task_folder(split) / name
+
+    def docs(self, split: int) -> Path:
+        """What the first pass noted of the documents of a split."""
+        return self.artefact(measure_folder(0), split, DOCS)
 
     def stage(self, word: str, label: str) -> Mapping[str, Any]:
         """What its stage of that word left; the one with the same label where there are several.
@@ -70,8 +74,8 @@ def write_index(state: Path, header: Mapping[str, Any], kept: Iterable[NDArray[n
     """Leave a finished run's header and kept doc_ids, split after split, in its folder `_run`."""
     with whole_folder(state / KEPT) as folder:
         for split, ids in enumerate(kept):
-            np.save(folder / f"{split:05d}.npy", ids)
-    write_json(state / HEADER, {"form": FORM, **header})
+            np.save(folder / kept_file(split), ids)
+    write_json(state / INDEX, {"form": FORM, **header})
 
 
 def open_runs(paths: Sequence[str]) -> list[EarlierRun]:
@@ -84,17 +88,17 @@ def open_runs(paths: Sequence[str]) -> list[EarlierRun]:
 
 def _open(path: Path, name: str) -> EarlierRun:
     try:
-        report = read_json(path / "report.json")
+        report = read_json(path / REPORT)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"index {path} holds no finished run: there is no report.json. Name a run's output folder."
+            f"index {path} holds no finished run: there is no {REPORT}. Name a run's output folder."
         ) from error
     try:
-        header = read_json(path / "_run" / HEADER)
+        header = read_json(path / STATE / INDEX)
     except (OSError, ValueError) as error:
         raise InputError(f"index {path}: its run left no sketches. {_AGAIN}") from error
     if header["form"] != FORM or header["identity"] != report["fingerprint"]:
-        raise InputError(f"index {path}: _run/{HEADER} is not that of its report. {_AGAIN}")
+        raise InputError(f"index {path}: {STATE}/{INDEX} is not that of its report. {_AGAIN}")
     run = EarlierRun(path, name, header)
     wanted = [run.kept(split) for split in range(run.splits)]
     wanted += [

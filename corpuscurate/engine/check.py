@@ -12,6 +12,7 @@ from typing import Any
 
 from corpuscurate.core.errors import InputError, OutputError, RecipeError, did_you_mean
 from corpuscurate.core.labels import check_labels
+from corpuscurate.core.run_folder import DATA, DOCS, DROPPED, REPORT, STATE, measure_folder, part_name, task_folder
 from corpuscurate.core.spec import Sink, Source, Spec, is_global, is_streaming
 from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.engine.plan import added_columns
@@ -217,10 +218,10 @@ def check_output(source: Source, sink: Sink, base: Path, files: Sequence[SourceF
                 f"output.path: {out} holds the input file {file.name}. Choose a folder that holds no input."
             )
     written = [
-        out / "data" / f"part-00000.{sink.format}",
-        out / "dropped" / "part-00000.parquet",
-        out / "report.json",
-        out / "_run" / "measure-0" / "00000" / "docs.arrow",
+        out / DATA / part_name(0, sink.format),
+        out / DROPPED / part_name(0, "parquet"),
+        out / REPORT,
+        out / STATE / measure_folder(0) / task_folder(0) / DOCS,
     ]
     for pattern in source.paths:
         if _is_local(pattern) and any(_finds(_absolute(base, pattern), path) for path in written):

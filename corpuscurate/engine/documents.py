@@ -23,7 +23,7 @@ from corpuscurate.core.columns import one_array, to_numpy
 from corpuscurate.core.corpus import DROPS
 from corpuscurate.core.doc_ids import id_range, sorted_member
 from corpuscurate.core.errors import BadInputError, CorpusCurateError, InputError, StageError
-from corpuscurate.core.run_folder import COLUMNS, DOCS
+from corpuscurate.core.run_folder import COLUMNS, DOCS, task_folder
 from corpuscurate.core.stage import Outcome, Stage, StreamingStage
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.progress import beat
@@ -61,7 +61,7 @@ class FinishedPass:
 
     def split(self, number: int) -> Path:
         """The folder of a split's artefacts."""
-        return self.folder / f"{number:05d}"
+        return self.folder / task_folder(number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from corpuscurate.core.errors import OutputError
+from corpuscurate.core.run_folder import LOCK
 from corpuscurate.core.spec import Spec
 from corpuscurate.engine.ledger.resume import run_tasks
 from corpuscurate.engine.manifest import Manifest
@@ -76,7 +77,7 @@ class Session:
 def locked(state: Path) -> Iterator[None]:
     """Hold the run folder for this process: two runs in one folder would undo each other's work."""
     state.mkdir(parents=True, exist_ok=True)
-    with (state / "lock").open("a") as file:
+    with (state / LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -6,6 +6,7 @@ from typing import Any
 
 from corpuscurate.core.artefact import fingerprint
 from corpuscurate.core.earlier_runs import write_index
+from corpuscurate.core.run_folder import DATA, WRITE, measure_folder, task_folder
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import Stage
 from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids
@@ -105,7 +106,7 @@ class Steps:
     def measure(self, current: Pass) -> None:
         """Run a measuring pass."""
         stages = self.spec.stages
-        folder = self.session.state / f"measure-{current.number}"
+        folder = self.session.state / measure_folder(current.number)
         column_types = current.number == 0 and self.spec.sink.format in COLUMNAR
         reserved = tuple(added_columns(stages)) if current.number == 0 else ()
         reader = self.reader(
@@ -129,7 +130,7 @@ class Steps:
         )
         tasks = [
             Task(
-                folder / f"{split.number:05d}",
+                folder / task_folder(split.number),
                 fingerprint([identity, self.session.manifest.identity(split)]),
                 MeasureBody(reader, split, current),
                 split.bytes,
@@ -180,7 +181,7 @@ class Steps:
         names = Names(tuple(file.name for file in manifest.files), first_ids(self.counts))
         self.write_tasks = [
             Task(
-                self.session.state / "write" / f"{group.number:05d}",
+                self.session.state / WRITE / task_folder(group.number),
                 fingerprint([identity, [group.number, group.splits]]),
                 WriteBody(
                     reader, tuple(manifest.splits[i] for i in group.splits), group, shape, names, sink.dropped_text
@@ -197,7 +198,7 @@ class Steps:
         value = index_value(self.spec, self.cut)
         if not value["stages"]:
             return
-        parts = [[f"data/{name}", documents] for result in self.written for name, documents in result["parts"]]
+        parts = [[f"{DATA}/{name}", documents] for result in self.written for name, documents in result["parts"]]
         header = {
             **value,
             "identity": identity,

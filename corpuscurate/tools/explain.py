@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 
 from corpuscurate.core.artefact import read_json
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.run_folder import DATA, DROPPED, REPORT
 
 STEPS = 1000
 """Longest chain of duplicates that is followed; a chain ends after a step a stage, so this is never reached."""
@@ -27,7 +28,7 @@ def explain(out: Path, name: str, *, by_doc_id: bool = False) -> dict[str, Any]:
     Raises InputError when the folder holds no finished run or no such document.
     """
     report = _report(out)
-    dropped = ds.dataset(out / "dropped", format="parquet")
+    dropped = ds.dataset(out / DROPPED, format="parquet")
     rows = _find(dropped, name, by_doc_id)
     if not rows:
         _must_be_kept(out, report, name, by_doc_id)
@@ -54,7 +55,7 @@ def _end(row: dict[str, Any]) -> dict[str, Any]:
 
 def _report(out: Path) -> dict[str, Any]:
     try:
-        report: dict[str, Any] = read_json(out / "report.json")
+        report: dict[str, Any] = read_json(out / REPORT)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{out} holds no finished run: there is no report.json. Name a run's output folder."
@@ -83,9 +84,9 @@ def _must_be_kept(out: Path, report: dict[str, Any], name: str, by_doc_id: bool)
     if by_doc_id or column is None or sink not in ("parquet", "arrow"):
         hint = "" if by_doc_id or column else " The recipe names no id column (`input: id:`): use --doc-id."
         raise InputError(
-            f"no document {name!r} in {out / 'dropped'}: it was kept, or it is no document of this run.{hint}"
+            f"no document {name!r} in {out / DROPPED}: it was kept, or it is no document of this run.{hint}"
         )
-    data = ds.dataset(out / "data", format=sink)
+    data = ds.dataset(out / DATA, format=sink)
     field = data.schema.field(column)
     spelled = [name]
     if is_json_text(field):  # ids of several kinds stand there as JSON; a string may be escaped in other ways as well

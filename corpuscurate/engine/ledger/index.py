@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from corpuscurate.core.earlier_runs import must_match, open_runs
+from corpuscurate.core.run_folder import measure_folder, sketch_file
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import GlobalStage
-from corpuscurate.engine.passes.measure import sketch_name
 from corpuscurate.engine.plan import Pass, cut_passes, edits_before
 
 
@@ -30,8 +30,8 @@ def index_value(spec: Spec, cut: Sequence[Pass]) -> dict[str, Any]:
                         "header": header,
                         "edits": [[edit.word, edit.version, _plain(edit.identity())] for edit in edits],
                         "edited_later": len(everything) > len(edits),
-                        "folder": f"measure-{current.number}",
-                        "sketch": sketch_name(stage),
+                        "folder": measure_folder(current.number),
+                        "sketch": sketch_file(stage.label),
                     }
                 )
     return {"text": spec.source.text, "format": spec.sink.format, "stages": left}

@@ -1,7 +1,7 @@
 """The output folder: whose run it holds, and how finished files get their final names.
 
 data/, dropped/ and quarantine/ are filled beside their final place and renamed as whole folders; report.json comes
-last. A run killed at any point between is finished by the next one from `publish.json`.
+last. A run killed at any point between is finished by the next one from PUBLISH.
 """
 
 from __future__ import annotations
@@ -13,7 +13,23 @@ from typing import Any
 
 from corpuscurate.core.artefact import fingerprint, read_json, write_json
 from corpuscurate.core.errors import OutputError
-from corpuscurate.core.run_folder import BASIS, KEPT, KINDS, MARKER, REPORT, STATE
+from corpuscurate.core.run_folder import (
+    BASIS,
+    KEPT,
+    KINDS,
+    LOCK,
+    MANIFEST,
+    MARKER,
+    PUBLISH,
+    PUBLISHING,
+    REPORT,
+    RUN,
+    STATE,
+    TEMPORARY,
+    WRITE,
+    is_measure_folder,
+    published,
+)
 from corpuscurate.engine.manifest import Manifest
 from corpuscurate.engine.task import Task
 
@@ -35,7 +51,7 @@ class OutputFolder:
         there = sorted(p.name for p in self.path.iterdir()) if self.path.exists() else []
         if not there:
             return None
-        run = self._read("run.json")
+        run = self._read(RUN)
         if run is None:
             if set(there) <= {STATE}:
                 return None
@@ -56,24 +72,24 @@ class OutputFolder:
         )
 
     def _clear(self) -> None:
-        for name in (REPORT, *KINDS, f"{STATE}/publish.json", f"{STATE}/publish", f"{STATE}/write"):
+        for name in (REPORT, *KINDS, f"{STATE}/{PUBLISH}", f"{STATE}/{PUBLISHING}", f"{STATE}/{WRITE}"):
             _remove(self.path / name)
 
     def begin(self, identity: str, manifest: Manifest, overwrite: bool) -> None:
         """Note whose run this is. What an earlier run left goes: its results, and where the input was another, its
         artefacts too, since their splits mean nothing here."""
         value = [manifest.identity(split) for split in manifest.splits]
-        before = self._read("run.json")
+        before = self._read(RUN)
         if overwrite or (before is not None and before["identity"] != identity):
             self._clear()
         if before is not None and before["manifest"] != fingerprint(value):
             for path in self.state.iterdir():
-                if path.name != "lock":
+                if path.name != LOCK:
                     _remove(path)
-        for path in self.state.rglob(".*.tmp"):  # left by a run that was killed
+        for path in self.state.rglob(TEMPORARY):  # left by a run that was killed
             _remove(path)
-        write_json(self.state / "manifest.json", {"splits": value, "states": manifest.states})
-        write_json(self.state / "run.json", {"identity": identity, "manifest": fingerprint(value)})
+        write_json(self.state / MANIFEST, {"splits": value, "states": manifest.states})
+        write_json(self.state / RUN, {"identity": identity, "manifest": fingerprint(value)})
 
     def _read(self, name: str) -> Any:
         try:
@@ -83,7 +99,7 @@ class OutputFolder:
 
     def pending_report(self, identity: str) -> dict[str, Any] | None:
         """The report of a run that was stopped while its files were being renamed."""
-        value = self._read("publish.json")
+        value = self._read(PUBLISH)
         if value is None or value["fingerprint"] != identity:
             return None
         report: dict[str, Any] = value
@@ -94,15 +110,15 @@ class OutputFolder:
         files = []
         for task in tasks:
             for flat, (size, digest) in read_json(task.final / MARKER)["files"].items():
-                kind, name = flat.split(".", 1)
+                kind, name = published(flat)
                 where = str((task.final / flat).relative_to(self.state))
                 files.append({"name": f"{kind}/{name}", "bytes": size, "xxh3_64": digest, "from": where})
         return sorted(files, key=lambda file: str(file["name"]))
 
     def publish(self, report: dict[str, Any]) -> dict[str, Any]:
         """Give all files their final names, then write the report; the report as users see it."""
-        write_json(self.state / "publish.json", report)
-        stage = self.state / "publish"
+        write_json(self.state / PUBLISH, report)
+        stage = self.state / PUBLISHING
         for kind in KINDS:
             if (self.path / kind).exists():
                 continue
@@ -114,8 +130,8 @@ class OutputFolder:
         public = {**report, "outputs": [_public(file) for file in report["outputs"]]}
         write_json(self.path / REPORT, public)
         _remove(stage)
-        _remove(self.state / "publish.json")
-        _remove(self.state / "write")
+        _remove(self.state / PUBLISH)
+        _remove(self.state / WRITE)
         return public
 
     def _move(self, source: Path, target: Path, size: int) -> None:
@@ -131,7 +147,7 @@ class OutputFolder:
         if retain == "all":
             return
         for path in self.state.iterdir():
-            is_index = (path.name.startswith("measure-") or path.name == KEPT) and retain == "index"
+            is_index = (is_measure_folder(path.name) or path.name == KEPT) and retain == "index"
             if path.is_dir() and not is_index:
                 _remove_but(path, f"{BASIS}*" if retain == "index" else "")
 

@@ -21,7 +21,7 @@ from corpuscurate.core.artefact import FewBatches, table_writer
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import lengths_bytes
 from corpuscurate.core.errors import InputError
-from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS
+from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS, sketch_file
 from corpuscurate.core.stage import GlobalStage, Outcome, StreamingStage
 from corpuscurate.engine.documents import (
     DOCS_SCHEMA,
@@ -71,11 +71,6 @@ class StageStats:
             for name, count in zip(stage.reasons(), np.bincount(outcome.reason)[1:].tolist(), strict=False):
                 if count:
                     self.reasons[name] = self.reasons.get(name, 0) + count
-
-
-def sketch_name(stage: GlobalStage) -> str:
-    """The file of a global stage's sketches in a split's folder."""
-    return f"sketch-{stage.label}.arrow"
 
 
 def sketch_file_schema(stage: GlobalStage) -> pa.Schema:
@@ -133,7 +128,7 @@ class _Measuring:
 
     def sketch_file(self, stage: GlobalStage, folder: Path, stack: ExitStack) -> FewBatches:
         """Where the sketches of a stage are appended."""
-        writer = stack.enter_context(table_writer(folder / sketch_name(stage), sketch_file_schema(stage)))
+        writer = stack.enter_context(table_writer(folder / sketch_file(stage.label), sketch_file_schema(stage)))
         return stack.enter_context(FewBatches(writer))
 
     def run(self) -> dict[str, Any]:

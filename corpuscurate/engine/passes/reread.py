@@ -16,6 +16,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.doc_ids import sorted_member
 from corpuscurate.core.earlier_runs import EarlierRun
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.run_folder import ROWS
 from corpuscurate.core.stage import GlobalStage
 from corpuscurate.engine.documents import ColumnSource, Reader, read_chunks, replay_edits, stages_named_with
 from corpuscurate.engine.manifest import Split
@@ -38,12 +39,12 @@ class RereadBody:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write rows.arrow."""
+        """Write ROWS."""
         wanted: NDArray[np.uint64] = np.load(self.wanted, allow_pickle=False)
         empty = Batch(np.zeros(0, np.uint64), pa.array([], pa.large_string()), np.zeros(0, np.int64))
         schema = sketch_rows(self.stage, self.method, empty, self.arguments).schema
         rows = 0
-        with table_writer(folder / "rows.arrow", schema) as writer:
+        with table_writer(folder / ROWS, schema) as writer:
             for batch, chosen in self._chosen(wanted) if len(wanted) else ():
                 made = sketch_rows(self.stage, self.method, batch, self.arguments, chosen)
                 writer.write(made)
@@ -116,11 +117,11 @@ class EarlierBody:
     method: str
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write rows.arrow."""
+        """Write ROWS."""
         ids, ranks = self._chosen()
         empty = Batch(np.zeros(0, np.uint64), pa.array([], pa.large_string()), np.zeros(0, np.int64))
         seen = rows = 0
-        with table_writer(folder / "rows.arrow", sketch_rows(self.stage, self.method, empty).schema) as writer:
+        with table_writer(folder / ROWS, sketch_rows(self.stage, self.method, empty).schema) as writer:
             for batch in self._batches() if len(ids) else ():
                 low, high = np.searchsorted(ranks, [seen, seen + len(batch)])
                 seen += len(batch)

@@ -16,10 +16,19 @@ from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.corpus import Done, Work
 from corpuscurate.core.doc_ids import id_range
 from corpuscurate.core.earlier_runs import open_runs
-from corpuscurate.core.run_folder import BASIS, DOCS, MARKER, SETTLED
+from corpuscurate.core.run_folder import (
+    BASIS,
+    DOCS,
+    IDENTITY,
+    MARKER,
+    ROWS,
+    SETTLED,
+    reread_folder,
+    settle_folder,
+    sketch_file,
+)
 from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.engine.documents import FinishedPass, Reader, Verdicts, dropped_ids
-from corpuscurate.engine.passes.measure import sketch_name
 from corpuscurate.engine.passes.reread import EarlierBody, RereadBody, texts_of
 from corpuscurate.engine.plan import Pass, edits_before
 from corpuscurate.engine.session import Session
@@ -55,7 +64,7 @@ class EngineCorpus:
 
     def sketches(self) -> Sequence[Path]:
         """See `stage.Corpus`."""
-        name = sketch_name(self.stage)
+        name = sketch_file(self.stage.label)
         return [self.done.split(split.number) / name for split in self.session.manifest.splits]
 
     def dropped(self, split: int) -> NDArray[np.uint64]:
@@ -85,12 +94,12 @@ class EngineCorpus:
         texts_of(run, self.stage)
         tasks, first = [], 0
         for number, (part, documents) in enumerate(run.header["parts"]):
-            final = self.folder / f"earlier-{corpus}-{sketch}-{number:05d}"
+            final = self.folder / reread_folder(sketch, number, corpus)
             body = EarlierBody(run, part, first, documents, base, tuple(wanted), self.stage, sketch)
             tasks.append(Task(final, fingerprint([self.fingerprint, sketch, corpus, number]), body, 1))
             first += documents
         self.session.tasks(f"{self.stage.label}: {title}", tasks)
-        return [task.final / "rows.arrow" for task in tasks]
+        return [task.final / ROWS for task in tasks]
 
     def reread(
         self,
@@ -105,12 +114,12 @@ class EngineCorpus:
         folder, identity = self._place(basis)
         tasks = []
         for split, path in zip(self.session.manifest.splits, wanted, strict=True):
-            final = folder / f"reread-{sketch}-{split.number:05d}"
+            final = folder / reread_folder(sketch, split.number)
             body = RereadBody(self.reader, split, self.stage, sketch, path, dict(arguments or {}))
             whole = fingerprint([identity, sketch, split.number])
             tasks.append(Task(final, whole, body, split.bytes, durable=basis is not None))
         self.session.tasks(f"{self.stage.label}: {title}", tasks)
-        return [task.final / "rows.arrow" for task in tasks]
+        return [task.final / ROWS for task in tasks]
 
 
 def settle(
@@ -123,14 +132,14 @@ def settle(
     stage = session.spec.stages[place]
     if not isinstance(stage, GlobalStage):
         raise TypeError(f"{stage.label} is not a global stage")
-    folder = session.state / f"settle-{stage.label}"
+    folder = session.state / settle_folder(stage.label)
     known = _read_settled(folder, identity, place)
     if known is not None:
         return known
     if folder.exists() and _other_run(folder, identity):
         _remove_all(folder, lambda name: not name.startswith(BASIS))
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "identity.json", identity)
+    write_json(folder / IDENTITY, identity)
     own = Reader(
         reader.stages,
         (*reader.passes, done),
@@ -159,7 +168,7 @@ def settle(
 def discard_scratch(session: Session, stage: Stage, verdicts: Sequence[Verdicts]) -> None:
     """Remove what a settled stage does not need any more: all but its decision, and what another run may use again."""
     kept = {path.parent.name for each in verdicts for path in (*each.drops, *each.tags)}
-    folder = session.state / f"settle-{stage.label}"
+    folder = session.state / settle_folder(stage.label)
     _remove_all(folder, lambda name: not (name.endswith(".json") or name.startswith(BASIS) or name in kept))
 
 
@@ -176,7 +185,7 @@ def _remove_all(folder: Path, chosen: Callable[[str], bool]) -> None:
 
 def _other_run(folder: Path, identity: str) -> bool:
     try:
-        return bool(read_json(folder / "identity.json") != identity)
+        return bool(read_json(folder / IDENTITY) != identity)
     except (OSError, ValueError):
         return True
 

@@ -24,7 +24,7 @@ from corpuscurate.core.columns import TEXT, one_array, to_numpy
 from corpuscurate.core.doc_ids import POSITION_BITS, id_range, sorted_member
 from corpuscurate.core.earlier_runs import EarlierRun, open_runs
 from corpuscurate.core.errors import InputError
-from corpuscurate.core.run_folder import BAD, DOCS
+from corpuscurate.core.run_folder import BAD, DATA, DOCS, DROPPED, QUARANTINE, part_name, unpublished
 from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.engine.documents import (
     ColumnSource,
@@ -72,16 +72,6 @@ DROPPED_SCHEMA = pa.schema(
 def dropped_schema(with_text: bool) -> pa.Schema:
     """Columns of dropped/."""
     return DROPPED_SCHEMA.append(pa.field("text", TEXT)) if with_text else DROPPED_SCHEMA
-
-
-def part_name(number: int, suffix: str) -> str:
-    """A part's file name: sorts bytewise in input order up to 10^8 parts."""
-    return f"part-{number:05d}.{suffix}" if number < 100_000 else f"part-x{number:08d}.{suffix}"
-
-
-def _data(part: str) -> str:
-    """What the file of a part of data/ is called until it is published."""
-    return f"data.{part}"
 
 
 class RowFile:
@@ -168,8 +158,8 @@ class _Writing:
         self.digests: dict[str, str] = {}
         stack.callback(self._abort)
         group = body.group
-        self.dropped = self._rows("dropped", group.dropped, dropped_schema(body.dropped_text), stack)
-        self.bad = self._rows("quarantine", group.quarantine, BAD_SCHEMA, stack)
+        self.dropped = self._rows(DROPPED, group.dropped, dropped_schema(body.dropped_text), stack)
+        self.bad = self._rows(QUARANTINE, group.quarantine, BAD_SCHEMA, stack)
         self.text_bytes = 0
         self.gone: list[NDArray[np.uint64]] = []  # dropped documents of the split whose rows are not written yet
         self.gone_text: list[pa.LargeStringArray] = []
@@ -177,7 +167,7 @@ class _Writing:
     def _rows(self, kind: str, number: int | None, schema: pa.Schema, stack: ExitStack) -> RowFile | None:
         if number is None:
             return None
-        return RowFile(self.folder / f"{kind}.{part_name(number, 'parquet')}", schema, stack)
+        return RowFile(self.folder / unpublished(kind, part_name(number, "parquet")), schema, stack)
 
     def _abort(self) -> None:
         if self.writer is not None:
@@ -252,12 +242,12 @@ class _Writing:
     def _open(self) -> Writer:
         if self.writer is None:
             name = part_name(self.parts[0].number, self.suffix)
-            self.writer = open_writer(self.folder / _data(name), self.body.shape)
+            self.writer = open_writer(self.folder / unpublished(DATA, name), self.body.shape)
         return self.writer
 
     def _next_part(self) -> None:
         name = part_name(self.parts[0].number, self.suffix)
-        self.digests[_data(name)] = self._open().close()
+        self.digests[unpublished(DATA, name)] = self._open().close()
         self.written.append([name, self.kept_in_part])
         self.writer, self.kept_in_part = None, 0
         self.parts.pop(0)
@@ -361,7 +351,7 @@ class _Writing:
 
     def docs_of(self, run: EarlierRun) -> Callable[[int], Path]:
         """Where the first pass of an earlier run noted the documents of a split."""
-        return lambda split: run.artefact("measure-0", split, DOCS)
+        return run.docs
 
     def user_ids(self, column: pa.ChunkedArray | pa.Array) -> pa.Array:
         """The user's ids of documents anywhere in the corpus; null stays null."""

@@ -8,6 +8,7 @@ the last step only; `column` reads no text: its rows were kept by `sketch`.
 """
 
 from __future__ import annotations
+from corpuscurate.core.run_folder import ROWS
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -127,7 +128,6 @@ def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> l
 
 ALIVE = "alive.arrow"
 WANTED = "wanted.npy"
-ROWS = "rows.arrow"
 
 
 @dataclass(frozen=True, slots=True)

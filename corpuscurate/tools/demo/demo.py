@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from corpuscurate.core.errors import CorpusCurateError, OutputError
+from corpuscurate.core.run_folder import DATA, DROPPED
 from corpuscurate.engine.progress import Progress
 from corpuscurate.engine.run import run_spec
 from corpuscurate.recipe.load import load_recipe
@@ -94,13 +95,13 @@ def _order(row: Mapping[str, Any]) -> tuple[float, str]:
 def _dropped(output: Path) -> dict[str, dict[str, Any]]:
     """The rows of dropped/ that are duplicates, by id."""
     columns = ["id", "stage", "similarity", "duplicate_of", "text"]
-    files = sorted((output / "dropped").glob("*.parquet"))
+    files = sorted((output / DROPPED).glob("*.parquet"))
     rows = [row for file in files for row in pq.read_table(file, columns=columns).to_pylist()]
     return {row["id"]: row for row in rows if row["duplicate_of"] is not None and row["id"] is not None}
 
 
 def _texts(output: Path) -> dict[str, str]:
-    files = sorted((output / "data").glob("*.parquet"))
+    files = sorted((output / DATA).glob("*.parquet"))
     return {row["id"]: row["text"] for file in files for row in pq.read_table(file, columns=["id", "text"]).to_pylist()}
 
 

@@ -25,6 +25,7 @@ from corpuscurate.core.columns import heads, to_numpy
 from corpuscurate.core.corpus import Corpus, Done, Settled, Work
 from corpuscurate.core.doc_ids import POSITION_BITS, chosen, is_in_sorted
 from corpuscurate.core.errors import InputError, MissingExtraError, OutputError
+from corpuscurate.core.run_folder import DROPPED, MANIFEST, REPORT, STATE
 from corpuscurate.core.spec import Settings, Sink, Source, Spec
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.engine.progress import Progress
@@ -197,7 +198,7 @@ def make_map(
 
 def _report(out: Path) -> dict[str, Any]:
     try:
-        report: dict[str, Any] = read_json(out / "report.json")
+        report: dict[str, Any] = read_json(out / REPORT)
     except (OSError, ValueError) as error:
         raise OutputError(f"{out} holds no finished run: report.json cannot be read ({error}).") from error
     return report
@@ -206,7 +207,7 @@ def _report(out: Path) -> dict[str, Any]:
 def _input(source: Source, out: Path, bases: Sequence[Path]) -> tuple[Path, Manifest]:
     """The folder from which the source's paths lead to what the run read."""
     try:
-        known = read_json(out / "_run" / "manifest.json")["splits"]
+        known = read_json(out / STATE / MANIFEST)["splits"]
     except (OSError, ValueError, KeyError):
         known = None
     failed: InputError | None = None
@@ -237,9 +238,7 @@ def _embedder(report: Mapping[str, Any]) -> Parameters:
 
 def _fates(out: Path) -> tuple[NDArray[np.uint64], list[str]]:
     """doc_ids of dropped documents, ascending, and why each was dropped."""
-    tables = [
-        pq.read_table(path, columns=["doc_id", "stage", "reason"]) for path in sorted((out / "dropped").iterdir())
-    ]
+    tables = [pq.read_table(path, columns=["doc_id", "stage", "reason"]) for path in sorted((out / DROPPED).iterdir())]
     table = pa.concat_tables(tables).sort_by("doc_id")
     ids = to_numpy(table.column("doc_id")).astype(np.uint64)
     rows = zip(table.column("stage").to_pylist(), table.column("reason").to_pylist(), strict=True)

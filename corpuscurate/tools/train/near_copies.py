@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import read_table
 from corpuscurate.core.doc_ids import POSITION_BITS
+from corpuscurate.core.run_folder import DATA
 from corpuscurate.core.spec import Settings, Sink, Source
 from corpuscurate.pipeline import Pipeline
 from corpuscurate.stages.exact import Exact
@@ -26,7 +27,7 @@ def exact_and_near(
     sink = Sink(path=str(folder / "clusters"), format="arrow")
     settings = Settings(workers=workers, runner="local" if workers > 1 else "inprocess")
     Pipeline(source, stages, sink, settings).run()
-    tables = [read_table(path) for path in sorted((folder / "clusters" / "data").iterdir())]
+    tables = [read_table(path) for path in sorted((folder / "clusters" / DATA).iterdir())]
     columns = [_first_rows(tables, f"{stage.label}.cluster") for stage in stages]
     return columns[0], columns[1]
 
