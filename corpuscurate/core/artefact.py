@@ -9,9 +9,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 import orjson
@@ -50,14 +51,19 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     with part.open("wb") as file:
         file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY) + b"\n")
         if durable:
-            file.flush()
-            os.fsync(file.fileno())
+            sync_file(file)
     part.replace(path)
 
 
 def read_json(path: Path) -> Any:
     """The value of a JSON file."""
     return orjson.loads(path.read_bytes())
+
+
+def sync_file(file: IO[bytes]) -> None:
+    """Flush an open file to disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def sync_tree(folder: Path, *, forget: bool = False) -> None:
@@ -165,10 +171,22 @@ def write_table(path: Path, table: pa.Table | pa.RecordBatch) -> None:
         writer.write(table)
 
 
-def read_table(path: Path) -> pa.Table:
+def read_table(path: str | os.PathLike[str]) -> pa.Table:
     """An Arrow IPC file, memory-mapped: nothing is read until it is touched."""
-    with pa.memory_map(str(path)) as source:
+    with pa.memory_map(os.fspath(path)) as source:
         return pa.ipc.open_file(source).read_all()
+
+
+def cached_table(path: str | os.PathLike[str]) -> pa.Table:
+    """`read_table`, kept open while it is likely to be asked for again; a replaced file is noticed."""
+    local = os.fspath(path)
+    state = os.stat(local)  # noqa: PTH116
+    return _cached(local, state.st_ino, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _cached(path: str, *_state: int) -> pa.Table:
+    return read_table(path)
 
 
 def rows_between(table: pa.Table, first: int, last: int) -> pa.Table:

@@ -63,6 +63,27 @@ class Batch:
             None if self.rest is None else self.rest.slice(start, size),
         )
 
+    def repeat(self, counts: NDArray[np.int64]) -> tuple[Batch, NDArray[np.int32]]:
+        """Each row as often as `counts` (int64[n], at least 1) says, copies side by side; and the number of each copy,
+        int32, from 0. The batch itself where all are 1."""
+        if (counts == 1).all():
+            return self, np.zeros(len(self), np.int32)
+        rows = np.repeat(np.arange(len(self)), counts)
+        number = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return self.take(rows), number.astype(np.int32)
+
+    def take(self, rows: NDArray[np.int64]) -> Batch:
+        """Rows in any order, each as often as it is named."""
+        index = pa.array(rows)
+        return Batch(
+            self.doc_id[rows],
+            self.text.take(index),
+            self.record_bytes[rows],
+            None if self.id is None else self.id.take(index),
+            {name: column.take(index) for name, column in self.columns.items()},
+            None if self.rest is None else self.rest.take(index),
+        )
+
     def with_text(self, text: pa.LargeStringArray) -> Batch:
         """The same documents with other text."""
         return replace(self, text=text)

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from corpuscurate.core.handles import Artefact, Artefacts
+
 
 class Work(Protocol):
     """A picklable unit of a settling, run on any worker; finished ones are skipped on resume."""
@@ -25,9 +27,9 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A finished `Work`: its folder and its result."""
+    """A finished `Work`: its files by name, and its result."""
 
-    folder: Path
+    files: Artefacts
     result: dict[str, Any]
 
 
@@ -42,7 +44,7 @@ class Corpus(Protocol):
     def workers(self) -> int:
         """How many works run at once."""
 
-    def sketches(self) -> Sequence[Path]:
+    def sketches(self) -> Sequence[Artefact]:
         """The stage's sketch files, an Arrow IPC file a split, in input order.
 
         Columns: doc_id (uint64, ascending; only documents that no streaming stage dropped), then those of `sketch`.
@@ -58,20 +60,22 @@ class Corpus(Protocol):
         found again, when other parameters of the stage change. None: they depend on all parameters.
         """
 
-    def reread_earlier(self, corpus: int, base: int, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
+    def reread_earlier(
+        self, corpus: int, base: int, wanted: Sequence[Artefact], sketch: str, title: str
+    ) -> list[Artefact]:
         """As `reread` for the kept documents of an earlier run, from its data/: the `corpus`-th of the stage's
         `corpora`, counted from 0. wanted: a file a split of that run. base: is added to its doc_ids, in `wanted` and in
         the files of the answer. Raises InputError when the texts are not there as the sketch saw them."""
 
     def reread(
         self,
-        wanted: Sequence[Path],
+        wanted: Sequence[Artefact],
         sketch: str,
         title: str,
         *,
         arguments: Mapping[str, Any] | None = None,
         basis: Any = None,
-    ) -> list[Path]:
+    ) -> list[Artefact]:
         """Read the text of chosen documents again, as this stage saw it, and sketch it.
 
         wanted: for each sketch file an `.npy` of uint64 doc_ids, ascending. sketch: name of a method of the stage,
@@ -83,16 +87,26 @@ class Corpus(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a global stage decided. Each file is an Arrow IPC file, sorted by doc_id, no doc_id in two files.
+    """What a global stage decided. Each file is an Arrow IPC file, sorted by doc_id, no doc_id in two files of a kind.
 
-    drops: files of DROPS rows. tags: in `mode: tag`, files with doc_id and the columns of `measures`; documents
-    that are in no file get `GlobalStage.tag_defaults`. stats: JSON-able, for the report: at least {"clusters":
-    [{"kept": doc_id, "size": n}, ... the ten largest]} for deduplication; "warnings": [str] are shown to the user.
+    drops: rows of DROPS. tags: doc_id and columns of `GlobalStage.adds`, and in `mode: tag` of `measures`; documents
+    in no file get `GlobalStage.tag_defaults`. edits: rows of EDITS, from a stage with `edits_text`. copies: rows of
+    COPIES, from a stage with `copies_documents`; a document in no file is written once. order: rows of ORDER, from a
+    stage with `orders_documents`; documents in no file follow the others, by doc_id. partition: rows of PARTITION,
+    from a stage with `partitions`; documents in no file belong to the first. What is said of a document that is
+    dropped, by this stage or a later one, has no effect.
+
+    stats: JSON-able, for the report: at least {"clusters": [{"kept": doc_id, "size": n}, ... the ten largest]} for
+    deduplication; "warnings": [str] are shown to the user.
     """
 
-    drops: Sequence[Path]
-    tags: Sequence[Path] = ()
+    drops: Sequence[Artefact]
+    tags: Sequence[Artefact] = ()
     stats: dict[str, Any] = field(default_factory=dict)
+    edits: Sequence[Artefact] = ()
+    copies: Sequence[Artefact] = ()
+    order: Sequence[Artefact] = ()
+    partition: Sequence[Artefact] = ()
 
 
 DROPS = pa.schema(
@@ -110,3 +124,22 @@ INDEXED_DROPS = (
     DROPS.append(pa.field("duplicate_of_corpus", pa.int16()))  # null: this run; i >= 1: the i-th of `corpora`
 ).append(pa.field("matched_corpus", pa.int16()))
 """What drops look like where a stage compares with earlier runs."""
+
+EDITS = pa.schema(
+    [
+        ("doc_id", pa.uint64()),
+        ("start", pa.int64()),  # bytes of the text as the stage saw it; spans of a document ascend and don't overlap
+        ("stop", pa.int64()),
+        ("reason", pa.int16()),  # i >= 1: the i-th of Stage.reasons()
+        ("partner", pa.uint64()),  # the document that keeps what is cut here; null where there is none
+    ]
+)
+
+COPIES = pa.schema([("doc_id", pa.uint64()), ("copies", pa.int64())])
+"""copies: how often the document is written, at least once."""
+
+ORDER = pa.schema([("doc_id", pa.uint64()), ("rank", pa.uint64())])
+"""Documents are written by ascending rank, equal ranks by doc_id."""
+
+PARTITION = pa.schema([("doc_id", pa.uint64()), ("partition", pa.int16())])
+"""partition: index into `GlobalStage.partitions()`."""

@@ -7,6 +7,7 @@ in the folders of the measuring passes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import read_json, whole_folder, write_json
+from corpuscurate.core.artefact import read_json
 from corpuscurate.core.doc_ids import POSITION_BITS
-from corpuscurate.core.errors import InputError
-from corpuscurate.core.run_folder import DOCS, INDEX, KEPT, REPORT, STATE, kept_file, measure_folder, task_folder
+from corpuscurate.core.errors import DamagedError, InputError
+from corpuscurate.core.handles import Artefact, Artefacts, attempt, commit, read_sealed, remove_task, write_sealed
+from corpuscurate.core.run_folder import DOCS, FORM, INDEX, KEPT, REPORT, STATE, kept_file, measure_folder, task_folder
 from corpuscurate.core.stage import GlobalStage
 
-FORM = 1
 _FILES = 1 << (64 - POSITION_BITS)
 
 
@@ -43,15 +44,15 @@ class EarlierRun:
         """Splits of its input: as many sketch files, and files of kept documents."""
         return int(self.header["splits"])
 
-    def kept(self, split: int) -> Path:
+    def kept(self, split: int) -> Artefact:
         """The doc_ids of a split that are in data/, ascending."""
-        return self.path / STATE / KEPT / kept_file(split)
+        return Artefacts(str(self.path / STATE / KEPT))[kept_file(split)]
 
-    def artefact(self, folder: str, split: int, name: str) -> Path:
+    def artefact(self, folder: str, split: int, name: str) -> Artefact:
         """A file that a measuring pass left."""
-        return self.path / STATE / folder / task_folder(split) / name
+        return Artefacts(str(self.path / STATE / folder / task_folder(split)))[name]
 
-    def docs(self, split: int) -> Path:
+    def docs(self, split: int) -> Artefact:
         """What the first pass noted of the documents of a split."""
         return self.artefact(measure_folder(0), split, DOCS)
 
@@ -72,10 +73,13 @@ class EarlierRun:
 
 def write_index(state: Path, header: Mapping[str, Any], kept: Iterable[NDArray[np.uint64]]) -> None:
     """Leave a finished run's header and kept doc_ids, split after split, in its folder `_run`."""
-    with whole_folder(state / KEPT) as folder:
+    home = state / KEPT
+    remove_task(home)
+    with attempt(home) as folder:
         for split, ids in enumerate(kept):
             np.save(folder / kept_file(split), ids)
-    write_json(state / INDEX, {"form": FORM, **header})
+        commit(home, folder, {})
+    write_sealed(state / INDEX, {"form": FORM, **header})
 
 
 def open_runs(paths: Sequence[str]) -> list[EarlierRun]:
@@ -93,20 +97,21 @@ def _open(path: Path, name: str) -> EarlierRun:
         raise InputError(
             f"index {path} holds no finished run: there is no {REPORT}. Name a run's output folder."
         ) from error
-    try:
-        header = read_json(path / STATE / INDEX)
-    except (OSError, ValueError) as error:
-        raise InputError(f"index {path}: its run left no sketches. {_AGAIN}") from error
+    header = read_sealed(path / STATE / INDEX)
+    if header is None:
+        raise InputError(f"index {path}: its run left no sketches. {_AGAIN}")
     if header["form"] != FORM or header["identity"] != report["fingerprint"]:
         raise InputError(f"index {path}: {STATE}/{INDEX} is not that of its report. {_AGAIN}")
     run = EarlierRun(path, name, header)
-    wanted = [run.kept(split) for split in range(run.splits)]
-    wanted += [
-        run.artefact(each["folder"], split, each["sketch"]) for each in header["stages"] for split in range(run.splits)
-    ]
-    missing = [file for file in wanted if not file.is_file()]
+    try:
+        wanted = [run.kept(split) for split in range(run.splits)]
+        sketches = [(each["folder"], each["sketch"]) for each in header["stages"]]
+        wanted += [run.artefact(folder, split, name) for folder, name in sketches for split in range(run.splits)]
+    except DamagedError as error:
+        raise InputError(f"index {path}: {error}. {_AGAIN}") from error
+    missing = [file for file in wanted if not Path(file.uri).is_file()]
     if missing:
-        raise InputError(f"index {path}: {missing[0].relative_to(path)} is gone. {_AGAIN}")
+        raise InputError(f"index {path}: {os.path.relpath(missing[0].uri, path)} is gone. {_AGAIN}")
     return run
 
 

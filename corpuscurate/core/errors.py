@@ -33,6 +33,18 @@ class BadInputError(CorpusCurateError, ValueError):
     """A record could not be read and the recipe says `on_bad_input: fail`."""
 
 
+class DamagedError(CorpusCurateError, RuntimeError):
+    """A file of a run folder is not what was written. path: which; why: what is wrong with it."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(path, why)
+        self.path = path
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.path} is damaged: {self.why}"
+
+
 class BalanceError(CorpusCurateError, RuntimeError):
     """input = kept + dropped + quarantined did not hold. Always a defect of corpuscurate."""
 

@@ -62,9 +62,9 @@ class Filter(StreamingStage):
         """Hold the measures against the bounds."""
         found = self.measure(batch)
         reason, value = self.judge(found, len(batch))
-        tagged = self.measures() if self.mode == "tag" else {}
-        columns = {name: pa.array(found[name], kind) for name, kind in tagged.items()}
-        return Outcome(reason=reason, value=value, measures=columns)
+        kinds = {name: kind for name, kind in self.measures().items() if self.wants(name)}
+        measures = {name: pa.array(found[name], kind) for name, kind in kinds.items()}
+        return Outcome(reason=reason, value=value, measures=measures)
 
     def judge(self, found: Mapping[str, NDArray[Any]], size: int) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
         """Reason int16[size] and value float64[size] of each document; nan lies inside every bound."""

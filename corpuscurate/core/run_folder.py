@@ -3,11 +3,12 @@
     OUT/data/part-00000.parquet        and dropped/, edits/, quarantine/
     OUT/report.json
     OUT/_run/run.json                  whose run this is, and the form of the folder
-    OUT/_run/measure-0/00003/          a split in a measuring pass: docs, columns, sketches, bad records
-    OUT/_run/settle-minhash/<work>/    a work of a stage's settle step; settled.json is its decision
-    OUT/_run/write/00000/              a writing task, until its files are published
+    OUT/_run/measure-0/00003           a split in a measuring pass: docs, columns, sketches, bad records
+    OUT/_run/settle-minhash/<work>     a work of a stage's settle step; settled.json is its decision
+    OUT/_run/write/00000               a writing task, until its files are published
     OUT/_run/index.json, kept/         what a later run compares with
 
+A task `X` stands in two entries: its files in X.<attempt>.attempt/, its marker in X.done.json (`core/handles.py`).
 No other module spells one of these names (`tests/core/test_run_folder.py` holds it).
 """
 
@@ -17,7 +18,9 @@ FORM = 2
 """Of the run folder. A folder of another form is refused: its artefacts are not what this version expects."""
 
 DATA, DROPPED, QUARANTINE = "data", "dropped", "quarantine"
-KINDS = (DATA, DROPPED, QUARANTINE)
+EDITS = "edits"
+"""Only where a stage of the recipe may cut spans out of documents."""
+KINDS = (DATA, DROPPED, QUARANTINE, EDITS)
 REPORT = "report.json"
 STATE = "_run"
 
@@ -26,7 +29,8 @@ MANIFEST = "manifest.json"
 LOCK = "lock"
 PUBLISH = "publish.json"
 PUBLISHING = "publish"
-WRITE = "write"
+WRITE, PLACE, GATHER = "write", "place", "gather"
+PIECES = "pieces.arrow"
 TEMPORARY = ".*.tmp"
 """Pattern of what is not whole: left by a process that was killed."""
 
@@ -36,7 +40,7 @@ BAD = "bad.arrow"
 ROWS = "rows.arrow"
 """What a second reading of documents makes."""
 
-MARKER = "done.json"
+_MARKER, _ATTEMPT = ".done.json", ".attempt"
 SETTLED = "settled.json"
 IDENTITY = "identity.json"
 BASIS = "basis-"
@@ -46,6 +50,31 @@ INDEX = "index.json"
 KEPT = "kept"
 
 _MEASURE = "measure-"
+
+
+def marker_file(task: str) -> str:
+    """The marker of a task, beside its files."""
+    return f"{task}{_MARKER}"
+
+
+def attempt_folder(task: str, attempt: str) -> str:
+    """The files of one attempt at a task."""
+    return f"{task}.{attempt}{_ATTEMPT}"
+
+
+def is_attempt_folder(name: str) -> bool:
+    """Whether a name is one that `attempt_folder` makes."""
+    return name.endswith(_ATTEMPT) and name.count(".") > 1
+
+
+def is_attempt_of(name: str, task: str) -> bool:
+    """Whether a name is that of the files of an attempt at `task`."""
+    return is_attempt_folder(name) and marker_of_attempt(name) == marker_file(task)
+
+
+def marker_of_attempt(name: str) -> str:
+    """The marker of the task whose attempt left the folder `name`."""
+    return marker_file(name.removesuffix(_ATTEMPT).rsplit(".", 1)[0])
 
 
 def measure_folder(number: int) -> str:
@@ -78,6 +107,11 @@ def reread_folder(sketch: str, split: int, corpus: int | None = None) -> str:
     return f"reread-{sketch}-{split:05d}" if corpus is None else f"earlier-{corpus}-{sketch}-{split:05d}"
 
 
+def placement_file(split: int) -> str:
+    """Where the kept documents of a split go, of the task PLACE."""
+    return f"{split:05d}.arrow"
+
+
 def kept_file(split: int) -> str:
     """The doc_ids of a split that are in data/, within KEPT."""
     return f"{split:05d}.npy"
@@ -88,12 +122,12 @@ def part_name(number: int, suffix: str) -> str:
     return f"part-{number:05d}.{suffix}" if number < 100_000 else f"part-x{number:08d}.{suffix}"
 
 
-def unpublished(kind: str, part: str) -> str:
-    """What a file of data/, dropped/ or quarantine/ is called in the folder of its writing task."""
-    return f"{kind}.{part}"
+def unpublished(kind: str, part: str, partition: str | None = None) -> str:
+    """What a file of an output folder is called among the files of its writing task. partition: folder within."""
+    return f"{kind}.{part}" if partition is None else f"{kind}.{partition}.{part}"
 
 
-def published(name: str) -> tuple[str, str]:
-    """(kind, part) of a name made by `unpublished`."""
-    kind, part = name.split(".", 1)
-    return kind, part
+def published(name: str) -> str:
+    """Where a file named by `unpublished` goes: `data/part-00000.parquet` or `data/<partition>/part-00000.parquet`."""
+    folders, part = name.split(".part-", 1)
+    return f"{folders.replace('.', '/')}/part-{part}"

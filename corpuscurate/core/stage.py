@@ -39,20 +39,29 @@ class Edit:
         return Edit(self.documents + other.documents, self.bytes + other.bytes)
 
 
+FAILED = pa.list_(pa.struct([("rule", pa.int16()), ("value", pa.float64()), ("threshold", pa.float64())]))
+"""Rules of a stage that a document failed: number as in `Outcome.reason`, value, threshold (null: the stage's own)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a streaming stage says of a batch of n rows; every part is optional.
 
     text: the new text, n rows. columns: columns always added, keyed by measure (the engine prefixes the stage's
     label). reason: int16[n], 0 = keep, i >= 1 = drop for the i-th of `Stage.reasons()`; the first rule that fails.
-    value: float64[n], what was measured by the rule that failed (nan elsewhere). measures: columns added in
-    `mode: tag` only. edits: what was removed, by reason.
+    value: float64[n], what was measured by the rule that failed (nan elsewhere). threshold: float64[n], what that
+    value was held against, where it differs by document; None or nan: the threshold of `Stage.reasons()`. failed:
+    FAILED[n], every rule that failed, for dropped/; null where only the first one is told. measures: what the rules in
+    force measured, always; the report has their histograms, and in `mode: tag` they are columns. edits: what was
+    removed, by reason.
     """
 
     text: pa.LargeStringArray | None = None
     columns: Mapping[str, pa.Array] = field(default_factory=dict)
     reason: NDArray[np.int16] | None = None
     value: NDArray[np.float64] | None = None
+    threshold: NDArray[np.float64] | None = None
+    failed: pa.ListArray | None = None
     measures: Mapping[str, pa.Array] = field(default_factory=dict)
     edits: Mapping[str, Edit] = field(default_factory=dict)
 
@@ -145,6 +154,17 @@ class GlobalStage(Stage):
     takes_rows: ClassVar[frozenset[str]] = frozenset()
     """Methods for `Corpus.reread` with a parameter `rows` (int64, ascending; None: all), the wanted documents of the
     batch: they are spared a copy of these documents' text."""
+
+    edits_text: ClassVar[bool] = False
+    """Whether `settle` may return edits: the stages after it are measured anew, on the text as edited."""
+    copies_documents: ClassVar[bool] = False
+    """Whether `settle` may return copies: data/ gains the column `<label>.copy` (int32, 0 for the first)."""
+    orders_documents: ClassVar[bool] = False
+    """Whether `settle` returns an order. At most one stage of a pipeline may."""
+
+    def partitions(self) -> tuple[str, ...]:
+        """Names of the folders within data/ among which `settle` deals the documents; none: they are not dealt."""
+        return ()
 
     def corpora(self) -> tuple[str, ...]:
         """Output folders of earlier runs whose documents it compares with."""

@@ -7,9 +7,7 @@ finished passes; text edits are deterministic and simply done again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +15,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import read_table, rows_between
+from corpuscurate.core.artefact import cached_table, read_table, rows_between
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import one_array, to_numpy
 from corpuscurate.core.corpus import DROPS
 from corpuscurate.core.doc_ids import id_range, sorted_member
-from corpuscurate.core.errors import BadInputError, CorpusCurateError, InputError, StageError
+from corpuscurate.core.errors import BadInputError, CorpusCurateError, InputError
+from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.core.run_folder import COLUMNS, DOCS, task_folder
-from corpuscurate.core.stage import Outcome, Stage, StreamingStage
+from corpuscurate.core.stage import FAILED, GlobalStage, Stage, StreamingStage
+from corpuscurate.engine.edits import CutSpans
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.progress import beat
+from corpuscurate.engine.streaming import apply_stage, stages_named_with
 from corpuscurate.io.base import FORMATS, BadRecord, Chunk, SourceFile, Span, Want
 
 DOCS_SCHEMA = pa.schema(
@@ -38,30 +39,36 @@ DOCS_SCHEMA = pa.schema(
         ("stage", pa.int16()),  # 0 = alive after the pass, i >= 1: dropped by the pipeline's stage i - 1
         ("reason", pa.int16()),
         ("value", pa.float64()),
+        ("threshold", pa.float64()),  # where the stage has one a document; nan: its own
+        ("failed", FAILED),
     ]
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What a settled global stage left: stage is its place in the pipeline; drops, tags: see `stage.Settled`."""
+    """What a settled global stage left. stage: its index in the pipeline. The rest: see `Settled`."""
 
     stage: int
-    drops: tuple[Path, ...] = ()
-    tags: tuple[Path, ...] = ()
+    drops: tuple[Artefact, ...] = ()
+    tags: tuple[Artefact, ...] = ()
+    edits: tuple[Artefact, ...] = ()
+    copies: tuple[Artefact, ...] = ()
+    order: tuple[Artefact, ...] = ()
+    partition: tuple[Artefact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedPass:
-    """A measuring pass: its folder (a folder a split within), the stages that ran in it, what its settlings left."""
+    """A measuring pass: its folder, the stages that ran in it, what its global stages decided."""
 
     folder: Path
     streaming: tuple[int, ...]
     verdicts: tuple[Verdicts, ...] = ()
 
-    def split(self, number: int) -> Path:
-        """The folder of a split's artefacts."""
-        return self.folder / task_folder(number)
+    def split(self, number: int) -> Artefacts:
+        """The artefacts of a split."""
+        return Artefacts(str(self.folder / task_folder(number)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +78,8 @@ class Reader:
     stages: tuple[Stage, ...]
     passes: tuple[FinishedPass, ...]
     want: Want
-    edits: tuple[StreamingStage, ...] = ()
-    """Stages of the finished passes that edit text, in order."""
+    edits: tuple[StreamingStage | CutSpans, ...] = ()
+    """What edits the text in the finished passes, in order."""
     columns: tuple[str, ...] = ()
     """Columns of the finished passes to deliver, `<label>.<measure>`."""
     fail_on_bad: bool = False
@@ -110,19 +117,8 @@ def bad_input_error(file: SourceFile, record: BadRecord) -> BadInputError:
     )
 
 
-def cached_table(path: Path) -> pa.Table:
-    """A memory-mapped artefact, kept open while it is likely to be asked for again; a replaced file is noticed."""
-    state = path.stat()
-    return _cached(path, state.st_ino, state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=64)
-def _cached(path: Path, *_state: int) -> pa.Table:
-    return read_table(path)
-
-
 def drop_rows(verdicts: Sequence[Verdicts], first: int, last: int) -> list[tuple[int, pa.Table]]:
-    """(place of the stage, DROPS rows sorted by doc_id) of doc_ids first..last, for each stage that dropped any."""
+    """(index of the stage, DROPS rows sorted by doc_id) of doc_ids first..last, for each stage that dropped any."""
     found = []
     for verdict in verdicts:
         tables = [rows_between(cached_table(path), first, last) for path in verdict.drops]
@@ -143,7 +139,7 @@ def dropped_ids(verdicts: Sequence[Verdicts], first: int, last: int) -> NDArray[
 
 def alive_ids(done: FinishedPass, split: int) -> NDArray[np.uint64]:
     """doc_ids of a split that are alive after a pass and its settlings, ascending."""
-    docs = read_table(done.split(split) / DOCS)
+    docs = read_table(done.split(split)[DOCS])
     ids: NDArray[np.uint64] = to_numpy(docs.column("doc_id"))[to_numpy(docs.column("stage")) == 0]
     return ids[~sorted_member(ids, dropped_ids(done.verdicts, *id_range(ids)))]
 
@@ -152,78 +148,67 @@ class ColumnSource:
     """Columns that earlier passes added, by doc_id, for one split."""
 
     def __init__(self, reader: Reader, split: int) -> None:
-        self._view = reader
+        self._reader = reader
         self._split = split
-        owners = {stage.label: place for place, stage in enumerate(reader.stages)}
+        owners = {stage.label: index for index, stage in enumerate(reader.stages)}
         self._plan = [(name, owners[name.split(".", 1)[0]]) for name in reader.columns]
 
     def get(self, ids: NDArray[np.uint64]) -> dict[str, pa.Array]:
         """The columns for documents that are alive; ids ascending."""
-        return {name: self._column(name, place, ids) for name, place in self._plan}
+        return {name: self._column(name, index, ids) for name, index in self._plan}
 
-    def _column(self, name: str, place: int, ids: NDArray[np.uint64]) -> pa.Array:
-        for done in self._view.passes:
-            if place in done.streaming:
-                table = cached_table(done.split(self._split) / COLUMNS)
+    def _column(self, name: str, index: int, ids: NDArray[np.uint64]) -> pa.Array:
+        for done in self._reader.passes:
+            if index in done.streaming:
+                table = cached_table(done.split(self._split)[COLUMNS])
                 rows = np.searchsorted(to_numpy(table.column("doc_id")), ids)
                 return one_array(table.column(name).take(pa.array(rows)))
             for verdict in done.verdicts:
-                if verdict.stage == place:
+                if verdict.stage == index:
                     return self._tags(name, verdict, ids)
         raise KeyError(name)
 
     def _tags(self, name: str, verdict: Verdicts, ids: NDArray[np.uint64]) -> pa.Array:
-        stage = self._view.stages[verdict.stage]
+        stage = self._reader.stages[verdict.stage]
         measure = name.split(".", 1)[1]
-        kind = stage.measures()[measure]
+        kind = {**stage.measures(), **stage.adds()}[measure]
         default = getattr(stage, "tag_defaults")().get(measure)  # noqa: B009  (only global stages get here)
         column = pa.repeat(pa.scalar(default, kind), len(ids))
         tables = [rows_between(cached_table(path), *id_range(ids)) for path in verdict.tags]
-        rows = [t.select(["doc_id", measure]) for t in tables if t.num_rows]
-        if not rows:
+        told = [t.select(["doc_id", measure]) for t in tables if t.num_rows]
+        if not told:
             return column
-        table = pa.concat_tables(rows).sort_by("doc_id")
+        table = pa.concat_tables(told).sort_by("doc_id")
         known = sorted_member(ids, to_numpy(table.column("doc_id")))
-        places = np.searchsorted(to_numpy(table.column("doc_id")), ids[known])
-        values = one_array(table.column(measure).take(pa.array(places))).cast(kind)
+        rows = np.searchsorted(to_numpy(table.column("doc_id")), ids[known])
+        values = one_array(table.column(measure).take(pa.array(rows))).cast(kind)
         return pc.replace_with_mask(column, pa.array(known), values)
 
 
 def replay_edits(reader: Reader, batch: Batch, columns: Mapping[str, pa.Array]) -> Batch:
     """The batch with the columns of earlier passes and the text as their edits left it."""
     batch = batch.with_columns(columns)
-    for stage in reader.edits:
-        outcome = apply_stage(stage, batch)
+    for edit in reader.edits:
+        if isinstance(edit, CutSpans):
+            batch = edit.apply(batch)
+            continue
+        outcome = apply_stage(edit, batch)
         if outcome.text is not None:
             batch = batch.with_text(outcome.text)
     return batch
 
 
-def apply_stage(stage: StreamingStage, batch: Batch) -> Outcome:
-    """One stage on one batch; an error gains the stage, its parameters and the documents."""
-    try:
-        return stage.apply(batch)
-    except Exception as error:
-        raise stage_error(stage, batch, error) from error
-
-
-def stage_error(stage: Stage, batch: Batch, error: Exception) -> StageError:
-    """What to tell the user when a stage fails on a batch."""
-    first, last = id_range(batch.doc_id)
-    return StageError(
-        f"stage {stage.label!r} failed on documents {first}..{last}: {type(error).__name__}: {error}\n"
-        f"  Its parameters: {stage.parameters()}\n"
-        "  Nothing was dropped for it; finished tasks are kept, and running again goes on from there."
-    )
-
-
-@contextmanager
-def stages_named_with(file: SourceFile) -> Iterator[None]:
-    """Let the error of a stage also say in which file its documents are."""
-    try:
-        yield
-    except StageError as error:
-        raise StageError(f"{error}\n  The documents are in {file.name}.") from error.__cause__
+def edits_of(stages: Sequence[Stage], passes: Sequence[FinishedPass]) -> tuple[StreamingStage | CutSpans, ...]:
+    """What edits the text in these passes, in order: what is replayed when the text is read again."""
+    found: list[StreamingStage | CutSpans] = []
+    for done in passes:
+        streaming = (stages[index] for index in done.streaming)
+        found += [stage for stage in streaming if isinstance(stage, StreamingStage) and stage.edits_text]
+        for verdict in done.verdicts:
+            stage = stages[verdict.stage]
+            if verdict.edits and isinstance(stage, GlobalStage):
+                found.append(CutSpans(stage, verdict.edits))
+    return tuple(found)
 
 
 def alive_batches(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chunk, Batch | None]]:

@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.core.spec import is_global
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
 
+COPY = "copy"
+"""Measure of a stage that copies documents: 0 for the first, 1 for its first copy, ..."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A measuring pass with its settlings. streaming, settling: places in the pipeline's list of stages."""
+    """A measuring pass with its settlings. streaming, settling: indices into the pipeline's list of stages."""
 
     number: int
     streaming: tuple[int, ...]
@@ -22,18 +26,17 @@ class Pass:
 
 
 def cut_passes(stages: Sequence[Stage]) -> list[Pass]:
-    """Cut the stages into passes: a new one begins at a streaming stage that follows a global one.
+    """Cut the stages into passes: a new one begins at a streaming stage that follows a global one, and at any stage
+    that follows a global one which edits text.
 
     There is always at least one pass, since it also counts documents, finds bad records and the columns' types.
     """
     cut: list[tuple[list[int], list[int]]] = [([], [])]
-    for place, stage in enumerate(stages):
-        if is_global(stage):
-            cut[-1][1].append(place)
-        else:
-            if cut[-1][1]:
-                cut.append(([], []))
-            cut[-1][0].append(place)
+    for index, stage in enumerate(stages):
+        settled = cut[-1][1]
+        if settled and (not is_global(stage) or edits(stages[settled[-1]])):
+            cut.append(([], []))
+        cut[-1][1 if is_global(stage) else 0].append(index)
     return [Pass(number, tuple(first), tuple(second)) for number, (first, second) in enumerate(cut)]
 
 
@@ -43,14 +46,25 @@ def added_columns(stages: Sequence[Stage]) -> dict[str, object]:
     for stage in stages:
         measures = {**stage.adds(), **(stage.measures() if stage.mode == "tag" else {})}
         columns |= {f"{stage.label}.{measure}": kind for measure, kind in measures.items()}
+        columns |= dict.fromkeys(copy_columns([stage]), pa.int32())
     return columns
 
 
-def edits_before(stages: Sequence[Stage], cut: Sequence[Pass], last: int) -> tuple[StreamingStage, ...]:
+def copy_columns(stages: Sequence[Stage]) -> tuple[str, ...]:
+    """The columns that number the copies of a document: they are made as documents are written."""
+    copying = (stage for stage in stages if isinstance(stage, GlobalStage) and stage.copies_documents)
+    return tuple(f"{stage.label}.{COPY}" for stage in copying)
+
+
+def edits(stage: Stage) -> bool:
+    """Whether the stage may edit text."""
+    return isinstance(stage, StreamingStage | GlobalStage) and stage.edits_text
+
+
+def edits_before(stages: Sequence[Stage], cut: Sequence[Pass], last: int) -> tuple[Stage, ...]:
     """The stages of passes 0..last that edit text, in order: what is replayed when the text is read again."""
-    places = [place for current in cut[: last + 1] for place in current.streaming]
-    chosen = (stages[place] for place in places)
-    return tuple(stage for stage in chosen if isinstance(stage, StreamingStage) and stage.edits_text)
+    indices = [index for current in cut[: last + 1] for index in (*current.streaming, *current.settling)]
+    return tuple(stage for stage in (stages[index] for index in indices) if edits(stage))
 
 
 def user_columns(stages: Sequence[Stage]) -> tuple[str, ...]:
@@ -61,11 +75,11 @@ def user_columns(stages: Sequence[Stage]) -> tuple[str, ...]:
 
 def global_stages(stages: Sequence[Stage], current: Pass) -> list[GlobalStage]:
     """The global stages of a pass."""
-    return [stage for stage in (stages[place] for place in current.settling) if isinstance(stage, GlobalStage)]
+    return [stage for stage in (stages[index] for index in current.settling) if isinstance(stage, GlobalStage)]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class OutputPart:
     """A file of data/: the documents first..last (doc_ids, both included) that are kept."""
 
     number: int
@@ -75,13 +89,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class WriteGroup:
-    """What one writing task does: splits, the parts they make, and its numbers in dropped/ and quarantine/ or None."""
+    """What one writing task does: splits, the parts they make, and its numbers in dropped/, quarantine/ and edits/, or
+    None."""
 
     number: int
     splits: tuple[int, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[OutputPart, ...]
     dropped: int | None
     quarantine: int | None
+    edits: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +109,8 @@ class SplitCount:
     dropped: int
     quarantined: int
     parts: tuple[tuple[int, int], ...]
+    edits: int = 0
+    extra_copies: int = 0
 
 
 def cut_parts(ids: NDArray[np.uint64], sizes: NDArray[np.int64], part_bytes: int) -> list[tuple[int, int]]:
@@ -107,7 +125,7 @@ def cut_parts(ids: NDArray[np.uint64], sizes: NDArray[np.int64], part_bytes: int
     return parts
 
 
-def pack_writes(counts: Sequence[SplitCount], part_bytes: int) -> list[WriteGroup]:
+def pack_writes(counts: Sequence[SplitCount], part_bytes: int, with_edits: bool = False) -> list[WriteGroup]:
     """Pack splits into writing tasks: a group is closed by the split that fills a part.
 
     Files are numbered here, in input order, before anything is written: names don't depend on who writes first.
@@ -123,21 +141,31 @@ def pack_writes(counts: Sequence[SplitCount], part_bytes: int) -> list[WriteGrou
     if not packs[-1] and len(packs) > 1:
         packs.pop()
     groups: list[WriteGroup] = []
-    data = dropped = quarantine = 0
+    data = dropped = quarantine = edited = 0
     for number, pack in enumerate(packs):
         spans = _spans_of([counts[i] for i in pack], part_bytes)
-        parts = tuple(Part(data + i, *span) for i, span in enumerate(spans))
+        parts = tuple(OutputPart(data + i, *span) for i, span in enumerate(spans))
         has_dropped = any(counts[i].dropped for i in pack)
         has_bad = any(counts[i].quarantined for i in pack)
+        has_edits = any(counts[i].edits for i in pack)
         groups.append(
-            WriteGroup(number, tuple(pack), parts, dropped if has_dropped else None, quarantine if has_bad else None)
+            WriteGroup(
+                number,
+                tuple(pack),
+                parts,
+                dropped if has_dropped else None,
+                quarantine if has_bad else None,
+                edited if has_edits else None,
+            )
         )
         data, dropped, quarantine = data + len(parts), dropped + has_dropped, quarantine + has_bad
+        edited += has_edits
     groups[0] = replace(  # a folder without files would be hard to read: an empty part with the right columns instead
         groups[0],
-        parts=groups[0].parts if data else (Part(0, 1, 0),),
+        parts=groups[0].parts if data else (OutputPart(0, 1, 0),),
         dropped=groups[0].dropped if dropped else 0,
         quarantine=groups[0].quarantine if quarantine else 0,
+        edits=groups[0].edits if edited or not with_edits else 0,
     )
     return groups
 
@@ -166,8 +194,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A split's numbers for the writing pass, and for the report: what each global stage (by place) took."""
+    """A split's numbers for the writing pass, and for the report: what each global stage (by index) took."""
 
     write: SplitCount
     taken: dict[int, Taken]
     first_id: int | None
+    cut: dict[int, dict[int, tuple[int, int]]] = field(default_factory=dict)
+    """What each global stage (by index) cut out of documents: number of the reason -> documents, bytes."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from corpuscurate.core.artefact import fingerprint
+from corpuscurate.core.os_errors import is_about_output, output_error
 from corpuscurate.core.spec import Spec
 from corpuscurate.engine.check import check_spec
 from corpuscurate.engine.ledger.index import check_edits
@@ -23,7 +24,6 @@ from corpuscurate.engine.runners import Runner, load_ahead, make_runner
 from corpuscurate.engine.runners.warm import to_text
 from corpuscurate.engine.session import MemoryWatch, Session, locked
 from corpuscurate.engine.steps import Steps, source_value, stage_value
-from corpuscurate.engine.task import explain_os_error
 from corpuscurate.io.files import expand
 from corpuscurate.kernels.compile import is_cold
 
@@ -68,7 +68,9 @@ def run_spec(
             output.tidy(spec.settings.retain)
             return public
     except OSError as error:
-        raise explain_os_error(error, output.path) from error
+        if is_about_output(error):
+            raise output_error(error, Path(error.filename or output.path)) from error
+        raise
 
 
 def run_identity(spec: Spec, manifest: Manifest) -> str:

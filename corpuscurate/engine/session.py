@@ -38,7 +38,7 @@ class Session:
     def tasks(self, title: str, tasks: Sequence[Task], *, largest_first: bool = False) -> list[dict[str, Any]]:
         """Run tasks with progress; results in their order. See `ledger.run_tasks`."""
 
-        sizes = {str(task.final): task.bytes for task in tasks}
+        sizes = {str(task.home): task.bytes for task in tasks}
         told: dict[str, int] = {}
 
         def beat(name: str, size: int) -> None:
@@ -47,7 +47,7 @@ class Session:
             self.progress.advance(told[name] - before)
 
         def finished(task: Task) -> None:
-            self.progress.advance(task.bytes - told.pop(str(task.final), 0))
+            self.progress.advance(task.bytes - told.pop(str(task.home), 0))
             self.progress.task_done()
 
         self.progress.start(title, sum(task.bytes for task in tasks), len(tasks))

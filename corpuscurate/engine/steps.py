@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from corpuscurate.core.artefact import fingerprint
+from corpuscurate.core.corpus import Done
 from corpuscurate.core.earlier_runs import write_index
-from corpuscurate.core.run_folder import DATA, WRITE, measure_folder, task_folder
+from corpuscurate.core.handles import Artefact, Artefacts
+from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder
 from corpuscurate.core.spec import Spec
-from corpuscurate.core.stage import Stage
-from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids
+from corpuscurate.core.stage import GlobalStage, Stage
+from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids, edits_of
 from corpuscurate.engine.ledger.index import index_value
 from corpuscurate.engine.ledger.report import versions
+from corpuscurate.engine.passes.arrange import GatherBody, PlaceBody, Scatter
 from corpuscurate.engine.passes.count import count_split, first_ids
 from corpuscurate.engine.passes.measure import MeasureBody
-from corpuscurate.engine.passes.settle import discard_scratch, settle
+from corpuscurate.engine.passes.settle import discard_scratch, is_local, settle
 from corpuscurate.engine.passes.write import Names, WriteBody
 from corpuscurate.engine.plan import (
     Counted,
     Pass,
     added_columns,
+    copy_columns,
     cut_passes,
     edits_before,
     global_stages,
@@ -62,6 +67,8 @@ class Steps:
         self.counts: list[Counted] = []
         self.written: list[dict[str, Any]] = []
         self.write_tasks: list[Task] = []
+        self.parts: list[list[Any]] = []
+        """[name, rows] of each file of data/."""
 
     def want(self, rest: bool, column_types: bool, reserved: tuple[str, ...]) -> Want:
         """What the readers deliver in a pass. reserved: names that the input must not have, to be looked for."""
@@ -90,16 +97,16 @@ class Steps:
             self.spec.stages,
             tuple(self.finished[: upto + 1]),
             self.want(rest, column_types, reserved),
-            edits_before(self.spec.stages, self.cut, upto),
+            edits_of(self.spec.stages, self.finished[: upto + 1]),
             columns,
             self.spec.source.on_bad_input == "fail",
         )
 
     def columns_for(self, current: Pass) -> tuple[str, ...]:
         """Columns of earlier passes that this one's stages, and the edits replayed for it, read."""
-        before = [place for each in self.cut[: current.number] for place in (*each.streaming, *each.settling)]
-        made = added_columns([self.spec.stages[place] for place in before])
-        readers = [self.spec.stages[place] for place in (*current.streaming, *current.settling)]
+        before = [index for each in self.cut[: current.number] for index in (*each.streaming, *each.settling)]
+        made = added_columns([self.spec.stages[index] for index in before])
+        readers = [self.spec.stages[index] for index in (*current.streaming, *current.settling)]
         readers += edits_before(self.spec.stages, self.cut, current.number - 1)
         return tuple(sorted({name for stage in readers for name in stage.reads() if name in made}))
 
@@ -121,7 +128,7 @@ class Steps:
                 versions(),
                 source_value(self.spec),
                 column_types,
-                [stage_value(stages[place]) for place in current.streaming],
+                [stage_value(stages[index]) for index in current.streaming],
                 sketching,
                 user_columns(stages),
                 reserved,
@@ -134,6 +141,7 @@ class Steps:
                 fingerprint([identity, self.session.manifest.identity(split)]),
                 MeasureBody(reader, split, current),
                 split.bytes,
+                needs_main=any(is_local(stage) for stage in stages),
             )
             for split in self.session.manifest.splits
         ]
@@ -145,13 +153,13 @@ class Steps:
     def settle(self, current: Pass) -> None:
         """Settle the global stages of a pass, each seeing what the one before left."""
         reader = self.reader(current.number - 1, self.columns_for(current))
-        for place in current.settling:
-            stage = self.spec.stages[place]
+        for index in current.settling:
+            stage = self.spec.stages[index]
             done = self.finished[current.number]
             documents = fingerprint(self.identities)
             identity = fingerprint([self.identities, stage_value(stage)])
             with self.session.timed(f"settling {stage.label}"):
-                verdicts, stats = settle(self.session, current, place, done, reader, identity, documents)
+                verdicts, stats = settle(self.session, index, done, reader, identity, documents)
             for text in stats.get("warnings", []):
                 self.session.warn(f"{stage.label}: {text}")
             self.settled[stage.label] = stats
@@ -162,8 +170,8 @@ class Steps:
         """Remove what the settlings of a pass only worked with, so that its disk is free for what is written."""
         if self.spec.settings.retain == "all":
             return
-        for place in current.settling:
-            discard_scratch(self.session, self.spec.stages[place], self.finished[current.number].verdicts)
+        for index in current.settling:
+            discard_scratch(self.session, self.spec.stages[index], self.finished[current.number].verdicts)
 
     def write(self, identity: str) -> None:
         """Count what is left, cut it into parts, write them."""
@@ -174,42 +182,105 @@ class Steps:
                 count_split(self.finished, split.number, quarantined[split.number], sink.part_bytes)
                 for split in manifest.splits
             ]
-        groups = pack_writes([count.write for count in self.counts], sink.part_bytes)
-        added = added_columns(self.spec.stages)
-        reader = self.reader(len(self.cut) - 1, tuple(added), rest=True)
+        stages = self.spec.stages
+        with_edits = any(isinstance(stage, GlobalStage) and stage.edits_text for stage in stages)
+        groups = pack_writes([count.write for count in self.counts], sink.part_bytes, with_edits)
+        added = added_columns(stages)
+        read = [name for name in added if name not in copy_columns(stages)]
+        reader = self.reader(len(self.cut) - 1, tuple(read), rest=True)
         shape = self._shape(added)
         names = Names(tuple(file.name for file in manifest.files), first_ids(self.counts))
+        placed = self.place(identity)
+        scatter = None if placed is None else Scatter(placed.files)
         self.write_tasks = [
             Task(
                 self.session.state / WRITE / task_folder(group.number),
                 fingerprint([identity, [group.number, group.splits]]),
                 WriteBody(
-                    reader, tuple(manifest.splits[i] for i in group.splits), group, shape, names, sink.dropped_text
+                    reader,
+                    tuple(manifest.splits[i] for i in group.splits),
+                    group,
+                    shape,
+                    names,
+                    sink.dropped_text,
+                    scatter,
                 ),
                 sum(manifest.splits[i].bytes for i in group.splits),
-                last=True,
+                last=placed is None,
+                needs_main=any(is_local(stage) for stage in stages),
             )
             for group in groups
         ]
         self.written = self.session.tasks("writing", self.write_tasks, largest_first=True)
+        self.parts = [part for result in self.written for part in result.get("parts", [])]
+        if placed is not None:
+            self.gather(identity, placed.result["parts"], shape)
+
+    def place(self, identity: str) -> Done | None:
+        """Where each kept document goes, where a stage orders or deals them."""
+        verdicts = [verdict for done in self.finished for verdict in done.verdicts]
+        stages = [stage for stage in self.spec.stages if isinstance(stage, GlobalStage) and stage.mode == "drop"]
+        names = tuple(name for stage in stages for name in stage.partitions())
+        if not names and not any(stage.orders_documents for stage in stages):
+            return None
+        body = PlaceBody(
+            tuple(self.finished),
+            len(self.session.manifest.splits),
+            self.spec.sink.part_bytes,
+            tuple(file for verdict in verdicts for file in verdict.order),
+            tuple(file for verdict in verdicts for file in verdict.partition),
+            names,
+        )
+        task = Task(self.session.state / PLACE, fingerprint([identity, PLACE]), body)
+        (result,) = self.session.tasks("placing", [task])
+        return Done(Artefacts(str(task.home)), {**result, "partitions": names})
+
+    def gather(self, identity: str, parts: Sequence[Sequence[int]], shape: OutputShape) -> None:
+        """Write the parts from the pieces that the writing tasks left."""
+        names = tuple(
+            name for stage in self.spec.stages if isinstance(stage, GlobalStage) for name in stage.partitions()
+        )
+        pieces: dict[int, list[tuple[Artefact, int]]] = {}
+        for task, result in zip(self.write_tasks, self.written, strict=True):
+            files = Artefacts(str(task.home))
+            for part, number, name in result["pieces"]:
+                pieces.setdefault(part, []).append((files[name], number))
+        tasks = [
+            Task(
+                self.session.state / GATHER / task_folder(part),
+                fingerprint([identity, GATHER, part]),
+                GatherBody(tuple(pieces.get(part, ())), shape, number, names[partition] if names else None),
+                last=True,
+            )
+            for part, (partition, number) in enumerate(parts)
+        ]
+        results = self.session.tasks("bringing into order", tasks)
+        self.parts = [part for result in results for part in result["parts"]]
+        self.write_tasks += tasks
 
     def leave_index(self, identity: str) -> None:
         """What a later run needs to be deduplicated against this one."""
         value = index_value(self.spec, self.cut)
         if not value["stages"]:
             return
-        parts = [[f"{DATA}/{name}", documents] for result in self.written for name, documents in result["parts"]]
+        parts = [[f"{DATA}/{name}", rows] for name, rows in self.parts]
         header = {
             **value,
             "identity": identity,
             "splits": len(self.session.manifest.splits),
             "first_ids": first_ids(self.counts).tolist(),
             "parts": sorted(parts),
+            "in_input_order": self.in_input_order(),
         }
         last = self.finished[-1]
         write_index(
             self.session.state, header, (alive_ids(last, split.number) for split in self.session.manifest.splits)
         )
+
+    def in_input_order(self) -> bool:
+        """Whether data/ holds each kept document once, by doc_id: then a later run finds its texts there."""
+        stages = [stage for stage in self.spec.stages if isinstance(stage, GlobalStage)]
+        return not any(each.copies_documents or each.orders_documents or each.partitions() for each in stages)
 
     def _shape(self, added: dict[str, Any]) -> OutputShape:
         import pyarrow as pa

@@ -1,17 +1,15 @@
-"""A task: a value that names a folder, a fingerprint and a body; and the runner that performs tasks."""
+"""A task: a value that names where its files go, a fingerprint and a body; and the runner that performs tasks."""
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from corpuscurate.core.artefact import digest_file, whole_folder, write_json
-from corpuscurate.core.errors import OutputError
-from corpuscurate.core.run_folder import MARKER
+from corpuscurate.core.handles import attempt, commit, read_commit, remove_task
+from corpuscurate.core.os_errors import is_about_output, output_error
 from corpuscurate.engine import progress
 from corpuscurate.engine.progress import Sink
 
@@ -28,55 +26,59 @@ class Body(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A body, the folder it makes, the fingerprint of all it depends on, and its size for the progress bar.
+    """A body, where its files are found when it is done, and the fingerprint of all it depends on.
 
-    durable: the folder is flushed to disk before it appears. What only this run needs is not: most of it is removed
-    before the system would have written it, and after a crash of the machine digests tell what was lost, which is then
-    done again. last: the run does not read the folder again.
+    home: see `handles.Artefacts`. bytes: its size for the progress bar. durable: its files are flushed to disk before
+    it counts as done. What only this run needs is not: most of it is deleted before the system would have written it,
+    and after a crash of the machine digests tell what was lost, which is then done again. last: the run does not read
+    the files again. needs_main: the body holds a class of the caller's own script, so that a worker must import that.
     """
 
-    final: Path
+    home: Path
     fingerprint: str
     body: Body
     bytes: int = 0
     durable: bool = True
     last: bool = False
+    needs_main: bool = False
+
+
+FINGERPRINT, RESULT = "fingerprint", "result"
+"""Entries of a task's marker."""
 
 
 def perform(task: Task) -> dict[str, Any]:
-    """Run a task in this process: the folder appears whole, with its marker, or not at all."""
-    progress.begin(str(task.final))
+    """Run a task in this process: its files are there whole, with a marker, or not at all."""
+    progress.begin(str(task.home))
     try:
-        with whole_folder(task.final, durable=task.durable, last=task.last) as folder:
+        with attempt(task.home) as folder:
             result = task.body.run(folder)
-            known = result.pop(DIGESTS, {})
-            files = {
-                path.name: [path.stat().st_size, known.get(path.name) or digest_file(path)]
-                for path in sorted(folder.iterdir())
-            }
-            marker = {"fingerprint": task.fingerprint, "result": result, "files": files}
-            write_json(folder / MARKER, marker, durable=False)  # flushed with the folder
+            digests = result.pop(DIGESTS, {})
+            marker = {FINGERPRINT: task.fingerprint, RESULT: result}
+            first = commit(task.home, folder, marker, digests=digests, durable=task.durable, last=task.last)
     except OSError as error:
-        raise explain_os_error(error, task.final) from error
+        if is_about_output(error):
+            raise output_error(error, Path(error.filename or task.home)) from error
+        raise
+    if first:
+        return result
+    return finished_result(task) or perform(task)
+
+
+def finished_result(task: Task) -> dict[str, Any] | None:
+    """The result of a finished task with this fingerprint, or None where it must (again) be done; then nothing is left
+    of it.
+
+    Sizes and digests are compared: a disk that lost bytes is noticed here and not one step later.
+    """
+    marker = read_commit(task.home)
+    if marker is None:
+        return None
+    if marker[FINGERPRINT] != task.fingerprint:
+        remove_task(task.home)
+        return None
+    result: dict[str, Any] = marker[RESULT]
     return result
-
-
-def explain_os_error(error: OSError, path: Path) -> OSError:
-    """A full disk, a lack of permission or a read-only disk as an OutputError; any other error as it is."""
-    if isinstance(error, OutputError):
-        return error
-    reasons = {
-        errno.ENOSPC: "the disk is full. Free some space or choose another output folder, then run again: "
-        "what is finished is kept",
-        errno.EDQUOT: "the disk quota is used up. Free some space, then run again: what is finished is kept",
-        errno.EACCES: "no permission to write there. Change the permission or choose another output folder",
-        errno.EPERM: "not allowed to write there. Change the permission or choose another output folder",
-        errno.EROFS: "the disk is read-only. Choose another output folder",
-    }
-    if error.errno not in reasons:
-        return error
-    where = error.filename if error.filename is not None else path
-    return OutputError(f"cannot write {where}: {reasons[error.errno]}.")
 
 
 class Runner(Protocol):
@@ -89,7 +91,7 @@ class Runner(Protocol):
     ) -> None: ...
 
     def run(self, tasks: Sequence[Task], beat: Sink) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Run all tasks; yield (place in `tasks`, result) as they finish. The first error ends the rest.
+        """Run all tasks; yield (index in `tasks`, result) as they finish. The first error ends the rest.
 
         beat: told what tasks under way have read, in this process and thread.
         """

@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import io
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from corpuscurate.core.artefact import leave_cache
-from corpuscurate.core.errors import OutputError
+from corpuscurate.core.os_errors import explained
 
 BLOCK_BYTES = 2 << 20
 """Of a file that is written: what the system keeps in one piece, which costs half of many."""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turns an `OSError` of the block into an `OutputError` that says what to do."""
-    try:
-        yield
-    except OutputError:
-        raise
-    except OSError as error:
-        why = error.strerror or " ".join(str(error).split())
-        raise OutputError(f"Cannot write {path}: {why}. {_what_to_do(path, error.errno)}") from error
-
-
-def _what_to_do(path: Path, number: int | None) -> str:
-    if number in _FULL:
-        free = ""
-        with suppress(OSError):
-            free = f" ({shutil.disk_usage(path.parent).free >> 20} MiB free)"
-        return (
-            f"The disk or quota is full{free}. Make room, then run the same recipe again: what is finished is kept. "
-            "Or choose another `output: path:`."
-        )
-    if number in _FORBIDDEN:
-        return "Make the output folder writable for this user, or choose another `output: path:`."
-    return "Check the disk and the output folder, then run the same recipe again: what is finished is kept."
 
 
 class Digested(io.FileIO):

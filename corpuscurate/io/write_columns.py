@@ -14,8 +14,9 @@ from pyarrow import ipc
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.errors import OutputError
+from corpuscurate.core.os_errors import explained
 from corpuscurate.io.canonical import canonical
-from corpuscurate.io.files_out import OutputFile, explained
+from corpuscurate.io.files_out import OutputFile
 from corpuscurate.io.output_rows import OutputShape, RowGroups, assemble, final_schema, finish, flat_schema
 
 ZSTD_LEVEL = 3

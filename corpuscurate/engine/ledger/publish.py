@@ -6,6 +6,7 @@ last. A run killed at any point between is finished by the next one from PUBLISH
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +14,16 @@ from typing import Any
 
 from corpuscurate.core.artefact import fingerprint, read_json, write_json
 from corpuscurate.core.errors import OutputError
+from corpuscurate.core.handles import Artefacts, read_sealed, remove_abandoned, write_sealed
 from corpuscurate.core.run_folder import (
     BASIS,
+    FORM,
+    GATHER,
     KEPT,
     KINDS,
     LOCK,
     MANIFEST,
-    MARKER,
+    PIECES,
     PUBLISH,
     PUBLISHING,
     REPORT,
@@ -27,6 +31,7 @@ from corpuscurate.core.run_folder import (
     STATE,
     TEMPORARY,
     WRITE,
+    is_attempt_of,
     is_measure_folder,
     published,
 )
@@ -51,7 +56,7 @@ class OutputFolder:
         there = sorted(p.name for p in self.path.iterdir()) if self.path.exists() else []
         if not there:
             return None
-        run = self._read(RUN)
+        run = self._run(overwrite)
         if run is None:
             if set(there) <= {STATE}:
                 return None
@@ -71,15 +76,36 @@ class OutputFolder:
             "Name another folder, or give --overwrite to replace it."
         )
 
+    def _run(self, overwrite: bool) -> Any:
+        """Whose run the folder holds; None where that cannot be known. Raises OutputError for one of another form."""
+        value = self._read(RUN)
+        if value is None or value["form"] == FORM or overwrite:
+            return value
+        raise OutputError(
+            f"the run in {self.path} is of form {value['form']} and this version of corpuscurate writes form {FORM}, so"
+            " it cannot go on with it. Give --overwrite to replace it, name another folder, or use the version that"
+            " began it."
+        )
+
     def _clear(self) -> None:
-        for name in (REPORT, *KINDS, f"{STATE}/{PUBLISH}", f"{STATE}/{PUBLISHING}", f"{STATE}/{WRITE}"):
+        for name in (
+            REPORT,
+            *KINDS,
+            f"{STATE}/{PUBLISH}",
+            f"{STATE}/{PUBLISHING}",
+            f"{STATE}/{WRITE}",
+            f"{STATE}/{GATHER}",
+        ):
             _remove(self.path / name)
 
     def begin(self, identity: str, manifest: Manifest, overwrite: bool) -> None:
         """Note whose run this is. What an earlier run left goes: its results, and where the input was another, its
         artefacts too, since their splits mean nothing here."""
         value = [manifest.identity(split) for split in manifest.splits]
-        before = self._read(RUN)
+        before = self._run(overwrite)
+        if before is not None and before["form"] != FORM:
+            self._clear()
+            before = {**before, "manifest": None}
         if overwrite or (before is not None and before["identity"] != identity):
             self._clear()
         if before is not None and before["manifest"] != fingerprint(value):
@@ -88,14 +114,21 @@ class OutputFolder:
                     _remove(path)
         for path in self.state.rglob(TEMPORARY):  # left by a run that was killed
             _remove(path)
-        write_json(self.state / MANIFEST, {"splits": value, "states": manifest.states})
-        write_json(self.state / RUN, {"identity": identity, "manifest": fingerprint(value)})
+        remove_abandoned(self.state)
+        write_sealed(self.state / MANIFEST, {"splits": value, "states": manifest.states})
+        write_sealed(self.state / RUN, {"form": FORM, "identity": identity, "manifest": fingerprint(value)})
 
     def _read(self, name: str) -> Any:
+        value = read_sealed(self.state / name)
+        return self._unsealed(name) if value is None and name == RUN else value
+
+    def _unsealed(self, name: str) -> Any:
+        """What a version before form 2 wrote there, which had no digests."""
         try:
-            return read_json(self.state / name)
+            value = read_json(self.state / name)
         except (OSError, ValueError):
             return None
+        return {"form": 1, **value} if isinstance(value, dict) and "identity" in value else None
 
     def pending_report(self, identity: str) -> dict[str, Any] | None:
         """The report of a run that was stopped while its files were being renamed."""
@@ -109,22 +142,24 @@ class OutputFolder:
         """The files of the writing tasks: kind, name, where they are now, bytes, digest."""
         files = []
         for task in tasks:
-            for flat, (size, digest) in read_json(task.final / MARKER)["files"].items():
-                kind, name = published(flat)
-                where = str((task.final / flat).relative_to(self.state))
-                files.append({"name": f"{kind}/{name}", "bytes": size, "xxh3_64": digest, "from": where})
+            done = Artefacts(str(task.home))
+            for flat in (name for name in done.names() if not name.endswith(PIECES)):
+                file = done[flat]
+                where = os.path.relpath(file.uri, self.state)
+                files.append({"name": published(flat), "bytes": file.size, "xxh3_64": file.digest, "from": where})
         return sorted(files, key=lambda file: str(file["name"]))
 
     def publish(self, report: dict[str, Any]) -> dict[str, Any]:
         """Give all files their final names, then write the report; the report as users see it."""
-        write_json(self.state / PUBLISH, report)
+        write_sealed(self.state / PUBLISH, report)
         stage = self.state / PUBLISHING
-        for kind in KINDS:
+        kinds = {file["name"].split("/")[0] for file in report["outputs"]}
+        for kind in (kind for kind in KINDS if kind in kinds):
             if (self.path / kind).exists():
                 continue
-            (stage / kind).mkdir(parents=True, exist_ok=True)
             for file in report["outputs"]:
                 if file["name"].split("/")[0] == kind:
+                    (stage / file["name"]).parent.mkdir(parents=True, exist_ok=True)
                     self._move(self.state / file["from"], stage / file["name"], file["bytes"])
             (stage / kind).rename(self.path / kind)
         public = {**report, "outputs": [_public(file) for file in report["outputs"]]}
@@ -132,6 +167,7 @@ class OutputFolder:
         _remove(stage)
         _remove(self.state / PUBLISH)
         _remove(self.state / WRITE)
+        _remove(self.state / GATHER)
         return public
 
     def _move(self, source: Path, target: Path, size: int) -> None:
@@ -147,7 +183,7 @@ class OutputFolder:
         if retain == "all":
             return
         for path in self.state.iterdir():
-            is_index = (is_measure_folder(path.name) or path.name == KEPT) and retain == "index"
+            is_index = (is_measure_folder(path.name) or is_attempt_of(path.name, KEPT)) and retain == "index"
             if path.is_dir() and not is_index:
                 _remove_but(path, f"{BASIS}*" if retain == "index" else "")
 

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from corpuscurate.core.errors import BalanceError
+from corpuscurate.core.histogram import histogram, merge_bins
 from corpuscurate.core.spec import Spec, spec_value
 from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.engine.manifest import Manifest
@@ -132,6 +133,7 @@ def _stage_row(facts: Facts, place: int, stage: Stage) -> dict[str, Any]:
     seconds = sum(each["seconds"] for each in stats)
     row["reasons"] = _sum_counts(each["reasons"] for each in stats)
     row["edits"] = _edits(stats)
+    row["measures"] = _measures(stats)
     if isinstance(stage, GlobalStage):
         row |= _global_row(facts, place, stage, row)
     row["dropped"] = row["documents_in"] - row["documents_out"]
@@ -163,6 +165,12 @@ def _global_row(facts: Facts, place: int, stage: GlobalStage, row: Mapping[str, 
         "reasons": reasons,
         "stats": dict(facts.settled[stage.label]),
     }
+
+
+def _measures(stats: Sequence[Mapping[str, Any]]) -> dict[str, list[list[float]]]:
+    """Histogram of each measure of the rules in force: [lower edge, upper edge, documents]."""
+    names = list(dict.fromkeys(name for each in stats for name in each["measures"]))
+    return {name: histogram(merge_bins(each["measures"].get(name, {}) for each in stats)) for name in names}
 
 
 def _edits(stats: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:

@@ -21,18 +21,13 @@ from corpuscurate.core.artefact import FewBatches, table_writer
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import lengths_bytes
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.histogram import count_bins, merge_bins
 from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS, sketch_file
 from corpuscurate.core.stage import GlobalStage, Outcome, StreamingStage
-from corpuscurate.engine.documents import (
-    DOCS_SCHEMA,
-    Reader,
-    alive_batches,
-    apply_stage,
-    stage_error,
-    stages_named_with,
-)
+from corpuscurate.engine.documents import DOCS_SCHEMA, Reader, alive_batches
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.plan import Pass, added_columns, global_stages
+from corpuscurate.engine.streaming import Passage, run_stages, stage_error, stages_named_with
 from corpuscurate.io.base import BadRecord, SourceFile
 from corpuscurate.io.column_types import merge
 
@@ -59,18 +54,32 @@ class StageStats:
     seconds: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
     edits: dict[str, list[int]] = field(default_factory=dict)
+    measures: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Bins of each measure, see `core.histogram`."""
 
-    def took(self, batch: Batch, outcome: Outcome, stage: StreamingStage) -> None:
+    def took(self, stage: StreamingStage, before: Batch, outcome: Outcome, after: Batch, seconds: float) -> None:
         """Count what came in and what was said of it; in `mode: tag` reasons count what would have been dropped."""
-        self.documents_in += len(batch)
-        self.bytes_in += batch.text_bytes
+        self.seconds += seconds
+        self.documents_in += len(before)
+        self.bytes_in += before.text_bytes
+        self.documents_out += len(after)
+        self.bytes_out += after.text_bytes
         for reason, edit in outcome.edits.items():
-            before = self.edits.get(reason, [0, 0])
-            self.edits[reason] = [before[0] + edit.documents, before[1] + edit.bytes]
+            known = self.edits.get(reason, [0, 0])
+            self.edits[reason] = [known[0] + edit.documents, known[1] + edit.bytes]
         if outcome.reason is not None:
             for name, count in zip(stage.reasons(), np.bincount(outcome.reason)[1:].tolist(), strict=False):
                 if count:
                     self.reasons[name] = self.reasons.get(name, 0) + count
+        for name, column in outcome.measures.items():
+            if is_countable(column.type):
+                values = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+                self.measures[name] = merge_bins([self.measures.get(name, {}), count_bins(values)])
+
+
+def is_countable(kind: pa.DataType) -> bool:
+    """Whether a measure of this type has a histogram."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def sketch_file_schema(stage: GlobalStage) -> pa.Schema:
@@ -173,60 +182,24 @@ class _Measuring:
 
     def batch(self, batch: Batch) -> None:
         """One batch through all streaming stages, its verdicts and sketches to their files."""
-        size = len(batch)
-        whole = batch
-        alive = np.arange(size)
-        stage_of, reason_of = np.zeros(size, np.int16), np.zeros(size, np.int16)
-        value_of = np.full(size, np.nan)
-        for place, stage in self.streaming:
-            if len(batch) == 0:
-                break
-            batch, reason, value = self.step(stage, batch)
-            if reason is not None:
-                gone = alive[reason > 0]
-                stage_of[gone], reason_of[gone] = place + 1, reason[reason > 0]
-                if value is not None:
-                    value_of[gone] = value[reason > 0]
-                alive = alive[reason == 0]
-        text_bytes = lengths_bytes(whole.text)
-        text_bytes[alive] = lengths_bytes(batch.text)
-        self.write_docs(whole, text_bytes, stage_of, reason_of, value_of)
-        if len(batch):
-            ids = pa.array(batch.doc_id)
-            columns = [ids, *(batch.columns[name] for name in self.added)]
+        passage = run_stages(self.streaming, batch, self.observe)
+        left = passage.batch
+        text_bytes = lengths_bytes(batch.text)
+        text_bytes[passage.alive] = lengths_bytes(left.text)
+        self.write_docs(batch, text_bytes, passage)
+        if len(left):
+            ids = pa.array(left.doc_id)
+            columns = [ids, *(left.columns[name] for name in self.added)]
             self.columns.write(pa.RecordBatch.from_arrays(columns, schema=self.columns_schema))
             for sketching, writer in self.sketches:
-                writer.write(self.sketch(sketching, batch))
-        self.counts["kept"] += len(batch)
+                writer.write(self.sketch(sketching, left))
+        self.counts["kept"] += len(left)
 
-    def step(
-        self, stage: StreamingStage, batch: Batch
-    ) -> tuple[Batch, NDArray[np.int16] | None, NDArray[np.float64] | None]:
-        """One stage on one batch: the surviving rows, and the verdicts on all rows (None: nothing dropped)."""
-        stats = self.stats[stage.label]
-        started = time.perf_counter()
-        outcome = apply_stage(stage, batch)
-        stats.seconds += time.perf_counter() - started
-        stats.took(batch, outcome, stage)
-        if outcome.text is not None:
-            batch = batch.with_text(outcome.text)
-        measures = {**outcome.columns, **(outcome.measures if stage.mode == "tag" else {})}
-        batch = batch.with_columns({f"{stage.label}.{name}": column for name, column in measures.items()})
-        verdict = outcome.reason if stage.mode == "drop" else None
-        if verdict is not None:
-            batch = batch.filter(verdict == 0)
-        stats.documents_out += len(batch)
-        stats.bytes_out += batch.text_bytes
-        return batch, verdict, outcome.value
+    def observe(self, stage: StreamingStage, before: Batch, outcome: Outcome, after: Batch, seconds: float) -> None:
+        """Count what a stage did."""
+        self.stats[stage.label].took(stage, before, outcome, after, seconds)
 
-    def write_docs(
-        self,
-        batch: Batch,
-        text_bytes: NDArray[np.int64],
-        stage: NDArray[np.int16],
-        reason: NDArray[np.int16],
-        value: NDArray[np.float64],
-    ) -> None:
+    def write_docs(self, batch: Batch, text_bytes: NDArray[np.int64], passage: Passage) -> None:
         """The verdict rows of a batch as it was read; text_bytes: of the text as the pass leaves it."""
         first_pass = not self.body.reader.passes
         ids = batch.id if batch.id is not None and first_pass else pa.nulls(len(batch), pa.large_string())
@@ -235,9 +208,11 @@ class _Measuring:
             ids,
             pa.array(batch.record_bytes),
             pa.array(text_bytes),
-            pa.array(stage),
-            pa.array(reason),
-            pa.array(value),
+            pa.array(passage.stage),
+            pa.array(passage.reason),
+            pa.array(passage.value),
+            pa.array(passage.threshold),
+            passage.failed,
         ]
         self.docs.write(pa.RecordBatch.from_arrays(arrays, schema=DOCS_SCHEMA))
         self.counts["documents"] += len(batch)

@@ -16,11 +16,13 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.doc_ids import sorted_member
 from corpuscurate.core.earlier_runs import EarlierRun
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.handles import Artefact
 from corpuscurate.core.run_folder import ROWS
 from corpuscurate.core.stage import GlobalStage
-from corpuscurate.engine.documents import ColumnSource, Reader, read_chunks, replay_edits, stages_named_with
+from corpuscurate.engine.documents import ColumnSource, Reader, read_chunks, replay_edits
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.measure import sketch_rows
+from corpuscurate.engine.streaming import stages_named_with
 from corpuscurate.io.base import FORMATS, SourceFile, Want
 
 
@@ -35,7 +37,7 @@ class RereadBody:
     split: Split
     stage: GlobalStage
     method: str
-    wanted: Path
+    wanted: Artefact
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -87,6 +89,11 @@ _FORMS = {
 def texts_of(run: EarlierRun, stage: GlobalStage) -> None:
     """Make sure that data/ of an earlier run holds the texts that its stage saw. Raises InputError."""
     instead = "Use `verify: signature`, which compares the sketches alone."
+    if not run.header["in_input_order"]:
+        raise InputError(
+            f"index {run.path}: a stage ordered, dealt or copied its documents, so their texts cannot be found in its "
+            f"data/ by number. {instead}"
+        )
     if run.stage(stage.word, stage.label)["edited_later"]:
         raise InputError(
             f"index {run.path}: stages after its {stage.word} edited the text, so the texts that were compared there "
@@ -112,7 +119,7 @@ class EarlierBody:
     first: int
     documents: int
     base: int
-    wanted: tuple[Path, ...]
+    wanted: tuple[Artefact, ...]
     stage: GlobalStage
     method: str
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,39 +12,49 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import fingerprint, read_json, read_table, sync_tree, write_json
+from corpuscurate.core.artefact import fingerprint, read_table, sync_tree
 from corpuscurate.core.columns import to_numpy
-from corpuscurate.core.corpus import Done, Work
+from corpuscurate.core.corpus import Done, Settled, Work
 from corpuscurate.core.doc_ids import id_range
 from corpuscurate.core.earlier_runs import open_runs
+from corpuscurate.core.errors import DamagedError, StageError
+from corpuscurate.core.handles import Artefact, Artefacts, check, read_sealed, write_sealed
 from corpuscurate.core.run_folder import (
     BASIS,
     DOCS,
     IDENTITY,
-    MARKER,
     ROWS,
     SETTLED,
+    marker_of_attempt,
     reread_folder,
     settle_folder,
     sketch_file,
 )
 from corpuscurate.core.stage import GlobalStage, Stage
-from corpuscurate.engine.documents import FinishedPass, Reader, Verdicts, dropped_ids
+from corpuscurate.engine.documents import FinishedPass, Reader, Verdicts, dropped_ids, edits_of
 from corpuscurate.engine.passes.reread import EarlierBody, RereadBody, texts_of
-from corpuscurate.engine.plan import Pass, edits_before
 from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
+
+DECISIONS = ("drops", "tags", "edits", "copies", "order", "partition")
+"""The kinds of files in `Settled` and `Verdicts`."""
+
+
+def is_local(value: Any) -> bool:
+    """Whether a stage or a work is of a class of the caller's own script."""
+    return type(value).__module__ == "__main__"
 
 
 @dataclass
 class EngineCorpus:
-    """The engine's side of `stage.Corpus` for one stage.
+    """The engine's side of `Corpus` for one stage. index: of the stage in the pipeline.
 
     documents: fingerprint of the documents that it sees. done: its pass, with the verdicts of the stages before it in
     that pass; reader: how its documents are read again. bases: folders of what it made from a narrower basis.
     """
 
     session: Session
+    index: int
     stage: GlobalStage
     folder: Path
     fingerprint: str
@@ -54,25 +65,25 @@ class EngineCorpus:
 
     @property
     def memory_bytes(self) -> int:
-        """See `stage.Corpus`."""
+        """See `Corpus`."""
         return self.session.spec.settings.memory
 
     @property
     def workers(self) -> int:
-        """See `stage.Corpus`."""
+        """See `Corpus`."""
         return self.session.spec.settings.workers
 
-    def sketches(self) -> Sequence[Path]:
-        """See `stage.Corpus`."""
+    def sketches(self) -> Sequence[Artefact]:
+        """See `Corpus`."""
         name = sketch_file(self.stage.label)
-        return [self.done.split(split.number) / name for split in self.session.manifest.splits]
+        return [self.done.split(split.number)[name] for split in self.session.manifest.splits]
 
     def dropped(self, split: int) -> NDArray[np.uint64]:
-        """See `stage.Corpus`."""
-        ids: NDArray[np.uint64] = to_numpy(read_table(self.done.split(split) / DOCS).column("doc_id"))
+        """See `Corpus`."""
+        ids: NDArray[np.uint64] = to_numpy(read_table(self.done.split(split)[DOCS]).column("doc_id"))
         return dropped_ids(self.done.verdicts, *id_range(ids))
 
-    def _place(self, basis: Any) -> tuple[Path, str]:
+    def _home(self, basis: Any) -> tuple[Path, str]:
         """Where results that depend on a basis stand, and the fingerprint of all that they depend on."""
         if basis is None:
             return self.folder, self.fingerprint
@@ -81,100 +92,116 @@ class EngineCorpus:
         return self.folder / (BASIS + whole), whole
 
     def run(self, works: Sequence[Work], title: str, *, basis: Any = None) -> list[Done]:
-        """See `stage.Corpus`."""
-        folder, identity = self._place(basis)
+        """See `Corpus`."""
+        folder, identity = self._home(basis)
         keep = basis is not None  # what another run may use again
-        tasks = [Task(folder / work.key, fingerprint([identity, work.key]), work, 1, durable=keep) for work in works]
+        tasks = [
+            Task(folder / work.key, fingerprint([identity, work.key]), work, 1, durable=keep, needs_main=is_local(work))
+            for work in works
+        ]
         results = self.session.tasks(f"{self.stage.label}: {title}", tasks)
-        return [Done(task.final, result) for task, result in zip(tasks, results, strict=True)]
+        return [Done(Artefacts(str(task.home)), result) for task, result in zip(tasks, results, strict=True)]
 
-    def reread_earlier(self, corpus: int, base: int, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
-        """See `stage.Corpus`."""
+    def reread_earlier(
+        self, corpus: int, base: int, wanted: Sequence[Artefact], sketch: str, title: str
+    ) -> list[Artefact]:
+        """See `Corpus`."""
         run = open_runs(self.stage.corpora())[corpus]
         texts_of(run, self.stage)
         tasks, first = [], 0
         for number, (part, documents) in enumerate(run.header["parts"]):
-            final = self.folder / reread_folder(sketch, number, corpus)
+            home = self.folder / reread_folder(sketch, number, corpus)
             body = EarlierBody(run, part, first, documents, base, tuple(wanted), self.stage, sketch)
-            tasks.append(Task(final, fingerprint([self.fingerprint, sketch, corpus, number]), body, 1))
+            whole = fingerprint([self.fingerprint, sketch, corpus, number])
+            tasks.append(Task(home, whole, body, 1, needs_main=is_local(self.stage)))
             first += documents
         self.session.tasks(f"{self.stage.label}: {title}", tasks)
-        return [task.final / ROWS for task in tasks]
+        return [Artefacts(str(task.home))[ROWS] for task in tasks]
 
     def reread(
         self,
-        wanted: Sequence[Path],
+        wanted: Sequence[Artefact],
         sketch: str,
         title: str,
         *,
         arguments: Mapping[str, Any] | None = None,
         basis: Any = None,
-    ) -> list[Path]:
-        """See `stage.Corpus`."""
-        folder, identity = self._place(basis)
+    ) -> list[Artefact]:
+        """See `Corpus`."""
+        folder, identity = self._home(basis)
         tasks = []
         for split, path in zip(self.session.manifest.splits, wanted, strict=True):
-            final = folder / reread_folder(sketch, split.number)
+            home = folder / reread_folder(sketch, split.number)
             body = RereadBody(self.reader, split, self.stage, sketch, path, dict(arguments or {}))
             whole = fingerprint([identity, sketch, split.number])
-            tasks.append(Task(final, whole, body, split.bytes, durable=basis is not None))
+            tasks.append(
+                Task(home, whole, body, split.bytes, durable=basis is not None, needs_main=is_local(self.stage))
+            )
         self.session.tasks(f"{self.stage.label}: {title}", tasks)
-        return [task.final / ROWS for task in tasks]
+        return [Artefacts(str(task.home))[ROWS] for task in tasks]
 
 
 def settle(
-    session: Session, current: Pass, place: int, done: FinishedPass, reader: Reader, identity: str, documents: str
+    session: Session, index: int, done: FinishedPass, reader: Reader, identity: str, documents: str
 ) -> tuple[Verdicts, dict[str, Any]]:
-    """Settle the global stage at `place`, or read what it decided when that was done for the same fingerprint.
+    """Settle the global stage at `index` of the pipeline, or read what it decided when that was done for the same
+    fingerprint: verdicts, and stats for the report.
 
-    identity: fingerprint of the stage and all before it; documents: of what is before it alone.
+    done: its pass, with the verdicts of the stages before it in that pass. reader: of the passes before. identity:
+    fingerprint of the stage and all before it; documents: of what is before it alone.
     """
-    stage = session.spec.stages[place]
+    stage = session.spec.stages[index]
     if not isinstance(stage, GlobalStage):
         raise TypeError(f"{stage.label} is not a global stage")
     folder = session.state / settle_folder(stage.label)
-    known = _read_settled(folder, identity, place)
+    known = _read_settled(folder, identity, index)
     if known is not None:
         return known
-    if folder.exists() and _other_run(folder, identity):
+    if folder.exists() and read_sealed(folder / IDENTITY) != identity:
         _remove_all(folder, lambda name: not name.startswith(BASIS))
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / IDENTITY, identity)
-    own = Reader(
-        reader.stages,
-        (*reader.passes, done),
-        reader.want,
-        edits_before(reader.stages, _passes_until(reader, done, current), current.number),
-        reader.columns,
-    )
-    corpus = EngineCorpus(session, stage, folder, identity, documents, done, own)
+    write_sealed(folder / IDENTITY, identity)
+    seen = (*reader.passes, done)
+    own = Reader(reader.stages, seen, reader.want, edits_of(reader.stages, seen), reader.columns)
+    corpus = EngineCorpus(session, index, stage, folder, identity, documents, done, own)
     settled = stage.settle(corpus)
     _remove_all(folder, lambda name: name.startswith(BASIS) and name not in corpus.bases)
-    drops = () if stage.mode == "tag" else tuple(settled.drops)
-    for made in {path.parent for path in (*drops, *settled.tags)}:
-        sync_tree(made)  # tasks of a settling are not, and its decision must outlast a crash of the machine
-    write_json(
-        folder / SETTLED,
-        {
-            "fingerprint": identity,
-            "drops": [str(path.relative_to(folder)) for path in drops],
-            "tags": [str(path.relative_to(folder)) for path in settled.tags],
-            "stats": settled.stats,
-        },
-    )
-    return Verdicts(place, drops, tuple(settled.tags)), settled.stats
+    files = _checked(stage, settled)
+    for made in {Path(file.uri).parent for each in files.values() for file in each}:
+        sync_tree(made)  # works are not flushed, and the decision must outlast a crash of the machine
+    told = {kind: [_relative(file, folder) for file in each] for kind, each in files.items()}
+    write_sealed(folder / SETTLED, {"fingerprint": identity, "files": told, "stats": settled.stats})
+    return Verdicts(index, **files), settled.stats
+
+
+def _checked(stage: GlobalStage, settled: Settled) -> dict[str, tuple[Artefact, ...]]:
+    """The files of a decision by kind. Raises StageError where the stage decided what it does not declare."""
+    files = {kind: tuple(getattr(settled, kind)) for kind in DECISIONS}
+    if stage.mode == "tag":
+        files = {kind: each if kind == "tags" else () for kind, each in files.items()}
+    allowed = {
+        "edits": stage.edits_text,
+        "copies": stage.copies_documents,
+        "order": stage.orders_documents,
+        "partition": bool(stage.partitions()),
+    }
+    for kind, may in allowed.items():
+        if files[kind] and not may:
+            raise StageError(f"stage {stage.label!r} settled with {kind}, which it does not declare (see GlobalStage).")
+    return files
+
+
+def _relative(file: Artefact, folder: Path) -> list[Any]:
+    return [os.path.relpath(file.uri, folder), file.size, file.digest]
 
 
 def discard_scratch(session: Session, stage: Stage, verdicts: Sequence[Verdicts]) -> None:
-    """Remove what a settled stage does not need any more: all but its decision, and what another run may use again."""
-    kept = {path.parent.name for each in verdicts for path in (*each.drops, *each.tags)}
+    """Delete the scratch files of a settle step: all but its decision, and what another run may use again."""
+    files = [file for each in verdicts for kind in DECISIONS for file in getattr(each, kind)]
+    kept = {Path(file.uri).parent.name for file in files}
+    kept |= {marker_of_attempt(name) for name in kept} | {SETTLED, IDENTITY}
     folder = session.state / settle_folder(stage.label)
-    _remove_all(folder, lambda name: not (name.endswith(".json") or name.startswith(BASIS) or name in kept))
-
-
-def _passes_until(reader: Reader, done: FinishedPass, current: Pass) -> list[Pass]:
-    earlier = [Pass(number, each.streaming, ()) for number, each in enumerate(reader.passes)]
-    return [*earlier, current]
+    _remove_all(folder, lambda name: not (name.startswith(BASIS) or name in kept))
 
 
 def _remove_all(folder: Path, chosen: Callable[[str], bool]) -> None:
@@ -183,21 +210,18 @@ def _remove_all(folder: Path, chosen: Callable[[str], bool]) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _other_run(folder: Path, identity: str) -> bool:
-    try:
-        return bool(read_json(folder / IDENTITY) != identity)
-    except (OSError, ValueError):
-        return True
-
-
-def _read_settled(folder: Path, identity: str, place: int) -> tuple[Verdicts, dict[str, Any]] | None:
-    try:
-        value = read_json(folder / SETTLED)
-    except (OSError, ValueError):
+def _read_settled(folder: Path, identity: str, index: int) -> tuple[Verdicts, dict[str, Any]] | None:
+    value = read_sealed(folder / SETTLED)
+    if value is None or value["fingerprint"] != identity:
         return None
-    files = [folder / name for name in [*value["drops"], *value["tags"]]]
-    whole = all(path.is_file() and (path.parent / MARKER).is_file() for path in files)  # else: a removal was cut short
-    if value["fingerprint"] != identity or not whole:
+    files = {
+        kind: tuple(Artefact(str(folder / name), size, digest) for name, size, digest in each)
+        for kind, each in value["files"].items()
+    }
+    try:
+        for file in (file for each in files.values() for file in each):
+            check(file)
+    except DamagedError:
+        (folder / SETTLED).unlink()
         return None
-    drops = tuple(folder / name for name in value["drops"])
-    return Verdicts(place, drops, tuple(folder / name for name in value["tags"])), value["stats"]
+    return Verdicts(index, **files), value["stats"]

@@ -70,7 +70,7 @@ def _hidden_main(tasks: Sequence[Task]) -> Iterator[None]:
     they do, and the usual guard is the user's part.
     """
     main = sys.modules["__main__"]
-    if any(_from_main(task) for task in tasks[:1]):
+    if any(task.needs_main for task in tasks):
         yield
         return
     spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
@@ -102,11 +102,6 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _from_main(task: Task) -> bool:
-    stages = getattr(getattr(task.body, "reader", None), "stages", ())
-    return any(type(stage).__module__ == "__main__" for stage in stages)
 
 
 def start_fork_server(warm: str) -> ForkServerContext:

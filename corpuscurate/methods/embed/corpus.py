@@ -8,7 +8,6 @@ the last step only; `column` reads no text: its rows were kept by `sketch`.
 """
 
 from __future__ import annotations
-from corpuscurate.core.run_folder import ROWS
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from corpuscurate.core.columns import heads, lengths_bytes, one_array, to_numpy
 from corpuscurate.core.corpus import Corpus
 from corpuscurate.core.doc_ids import in_sample
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.run_folder import ROWS
 from corpuscurate.core.stage import GlobalStage
 from corpuscurate.methods.embed.base import (
     EMBEDDING,

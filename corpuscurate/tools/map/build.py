@@ -25,6 +25,7 @@ from corpuscurate.core.columns import heads, to_numpy
 from corpuscurate.core.corpus import Corpus, Done, Settled, Work
 from corpuscurate.core.doc_ids import POSITION_BITS, chosen, is_in_sorted
 from corpuscurate.core.errors import InputError, MissingExtraError, OutputError
+from corpuscurate.core.handles import read_sealed
 from corpuscurate.core.run_folder import DROPPED, MANIFEST, REPORT, STATE
 from corpuscurate.core.spec import Settings, Sink, Source, Spec
 from corpuscurate.engine.manifest import Manifest, build_manifest
@@ -206,10 +207,8 @@ def _report(out: Path) -> dict[str, Any]:
 
 def _input(source: Source, out: Path, bases: Sequence[Path]) -> tuple[Path, Manifest]:
     """The folder from which the source's paths lead to what the run read."""
-    try:
-        known = read_json(out / STATE / MANIFEST)["splits"]
-    except (OSError, ValueError, KeyError):
-        known = None
+    value = read_sealed(out / STATE / MANIFEST)
+    known = None if value is None else value["splits"]
     failed: InputError | None = None
     for base in bases:
         try:

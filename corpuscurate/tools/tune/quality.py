@@ -27,11 +27,11 @@ from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
 from corpuscurate.engine.check import check_spec
-from corpuscurate.engine.documents import apply_stage
 from corpuscurate.engine.manifest import build_manifest
 from corpuscurate.engine.plan import added_columns
 from corpuscurate.engine.progress import Progress
 from corpuscurate.engine.run import settle_only
+from corpuscurate.engine.streaming import run_stages
 from corpuscurate.tools.html import escaped, table, write_page
 
 LABEL = "tune-quality"
@@ -77,15 +77,8 @@ class QualityTrial(GlobalStage):
         """The sample's rows (called by the engine, see `Corpus.reread`): score, whether it reached the scoring stage,
         size and beginning of its text there, and the columns of the breakdown as text."""
         size = len(batch)
-        alive = np.arange(size)
-        for stage in self.stages if size else ():
-            outcome = apply_stage(stage, batch)
-            batch = batch if outcome.text is None else batch.with_text(outcome.text)
-            added = {**outcome.columns, **(outcome.measures if stage.mode == "tag" else {})}
-            batch = batch.with_columns({f"{stage.label}.{name}": column for name, column in added.items()})
-            if stage.mode == "drop" and outcome.reason is not None:
-                alive = alive[outcome.reason == 0]
-                batch = batch.filter(outcome.reason == 0)
+        passage = run_stages(list(enumerate(self.stages)), batch)
+        batch, alive = passage.batch, passage.alive
         place = np.full(size, -1)
         place[alive] = np.arange(len(alive))
         where = pa.array(place, pa.int64(), mask=place < 0)

@@ -1,0 +1,138 @@
+"""One batch through streaming stages: the one loop that measuring, tuning and reading again share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from corpuscurate.core.batch import Batch
+from corpuscurate.core.doc_ids import id_range
+from corpuscurate.core.errors import StageError
+from corpuscurate.core.stage import FAILED, Outcome, Stage, StreamingStage
+from corpuscurate.io.base import SourceFile
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What became of the n documents of a batch.
+
+    batch: those that no stage dropped, as the last stage left them; alive: their rows, int64. stage: int16[n], 0 for
+    them, i + 1 where the pipeline's stage i dropped the document. reason, value, threshold, failed: of that stage, see
+    `Outcome`; threshold is nan where the stage's own holds.
+    """
+
+    batch: Batch
+    alive: NDArray[np.int64]
+    stage: NDArray[np.int16]
+    reason: NDArray[np.int16]
+    value: NDArray[np.float64]
+    threshold: NDArray[np.float64]
+    failed: pa.ListArray
+
+
+class Observer(Protocol):
+    """Who is told of each stage's step. seconds: of the stage alone."""
+
+    def __call__(self, stage: StreamingStage, before: Batch, outcome: Outcome, after: Batch, seconds: float) -> None:
+        """Note a step."""
+
+
+def run_stages(stages: Sequence[tuple[int, StreamingStage]], batch: Batch, observe: Observer | None = None) -> Passage:
+    """Apply the stages in order; in `mode: drop` each sees what the ones before left.
+
+    stages: with the index of each in the pipeline. Raises StageError.
+    """
+    size = len(batch)
+    alive = np.arange(size)
+    stage_of, reason_of = np.zeros(size, np.int16), np.zeros(size, np.int16)
+    value_of, threshold_of = np.full(size, np.nan), np.full(size, np.nan)
+    lists: list[tuple[NDArray[np.int64], pa.ListArray]] = []
+    for index, stage in stages:
+        if len(batch) == 0:
+            break
+        started = time.perf_counter()
+        outcome = apply_stage(stage, batch)
+        seconds = time.perf_counter() - started
+        after = _changed(stage, batch, outcome)
+        if outcome.reason is not None and stage.mode == "drop":
+            out = outcome.reason > 0
+            gone = alive[out]
+            stage_of[gone], reason_of[gone] = index + 1, outcome.reason[out]
+            if outcome.value is not None:
+                value_of[gone] = outcome.value[out]
+            if outcome.threshold is not None:
+                threshold_of[gone] = outcome.threshold[out]
+            if outcome.failed is not None:
+                lists.append((gone, outcome.failed.filter(pa.array(out))))
+            alive = alive[~out]
+            after = after.filter(~out)
+        if observe is not None:
+            observe(stage, batch, outcome, after, seconds)
+        batch = after
+    return Passage(batch, alive, stage_of, reason_of, value_of, threshold_of, _joined(lists, size))
+
+
+def _changed(stage: StreamingStage, batch: Batch, outcome: Outcome) -> Batch:
+    """The batch with the text and the columns of an outcome."""
+    if outcome.text is not None:
+        batch = batch.with_text(outcome.text)
+    measures = {**outcome.columns, **(outcome.measures if stage.mode == "tag" else {})}
+    return batch.with_columns({f"{stage.label}.{name}": column for name, column in measures.items()})
+
+
+def _joined(lists: Sequence[tuple[NDArray[np.int64], pa.ListArray]], size: int) -> pa.ListArray:
+    """Lists of the rows that have one, null elsewhere."""
+    if not lists:
+        return pa.nulls(size, FAILED)
+    rows = np.concatenate([rows for rows, _ in lists])
+    index = np.full(size, -1)
+    index[rows] = np.arange(len(rows))
+    return pa.concat_arrays([each for _, each in lists]).take(pa.array(index, mask=index < 0))
+
+
+def apply_stage(stage: StreamingStage, batch: Batch) -> Outcome:
+    """One stage on one batch; an error gains the stage, its parameters and the documents."""
+    try:
+        outcome = stage.apply(batch)
+        _check_rows(outcome, len(batch))
+        return outcome
+    except Exception as error:
+        raise stage_error(stage, batch, error) from error
+
+
+def _check_rows(outcome: Outcome, rows: int) -> None:
+    """Every part of an outcome has a row a document."""
+    parts: dict[str, Any] = {
+        **{name: getattr(outcome, name) for name in ("text", "reason", "value", "threshold", "failed")},
+        **outcome.columns,
+        **outcome.measures,
+    }
+    for name, part in parts.items():
+        if part is not None and len(part) != rows:
+            raise ValueError(f"{name} has {len(part)} rows for a batch of {rows} documents")
+
+
+def stage_error(stage: Stage, batch: Batch, error: Exception) -> StageError:
+    """What to tell the user when a stage fails on a batch."""
+    first, last = id_range(batch.doc_id)
+    return StageError(
+        f"stage {stage.label!r} failed on documents {first}..{last}: {type(error).__name__}: {error}\n"
+        f"  Its parameters: {stage.parameters()}\n"
+        "  Nothing was dropped for it; finished tasks are kept, and running again goes on from there."
+    )
+
+
+@contextmanager
+def stages_named_with(file: SourceFile) -> Iterator[None]:
+    """Let the error of a stage also say in which file its documents are."""
+    try:
+        yield
+    except StageError as error:
+        raise StageError(f"{error}\n  The documents are in {file.name}.") from error.__cause__
