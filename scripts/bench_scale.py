@@ -92,7 +92,6 @@ class MadeUp:
             "doc_id": ids,
             "shingles": np.full(len(ids), SET, np.uint32),
             **words,
-            "place": np.zeros(len(ids), np.uint64),
             **values,
         }
 
@@ -177,11 +176,11 @@ def main() -> None:
         settled = stage.settle(corpus)
         took = time.perf_counter() - started
         whole = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    account = settled.account
+    stats = settled.stats
     each = whole / given.documents
     print(f"settled in {took:.1f} s, {peak():.2f} GB at most, {each:.0f} bytes a document on disk in all")
-    names = ("candidates", "likely", "buckets", "compared", "verified", "duplicates", "clusters_total")
-    print("  " + ", ".join(f"{name}: {account[name]:,}" for name in names))
+    names = ("candidates", "prefiltered", "buckets", "compared", "verified", "duplicates", "clusters_total")
+    print("  " + ", ".join(f"{name}: {stats[name]:,}" for name in names))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from corpuscurate.core.errors import InputError
 from corpuscurate.core.run_folder import HEADER, KEPT
 from corpuscurate.core.stage import GlobalStage
 
-FORM = 1
+FORM = 2
 _FILES = 1 << (64 - POSITION_BITS)
 
 

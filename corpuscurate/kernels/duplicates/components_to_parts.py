@@ -1,8 +1,8 @@
-"""Coarse components of documents that share buckets, and the spreading of documents and buckets over the parts of a
+"""Coarse components of documents that share buckets, and the assignment of documents and buckets to the parts of a
 plan.
 
 Documents in buckets are given by their numbers; `words` and `before` tell the rank of each among them
-(`kernels.ranks`).
+(`kernels.duplicates.ranks`).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ def union_buckets(
     offsets: Indices,
     words: NDArray[np.uint64],
     before: NDArray[np.int64],
-    place: Indices,
+    index: Indices,
 ) -> int:
     """Join all members numbers[offsets[b]:offsets[b + 1]] of each bucket in `parent`, where the number of rank r has
-    the index place[r]. Returns the number of buckets."""
+    the index `index[r]`. Returns the number of buckets."""
     for bucket in range(len(offsets) - 1):
-        first = place[rank_of(numbers[offsets[bucket]], words, before)]
+        first = index[rank_of(numbers[offsets[bucket]], words, before)]
         for i in range(np.int64(offsets[bucket]) + 1, np.int64(offsets[bucket + 1])):
-            first = union(parent, first, place[rank_of(numbers[i], words, before)])
+            first = union(parent, first, index[rank_of(numbers[i], words, before)])
     return len(offsets) - 1
 
 

@@ -1,4 +1,4 @@
-"""Greedy settling: a document is dropped when it is similar to one that is kept, and for no other reason.
+"""`settling: greedy`: a document is dropped when it is similar to one that is kept, and for no other reason.
 
 Documents are taken in keep order, and each is compared with the kept documents of its buckets, by band and then in keep
 order; the first that is similar drops it. So nothing is dropped for its likeness to a dropped document, and there are

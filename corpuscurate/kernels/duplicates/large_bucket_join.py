@@ -216,7 +216,7 @@ def join_deltas(
 ) -> Int:
     """Join all similar documents in `parent`; returns the edges written, each of which joined two components.
 
-    lists: int64[elements + 1], where the noted documents of each element begin (as many places as documents have it).
+    lists: int64[elements + 1], where the noted documents of each element begin (as many entries as documents have it).
     values: 0 for the Jaccard similarity of sets; else the similarity of signatures of so many values.
     budget: documents met in lists, plus `budget_each` for each document taken so far. parent: int64[n], components
     known before. counts: int64[4], added to: compared, verified, rejected, and met in lists but not compared for want

@@ -96,7 +96,7 @@ def _write_characters(
     """The folded characters of a document to `out`; their number. ends[i]: the index behind character i."""
     at: Int = 0
     count = 0
-    while walk.place[0] < walk.place[1]:
+    while walk.cursor[0] < walk.cursor[1]:
         found = fold_characters(data, walk, t, 0)
         for j in range(found):
             at = encode(np.int64(walk.words[j]), at, out)

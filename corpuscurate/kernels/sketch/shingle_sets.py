@@ -15,7 +15,7 @@ _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _TWO = np.uint64(2)
 ROUNDS = 6
-"""Passes of exchanges. Of documents of 300 to 5,000 shingles 1 to 70 in a thousand have more hashes in one place."""
+"""Passes of exchanges. Of documents of 300 to 5,000 shingles 1 to 70 in a thousand have more hashes in one slot."""
 FEW_UNITS = 8
 """Units of a shingle up to which each window is summed anew."""
 

@@ -22,7 +22,7 @@ _ONE = np.int64(1)  # of a literal Numba would compile other kernels
 @uncounted
 def _next_units(unit: Int, data: NDArray[np.uint8], t: Tables, walk: Walk, at: Int, out: NDArray[np.uint32]) -> Int:
     """The document's next units to out[at:]; the index after them, -1 after the last. walk: of n = 1."""
-    if walk.place[0] >= walk.place[1]:
+    if walk.cursor[0] >= walk.cursor[1]:
         return -1
     words = walk.words
     if unit == CHARACTERS:
