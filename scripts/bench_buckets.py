@@ -86,7 +86,16 @@ def main() -> None:
         print(f"{kind}: {counts['input']:,} documents, {counts['kept']:,} kept, {seconds['total']:.1f} s", end="")
         print(f", settling {seconds['settling minhash']:.1f} s, {report['peak_memory_bytes'] / 1e9:.2f} GB at most")
         print("  " + ", ".join(f"{title} {value:.1f}" for title, value in seconds.items()))
-        names = "identical candidates prefiltered largest_bucket compared verified rejected capped".split()
+        names = [
+            "identical",
+            "candidates",
+            "prefiltered",
+            "largest_bucket",
+            "compared",
+            "verified",
+            "rejected",
+            "capped",
+        ]
         print("  " + ", ".join(f"{each}: {stats[each]}" for each in names), flush=True)
 
 

@@ -96,15 +96,15 @@ class MadeUp:
         }
 
     def sketches(self) -> Sequence[Path]:
-        """See `stage.Corpus`."""
+        """See `corpus.Corpus`."""
         return self.paths
 
     def dropped(self, split: int) -> Ids:
-        """See `stage.Corpus`."""
+        """See `corpus.Corpus`."""
         return np.empty(0, np.uint64)
 
     def run(self, works: Sequence[Work], title: str, *, basis: Any = None) -> list[Done]:
-        """See `stage.Corpus`."""
+        """See `corpus.Corpus`."""
         started = time.perf_counter()
         done = []
         for work in works:
@@ -120,7 +120,7 @@ class MadeUp:
         print(f"  {self.seconds[title]:8.1f} s  {title} ({works} works), {peak():.2f} GB so far", flush=True)
 
     def reread(self, wanted: Sequence[Path], sketch: str, title: str, **_: Any) -> list[Path]:
-        """See `stage.Corpus`."""
+        """See `corpus.Corpus`."""
         started = time.perf_counter()
         paths = []
         for number, path in enumerate(wanted):
@@ -142,7 +142,7 @@ class MadeUp:
         return paths
 
     def reread_earlier(self, corpus: int, base: int, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
-        """See `stage.Corpus`; there is no earlier run."""
+        """See `corpus.Corpus`; there is no earlier run."""
         raise LookupError(f"the benchmark has no earlier run, and number {corpus} was asked for")
 
 

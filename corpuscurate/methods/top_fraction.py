@@ -39,8 +39,8 @@ _BLOCK_ROWS = 1 << 18
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Which documents are kept. fraction: of each group's documents, or None. ascending: whether small scores are good.
-    alpha, seed: of the random draw, alpha None for no draw; without a fraction, documents whose key exceeds 1
-    are kept."""
+    alpha, seed: of the random draw, alpha None for no draw; without a fraction, documents whose key exceeds 1 are
+    kept."""
 
     fraction: float | None
     ascending: bool
@@ -48,8 +48,8 @@ class Rule:
     seed: int
 
     def kept(self, documents: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The number of documents that are kept of `documents` in each group, int64[groups]: the fraction as it is written,
-        rounded up."""
+        """The number of documents that are kept of `documents` in each group, int64[groups]: the fraction as it is
+        written, rounded up."""
         share = Fraction(repr(self.fraction))
         sizes = [-(-int(size) * share.numerator // share.denominator) for size in documents]
         return np.array(sizes, np.int64)
@@ -117,7 +117,7 @@ class Survey:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"survey-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class Merge:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"merge-{len(self.surveys)}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -199,7 +199,7 @@ class Count:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"count-{self.done_bits}-{self.bits}-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -232,7 +232,7 @@ class Narrow:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"narrow-{self.done_bits}-{self.bits}-{len(self.counts)}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -275,7 +275,7 @@ class Emit:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"emit-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Exact(GlobalStage):
     """
 
     word: ClassVar[str] = "exact"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "SipHash-2-4-128: Aumasson and Bernstein, 2012"
 
     keep: Keep = Field("first", description="which copy stays: first, longest, {by: column, order: desc | asc | rank}")
@@ -124,7 +125,7 @@ class EqualTexts:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"match-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:

@@ -98,6 +98,7 @@ class MinHash(GlobalStage):
     """
 
     word: ClassVar[str] = "minhash"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = (
         "Broder 1997, On the resemblance and containment of documents; Dahlgaard, Knudsen, Thorup 2017, Fast "
         "similarity sketching"

@@ -37,7 +37,8 @@ def union_buckets(
 def spread_components(
     root: Indices, parts: int, counts: NDArray[np.int64], out_part: NDArray[np.uint8], out_local: Indices
 ) -> Int:
-    """Give each component, in the order of the roots, to a part, so that the parts get about as many documents.
+    """Give each component, in the order of the roots, to a part, so that the parts get about equal numbers of
+    documents.
 
     root: the component of each document, its smallest member. counts: int64[max(m, parts + 1)], 0; afterwards
     counts[p] is where part p begins among all documents by part, for p in 0..parts. out_part: the part of each

@@ -198,7 +198,7 @@ def verify_buckets(
     longest = 0
     for bucket in range(len(offsets) - 1):
         longest = max(longest, offsets[bucket + 1] - offsets[bucket])
-    # The components of the bucket at hand are linked lists of positions in it.
+    # The components of the current bucket are linked lists of positions in it.
     following = np.empty(longest, np.int64)
     head = np.empty(longest, np.int64)
     tail = np.empty(longest, np.int64)

@@ -1,4 +1,4 @@
-"""Steps of sketches over eight numbers of 64 bits at once, as LLVM's vectors: see `kernels.bits`.
+"""Steps of sketches over eight numbers of 64 bits at once, as LLVM's vectors: see `kernels.simd.bits`.
 
 Where the processor has an instruction that only AVX-512 knows, it is used; elsewhere the same is done number by number.
 """
@@ -21,9 +21,9 @@ _BIT, _WORD = ir.IntType(1), ir.IntType(64)
 _EIGHT = ir.VectorType(_WORD, LANES)
 _MARKS = ir.VectorType(_BIT, LANES)
 _C = 0xD1342543DE82EF95
-"""That of `kernels.fast_similarity`."""
+"""That of `kernels.sketch.fast_similarity`."""
 _WORD_SEED = 0x9E3779B97F4A7C15
-"""That of `kernels.shingles`."""
+"""That of `kernels.sketch.shingles`."""
 
 
 def _each(number: int) -> Any:
@@ -116,8 +116,8 @@ def hash_words(
     """hash_words(folded: uint8[], starts: uint16[], ends, k, words: uint64[], long_words: uint64[], longer) -> uint64:
     LANES words from k. k, longer: uint64.
 
-    The hashes of those of at most 15 bytes, as `kernels.shingles` says, are written to words[k:]. The numbers of the
-    others are written to long_words[longer:], with something behind them up to long_words[longer + LANES]. Returns
+    The hashes of those of at most 15 bytes, as `kernels.sketch.shingles` says, are written to words[k:]. The numbers of
+    the others are written to long_words[longer:], with something behind them up to long_words[longer + LANES]. Returns
     `longer` with them. 16 bytes from each start must lie inside `folded`.
     """
 

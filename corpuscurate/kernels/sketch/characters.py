@@ -1,4 +1,4 @@
-"""Text to shingles of n characters, a chunk at a time: the counterpart of `kernels.shingles` for `unit: characters`.
+"""Text to shingles of n characters, a chunk at a time: as `kernels.sketch.shingles`, for `unit: characters`.
 
 The characters are the code points of the text after `str.casefold()` of each and with every run of white space
 (`str.isspace()`) as one space, none at the ends. A document of 1..n-1 characters has one shingle, of all of them; one
@@ -26,7 +26,7 @@ _BLANK = np.uint64(32)
 
 @uncounted
 def fold_characters(data: NDArray[np.uint8], walk: Walk, t: Tables, at: Int) -> Int:
-    """Code points of about CHUNK bytes into `walk.words` from `at`; the index after them.
+    """Write the code points of about CHUNK bytes to `walk.words` from `at` on. Returns the index after them.
 
     cursor[2]: 0 before the first character, 1 after one, 2 after one and white space.
     """

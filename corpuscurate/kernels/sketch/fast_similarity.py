@@ -10,7 +10,7 @@ The hash of round i is h * a * C^i modulo 2^64, for the 64-bit shingle hash h an
 seed: for each shingle a multiplicative congruential generator of its own, started at a well-mixed state, which costs
 one multiplication a round. Its upper 32 bits choose the bin (times k, shifted by 32). Round 0 keeps the hash itself, a
 later round without its lowest 15 bits. A value is the lower 32 bits of what the bin kept: two documents without a
-common shingle share one with probability 2^-32 about, however long they are.
+common shingle share one with probability of about 2^-32, however long they are.
 
 A later round asks of every shingle only whether its bin is open, that is, was empty when the round began; the few that
 hit one are looked at again.
@@ -143,7 +143,7 @@ def _rounds_of_few(
     upper = inside_words(is_open, 64)
     padded = np.uint64(size + LANES - 1) & ~np.uint64(LANES - 1)
     for i in range(np.uint64(size), padded):
-        x[i] = x[0]  # what is there twice changes nothing
+        x[i] = x[0]  # a repeated hash changes nothing
     number = _ONE
     while lower | upper and number < k:
         count = _ZERO

@@ -104,7 +104,7 @@ def _shingles(
 ) -> Int:
     """The hash of each window of n units, repeats included; of all of them where they are fewer. Returns how many.
 
-    The hash is that of `kernels.shingles`, of hashes of the units. words: uint64[n + len(units)], the first n 0.
+    The hash is that of `kernels.sketch.shingles`, of hashes of the units. words: uint64[n + len(units)], the first n 0.
     """
     size = np.uint64(len(units))
     if size == 0:

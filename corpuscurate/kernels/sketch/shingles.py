@@ -1,14 +1,14 @@
 """Text to words to shingles: hashes of word n-grams, a chunk at a time, without an object a word.
 
 Three steps, each over a buffer that stays in the cache:
-1. `kernels.folding`: UTF-8 to case-folded UTF-8 in which every byte outside a word is 0 (no word holds a 0 byte).
+1. `kernels.text.folding`: UTF-8 to case-folded UTF-8 in which every byte outside a word is 0 (no word holds a 0 byte).
 2. `_word_borders`: where words begin and end, from bit masks of 64 bytes; `_hash_words`: a 64-bit hash of each word's
    folded bytes.
 3. `roll`: T = sum of w[i] P^(k-i) modulo 2^64 over all words so far, of which k is the last, and the hash of each
    window of n words, S = sum of w[i] P^(n-1-i) = T - P^n (T of n words before), mixed.
 
-A word is what `kernels.unicode` says, folded as `str.casefold()` folds each character. A document of 1..n-1 words has
-one shingle, of all its words; one without words has none.
+A word is what `kernels.text.unicode` says, folded as `str.casefold()` folds each character. A document of 1..n-1 words
+has one shingle, of all its words; one without words has none.
 
 The hash of a word: its folded bytes in little-endian pieces of 8, each absorbed by h = mix64(h ^ piece), then the rest
 with the length (modulo 256) in the top byte. Words up to 7 bytes therefore never collide.
@@ -56,7 +56,7 @@ def _word_borders(
 ) -> Int:
     """Offsets at which words begin and end among the first `size` bytes. Returns how many begin.
 
-    inside: 1 when a word that began before goes on, or ends, at byte 0: then the first one starts at 0, its start here.
+    inside: 1 when a word that began before continues, or ends, at byte 0: then the first start is 0.
     A word that touches `size` ends there. starts, ends: SLACK longer than there can be words; behind the last, LANES
     empty words are written.
     """

@@ -1,7 +1,7 @@
 """Text to units, four bytes each: what the shingles of a document are made of, kept in half the space of their hashes.
 
-A unit is a character's code point, or the upper 32 bits of a word's hash (`kernels.shingles`). Two shingles of n words
-that differ are taken for equal when all their units agree: where one word was changed for another, once in 2^32.
+A unit is a character's code point, or the upper 32 bits of a word's hash (`kernels.sketch.shingles`). Two shingles of n
+words that differ are taken for equal when all their units agree: where one word was changed for another, once in 2^32.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ SHINGLES = "shingles"
 ValueType = Literal["uint8", "uint16", "uint32"]
 BAND_BITS = 40
 BUCKET_BYTES = 48
-"""Peak memory for a document of the key range at hand, when every document is a candidate."""
+"""Peak memory for a document of a key range, when every document is a candidate."""
 _CURVE = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
@@ -127,7 +127,7 @@ class Buckets:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"band-{self.band:04d}-{self.key_range}of{self.key_ranges}"
 
     def run(self, folder: Path) -> dict[str, Any]:

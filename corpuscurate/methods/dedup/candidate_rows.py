@@ -34,7 +34,7 @@ class CandidateRows:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"candidate-rows-{self.number}of{self.of}-{self.plan.name}"
 
     def run(self, folder: Path) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Candidates:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"candidates-{len(self.buckets)}-{len(self.copies)}-{self.workers}-{self.share_bytes}"
 
     def run(self, folder: Path) -> dict[str, Any]:

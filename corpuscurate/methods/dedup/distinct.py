@@ -50,7 +50,7 @@ class Distinct:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"distinct-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:

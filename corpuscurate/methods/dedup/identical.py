@@ -27,7 +27,7 @@ class IdenticalWords:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"identical-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Partition:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"partition-{self.number}of{self.of}-{self.key_ranges}"
 
     def run(self, folder: Path) -> dict[str, Any]:

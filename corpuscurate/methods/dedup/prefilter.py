@@ -36,7 +36,7 @@ class Prefilter:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"prefilter-{self.part}of{self.of}-{self.plan.name}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Wanted:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"wanted-{len(self.paths)}"
 
     def run(self, folder: Path) -> dict[str, Any]:

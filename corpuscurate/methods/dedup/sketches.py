@@ -118,7 +118,7 @@ class DroppedIds:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"dropped-ids-{self.split:06d}"
 
     def run(self, folder: Path) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class VerifyPart:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"verify-{self.part}of{self.of}-{self.plan.name}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -314,7 +314,7 @@ def fewest_equal_values(threshold: float, values: int) -> int:
 
     The estimate of a pair with J = threshold has the standard deviation sqrt(J (1 - J) / values). With 128 values, the
     share of such pairs that lie five of them below is 1.5e-7, 1.4e-6, 7.7e-6, 2.2e-5 at thresholds .5, .8, .9, .95
-    (lower tail of the binomial distribution), and smaller for more similar pairs: nothing beside 1 - recall.
+    (lower tail of the binomial distribution), and smaller for more similar pairs: negligible beside 1 - recall.
     """
     deviation = np.sqrt(threshold * (1 - threshold) / values)
     return max(0, int(np.ceil(values * (threshold - SIGMAS * deviation) - 1e-9)))

@@ -56,7 +56,7 @@ class Queries:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"queries-{self.count}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Match:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"match-{self.number}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class Merge:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"merge-{len(self.matched)}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -208,7 +208,7 @@ class Judge:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"judge-{self.examples}"
 
     def run(self, folder: Path) -> dict[str, Any]:
