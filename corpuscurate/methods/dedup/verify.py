@@ -56,10 +56,13 @@ GREEDY_BUDGET_EACH = 1000
 
 @dataclass(frozen=True, slots=True)
 class VerifyPart:
-    """plan: folder of `candidates.Candidates`. candidate_rows: folders of `candidate_rows.CandidateRows`, each with its
+    """Verify the candidates of one part, and write its drops or tags.
+
+    plan: folder of `candidates.Candidates`. candidate_rows: folders of `candidate_rows.CandidateRows`, each with its
     numbers of candidates and rows. prefiltered: the file of `prefilter.Prefilter`; units: files of units, one a sketch
     file; both for kind exact only. large_bucket: larger buckets are joined by `large_buckets.join_large_buckets`.
-    greedy: drop only documents that are similar to a kept one."""
+    greedy: drop only documents that are similar to a kept one.
+    """
 
     part: int
     of: int
