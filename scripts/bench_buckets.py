@@ -81,13 +81,22 @@ def main() -> None:
             (folder / "in").mkdir()
             write(folder / "in", kind, given.documents)
             report = measure(folder, given.options, given.workers, given.memory)
-        account = report["stages"][0]["account"]
+        stats = report["stages"][0]["stats"]
         seconds, counts = report["seconds"], report["documents"]
         print(f"{kind}: {counts['input']:,} documents, {counts['kept']:,} kept, {seconds['total']:.1f} s", end="")
         print(f", settling {seconds['settling minhash']:.1f} s, {report['peak_memory_bytes'] / 1e9:.2f} GB at most")
         print("  " + ", ".join(f"{title} {value:.1f}" for title, value in seconds.items()))
-        names = ("identical", "candidates", "likely", "largest_bucket", "compared", "verified", "rejected", "capped")
-        print("  " + ", ".join(f"{each}: {account[each]}" for each in names), flush=True)
+        names = [
+            "identical",
+            "candidates",
+            "prefiltered",
+            "largest_bucket",
+            "compared",
+            "verified",
+            "rejected",
+            "capped",
+        ]
+        print("  " + ", ".join(f"{each}: {stats[each]}" for each in names), flush=True)
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ class Bench:
         row["wall_median"], row["cpu_of_median"] = row["wall_seconds"][middle], row["cpu_seconds"][middle]
         if who == OURS and middle == len(row["wall_seconds"]) - 1:
             report = json.loads(took.output)
-            row |= {"seconds": report["seconds"], "account": without_lists(report["stages"][0]["account"])}
+            row |= {"seconds": report["seconds"], "stats": without_lists(report["stages"][0]["stats"])}
         tell(
             f"{size / 1e6:8,.0f} MB {who:12} {took.wall_seconds:7.2f} s wall {took.cpu_seconds:7.2f} s CPU "
             f"{took.peak_bytes / 1e6:7,.0f} MB, {removed:,} of {documents:,} removed ({digest})"
@@ -210,9 +210,9 @@ def write_masks(source: Path, data: Path, out: Path) -> None:
         np.save(out / f"{path.stem}.npy", pc.is_in(ids, value_set=kept).to_numpy())
 
 
-def without_lists(account: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of a stage's account."""
-    return {key: value for key, value in account.items() if isinstance(value, int | float)}
+def without_lists(stats: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of a stage's stats."""
+    return {key: value for key, value in stats.items() if isinstance(value, int | float)}
 
 
 def slopes(whole: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -92,20 +92,19 @@ class MadeUp:
             "doc_id": ids,
             "shingles": np.full(len(ids), SET, np.uint32),
             **words,
-            "place": np.zeros(len(ids), np.uint64),
             **values,
         }
 
     def sketches(self) -> Sequence[Path]:
-        """See `stage.Corpus`."""
+        """See `corpus.Corpus`."""
         return self.paths
 
     def dropped(self, split: int) -> Ids:
-        """See `stage.Corpus`."""
+        """See `corpus.Corpus`."""
         return np.empty(0, np.uint64)
 
     def run(self, works: Sequence[Work], title: str, *, basis: Any = None) -> list[Done]:
-        """See `stage.Corpus`."""
+        """See `corpus.Corpus`."""
         started = time.perf_counter()
         done = []
         for work in works:
@@ -121,7 +120,7 @@ class MadeUp:
         print(f"  {self.seconds[title]:8.1f} s  {title} ({works} works), {peak():.2f} GB so far", flush=True)
 
     def reread(self, wanted: Sequence[Path], sketch: str, title: str, **_: Any) -> list[Path]:
-        """See `stage.Corpus`."""
+        """See `corpus.Corpus`."""
         started = time.perf_counter()
         paths = []
         for number, path in enumerate(wanted):
@@ -143,7 +142,7 @@ class MadeUp:
         return paths
 
     def reread_earlier(self, corpus: int, base: int, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
-        """See `stage.Corpus`; there is no earlier run."""
+        """See `corpus.Corpus`; there is no earlier run."""
         raise LookupError(f"the benchmark has no earlier run, and number {corpus} was asked for")
 
 
@@ -177,11 +176,11 @@ def main() -> None:
         settled = stage.settle(corpus)
         took = time.perf_counter() - started
         whole = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    account = settled.account
+    stats = settled.stats
     each = whole / given.documents
     print(f"settled in {took:.1f} s, {peak():.2f} GB at most, {each:.0f} bytes a document on disk in all")
-    names = ("candidates", "likely", "buckets", "compared", "verified", "duplicates", "clusters_total")
-    print("  " + ", ".join(f"{name}: {account[name]:,}" for name in names))
+    names = ("candidates", "prefiltered", "buckets", "compared", "verified", "duplicates", "clusters_total")
+    print("  " + ", ".join(f"{name}: {stats[name]:,}" for name in names))
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ def run(
         start = time.perf_counter()
         report = Pipeline(source, (stage,), Sink(path=str(out)), Settings(workers=workers)).run()
         print(f"run with {workers} workers: {time.perf_counter() - start:.1f} s")
-        account = next(each["account"] for each in report["stages"] if each["stage"] == "minhash")
-        print(json.dumps({key: account[key] for key in account if key not in ("clusters", "s_curve")}))
+        stats = next(each["stats"] for each in report["stages"] if each["stage"] == "minhash")
+        print(json.dumps({key: stats[key] for key in stats if key not in ("clusters", "s_curve")}))
         dropped = pq.read_table(out / "dropped").to_pylist()
     kept = {number[row["id"]]: number[row["duplicate_of"]] for row in dropped}
     return kept, [(number[row["id"]], number[row["matched"]], row["similarity"]) for row in dropped]

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from corpuscurate.kernels.simd.lanes import LANES
-from corpuscurate.kernels.sketch.fast_similarity import first_round, later_rounds, multiplier, open_bins, places
+from corpuscurate.kernels.sketch.fast_similarity import first_round, later_rounds, multiplier, open_bins, open_length
 from corpuscurate.kernels.sketch.minhash import lower, permutations
 from corpuscurate.methods.dedup.bands import candidate_probability
 
@@ -31,7 +31,7 @@ def sketch(hashes, fast, seed, a, b, out):
     x = np.empty(len(hashes) + LANES, np.uint64)
     x[: len(hashes)] = hashes
     first_round(x[: len(hashes)], multiplier(seed), bins)
-    is_open = np.zeros(places(len(bins)), np.uint8)
+    is_open = np.zeros(open_length(len(bins)), np.uint8)
     empty = open_bins(bins, is_open)
     later_rounds(x, len(hashes), empty, is_open, np.empty_like(x), bins)
     for at in range(len(bins)):

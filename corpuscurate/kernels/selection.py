@@ -1,4 +1,4 @@
-"""Choosing the best of a corpus by score: places, digits of places, and a random draw that repeats."""
+"""Choosing the best of a corpus by score: keep ranks, digits of ranks, and a random draw that repeats."""
 
 from __future__ import annotations
 
@@ -31,45 +31,46 @@ def pareto_keys(
 
 @kernel
 def count_digits(
-    places: NDArray[np.uint64],
+    ranks: NDArray[np.uint64],
     groups: NDArray[np.int64],
     prefixes: NDArray[np.uint64],
     done_bits: int,
     bits: int,
     out: NDArray[np.int64],
 ) -> int:
-    """For each group, how often each value of the next `bits` bits occurs among places that begin with the group's
-    prefix, whose first `done_bits` bits are known. out: int64[groups, 2 ** bits], added to. Returns the matches."""
+    """For each group, count each value of the next `bits` bits among the ranks that begin with the group's prefix,
+    whose first `done_bits` bits are known. out: int64[groups, 2 ** bits], added to. Returns the matches."""
     shift = np.uint64(64 - done_bits - bits)
     mask = np.uint64((1 << bits) - 1)
     above = np.uint64(64 - done_bits)
     found = 0
-    for i in range(len(places)):
+    for i in range(len(ranks)):
         group = groups[i]
-        if done_bits > 0 and places[i] >> above != prefixes[group] >> above:
+        if done_bits > 0 and ranks[i] >> above != prefixes[group] >> above:
             continue
-        out[group, np.int64((places[i] >> shift) & mask)] += 1
+        out[group, np.int64((ranks[i] >> shift) & mask)] += 1
         found += 1
     return found
 
 
 @kernel
 def choose(
-    places: NDArray[np.uint64],
+    ranks: NDArray[np.uint64],
     groups: NDArray[np.int64],
     cuts: NDArray[np.uint64],
     room: NDArray[np.int64],
     out: NDArray[np.bool_],
 ) -> int:
-    """Keep what is below its group's cut, and of what is on it the first `room`, which is counted down.
+    """Keep the documents whose rank is below the cut of their group, and of those whose rank equals it the first
+    `room`, which is counted down.
 
-    cuts: uint64[groups]. room: int64[groups], changed. out: bool[n]. Returns how many are kept.
+    ranks: uint64[n]. cuts: uint64[groups]. room: int64[groups], changed. out: bool[n]. Returns how many are kept.
     """
     kept = 0
-    for i in range(len(places)):
+    for i in range(len(ranks)):
         group = groups[i]
-        out[i] = places[i] < cuts[group]
-        if places[i] == cuts[group] and room[group] > 0:
+        out[i] = ranks[i] < cuts[group]
+        if ranks[i] == cuts[group] and room[group] > 0:
             room[group] -= 1
             out[i] = True
         kept += out[i]

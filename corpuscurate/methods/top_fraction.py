@@ -1,9 +1,11 @@
 """The exact k best of each group, over sketch files of any size: radix selection, some bits of the key a round.
 
-A document's key becomes a uint64 place in which smaller is better (best first, no score last). Each round reads the
-sketches once and counts, a group at a time, the next bits of the places that share the prefix found so far; after all
-64 bits the place of the last kept document is known, and how many documents on that very place are kept: those with
-the lowest doc_ids. Memory: the counters of a round (at most `COUNTER_BYTES` a worker) and the names of the groups.
+A document's key is mapped to a uint64 keep rank in which smaller is better (best first, no score last). Each round
+reads the sketches once and counts, a group at a time, the next bits of the ranks that share the prefix found so far.
+After all 64 bits the rank of the last kept document is known (the cut), and how many documents of exactly that rank
+are kept: those with the lowest doc_ids.
+
+Memory: the counters of a round (at most `COUNTER_BYTES` a worker) and the names of the groups.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.corpus import DROPS
 from corpuscurate.core.doc_ids import is_in_sorted
 from corpuscurate.kernels.selection import choose, count_digits, pareto_keys
-from corpuscurate.methods.dedup.keep import MISSING, float_places
+from corpuscurate.methods.dedup.keep import MISSING, float_ranks
 from corpuscurate.methods.dedup.sketches import record_batches
 
 COUNTER_BYTES = 64 << 20
@@ -36,8 +38,9 @@ _BLOCK_ROWS = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is kept. fraction: of each group's documents, or None. ascending: whether small scores are good. alpha,
-    seed: of the random draw, alpha None for none; without a fraction, what a draw lifts above 1 is kept."""
+    """Which documents are kept. fraction: of each group's documents, or None. ascending: whether small scores are good.
+    alpha, seed: of the random draw, alpha None for no draw; without a fraction, documents whose key exceeds 1 are
+    kept."""
 
     fraction: float | None
     ascending: bool
@@ -45,26 +48,27 @@ class Rule:
     seed: int
 
     def kept(self, documents: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many of so many documents are kept: the fraction as it is written, rounded up."""
+        """The number of documents that are kept of `documents` in each group, int64[groups]: the fraction as it is
+        written, rounded up."""
         share = Fraction(repr(self.fraction))
         sizes = [-(-int(size) * share.numerator // share.denominator) for size in documents]
         return np.array(sizes, np.int64)
 
-    def places(self, scores: NDArray[np.float64], ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """The place of each document; nan scores come last."""
+    def keep_ranks(self, scores: NDArray[np.float64], ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """The keep rank of each document, uint64[n]; nan scores come last."""
         keys = -scores if self.ascending else scores
         if self.alpha is not None:
             keys = np.empty(len(scores))
             pareto_keys(scores, ids, self.alpha, np.uint64(self.seed), keys)
         missing = np.isnan(scores)
-        places = np.minimum(~float_places(np.where(missing, 0.0, keys)), MISSING - np.uint64(1))
-        return np.where(missing, MISSING, places)
+        ranks = np.minimum(~float_ranks(np.where(missing, 0.0, keys)), MISSING - np.uint64(1))
+        return np.where(missing, MISSING, ranks)
 
-    def key_of(self, place: int) -> float | None:
-        """The key that stands on a place, None for that of documents without a score."""
-        if place == int(MISSING):
+    def key_of(self, keep_rank: int) -> float | None:
+        """The key that a keep rank stands for, None for the rank of documents without a score."""
+        if keep_rank == int(MISSING):
             return None
-        bits = np.array([~np.uint64(place)], np.uint64)
+        bits = np.array([~np.uint64(keep_rank)], np.uint64)
         sign = np.uint64(1 << 63)
         key = float(np.where(bits & sign, bits ^ sign, ~bits).view(np.float64)[0])
         return -key + 0.0 if self.ascending and self.alpha is None else key
@@ -72,7 +76,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Sketches:
-    """Some neighbouring sketch files: columns doc_id, score, and group where `grouped`. without: for each file the
+    """Consecutive sketch files: columns doc_id, score, and group where `grouped`. without: for each file the
     sorted doc_ids that an earlier stage dropped."""
 
     paths: tuple[Path, ...]
@@ -113,7 +117,7 @@ class Survey:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"survey-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -149,14 +153,14 @@ def _summed(tables: Sequence[pa.Table]) -> pa.Table:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """All groups of the corpus with their sizes, in order of their names, and what each may keep."""
+    """All groups of the corpus with their sizes, in order of their names, and the number that each keeps."""
 
     surveys: tuple[Path, ...]
     rule: Rule
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"merge-{len(self.surveys)}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -166,8 +170,8 @@ class Merge:
         write_table(folder / GROUPS, table)
         documents = to_numpy(table["documents"]).astype(np.int64)
         prefixes = np.zeros(len(documents), np.uint64)
-        if self.rule.fraction is None:  # what lies above 1 is kept: the cut is known, and nothing on it stays
-            prefixes[:] = ~float_places(np.ones(1))
+        if self.rule.fraction is None:  # documents above 1 are kept: the cut is known, and none on it is kept
+            prefixes[:] = ~float_ranks(np.ones(1))
             room = np.zeros(len(documents), np.int64)
         else:
             room = self.rule.kept(documents)
@@ -182,7 +186,7 @@ def bits_a_round(groups: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Count the next bits of a range's places. done_bits: how many of the prefixes are known."""
+    """Count the next bits of the keep ranks in a range of sketch files. done_bits: known bits of the prefixes."""
 
     number: int
     of: int
@@ -195,7 +199,7 @@ class Count:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"count-{self.done_bits}-{self.bits}-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -204,8 +208,8 @@ class Count:
         prefixes = np.load(self.state)["prefixes"]
         counts = np.zeros((len(prefixes), 1 << self.bits), np.int64)
         for ids, scores, group in self.sketches.blocks():
-            places = self.rule.places(scores, ids)
-            count_digits(places, _numbers(group, names), prefixes, self.done_bits, self.bits, counts)
+            ranks = self.rule.keep_ranks(scores, ids)
+            count_digits(ranks, _numbers(group, names), prefixes, self.done_bits, self.bits, counts)
         np.save(folder / COUNTS, counts)
         return {}
 
@@ -228,7 +232,7 @@ class Narrow:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"narrow-{self.done_bits}-{self.bits}-{len(self.counts)}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -271,7 +275,7 @@ class Emit:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"emit-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -287,7 +291,7 @@ class Emit:
             for ids, scores, group in self.sketches.blocks():
                 numbers = _numbers(group, names)
                 keep = np.empty(len(ids), np.bool_)
-                choose(self.rule.places(scores, ids), numbers, cuts, room, keep)
+                choose(self.rule.keep_ranks(scores, ids), numbers, cuts, room, keep)
                 kept_by_group += np.bincount(numbers[keep], minlength=len(cuts))
                 histogram += self._histogram(scores)
                 kept_histogram += self._histogram(scores[keep])

@@ -31,18 +31,20 @@ from corpuscurate.methods.dedup.clusters import (
     write_clusters,
 )
 from corpuscurate.methods.dedup.keep import Keep, columns_of
-from corpuscurate.methods.dedup.parts import Part, equal_groups, partition
-from corpuscurate.methods.dedup.sketches import keep_warnings, place_columns, place_schema, sources_of
+from corpuscurate.methods.dedup.key_ranges import KeyRange, equal_groups, partition
+from corpuscurate.methods.dedup.sketches import keep_rank_columns, keep_rank_schema, keep_warnings, sources_of
 
 
 class Exact(GlobalStage):
     """Drop all but one of the documents with the same text.
 
     Texts are compared by a 128-bit SipHash. Empty texts are equal to each other. On disk 24 bytes a document in the
-    sketch and 24 while settling, 32 where the keep rule has places; in memory 160 bytes a document of the part at hand.
+    sketch and 24 more in the settle step, 32 where the keep rule has ranks; in memory 160 bytes a document of the key
+    range at hand.
     """
 
     word: ClassVar[str] = "exact"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "SipHash-2-4-128: Aumasson and Bernstein, 2012"
 
     keep: Keep = Field("first", description="which copy stays: first, longest, {by: column, order: desc | asc | rank}")
@@ -85,48 +87,50 @@ class Exact(GlobalStage):
 
     def sketch_schema(self) -> pa.Schema:
         """See `GlobalStage`."""
-        return pa.schema([("hash_high", pa.uint64()), ("hash_low", pa.uint64()), *place_schema(self.keep)])
+        return pa.schema([("hash_high", pa.uint64()), ("hash_low", pa.uint64()), *keep_rank_schema(self.keep)])
 
     def sketch(self, batch: Batch) -> dict[str, pa.Array]:
         """See `GlobalStage`."""
         offsets, data = text_buffers(batch.text)
         high, low = np.empty((2, len(batch)), np.uint64)
         siphash128(offsets, data, *KEY, high, low)
-        return {"hash_high": pa.array(high), "hash_low": pa.array(low), **place_columns(self.keep, batch)}
+        return {"hash_high": pa.array(high), "hash_low": pa.array(low), **keep_rank_columns(self.keep, batch)}
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
         sources = sources_of(corpus, self.keep, indexes_of(self))
-        done, parts = partition(corpus, sources, "hash_high", "hash_low")
-        works = [EqualTexts(i, len(parts), part, self.mode == "tag", sources.numbers) for i, part in enumerate(parts)]
+        done, key_ranges = partition(corpus, sources, "hash_high", "hash_low")
+        tag = self.mode == "tag"
+        works = [
+            EqualTexts(i, len(key_ranges), key_range, tag, sources.numbers) for i, key_range in enumerate(key_ranges)
+        ]
         reduced = corpus.run(works, "match")
         documents = sum(each.result["documents"] for each in done)
         stats = {"documents": documents, **merge_stats(each.result for each in reduced)}
         warnings = keep_warnings(sources, self.keep) + giant_warning(stats["clusters"], documents)
-        name = TAGS_FILE if self.mode == "tag" else DROPS_FILE
+        name = TAGS_FILE if tag else DROPS_FILE
         files = [each.folder / name for each in reduced if each.result["clusters_total"]]
-        tags = files if self.mode == "tag" else []
-        return Settled([] if self.mode == "tag" else files, tags, {**stats, "warnings": warnings})
+        return Settled([] if tag else files, files if tag else [], {**stats, "warnings": warnings})
 
 
 @dataclass(frozen=True, slots=True)
 class EqualTexts:
-    """Find the groups of equal hashes in one part."""
+    """Find the groups of equal hashes in one key range."""
 
     number: int
     of: int
-    part: Part
+    key_range: KeyRange
     tag: bool
     numbers: Numbers
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"match-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write drops or tags of the part."""
-        ids, offsets = equal_groups(self.part, self.numbers)
+        """Write drops or tags of the key range. The result has the counts of its clusters."""
+        ids, offsets = equal_groups(self.key_range, self.numbers)
         stays, offsets = own_clusters(ids, offsets, self.numbers)
         ids = ids[stays]
         kept = np.repeat(ids[offsets[:-1]], np.diff(offsets))

@@ -53,7 +53,7 @@ class KeepBest(GlobalStage):
     scores stay: without `fraction` those above 1 are kept, which is GPT-3's rule (draw > 1 - score, scores 0..1);
     with it, the best by that sum.
 
-    The report tells for each group the score at the cut, and the histogram of all scores and of those kept. In memory
+    The report has the score at the cut of each group, and the histograms of all scores and of those kept. In memory
     at most 64 MB of counters a worker and the groups' names.
     """
 
@@ -87,7 +87,7 @@ class KeepBest(GlobalStage):
         return {"is_kept": pa.bool_()}
 
     def reasons(self) -> Mapping[str, float | None]:
-        """Below the cut, whose score the report tells for each group; or without a score."""
+        """Below the cut, whose score is in the report for each group; or without a score."""
         return {"not_among_best": None, "no_score": None}
 
     def sketch_parameters(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class KeepBest(GlobalStage):
         return columns if self.group is None else {**columns, "group": group_names(batch.columns[self.group])}
 
     def settle(self, corpus: Corpus) -> Settled:
-        """Survey, select bit by bit, emit."""
+        """Survey the scores, select the cuts bit by bit, emit the decisions."""
         draw = self.stochastic
         alpha, seed = (draw.pareto_alpha, draw.seed) if draw is not None else (None, 0)
         rule = Rule(self.fraction, self.order == "asc", alpha, seed)

@@ -32,7 +32,7 @@ from corpuscurate.methods.dedup.bands import (
     value_columns,
     value_type,
 )
-from corpuscurate.methods.dedup.candidate_rows import Gather
+from corpuscurate.methods.dedup.candidate_rows import CandidateRows
 from corpuscurate.methods.dedup.candidates import Candidates
 from corpuscurate.methods.dedup.clusters import (
     CORPUS_MEASURE,
@@ -46,24 +46,24 @@ from corpuscurate.methods.dedup.clusters import (
 from corpuscurate.methods.dedup.distinct import DistinctFile, find_distinct
 from corpuscurate.methods.dedup.identical import IdenticalWords
 from corpuscurate.methods.dedup.keep import Keep, columns_of
-from corpuscurate.methods.dedup.large_buckets import LARGE
-from corpuscurate.methods.dedup.parts import partition
-from corpuscurate.methods.dedup.prefilter import Likely, Wanted
+from corpuscurate.methods.dedup.key_ranges import partition
+from corpuscurate.methods.dedup.large_buckets import LARGE_BUCKET
+from corpuscurate.methods.dedup.prefilter import Prefilter, Wanted
 from corpuscurate.methods.dedup.presets import PRESETS, Preset
 from corpuscurate.methods.dedup.sketch import Recipe, ShingleHash, Signature, Unit, sign, units_of_text
 from corpuscurate.methods.dedup.sketches import (
     Sources,
     first_ids,
+    keep_rank_columns,
+    keep_rank_schema,
     keep_warnings,
-    place_columns,
-    place_schema,
     sources_of,
 )
 from corpuscurate.methods.dedup.unit_files import unit_columns
 from corpuscurate.methods.dedup.verify import Verify, VerifyPart, fewest_equal_values
 
 _SET_BYTES = 8 << 10
-"""What the shingles of a candidate take, about."""
+"""Approximate bytes of the shingles of a candidate."""
 
 
 class MinHash(GlobalStage):
@@ -92,12 +92,13 @@ class MinHash(GlobalStage):
     read.
 
     On disk 1 byte a value (more with `value_bits`) and 28 more a document in the sketch (156 at 128 values), and 24
-    while settling; for each candidate its signature, up to 8 bytes for each bucket that it is in, and 4 for each word
-    or character: all but the sketch goes before the output is written. In memory 48 bytes a document of the band and
-    part at hand, and those of the candidates in `dedup.candidates` and `dedup.verify`.
+    in the settle step; for each candidate its signature, up to 8 bytes for each bucket that it is in, and 4 for each
+    word or character: all but the sketch is deleted before the output is written. In memory 48 bytes a document of the
+    band and key range at hand, and for candidates what `dedup.candidates` and `dedup.verify` say.
     """
 
     word: ClassVar[str] = "minhash"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = (
         "Broder 1997, On the resemblance and containment of documents; Dahlgaard, Knudsen, Thorup 2017, Fast "
         "similarity sketching"
@@ -225,7 +226,7 @@ class MinHash(GlobalStage):
                 (SHINGLES, pa.uint32()),
                 ("words_high", pa.uint64()),
                 ("words_low", pa.uint64()),
-                *place_schema(self.keep),
+                *keep_rank_schema(self.keep),
                 *((name, kind) for name in value_columns(self.values)),
             ]
         )
@@ -237,7 +238,7 @@ class MinHash(GlobalStage):
             SHINGLES: pa.array(signed.shingles),
             "words_high": pa.array(signed.words[0]),
             "words_low": pa.array(signed.words[1]),
-            **place_columns(self.keep, batch),
+            **keep_rank_columns(self.keep, batch),
             **dict(zip(value_columns(self.values), row_arrays(signed.values.astype(self.value_type)), strict=True)),
         }
 
@@ -251,21 +252,22 @@ class MinHash(GlobalStage):
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
-        return _Settling(self, corpus, sources_of(corpus, self.keep, indexes_of(self))).run()
+        return _SettleStep(self, corpus, sources_of(corpus, self.keep, indexes_of(self))).run()
 
 
 @dataclass(frozen=True)
-class _Settling:
-    """The steps: identical documents, buckets, candidates, their signatures and shingles, verification."""
+class _SettleStep:
+    """The settle step: identical documents, buckets, candidates, their signatures and shingles, verification."""
 
     stage: MinHash
     corpus: Corpus
     sources: Sources
 
     def run(self) -> Settled:
-        partitioned, parts = partition(self.corpus, self.sources, "words_high", "words_low", SHINGLES)
+        partitioned, key_ranges = partition(self.corpus, self.sources, "words_high", "words_low", SHINGLES)
         copies = self.corpus.run(
-            [IdenticalWords(i, len(parts), part, self.sources.numbers) for i, part in enumerate(parts)], "identical"
+            [IdenticalWords(i, len(key_ranges), each, self.sources.numbers) for i, each in enumerate(key_ranges)],
+            "identical",
         )
         bands, rows = self.stage.bands_and_rows
         without = tuple(done.folder / "copies.npy" for done in copies if done.result["copies"])
@@ -295,12 +297,12 @@ class _Settling:
         return Settled([] if tag else files, files if tag else [], {**stats, "warnings": self._warnings(stats)})
 
     def _plan(
-        self, buckets: Sequence[Done], distinct: tuple[DistinctFile, ...], copies: Sequence[Done], parts: int
+        self, buckets: Sequence[Done], distinct: tuple[DistinctFile, ...], copies: Sequence[Done], key_ranges: int
     ) -> Done:
         stage = self.stage
         bytes_each = 4 * stage.values + (_SET_BYTES if stage.verify == "exact" else 0)
         work = Candidates(
-            tuple((i // parts, done.folder) for i, done in enumerate(buckets)),
+            tuple((i // key_ranges, done.folder) for i, done in enumerate(buckets)),
             distinct,
             tuple(done.folder for done in copies),
             self.corpus.workers,
@@ -316,12 +318,15 @@ class _Settling:
         stage = self.stage
         ranges = self.sources.ranges(4 * self.corpus.workers)
         values = 0 if stage.verify == "none" else stage.values
-        gathered = self.corpus.run(
-            [Gather(i, len(ranges), files, plan.folder, values, stage.value_type) for i, files in enumerate(ranges)],
+        copied = self.corpus.run(
+            [
+                CandidateRows(i, len(ranges), files, plan.folder, values, stage.value_type)
+                for i, files in enumerate(ranges)
+            ],
             "signatures",
         )
-        pieces = tuple((done.folder, done.result["candidates"], done.result["rows"]) for done in gathered)
-        likely, units = self._units(plan, pieces) if stage.verify == "exact" else ([], ())
+        candidate_rows = tuple((done.folder, done.result["candidates"], done.result["rows"]) for done in copied)
+        prefiltered, units = self._units(plan, candidate_rows) if stage.verify == "exact" else ([], ())
         parts = plan.result["parts"]
         return self.corpus.run(
             [
@@ -329,8 +334,8 @@ class _Settling:
                     i,
                     parts,
                     plan.folder,
-                    pieces,
-                    likely[i] if likely else None,
+                    candidate_rows,
+                    prefiltered[i] if prefiltered else None,
                     units,
                     stage.verify,
                     stage.threshold,
@@ -340,7 +345,7 @@ class _Settling:
                     rows,
                     stage.mode == "tag",
                     self._share_bytes(),
-                    LARGE,
+                    LARGE_BUCKET,
                     self.sources.numbers,
                     stage.settling == "greedy",
                 )
@@ -349,14 +354,17 @@ class _Settling:
             "verify",
         )
 
-    def _units(self, plan: Done, pieces: tuple[tuple[Path, int, int], ...]) -> tuple[list[Path], tuple[Path, ...]]:
-        """Units of the candidates that can be similar to another: who they are, by part, and the files."""
+    def _units(
+        self, plan: Done, candidate_rows: tuple[tuple[Path, int, int], ...]
+    ) -> tuple[list[Path], tuple[Path, ...]]:
+        """Read the units of the candidates that pass the prefilter. Returns the files of their doc_ids, one a part, and
+        the files of their units, one a sketch file."""
         stage, parts = self.stage, plan.result["parts"]
         few = fewest_equal_values(stage.threshold, stage.values)
         shape = stage.values, stage.value_type
-        works = [Likely(i, parts, plan.folder, pieces, *shape, few, LARGE) for i in range(parts)]
-        likely = [done.folder / "likely.npy" for done in self.corpus.run(works, "likely candidates")]
-        wanted = self.corpus.run([Wanted(tuple(likely), first_ids(self.sources))], "wanted")[0].folder
+        works = [Prefilter(i, parts, plan.folder, candidate_rows, *shape, few, LARGE_BUCKET) for i in range(parts)]
+        prefiltered = [done.folder / "prefiltered.npy" for done in self.corpus.run(works, "prefilter")]
+        wanted = self.corpus.run([Wanted(tuple(prefiltered), first_ids(self.sources))], "wanted")[0].folder
         paths = [wanted / f"{i:06d}.npy" for i in range(len(self.sources.files))]
         title, own = "units of candidates", len(self.sources.own)
         units = self.corpus.reread(paths[:own], "candidate_units", title)
@@ -367,7 +375,7 @@ class _Settling:
                 if (file.base, file.is_own) == (base, False)
             ]
             units += self.corpus.reread_earlier(corpus, base, theirs, "candidate_units", f"{title}, index {corpus + 1}")
-        return likely, tuple(units)
+        return prefiltered, tuple(units)
 
     def _warnings(self, stats: Mapping[str, Any]) -> list[str]:
         stage = self.stage
@@ -395,7 +403,7 @@ def _counts(verified: Sequence[Done]) -> dict[str, Any]:
         return sum(done.result[name] for done in verified)
 
     return {
-        "likely": total("likely"),
+        "prefiltered": total("prefiltered"),
         "compared": total("compared"),
         "verified": total("verified"),
         "rejected": total("rejected"),

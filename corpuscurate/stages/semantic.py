@@ -28,7 +28,7 @@ from corpuscurate.methods.dedup.clusters import (
     merge_stats,
 )
 from corpuscurate.methods.dedup.keep import Keep, columns_of
-from corpuscurate.methods.dedup.sketches import keep_warnings, place_columns, place_schema, sources_of
+from corpuscurate.methods.dedup.sketches import keep_rank_columns, keep_rank_schema, keep_warnings, sources_of
 from corpuscurate.methods.semantic.borders import border_stats, estimate_borders
 from corpuscurate.methods.semantic.clusters import (
     Assigned,
@@ -152,12 +152,12 @@ class Semantic(ClustersCorpus):
     def sketch_schema(self) -> pa.Schema:
         """See `GlobalStage`."""
         rule = self.rule_of_places
-        return pa.schema([*super().sketch_schema(), *(place_schema(rule) if rule is not None else [])])
+        return pa.schema([*super().sketch_schema(), *(keep_rank_schema(rule) if rule is not None else [])])
 
     def sketch(self, batch: Batch) -> dict[str, pa.Array]:
         """See `GlobalStage`."""
         rule = self.rule_of_places
-        return super().sketch(batch) | (place_columns(rule, batch) if rule is not None else {})
+        return super().sketch(batch) | (keep_rank_columns(rule, batch) if rule is not None else {})
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""

@@ -12,7 +12,7 @@ from naive.siphash import siphash128
 from support.dedup import clusters_of, corpus_of, drops_of, make_batch, rows_of
 
 from corpuscurate.core.stage import stage_class
-from corpuscurate.methods.dedup import parts
+from corpuscurate.methods.dedup import key_ranges
 from corpuscurate.stages.exact import Exact
 
 DATA = os.environ.get("CORPUSCURATE_DATA")
@@ -37,13 +37,13 @@ def test_golden(tmp_path):
         for doc, kept in ((2, 0), (5, 0), (6, 3))
     ]
     assert list(Exact().reasons()) == ["exact_duplicate"]
-    assert settled.account["clusters"] == [
+    assert settled.stats["clusters"] == [
         {"kept": 0, "size": 3, "members": [2, 5]},
         {"kept": 3, "size": 2, "members": [6]},
     ]
-    assert settled.account["sizes"] == {"2": 1, "3-4": 1}
-    assert settled.account["documents"] == 9
-    assert settled.account["duplicates"] == 3
+    assert settled.stats["sizes"] == {"2": 1, "3-4": 1}
+    assert settled.stats["documents"] == 9
+    assert settled.stats["duplicates"] == 3
 
 
 def test_the_sketch_is_siphash():
@@ -58,7 +58,7 @@ def test_the_sketch_is_siphash():
 def test_trap_10_no_duplicates_and_no_documents(tmp_path):
     settled = Exact().settle(corpus_of(Exact(), ["a", "b", "c"], tmp_path / "a"))
     assert drops_of(settled) == []
-    assert settled.account["clusters"] == []
+    assert settled.stats["clusters"] == []
     empty = Exact().settle(corpus_of(Exact(), [], tmp_path / "b"))
     assert drops_of(empty) == []
 
@@ -83,24 +83,24 @@ def test_trap_8_parts_workers_splits_and_memory_change_nothing(tmp_path, monkeyp
     texts = [f"text {i}" for i in rng.integers(0, 400, 1500)]
     found = []
     for i, (splits, workers, count) in enumerate([(1, 1, 1), (7, 3, 1), (3, 2, 5), (4, 8, 64)]):
-        monkeypatch.setattr(parts, "part_count", lambda corpus, rows, each, count=count: count)
+        monkeypatch.setattr(key_ranges, "key_range_count", lambda corpus, rows, each, count=count: count)
         settled = Exact().settle(corpus_of(Exact(), texts, tmp_path / str(i), splits=splits, workers=workers))
-        found.append((drops_of(settled), settled.account))
+        found.append((drops_of(settled), settled.stats))
     assert all(each == found[0] for each in found)
     assert clusters_of(found[0][0]) == expected_clusters(texts, list(range(1500)))
 
 
 def test_parts_follow_from_memory(tmp_path):
     corpus = corpus_of(Exact(), ["a"], tmp_path, memory_bytes=1 << 20, workers=2)
-    assert parts.part_count(corpus, 10, 160) == 1
-    assert parts.part_count(corpus, 100_000, 160) == -(-100_000 * 160 // (1 << 18))
+    assert key_ranges.key_range_count(corpus, 10, 160) == 1
+    assert key_ranges.key_range_count(corpus, 100_000, 160) == -(-100_000 * 160 // (1 << 18))
 
 
 def test_dropped_documents_are_left_out(tmp_path):
     corpus = corpus_of(Exact(), ["a", "a", "b", "a", "b"], tmp_path, splits=2, gone=frozenset({0, 2}))
     settled = Exact().settle(corpus)
     assert clusters_of(drops_of(settled)) == {1: {1, 3}}
-    assert settled.account["documents"] == 3
+    assert settled.stats["documents"] == 3
 
 
 def test_keep_by_column(tmp_path):
@@ -126,7 +126,7 @@ def test_a_keep_column_without_values_is_reported(tmp_path):
     columns = {"source": pa.array(["web", "book"])}
     settled = stage.settle(corpus_of(stage, ["a", "a"], tmp_path, columns=columns))
     assert clusters_of(drops_of(settled)) == {0: {0, 1}}
-    assert "no document has a number, truth value or date in the column 'source'" in settled.account["warnings"][0]
+    assert "no document has a number, truth value or date in the column 'source'" in settled.stats["warnings"][0]
 
 
 def test_tag_mode(tmp_path):
@@ -143,7 +143,7 @@ def test_tag_mode(tmp_path):
 
 def test_a_giant_cluster_warns(tmp_path):
     settled = Exact().settle(corpus_of(Exact(), ["same"] * 1500 + ["other"], tmp_path))
-    assert "one cluster holds 1,500 of 1,501 documents" in settled.account["warnings"][0]
+    assert "one cluster holds 1,500 of 1,501 documents" in settled.stats["warnings"][0]
 
 
 @pytest.mark.skipif(not DATA, reason="CORPUSCURATE_DATA is not set")

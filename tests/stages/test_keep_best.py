@@ -78,7 +78,7 @@ def test_equal_to_sorting(tmp_path_factory, rows, fraction, grouped, order, work
     settled = settle(tmp_path_factory.mktemp("keep"), stage, rows, workers=workers)
     plain = [(doc_id, score, group if grouped else None) for doc_id, score, group in rows]
     assert set(dropped(settled)) == {doc_id for doc_id, *_ in rows} - best(plain, fraction, order == "asc")
-    assert settled.account["kept"] == len(rows) - len(dropped(settled))
+    assert settled.stats["kept"] == len(rows) - len(dropped(settled))
 
 
 def test_ties_go_to_the_lowest_doc_id_across_files(tmp_path):
@@ -96,7 +96,7 @@ def test_what_an_earlier_stage_dropped_does_not_count(tmp_path):
     rows = [(i, float(i), None) for i in range(10)]
     settled = settle(tmp_path, KeepBest(by="s", fraction=0.5), rows, gone=frozenset({9, 8, 7, 6}))
     assert dropped(settled) == [0, 1, 2]
-    assert settled.account["documents"] == 6
+    assert settled.stats["documents"] == 6
 
 
 @pytest.mark.parametrize("counter_bytes", [8 << 16, 1 << 11, 64])
@@ -108,17 +108,17 @@ def test_counters_of_any_size_give_the_same(tmp_path, monkeypatch, counter_bytes
     assert set(dropped(settled)) == set(range(200)) - best(rows, 0.3)
 
 
-def test_account(tmp_path):
+def test_stats(tmp_path):
     rows = [(i, i / 10, "a" if i < 6 else "b") for i in range(10)]
-    account = settle(tmp_path, KeepBest(by="s", fraction=0.5, group="g"), rows).account
-    assert (account["documents"], account["kept"], account["fraction"]) == (10, 5, 0.5)
-    assert account["largest_groups"] == [
+    stats = settle(tmp_path, KeepBest(by="s", fraction=0.5, group="g"), rows).stats
+    assert (stats["documents"], stats["kept"], stats["fraction"]) == (10, 5, 0.5)
+    assert stats["largest_groups"] == [
         {"group": "a", "documents": 6, "kept": 3, "threshold": 0.3},
         {"group": "b", "documents": 4, "kept": 2, "threshold": 0.8},
     ]
-    assert account["histogram"]["span"] == (0.0, 0.9)
-    assert sum(account["histogram"]["documents"]) == 10
-    assert sum(account["histogram"]["kept"]) == 5
+    assert stats["histogram"]["span"] == (0.0, 0.9)
+    assert sum(stats["histogram"]["documents"]) == 10
+    assert sum(stats["histogram"]["kept"]) == 5
 
 
 def test_stochastic_keeps_by_the_published_chance(tmp_path):

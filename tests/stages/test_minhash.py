@@ -12,7 +12,7 @@ from support.dedup import clusters_of, corpus_of, drops_of, make_batch, rows_of
 from corpuscurate.core.stage import stage_class
 from corpuscurate.kernels.duplicates.verify import exact_similarity
 from corpuscurate.methods.dedup import bands as bands_module
-from corpuscurate.methods.dedup import candidates, parts, verify
+from corpuscurate.methods.dedup import candidates, key_ranges, verify
 from corpuscurate.methods.dedup.bands import value_column
 from corpuscurate.stages import minhash
 from corpuscurate.stages.minhash import MinHash
@@ -22,7 +22,7 @@ CATCH_ALL = {"values": 40, "bands": 40, "rows": 1}  # misses J = .5 once in 10^1
 
 def settle(stage, texts, folder, **more):
     settled = stage.settle(corpus_of(stage, texts, folder, **more))
-    return drops_of(settled), settled.account
+    return drops_of(settled), settled.stats
 
 
 def naive_clusters(texts, n, threshold) -> dict[int, set[int]]:
@@ -70,9 +70,9 @@ def test_golden_border(tmp_path):
     texts = ["a b c d", "e d c b a", "f g"]
     drops, _ = settle(MinHash(ngram=1, threshold=0.8, **CATCH_ALL), texts, tmp_path / "a")
     assert drops == [{"doc_id": 1, "reason": 1, "value": 0.8, "duplicate_of": 0, "matched": 0, "similarity": 0.8}]
-    drops, account = settle(MinHash(ngram=1, threshold=0.81, **CATCH_ALL), texts, tmp_path / "b")
+    drops, stats = settle(MinHash(ngram=1, threshold=0.81, **CATCH_ALL), texts, tmp_path / "b")
     assert drops == []
-    assert account["rejected"] == account["compared"] == 1
+    assert stats["rejected"] == stats["compared"] == 1
 
 
 @given(st.integers(1, 10_000), st.integers(1, 999))
@@ -89,10 +89,10 @@ def test_matched_is_the_neighbour_and_duplicate_of_the_kept(tmp_path):
     # a chain: neighbours share 9 of 11 unigrams, the ends 8 of 12
     words = [f"w{i}" for i in range(12)]
     chain = [" ".join(words[i : i + 10]) for i in range(3)]
-    drops, account = settle(MinHash(ngram=1, threshold=0.8, **CATCH_ALL), chain, tmp_path)
+    drops, stats = settle(MinHash(ngram=1, threshold=0.8, **CATCH_ALL), chain, tmp_path)
     assert [(row["doc_id"], row["duplicate_of"], row["matched"]) for row in drops] == [(1, 0, 0), (2, 0, 1)]
     assert [row["similarity"] for row in drops] == [9 / 11, 9 / 11]
-    assert account["verified"] == 2 and account["clusters"] == [{"kept": 0, "size": 3, "members": [1, 2]}]
+    assert stats["verified"] == 2 and stats["clusters"] == [{"kept": 0, "size": 3, "members": [1, 2]}]
 
 
 VOCABULARY = st.sampled_from(["a", "b", "c", "d", "É", "漢", "é", ".", "A"])
@@ -107,13 +107,13 @@ VOCABULARY = st.sampled_from(["a", "b", "c", "d", "É", "漢", "é", ".", "A"])
 )
 def test_components_equal_naive_when_bands_catch_all(tmp_path_factory, texts, ngram, threshold, splits):
     stage = MinHash(ngram=ngram, threshold=threshold, **CATCH_ALL)
-    drops, account = settle(stage, texts, tmp_path_factory.mktemp("c"), splits=splits, batch_rows=3)
+    drops, stats = settle(stage, texts, tmp_path_factory.mktemp("c"), splits=splits, batch_rows=3)
     assert clusters_of(drops) == naive_clusters(texts, ngram, threshold)
     edges = neardup.edges(texts, ngram, threshold)
     for row in drops:
         pair = tuple(sorted((row["doc_id"], row["matched"])))
         assert row["similarity"] == row["value"] == edges[pair]
-    assert account["without_words"] == sum(not neardup.shingles(text, ngram) for text in texts)
+    assert stats["without_words"] == sum(not neardup.shingles(text, ngram) for text in texts)
 
 
 @settings(max_examples=60)
@@ -125,12 +125,12 @@ def test_components_equal_naive_when_bands_catch_all(tmp_path_factory, texts, ng
 def test_large_buckets_equal_naive(tmp_path_factory, texts, threshold, large):
     stage = MinHash(ngram=1, threshold=threshold, **CATCH_ALL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(minhash, "LARGE", large)
-        drops, account = settle(stage, texts, tmp_path_factory.mktemp("large"))
+        patch.setattr(minhash, "LARGE_BUCKET", large)
+        drops, stats = settle(stage, texts, tmp_path_factory.mktemp("large"))
     assert clusters_of(drops) == naive_clusters(texts, 1, threshold)
     edges = neardup.edges(texts, 1, threshold)
     assert all(row["similarity"] == edges[tuple(sorted((row["doc_id"], row["matched"])))] for row in drops)
-    assert account["capped"]["buckets"] == 0
+    assert stats["capped"]["buckets"] == 0
 
 
 @pytest.mark.parametrize("kind", ["exact", "signature"])
@@ -140,10 +140,10 @@ def test_large_and_small_buckets_agree(tmp_path, monkeypatch, kind, threshold):
     stage = MinHash(ngram=2, threshold=threshold, verify=kind, values=64, bands=64, rows=1)
     found = []
     for large in (0, 50, 1000):
-        monkeypatch.setattr(minhash, "LARGE", large)
-        drops, account = settle(stage, texts, tmp_path / str(large))
+        monkeypatch.setattr(minhash, "LARGE_BUCKET", large)
+        drops, stats = settle(stage, texts, tmp_path / str(large))
         found.append(clusters_of(drops))
-        assert account["capped"]["buckets"] == 0
+        assert stats["capped"]["buckets"] == 0
     assert found[0] == found[1] == found[2]
     if kind == "exact":
         assert found[0] == naive_clusters(texts, 2, threshold)
@@ -151,10 +151,10 @@ def test_large_and_small_buckets_agree(tmp_path, monkeypatch, kind, threshold):
 
 def test_near_duplicates_of_a_larger_corpus_equal_naive(tmp_path):
     texts = random_corpus(3, 400)
-    drops, account = settle(MinHash(ngram=3, threshold=0.6, recall=0.999999), texts, tmp_path, splits=3)
+    drops, stats = settle(MinHash(ngram=3, threshold=0.6, recall=0.999999), texts, tmp_path, splits=3)
     assert clusters_of(drops) == naive_clusters(texts, 3, 0.6)
-    assert account["rejected"] > 0 and account["rejected_by_signature"] > 0
-    assert account["duplicates"] == len(drops)
+    assert stats["rejected"] > 0 and stats["rejected_by_signature"] > 0
+    assert stats["duplicates"] == len(drops)
 
 
 @pytest.mark.parametrize("kind", ["exact", "signature", "none"])
@@ -162,13 +162,13 @@ def test_trap_8_nothing_but_the_corpus_changes_the_result(tmp_path, monkeypatch,
     texts = random_corpus(4, 300)
     texts += texts[:20] + [text.upper() + "!" for text in texts[20:40]] + ["", " "]
     stage = MinHash(ngram=3, threshold=0.6, values=48, verify=kind, keep="longest")
-    monkeypatch.setattr(minhash, "LARGE", 2)
+    monkeypatch.setattr(minhash, "LARGE_BUCKET", 2)
     monkeypatch.setattr(verify, "BUDGET", 0)
     monkeypatch.setattr(verify, "BUDGET_EACH", 0)
     found = []
     for i, (splits, workers, memory, count) in enumerate([(1, 1, 1 << 30, 1), (3, 3, 1 << 30, 2), (2, 16, 1 << 14, 3)]):
-        monkeypatch.setattr(parts, "part_count", lambda corpus, rows, each, count=count: count)
-        monkeypatch.setattr(bands_module, "memory_parts", lambda corpus, rows, each, count=count: count)
+        monkeypatch.setattr(key_ranges, "key_range_count", lambda corpus, rows, each, count=count: count)
+        monkeypatch.setattr(bands_module, "ranges_for_memory", lambda corpus, rows, each, count=count: count)
         monkeypatch.setattr(candidates, "_SMALL", 1 if count > 1 else 10**9)
         corpus = {"splits": splits, "workers": workers, "memory_bytes": memory, "batch_rows": 100 * count}
         found.append(settle(stage, texts, tmp_path / str(i), **corpus))
@@ -184,9 +184,9 @@ def test_trap_1_candidates_are_verified_before_they_join(tmp_path):
     loose = MinHash(ngram=1, threshold=0.8, verify="none", **CATCH_ALL)
     assert len(settle(loose, texts, tmp_path / "none")[0]) == 59
     for kind in ("exact", "signature"):
-        drops, account = settle(loose.model_copy(update={"verify": kind}), texts, tmp_path / kind)
+        drops, stats = settle(loose.model_copy(update={"verify": kind}), texts, tmp_path / kind)
         assert drops == []
-        assert account["compared"] == 60 * 59 // 2 if kind == "signature" else account["likely"] < 20
+        assert stats["compared"] == 60 * 59 // 2 if kind == "signature" else stats["prefiltered"] < 20
 
 
 def test_trap_2_two_true_clusters_in_one_bucket_stay_two(tmp_path):
@@ -199,9 +199,9 @@ def test_trap_2_two_true_clusters_in_one_bucket_stay_two(tmp_path):
 
 def test_trap_3_short_and_empty_documents(tmp_path):
     texts = ["cat", "dog", "Cat.", "", "!!", "", "cat dog"]
-    drops, account = settle(MinHash(), texts, tmp_path)
+    drops, stats = settle(MinHash(), texts, tmp_path)
     assert clusters_of(drops) == {0: {0, 2}}
-    assert account["without_words"] == 3
+    assert stats["without_words"] == 3
 
 
 def test_trap_4_and_7_documents_are_known_by_any_doc_id(tmp_path):
@@ -215,24 +215,24 @@ def test_trap_4_and_7_documents_are_known_by_any_doc_id(tmp_path):
 
 def test_trap_10_no_duplicates_and_no_documents(tmp_path):
     for i, texts in enumerate([[], [""], ["a b"], ["a b", "c d", "e f"]]):
-        drops, account = settle(MinHash(), texts, tmp_path / str(i), splits=2)
+        drops, stats = settle(MinHash(), texts, tmp_path / str(i), splits=2)
         assert drops == []
-        assert account["clusters_total"] == 0 and account["clusters"] == []
+        assert stats["clusters_total"] == 0 and stats["clusters"] == []
 
 
 def test_a_bucket_of_like_documents_costs_one_comparison_each(tmp_path):
     rng = np.random.default_rng(1)
     words = [f"w{i}" for i in range(20)]
     texts = [" ".join(rng.permutation(words)) for _ in range(3000)]  # equal sets, different sequences
-    drops, account = settle(MinHash(ngram=1), texts, tmp_path)
-    assert len(drops) == 2999 and account["compared"] == 2999 and account["identical"] == 0
+    drops, stats = settle(MinHash(ngram=1), texts, tmp_path)
+    assert len(drops) == 2999 and stats["compared"] == 2999 and stats["identical"] == 0
     assert {row["duplicate_of"] for row in drops} == {0}
 
 
 def test_identical_documents_collapse_before_all_else(tmp_path):
     texts = ["A b c d e f"] * 500 + ["a B c, d e f"] * 500 + ["a b c d e f g"]
-    drops, account = settle(MinHash(ngram=1), texts, tmp_path)
-    assert account["identical"] == 999 and account["compared"] == 1
+    drops, stats = settle(MinHash(ngram=1), texts, tmp_path)
+    assert stats["identical"] == 999 and stats["compared"] == 1
     assert len(drops) == 1000
     assert {row["duplicate_of"] for row in drops} == {0}
     assert drops[-1]["similarity"] == 6 / 7
@@ -241,26 +241,26 @@ def test_identical_documents_collapse_before_all_else(tmp_path):
 def test_copies_of_a_dropped_document_follow_it(tmp_path):
     long = "a b c d e f g h i j"
     texts = [long, long, long + " k", long + " K"]
-    drops, account = settle(MinHash(ngram=1, keep="longest"), texts, tmp_path)
+    drops, stats = settle(MinHash(ngram=1, keep="longest"), texts, tmp_path)
     assert [(row["doc_id"], row["duplicate_of"], row["matched"], row["similarity"]) for row in drops] == [
         (0, 2, 2, 10 / 11),
         (1, 2, 0, 1.0),
         (3, 2, 2, 1.0),
     ]
-    assert account["clusters"] == [{"kept": 2, "size": 4, "members": [0, 1, 3]}]
+    assert stats["clusters"] == [{"kept": 2, "size": 4, "members": [0, 1, 3]}]
 
 
 def test_a_hard_bucket_is_capped_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(minhash, "LARGE", 10)
+    monkeypatch.setattr(minhash, "LARGE_BUCKET", 10)
     monkeypatch.setattr(verify, "BUDGET", 0)
     monkeypatch.setattr(verify, "BUDGET_EACH", 0)
     stage = MinHash(ngram=1, threshold=0.7, values=64, bands=64, rows=1)
-    _, account = settle(stage, near_copies(1, 200), tmp_path)
-    capped = account["capped"]
+    _, stats = settle(stage, near_copies(1, 200), tmp_path)
+    capped = stats["capped"]
     assert capped["buckets"] > 0
     assert capped["documents"] > 100
     assert capped["comparisons_skipped"] > 0
-    assert "comparisons were left out" in account["warnings"][0]
+    assert "comparisons were left out" in stats["warnings"][0]
 
 
 def test_a_document_whose_shingles_are_missing_stops_the_run(tmp_path, monkeypatch):
@@ -281,9 +281,9 @@ def test_splits_without_documents(tmp_path):
 
 def test_dropped_documents_take_no_part(tmp_path):
     texts = ["a b c d e f"] * 4
-    drops, account = settle(MinHash(), texts, tmp_path, splits=2, gone=frozenset({0, 2}))
+    drops, stats = settle(MinHash(), texts, tmp_path, splits=2, gone=frozenset({0, 2}))
     assert clusters_of(drops) == {1: {1, 3}}
-    assert account["documents"] == 2
+    assert stats["documents"] == 2
 
 
 def test_verify_none_knows_no_similarity(tmp_path):
@@ -332,9 +332,9 @@ def test_tag_mode(tmp_path):
 
 
 def test_a_giant_component_and_a_poor_banding_warn(tmp_path):
-    _, account = settle(MinHash(bands=2, rows=50), ["same words here"] * 1100, tmp_path)
-    assert "find a pair exactly as similar as the threshold 0.8 with probability 0.000" in account["warnings"][1]
-    assert "one cluster holds 1,100 of 1,100 documents (100.0 %)" in account["warnings"][0]
+    _, stats = settle(MinHash(bands=2, rows=50), ["same words here"] * 1100, tmp_path)
+    assert "find a pair exactly as similar as the threshold 0.8 with probability 0.000" in stats["warnings"][1]
+    assert "one cluster holds 1,100 of 1,100 documents (100.0 %)" in stats["warnings"][0]
 
 
 def test_sketches_serve_every_threshold():

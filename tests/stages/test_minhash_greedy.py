@@ -8,7 +8,7 @@ from naive import neardup, sketches
 from support.dedup import corpus_of, drops_of, rows_of
 
 from corpuscurate.methods.dedup import bands as bands_module
-from corpuscurate.methods.dedup import candidates, parts, verify
+from corpuscurate.methods.dedup import candidates, key_ranges, verify
 from corpuscurate.stages.minhash import MinHash
 
 CATCH_ALL = {"values": 40, "bands": 40, "rows": 1, "settling": "greedy"}
@@ -17,7 +17,7 @@ VOCABULARY = st.sampled_from(["a", "b", "c", "d", "É", "漢", "é", ".", "A"])
 
 def settle(stage, texts, folder, **more):
     settled = stage.settle(corpus_of(stage, texts, folder, **more))
-    return drops_of(settled), settled.account
+    return drops_of(settled), settled.stats
 
 
 def families(seed: int, size: int) -> list[str]:
@@ -37,11 +37,11 @@ def test_golden_no_chains(tmp_path):
     # neighbours share 9 of 11 unigrams, the ends 8 of 12: the last is similar to none that is kept
     words = [f"w{i}" for i in range(12)]
     chain = [" ".join(words[i : i + 10]) for i in range(3)]
-    drops, account = settle(MinHash(ngram=1, threshold=0.8, **CATCH_ALL), chain, tmp_path)
+    drops, stats = settle(MinHash(ngram=1, threshold=0.8, **CATCH_ALL), chain, tmp_path)
     assert [(row["doc_id"], row["duplicate_of"], row["matched"], row["similarity"]) for row in drops] == [
         (1, 0, 0, 9 / 11)
     ]
-    assert account["clusters"] == [{"kept": 0, "size": 2, "members": [1]}]
+    assert stats["clusters"] == [{"kept": 0, "size": 2, "members": [1]}]
 
 
 @settings(max_examples=40)
@@ -70,7 +70,7 @@ def test_greedy_in_keep_order_on_a_larger_corpus(tmp_path):
     texts = families(3, 300)
     texts += [texts[i].upper() for i in range(0, 60, 3)]
     stage = MinHash(ngram=2, threshold=0.6, recall=0.999999, settling="greedy", keep="longest")
-    drops, account = settle(stage, texts, tmp_path, splits=3)
+    drops, stats = settle(stage, texts, tmp_path, splits=3)
     order = sorted(range(len(texts)), key=lambda i: (-len(texts[i].encode()), i))
     expected = neardup.greedy(len(texts), neardup.edges([texts[i] for i in order], 2, 0.6))
     assert {row["doc_id"] for row in drops} == {order[d] for d in expected}
@@ -79,7 +79,7 @@ def test_greedy_in_keep_order_on_a_larger_corpus(tmp_path):
     assert not gone & {row["matched"] for row in drops}
     components, _ = settle(stage.model_copy(update={"settling": "components"}), texts, tmp_path / "c", splits=3)
     assert gone < {row["doc_id"] for row in components}
-    assert account["duplicates"] == len(drops)
+    assert stats["duplicates"] == len(drops)
 
 
 @pytest.mark.parametrize("kind", ["exact", "signature", "none"])
@@ -91,8 +91,8 @@ def test_trap_8_nothing_but_the_corpus_changes_the_result(tmp_path, monkeypatch,
     monkeypatch.setattr(verify, "GREEDY_BUDGET_EACH", 1)
     found = []
     for i, (splits, workers, memory, count) in enumerate([(1, 1, 1 << 30, 1), (3, 3, 1 << 30, 2), (2, 16, 1 << 14, 3)]):
-        monkeypatch.setattr(parts, "part_count", lambda corpus, rows, each, count=count: count)
-        monkeypatch.setattr(bands_module, "memory_parts", lambda corpus, rows, each, count=count: count)
+        monkeypatch.setattr(key_ranges, "key_range_count", lambda corpus, rows, each, count=count: count)
+        monkeypatch.setattr(bands_module, "ranges_for_memory", lambda corpus, rows, each, count=count: count)
         monkeypatch.setattr(candidates, "_SMALL", 1 if count > 1 else 10**9)
         corpus = {"splits": splits, "workers": workers, "memory_bytes": memory, "batch_rows": 100 * count}
         found.append(settle(stage, texts, tmp_path / str(i), **corpus))
@@ -116,12 +116,12 @@ def test_a_hard_bucket_is_bounded_and_says_so(tmp_path, monkeypatch):
     common = " ".join(f"c{i}" for i in range(50))
     texts = [common + " " + " ".join(f"d{j}x{i}" for i in range(30)) for j in range(60)]  # J = 50 / 110
     stage = MinHash(ngram=1, threshold=0.5, settling="greedy", bands=1, rows=1, values=1, recall=0.4)
-    drops, account = settle(stage, texts, tmp_path)
-    capped = account["capped"]
+    drops, stats = settle(stage, texts, tmp_path)
+    capped = stats["capped"]
     assert drops == [] and capped["buckets"] == 1
-    assert account["compared"] <= 100 + 2 * capped["documents"]
-    assert account["compared"] + capped["comparisons_skipped"] == account["pairs_in_buckets"]
-    assert "comparisons were left out" in account["warnings"][0]
+    assert stats["compared"] <= 100 + 2 * capped["documents"]
+    assert stats["compared"] + capped["comparisons_skipped"] == stats["pairs_in_buckets"]
+    assert "comparisons were left out" in stats["warnings"][0]
 
 
 def test_tag_mode(tmp_path):

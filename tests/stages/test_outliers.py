@@ -42,7 +42,7 @@ def test_the_same_bytes_by_any_parts(tmp_path, monkeypatch):
     one = tags_of(rows, tmp_path / "a", clusters=6)
     monkeypatch.setattr(outlying, "WORK_PAIRS", 1000)
     monkeypatch.setattr(pairs, "X_ROWS", 20)
-    monkeypatch.setattr(order, "memory_parts", lambda corpus, rows, each: 4)
+    monkeypatch.setattr(order, "ranges_for_memory", lambda corpus, rows, each: 4)
     stage = Outliers(embedder=COLUMN, mode="tag", clusters=6)
     settled = settle(stage, rows, tmp_path / "b", splits=5, workers=3, memory_bytes=3000)
     assert rows_of(settled.tags) == one

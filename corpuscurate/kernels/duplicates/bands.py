@@ -68,12 +68,12 @@ def shared_keys(keys: NDArray[np.uint64], numbers: Indices, table: NDArray[np.ui
 
 
 @uncounted
-def keys_of_part(
-    chosen: NDArray[np.bool_], first: Int, part: Int, parts: Int, keys: NDArray[np.uint64], out: Indices
+def keys_in_range(
+    chosen: NDArray[np.bool_], first: Int, key_range: Int, key_ranges: Int, keys: NDArray[np.uint64], out: Indices
 ) -> Int:
-    """Move the chosen keys that belong to a part, by their upper 32 bits, to the front. Returns how many they are.
+    """Move the chosen keys of a key range, by their upper 32 bits, to the front. Returns how many they are.
 
-    out: the numbers of these, where the chosen ones are numbered first, first + 1, ... in any part.
+    out: the numbers of these; the chosen keys of all ranges are numbered first, first + 1, ...
     """
     number = first
     filled: Int = 0
@@ -81,8 +81,8 @@ def keys_of_part(
         key = keys[i]
         keys[filled] = key
         out[filled] = number
-        of = np.int64((key >> _HALF) * np.uint64(parts) >> _HALF)
-        filled += np.int64(chosen[i] & (of == part))
+        of = np.int64((key >> _HALF) * np.uint64(key_ranges) >> _HALF)
+        filled += np.int64(chosen[i] & (of == key_range))
         number += np.int64(chosen[i])
     return filled
 

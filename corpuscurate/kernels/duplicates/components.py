@@ -1,5 +1,5 @@
-"""Connected components by union-find (Tarjan), roots being the smallest member, and the neighbours that the edges
-tell."""
+"""Connected components by union-find (Tarjan), roots being the smallest member, and the nearest neighbours along
+the edges."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Coarse components of documents that share buckets, and the spreading of documents and buckets over the parts of a
+"""Coarse components of documents that share buckets, and the assignment of documents and buckets to the parts of a
 plan.
 
 Documents in buckets are given by their numbers; `words` and `before` tell the rank of each among them
-(`kernels.ranks`).
+(`kernels.duplicates.ranks`).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ def union_buckets(
     offsets: Indices,
     words: NDArray[np.uint64],
     before: NDArray[np.int64],
-    place: Indices,
+    index: Indices,
 ) -> int:
     """Join all members numbers[offsets[b]:offsets[b + 1]] of each bucket in `parent`, where the number of rank r has
-    the index place[r]. Returns the number of buckets."""
+    the index `index[r]`. Returns the number of buckets."""
     for bucket in range(len(offsets) - 1):
-        first = place[rank_of(numbers[offsets[bucket]], words, before)]
+        first = index[rank_of(numbers[offsets[bucket]], words, before)]
         for i in range(np.int64(offsets[bucket]) + 1, np.int64(offsets[bucket + 1])):
-            first = union(parent, first, place[rank_of(numbers[i], words, before)])
+            first = union(parent, first, index[rank_of(numbers[i], words, before)])
     return len(offsets) - 1
 
 
@@ -37,7 +37,8 @@ def union_buckets(
 def spread_components(
     root: Indices, parts: int, counts: NDArray[np.int64], out_part: NDArray[np.uint8], out_local: Indices
 ) -> Int:
-    """Give each component, in the order of the roots, to a part, so that the parts get about as many documents.
+    """Give each component, in the order of the roots, to a part, so that the parts get about equal numbers of
+    documents.
 
     root: the component of each document, its smallest member. counts: int64[max(m, parts + 1)], 0; afterwards
     counts[p] is where part p begins among all documents by part, for p in 0..parts. out_part: the part of each

@@ -1,8 +1,8 @@
-"""Greedy settling: a document is dropped when it is similar to one that is kept, and for no other reason.
+"""`settling: greedy`: a document is dropped when it is similar to one that is kept, and for no other reason.
 
 Documents are taken in keep order, and each is compared with the kept documents of its buckets, by band and then in keep
-order; the first that is similar drops it. So nothing is dropped for its likeness to a dropped document, and there are
-no chains. A bucket has a budget of comparisons; what it leaves out is counted.
+order; the first that is similar drops it. So no document is dropped for its similarity to a dropped one, and there are
+no chains. A bucket has a budget of comparisons; those beyond it are skipped and counted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from corpuscurate.kernels.duplicates.verify import (
 )
 
 UNVERIFIED = 0
-"""A kind of rule: whoever shares a bucket counts as similar."""
+"""A kind of rule: documents that share a bucket count as similar."""
 
 
 @kernel
@@ -58,11 +58,11 @@ def settle_greedily(
     out_b: NDArray[np.int64],
     out_similarity: NDArray[np.float64],
 ) -> Int:
-    """Drop what is similar to a kept document. Returns how many; each is an edge to the document that dropped it.
+    """Drop documents that are similar to a kept one. Returns how many; each is an edge to the document that dropped it.
 
     members: int64, documents 0..m-1 numbered in keep order, ascending in each bucket offsets[i]..offsets[i+1]-1, the
     buckets of a document by band; changed. rule: its kind UNVERIFIED, SIGNATURE or EXACT; its budgets are of a bucket.
-    always_kept: so many documents, the first, are kept whatever they are like.
+    always_kept: the number of first documents that are kept in any case.
     parent: int64[m], that of a dropped document becomes the one that dropped it. counts: int64[COUNTS], added to.
     out_a, out_b: int64[m], out_similarity: float64[m].
     """
@@ -71,7 +71,7 @@ def settle_greedily(
     buckets = np.empty(len(members), np.int64)
     buckets_of_documents(members, offsets, starts, buckets)
     size = len(offsets) - 1
-    kept = np.zeros(size, np.int64)  # the kept documents of a bucket stand at the front of its members
+    kept = np.zeros(size, np.int64)  # the kept documents of a bucket are at the front of its members
     used = np.zeros(size, np.int64)
     skipped = np.zeros(size, np.int64)
     met = np.full(m, -1, np.int64)

@@ -1,4 +1,4 @@
-"""An exact similarity join of many near-copies: sets are told by what they differ in from one base set.
+"""An exact similarity join of many near-copies: each set is given by its difference from one base set.
 
 With `+` for the symmetric difference: for the sets x of a large bucket and any base B, the delta of x is D(x) = x + B,
 and |x + y| = |D(x) + D(y)|. Near-copies of one document have small deltas, and what is common to all of them vanishes.
@@ -10,7 +10,7 @@ r(x) = k |x| - |D(x)| it says: D(x) and D(y) share at least -(r(x) plus r(y)) / 
 - All other similar pairs share an element. Elements are ordered by how rare they are; the first that a pair shares
   has at most |D(x)| - (its position in D(x)) shared ones from it on, and likewise in D(y). So only the first, rare
   elements of a delta have to be looked up and noted, and what is noted expires as the reach falls.
-- Lists are skipped where all in them are in one component with the document at hand.
+- A list is skipped where all its documents are in one component with the current document.
 
 Bitmaps that hold each delta folded to a few words reject most pairs of the rest: their Hamming distance is a lower
 bound. Nothing is missed, whatever the base.
@@ -216,17 +216,17 @@ def join_deltas(
 ) -> Int:
     """Join all similar documents in `parent`; returns the edges written, each of which joined two components.
 
-    lists: int64[elements + 1], where the noted documents of each element begin (as many places as documents have it).
-    values: 0 for the Jaccard similarity of sets; else the similarity of signatures of so many values.
-    budget: documents met in lists, plus `budget_each` for each document taken so far. parent: int64[n], components
-    known before. counts: int64[4], added to: compared, verified, rejected, and met in lists but not compared for want
-    of budget. out_a, out_b, out_similarity: of length n.
+    lists: int64[elements + 1], where the noted documents of each element begin (as many entries as documents have it).
+    values: 0 for the Jaccard similarity of sets; else the number of values of each signature. budget: documents met in
+    lists, plus `budget_each` for each document taken so far. parent: int64[n], components known before. counts:
+    int64[4], added to: compared, verified, rejected, and met in lists but not compared because the budget was used up.
+    out_a, out_b, out_similarity: of length n.
     """
     n = len(d.starts) - 1
     noted = np.empty(lists[-1], np.int32)
     left = np.empty(lists[-1], np.int32)  # |D| less the position of the element: shared ones at most, from it on
     filled = np.zeros(len(lists) - 1, np.int32)
-    uniform = np.zeros(len(lists) - 1, np.int32)  # so many at the head of the list are in one component
+    uniform = np.zeros(len(lists) - 1, np.int32)  # documents at the head of the list that are in one component
     edges = 0
     used = 0
     for i in range(n):

@@ -13,9 +13,9 @@ from corpuscurate.kernels.duplicates.components import Int
 
 @uncounted
 def find_sorted(ids: NDArray[np.uint64], wanted: NDArray[np.uint64], out: NDArray[np.int64]) -> Int:
-    """Where the ids in `wanted` stand in `ids`; those that do not are passed over. Both ascend without repeats.
+    """Indices in `ids` of the ids in `wanted`; those that do not occur are passed over. Both ascend without repeats.
 
-    out: int64[>= min(len(ids), len(wanted))]. Returns how many stand there.
+    out: int64[>= min(len(ids), len(wanted))]. Returns how many occur.
     """
     found: Int = 0
     at = 0

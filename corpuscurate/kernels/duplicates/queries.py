@@ -1,4 +1,4 @@
-"""Matching a few query signatures against many: which documents share a loose band with which query."""
+"""Matches a few query signatures with many: which documents share a loose band with which query."""
 
 from __future__ import annotations
 

@@ -3,8 +3,9 @@
 The result is the connected components of the graph of all candidate pairs (two documents in one bucket) that are as
 similar as the threshold asks. Pairs that are connected already are not compared. Buckets are taken in the order given
 and their documents in keep order, each against the components that the bucket has so far: first against the first
-member of each, then against the others. A bucket of copies therefore costs one comparison a document. Where nothing is
-alike, the work grows with the square of the bucket: large ones are for `kernels.deltas`.
+member of each, then against the others. A bucket of copies therefore costs one comparison a document. Where no
+documents are similar, the work grows with the square of the bucket: large ones are for
+`kernels.duplicates.large_bucket_join`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SIGNATURE = 1
 EXACT = 2
 
 COMPARED, VERIFIED, FEW_EQUAL_VALUES, REJECTED, CAPPED_BUCKETS, CAPPED_DOCUMENTS, SKIPPED = range(7)
-"""Places in the counts. FEW_EQUAL_VALUES: rejected on the signatures alone."""
+"""Indices of the counts. FEW_EQUAL_VALUES: rejected on the signatures alone."""
 COUNTS = 7
 
 
@@ -36,8 +37,8 @@ class Sketches(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """How they are compared. kind: SIGNATURE or EXACT. threshold: of the similarity. few: signatures with fewer equal
-    values are rejected. rows: of a band. budget, budget_each: see `kernels.deltas.join_deltas`."""
+    """How candidates are compared. kind: SIGNATURE or EXACT. threshold: of the similarity. few: signatures with fewer
+    equal values are rejected. rows: of a band. budget, budget_each: see `large_bucket_join.join_deltas`."""
 
     kind: int
     threshold: float
@@ -137,25 +138,25 @@ def _similarity(d: Int, e: Int, band: Int, s: Sketches, rule: Rule, counts: NDAr
 
 
 @uncounted
-def likely_members(
+def prefilter_members(
     members: NDArray[np.int64],
     offsets: NDArray[np.int64],
     rows: NDArray[np.int64],
     signatures: NDArray[np.uint32],
     few: Int,
-    large: Int,
+    large_bucket: Int,
     out: NDArray[np.bool_],
 ) -> Int:
     """Mark the documents that have `few` values or more in common with another one of a bucket.
 
     members, offsets: as in `verify_buckets`, in any order. rows: int64[m], the row of each document in `signatures`.
-    large: of longer buckets all are marked. out: bool[m], False before. Returns the comparisons.
+    large_bucket: all members of larger buckets are marked. out: bool[m], False before. Returns the comparisons.
     """
     compared = 0
     for bucket in range(len(offsets) - 1):
         first = offsets[bucket]
         end = offsets[bucket + 1]
-        if end - first > large:
+        if end - first > large_bucket:
             for i in range(first, end):
                 out[members[i]] = True
             continue
@@ -197,7 +198,7 @@ def verify_buckets(
     longest = 0
     for bucket in range(len(offsets) - 1):
         longest = max(longest, offsets[bucket + 1] - offsets[bucket])
-    # The components of the bucket at hand are linked lists of positions in it.
+    # The components of the current bucket are linked lists of positions in it.
     following = np.empty(longest, np.int64)
     head = np.empty(longest, np.int64)
     tail = np.empty(longest, np.int64)

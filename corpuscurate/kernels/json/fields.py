@@ -1,4 +1,4 @@
-"""What stands in the fields that `json_lines.scan_lines` found: which of them are wanted, and which kinds occur."""
+"""The fields that `kernels.json.lines.scan_lines` found: which of them are wanted, and which kinds of values occur."""
 
 from __future__ import annotations
 

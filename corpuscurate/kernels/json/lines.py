@@ -1,4 +1,4 @@
-"""JSON lines: one pass that checks each line against the grammar and reports where its top-level fields stand.
+"""JSON lines: one pass that checks each line against the grammar and reports the offsets of its top-level fields.
 
 The grammar is RFC 8259, strictly: no NaN, no trailing comma, no control character in a string, no second value. A line
 must be one object. Two conventions make it fast. The bytes end in a newline, and a newline is refused everywhere inside
@@ -28,7 +28,7 @@ MAX_DEPTH = 1024
 
 
 def _resolved() -> NDArray[np.uint8]:
-    """What the letter after a backslash stands for (uint8[256]); 0 where it makes no escape."""
+    """The byte that each letter after a backslash stands for (uint8[256]); 0 where it is not an escape."""
     table = np.zeros(256, np.uint8)
     for letter, byte in zip(b'"\\/bfnrt', b'"\\/\b\f\n\r\t', strict=True):
         table[letter] = byte
@@ -111,7 +111,7 @@ def skip_escape(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
 def skip_string(data: NDArray[np.uint8], i: int) -> tuple[int, int]:
     """The offset of the closing quote of the string whose content begins at i, and its flags: 1 escapes, 2 lone.
 
-    Where it is broken: -1 - offset of the first byte that cannot stand there.
+    Where it is broken: -1 - offset of the first byte that is not allowed there.
     """
     flags = 0
     while True:
@@ -225,7 +225,7 @@ def skip_key(data: NDArray[np.uint8], i: int) -> tuple[int, int, int]:
 def skip_nested(data: NDArray[np.uint8], i: int, stack: NDArray[np.uint8]) -> int:
     """The offset after the object or array at i; where it is broken: -1 - offset. `stack`: uint8[MAX_DEPTH]."""
     depth = 1  # the line's own object
-    value = True  # a value may stand here, else a comma or the end of what is open
+    value = True  # a value may follow, else a comma or the end of the innermost object or array
     while True:
         byte = byte_at(data, i)
         if value and byte in (123, 91):

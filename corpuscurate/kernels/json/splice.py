@@ -12,7 +12,7 @@ from corpuscurate.kernels.simd.words64 import byte_at, copy_bytes
 
 @kernel
 def is_empty_object(data: NDArray[np.uint8], start: int, brace: int) -> bool:
-    """Whether nothing but white space stands between data[start:], an object, and its closing brace."""
+    """Whether there is only white space between data[start:], an object, and its closing brace."""
     i = brace - 1
     while i > start and (byte_at(data, i) == 32 or byte_at(data, i) == 9 or byte_at(data, i) == 13):
         i -= 1
@@ -54,11 +54,11 @@ def fill_spliced(
     added: NDArray[np.uint8],
     out: NDArray[np.uint8],
 ) -> int:
-    """Write lines anew: the text's JSON string replaced where `changed`, fields put in before the closing brace.
+    """Write lines anew: the text's JSON string replaced where `changed`, fields inserted before the closing brace.
 
     offsets, data: the old lines, int64[n + 1] and uint8[...]. spans: int64[n, 3], offsets within each line: the text's
     JSON string from and to, the closing brace. changed: bool[n]. text_offsets, text: the new texts. added_offsets,
-    added: what is put in, each row `,"name":value...` or nothing; the first comma is left out in an empty object.
+    added: the fields to insert, each row `,"name":value...` or nothing; the first comma is left out in an empty object.
     out: uint8[as `count_spliced` says]; a newline follows each line. Answers the bytes written.
     """
     at = 0

@@ -14,7 +14,7 @@ _NONE = np.uint64(0)
 
 
 def _short_escapes() -> NDArray[np.uint8]:
-    """What stands after the backslash for each byte (uint8[256]), 0 = plain, 117 = written as \\u00XX."""
+    """The letter after the backslash for each byte (uint8[256]), 0 = plain, 117 = written as \\u00XX."""
     table = np.zeros(256, np.uint8)
     table[:32] = ord("u")
     for byte, letter in zip(b'"\\\b\f\n\r\t', b'"\\bfnrt', strict=True):

@@ -45,7 +45,7 @@ def _all(number: int) -> Any:
     return ir.Constant(_VECTOR, [number] * 64)
 
 
-def _place(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+def _pointer_to(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
     """A pointer to the 64 bytes from data[index]."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
@@ -60,8 +60,8 @@ def inside_words(typing_context: Any, folded: Any, i: Any) -> Any:
     _check(folded)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _place(context, builder, signature.args[0], *arguments)
-        marks = builder.icmp_unsigned("!=", builder.load(place, align=1), _all(0))
+        pointer = _pointer_to(context, builder, signature.args[0], *arguments)
+        marks = builder.icmp_unsigned("!=", builder.load(pointer, align=1), _all(0))
         return builder.bitcast(marks, _WORD)
 
     return types.uint64(folded, types.int64), generate
@@ -80,7 +80,7 @@ def fold_ascii(typing_context: Any, data: Any, i: Any, size: Any, out: Any, at: 
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data, i, size, out, at = arguments
-        x = builder.load(_place(context, builder, signature.args[0], data, i), align=1)
+        x = builder.load(_pointer_to(context, builder, signature.args[0], data, i), align=1)
         upper = builder.icmp_unsigned("<", builder.sub(x, _all(65)), _all(26))
         lower = builder.add(x, builder.select(upper, _all(32), _all(0)))
         letter = builder.icmp_unsigned("<", builder.sub(lower, _all(97)), _all(26))
@@ -92,7 +92,7 @@ def fold_ascii(typing_context: Any, data: Any, i: Any, size: Any, out: Any, at: 
         within = builder.icmp_unsigned("<", ir.Constant(_VECTOR, list(range(64))), sizes)
         kept = builder.and_(builder.or_(builder.or_(letter, digit), other), within)
         folded = builder.select(kept, lower, _all(0))
-        builder.store(folded, _place(context, builder, signature.args[3], out, at), align=1)
+        builder.store(folded, _pointer_to(context, builder, signature.args[3], out, at), align=1)
         marks = [builder.bitcast(builder.and_(each, within), _WORD) for each in (other, lead)]
         return cgutils.pack_array(builder, marks)
 
@@ -107,7 +107,7 @@ def has(context: Any, feature: str) -> bool:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def packs_bytes(typing_context: Any) -> Any:
-    """packs_bytes() -> bool: whether an instruction brings marked bytes together (AVX-512 VBMI2), which `pack_places`
+    """packs_bytes() -> bool: whether an instruction brings marked bytes together (AVX-512 VBMI2), which `pack_offsets`
     is made of. Known while compiling, so the other branch is no code."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -127,34 +127,34 @@ def packs_numbers(typing_context: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def pack_places(typing_context: Any, word: Any, base: Any, out: Any, at: Any) -> Any:
-    """pack_places(word: uint64, base: int64, out: uint16[], at: uint64): base + the place of each bit, to out[at:].
+def pack_offsets(typing_context: Any, word: Any, base: Any, out: Any, at: Any) -> Any:
+    """pack_offsets(word: uint64, base: int64, out: uint16[], at: uint64): base + the index of each bit, to out[at:].
 
-    Of no two neighbours both may be set. Something is written behind the places up to out[at + 32].
+    Of no two neighbours both may be set. Something is written behind these offsets up to out[at + 32].
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         word, base, out, at = arguments
         marks = builder.bitcast(word, _MARKS)
-        places = ir.Constant(_VECTOR, list(range(64)))
+        indices = ir.Constant(_VECTOR, list(range(64)))
         if has(context, "avx512vbmi2"):
             kind = ir.FunctionType(_VECTOR, [_VECTOR, _VECTOR, _MARKS])
             name = "llvm.x86.avx512.mask.compress.v64i8"
-            packed = builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [places, _all(0), marks])
+            packed = builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [indices, _all(0), marks])
         else:
             packed = _all(0)
             count = _INDEX(0)
-            for place in range(64):
-                packed = builder.insert_element(packed, ir.IntType(8)(place), count)
-                mark = builder.extract_element(marks, _INDEX(place))
+            for index in range(64):
+                packed = builder.insert_element(packed, ir.IntType(8)(index), count)
+                mark = builder.extract_element(marks, _INDEX(index))
                 count = builder.add(count, builder.zext(mark, _INDEX))
         half = builder.shuffle_vector(packed, packed, ir.Constant(ir.VectorType(_INDEX, 32), list(range(32))))
         wide = builder.zext(half, _SHORTS)
         one = builder.insert_element(ir.Constant(_SHORTS, [0] * 32), builder.trunc(base, ir.IntType(16)), _INDEX(0))
         bases = builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_INDEX, 32), [0] * 32))
         data = context.make_array(signature.args[2])(context, builder, out).data
-        place = builder.bitcast(builder.gep(data, [at]), _SHORTS.as_pointer())
-        builder.store(builder.add(wide, bases), place, align=2)
+        pointer = builder.bitcast(builder.gep(data, [at]), _SHORTS.as_pointer())
+        builder.store(builder.add(wide, bases), pointer, align=2)
         return context.get_dummy_value()
 
     return types.void(types.uint64, types.int64, out, types.uint64), generate

@@ -1,4 +1,4 @@
-"""Steps of sketches over eight numbers of 64 bits at once, as LLVM's vectors: see `kernels.bits`.
+"""Steps of sketches over eight numbers of 64 bits at once, as LLVM's vectors: see `kernels.simd.bits`.
 
 Where the processor has an instruction that only AVX-512 knows, it is used; elsewhere the same is done number by number.
 """
@@ -21,9 +21,9 @@ _BIT, _WORD = ir.IntType(1), ir.IntType(64)
 _EIGHT = ir.VectorType(_WORD, LANES)
 _MARKS = ir.VectorType(_BIT, LANES)
 _C = 0xD1342543DE82EF95
-"""That of `kernels.fast_similarity`."""
+"""That of `kernels.sketch.fast_similarity`."""
 _WORD_SEED = 0x9E3779B97F4A7C15
-"""That of `kernels.shingles`."""
+"""That of `kernels.sketch.shingles`."""
 
 
 def _each(number: int) -> Any:
@@ -36,7 +36,7 @@ def _spread(builder: Any, number: Any) -> Any:
     return builder.shuffle_vector(one, _each(0), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
 
 
-def _store_marked(context: Any, builder: Any, numbers: Any, marks: Any, place: Any) -> Any:
+def _store_marked(context: Any, builder: Any, numbers: Any, marks: Any, pointer: Any) -> Any:
     """Write the marked numbers one after the other, and something behind them. Returns how many."""
     if has(context, "avx512f"):
         compress = cgutils.get_or_insert_function(
@@ -45,11 +45,11 @@ def _store_marked(context: Any, builder: Any, numbers: Any, marks: Any, place: A
             "llvm.x86.avx512.mask.compress.v8i64",
         )
         packed = builder.call(compress, [numbers, _each(0), marks])
-        builder.store(packed, builder.bitcast(place, _EIGHT.as_pointer()), align=8)
+        builder.store(packed, builder.bitcast(pointer, _EIGHT.as_pointer()), align=8)
         return builder.zext(builder.ctpop(builder.bitcast(marks, ir.IntType(8))), _WORD)
     count = _WORD(0)
     for lane in range(LANES):
-        builder.store(builder.extract_element(numbers, ir.IntType(32)(lane)), builder.gep(place, [count]))
+        builder.store(builder.extract_element(numbers, ir.IntType(32)(lane)), builder.gep(pointer, [count]))
         mark = builder.extract_element(marks, ir.IntType(32)(lane))
         count = builder.add(count, builder.zext(mark, _WORD))
     return count
@@ -68,13 +68,13 @@ def next_hits(typing_context: Any, x: Any, i: Any, k: Any, lower: Any, upper: An
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, i, k, lower, upper, _, count = arguments
 
-        def place_of(array: int, index: Any) -> Any:
+        def pointer_to(array: int, index: Any) -> Any:
             data = context.make_array(signature.args[array])(context, builder, arguments[array]).data
             return builder.gep(data, [index])
 
-        place = builder.bitcast(place_of(0, i), _EIGHT.as_pointer())
-        g = builder.mul(builder.load(place, align=8), _each(_C))
-        builder.store(g, place, align=8)
+        pointer = builder.bitcast(pointer_to(0, i), _EIGHT.as_pointer())
+        g = builder.mul(builder.load(pointer, align=8), _each(_C))
+        builder.store(g, pointer, align=8)
         bins = _spread(builder, builder.and_(k, _WORD(0xFFFFFFFF)))
         at = builder.lshr(builder.mul(builder.lshr(g, _each(32)), bins), _each(32))
         above = builder.icmp_unsigned("!=", builder.and_(at, _each(64)), _each(0))
@@ -84,7 +84,7 @@ def next_hits(typing_context: Any, x: Any, i: Any, k: Any, lower: Any, upper: An
         )
         found = builder.and_(builder.call(rotate, [words, words, at]), _each(1))
         marks = builder.icmp_unsigned("!=", found, _each(0))
-        return builder.add(count, _store_marked(context, builder, g, marks, place_of(5, count)))
+        return builder.add(count, _store_marked(context, builder, g, marks, pointer_to(5, count)))
 
     numbers = [types.uint64] * 4
     return types.uint64(x, *numbers, hits, types.uint64), generate
@@ -116,26 +116,26 @@ def hash_words(
     """hash_words(folded: uint8[], starts: uint16[], ends, k, words: uint64[], long_words: uint64[], longer) -> uint64:
     LANES words from k. k, longer: uint64.
 
-    The hashes of those of at most 15 bytes, as `kernels.shingles` says, are written to words[k:]. The numbers of the
-    others are written to long_words[longer:], with something behind them up to long_words[longer + LANES]. Returns
+    The hashes of those of at most 15 bytes, as `kernels.sketch.shingles` says, are written to words[k:]. The numbers of
+    the others are written to long_words[longer:], with something behind them up to long_words[longer + LANES]. Returns
     `longer` with them. 16 bytes from each start must lie inside `folded`.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         k = arguments[3]
 
-        def place(array: int, index: Any) -> Any:
+        def pointer_to(array: int, index: Any) -> Any:
             data = context.make_array(signature.args[array])(context, builder, arguments[array]).data
             return builder.gep(data, [index])
 
         def borders(array: int) -> Any:
             kind = ir.VectorType(ir.IntType(16), LANES)
-            return builder.zext(builder.load(builder.bitcast(place(array, k), kind.as_pointer()), align=2), _EIGHT)
+            return builder.zext(builder.load(builder.bitcast(pointer_to(array, k), kind.as_pointer()), align=2), _EIGHT)
 
         pieces = []
         for lane in range(LANES):  # no branch on lengths: 16 bytes of each word
-            start = builder.zext(builder.load(place(1, builder.add(k, _WORD(lane)))), _WORD)
-            pair = builder.bitcast(place(0, start), ir.VectorType(_WORD, 2).as_pointer())
+            start = builder.zext(builder.load(pointer_to(1, builder.add(k, _WORD(lane)))), _WORD)
+            pair = builder.bitcast(pointer_to(0, start), ir.VectorType(_WORD, 2).as_pointer())
             pieces.append(builder.load(pair, align=1))
         even, odd = _join(builder, pieces[::2]), _join(builder, pieces[1::2])
         first = builder.shuffle_vector(even, odd, _lanes_of([0, 8, 2, 10, 4, 12, 6, 14]))
@@ -147,9 +147,9 @@ def hash_words(
         tail = builder.xor(rest, builder.shl(length, _each(56)))
         absorbed = _mix(builder, builder.xor(first, _each(_WORD_SEED)))
         mixed = _mix(builder, builder.xor(builder.select(whole, absorbed, _each(_WORD_SEED)), tail))
-        builder.store(mixed, builder.bitcast(place(4, k), _EIGHT.as_pointer()), align=8)
+        builder.store(mixed, builder.bitcast(pointer_to(4, k), _EIGHT.as_pointer()), align=8)
         numbers = builder.add(_spread(builder, k), ir.Constant(_EIGHT, list(range(LANES))))
         marks = builder.icmp_unsigned(">=", length, _each(16))
-        return builder.add(arguments[6], _store_marked(context, builder, numbers, marks, place(5, arguments[6])))
+        return builder.add(arguments[6], _store_marked(context, builder, numbers, marks, pointer_to(5, arguments[6])))
 
     return types.uint64(folded, starts, ends, types.uint64, words, long_words, types.uint64), generate

@@ -21,11 +21,11 @@ def prefetch(typing_context: Any, array: Any, at: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         view = make_array(signature.args[0])(context, builder, arguments[0])
         byte = ir.IntType(8).as_pointer()
-        place = builder.bitcast(builder.gep(view.data, [arguments[1]]), byte)
+        address = builder.bitcast(builder.gep(view.data, [arguments[1]]), byte)
         number = ir.IntType(32)
         form = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
         function = cgutils.get_or_insert_function(builder.module, form, "llvm.prefetch.p0i8")
-        builder.call(function, [place, number(0), number(3), number(1)])  # to read, into all caches, as data
+        builder.call(function, [address, number(0), number(3), number(1)])  # to read, into all caches, as data
         return context.get_dummy_value()
 
     return types.void(array, types.int64), generate
@@ -42,13 +42,13 @@ def add_eight(typing_context: Any, rows: Any, a: Any, b: Any, c: Any, d: Any, ou
     eight = ir.VectorType(ir.FloatType(), 8)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def place(which: int, at: Any) -> Any:
+        def pointer_to(which: int, at: Any) -> Any:
             view = make_array(signature.args[which])(context, builder, arguments[which])
             return builder.bitcast(builder.gep(view.data, [at]), eight.as_pointer())
 
-        one, two, three, four = (builder.load(place(0, arguments[k]), align=1) for k in (1, 2, 3, 4))
+        one, two, three, four = (builder.load(pointer_to(0, arguments[k]), align=1) for k in (1, 2, 3, 4))
         total = builder.fadd(builder.fadd(one, two), builder.fadd(three, four))
-        target = place(5, arguments[6])
+        target = pointer_to(5, arguments[6])
         builder.store(builder.fadd(builder.load(target, align=1), total), target, align=1)
         return context.get_dummy_value()
 

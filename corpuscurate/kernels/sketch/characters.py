@@ -1,4 +1,4 @@
-"""Text to shingles of n characters, a chunk at a time: the counterpart of `kernels.shingles` for `unit: characters`.
+"""Text to shingles of n characters, a chunk at a time: as `kernels.sketch.shingles`, for `unit: characters`.
 
 The characters are the code points of the text after `str.casefold()` of each and with every run of white space
 (`str.isspace()`) as one space, none at the ends. A document of 1..n-1 characters has one shingle, of all of them; one
@@ -26,11 +26,11 @@ _BLANK = np.uint64(32)
 
 @uncounted
 def fold_characters(data: NDArray[np.uint8], walk: Walk, t: Tables, at: Int) -> Int:
-    """Code points of about CHUNK bytes into `walk.words` from `at`; the index after them.
+    """Write the code points of about CHUNK bytes to `walk.words` from `at` on. Returns the index after them.
 
-    place[2]: 0 before the first character, 1 after one, 2 after one and white space.
+    cursor[2]: 0 before the first character, 1 after one, 2 after one and white space.
     """
-    place = walk.place
+    cursor = walk.cursor
     words = walk.words
     byte_flags = t.byte_flags  # taken out of the tables once: Numba counts references at each taking
     byte_fold = t.byte_fold
@@ -38,9 +38,9 @@ def fold_characters(data: NDArray[np.uint8], walk: Walk, t: Tables, at: Int) -> 
     flag_data = t.flag_data
     fold_pages = t.fold_pages
     fold_data = t.fold_data
-    i = place[0]
-    state = place[2]
-    limit = min(place[1], i + CHUNK)
+    i = cursor[0]
+    state = cursor[2]
+    limit = min(cursor[1], i + CHUNK)
     while i < limit:
         byte = data[np.uint64(i)]
         if byte < 0x80:
@@ -73,8 +73,8 @@ def fold_characters(data: NDArray[np.uint8], walk: Walk, t: Tables, at: Int) -> 
             words[np.uint64(at + 2)] = np.uint64(c)
             at += count
         state = 1
-    place[0] = i
-    place[2] = state
+    cursor[0] = i
+    cursor[2] = state
     return at
 
 
@@ -84,15 +84,15 @@ def next_characters(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64
 
     0 is possible before the end.
     """
-    place = walk.place
-    if place[0] >= place[1]:
+    cursor = walk.cursor
+    if cursor[0] >= cursor[1]:
         return -1
     end = fold_characters(data, walk, t, 0)
     words = walk.words
     for j in range(np.uint64(end)):
         words[j] = mix64(words[j] ^ WORD_SEED)
     made = roll(end, n, power, walk)
-    if place[0] >= place[1] and 0 < place[4] < n:
+    if cursor[0] >= cursor[1] and 0 < cursor[4] < n:
         shingle_of_few(n, walk)
         made = 1
     return made

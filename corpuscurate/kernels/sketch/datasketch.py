@@ -1,7 +1,7 @@
 """Signatures equal to those of the Python package datasketch, value for value.
 
 What a set holds there is bytes. Here the bytes of a shingle are its folded words joined by one space, or its folded
-characters one after the other, in UTF-8. Each is hashed to 32 bits (`kernels.digests`), then permuted:
+characters one after the other, in UTF-8. Each is hashed to 32 bits (`kernels.sketch.digests`), then permuted:
 - AFFINE32, datasketch 2: h' = fmix32(h), value j = min of a[j] h' + b[j] modulo 2^32;
 - LEGACY, datasketch 1 and `scheme="legacy"`: value j = min of ((a[j] h + b[j] modulo 2^64) mod (2^61 - 1)) mod 2^32.
 The second is biased on large sets (datasketch#212) and slower; it is here for what was made with it.
@@ -96,7 +96,7 @@ def _write_characters(
     """The folded characters of a document to `out`; their number. ends[i]: the index behind character i."""
     at: Int = 0
     count = 0
-    while walk.place[0] < walk.place[1]:
+    while walk.cursor[0] < walk.cursor[1]:
         found = fold_characters(data, walk, t, 0)
         for j in range(found):
             at = encode(np.int64(walk.words[j]), at, out)
@@ -136,8 +136,8 @@ def datasketch_signatures(
     """Signatures of documents. Returns their number.
 
     unit: WORDS or CHARACTERS; n: units of a shingle. hash_kind: SHA1 or XXH32. scheme: AFFINE32 or LEGACY. a, b:
-    uint64[k], datasketch's permutations. Outputs as in `kernels.minhash.signatures`, but out_words, a 128-bit hash of
-    its folded bytes: two chains of mixers.
+    uint64[k], datasketch's permutations. Outputs as in `kernels.sketch.minhash.signatures`, but out_words, a 128-bit
+    hash of its folded bytes: two chains of mixers.
     """
     rows = len(offsets) - 1
     k = len(a)

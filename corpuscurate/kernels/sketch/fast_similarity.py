@@ -7,10 +7,10 @@ similarity J without bias, with a variance no larger than that of classic MinHas
 documents of few shingles: within a round two bins never stand for one shingle.
 
 The hash of round i is h * a * C^i modulo 2^64, for the 64-bit shingle hash h and an odd multiplier a made from the
-seed: for each shingle a multiplicative congruential generator of its own, started at a well-mixed place, which costs
+seed: for each shingle a multiplicative congruential generator of its own, started at a well-mixed state, which costs
 one multiplication a round. Its upper 32 bits choose the bin (times k, shifted by 32). Round 0 keeps the hash itself, a
 later round without its lowest 15 bits. A value is the lower 32 bits of what the bin kept: two documents without a
-common shingle share one with probability 2^-32 about, however long they are.
+common shingle share one with probability of about 2^-32, however long they are.
 
 A later round asks of every shingle only whether its bin is open, that is, was empty when the round began; the few that
 hit one are looked at again.
@@ -76,7 +76,7 @@ def _take_in(made: Int, a: np.uint64, walk: Walk, bins: NDArray[np.uint64]) -> N
     shingles = walk.shingles
     first = walk.rolling[0]
     second = walk.rolling[1]
-    found = np.uint64(walk.place[5])
+    found = np.uint64(walk.cursor[5])
     both = min(np.uint64(made), found)
     before = found - both
     for i in range(before):
@@ -92,7 +92,7 @@ def _take_in(made: Int, a: np.uint64, walk: Walk, bins: NDArray[np.uint64]) -> N
 
 @inlined
 def open_bins(bins: NDArray[np.uint64], is_open: NDArray[np.uint8]) -> Int:
-    """Mark the empty bins with 1 in is_open: uint8[`places(k)`], 0 elsewhere. Returns how many."""
+    """Mark the empty bins with 1 in is_open: uint8[`open_length(k)`], 0 elsewhere. Returns how many."""
     empty = 0
     for at in range(np.uint64(len(bins))):
         this = bins[at] == _EMPTY
@@ -102,8 +102,8 @@ def open_bins(bins: NDArray[np.uint64], is_open: NDArray[np.uint8]) -> Int:
 
 
 @uncounted
-def places(k: Int) -> Int:
-    """How long `is_open` must be for k bins."""
+def open_length(k: Int) -> Int:
+    """Required length of `is_open` for k bins."""
     return max(k, FEW)
 
 
@@ -143,7 +143,7 @@ def _rounds_of_few(
     upper = inside_words(is_open, 64)
     padded = np.uint64(size + LANES - 1) & ~np.uint64(LANES - 1)
     for i in range(np.uint64(size), padded):
-        x[i] = x[0]  # what is there twice changes nothing
+        x[i] = x[0]  # a repeated hash changes nothing
     number = _ONE
     while lower | upper and number < k:
         count = _ZERO
@@ -224,12 +224,12 @@ def _with_room(size: Int, values: NDArray[np.uint64]) -> Kept:
 
 
 class Bins(NamedTuple):
-    """Bins of a document. values: uint64[k]. is_open: of `open_bins`. place: int64[4]: n-grams so far, how
-    many are kept for later rounds, empty bins, and 1 where the document is to be gone on with."""
+    """Bins of a document. values: uint64[k]. is_open: of `open_bins`. progress: int64[4]: n-grams so far,
+    shingles kept for later rounds, empty bins, and 1 where the document is to be continued."""
 
     values: NDArray[np.uint64]
     is_open: NDArray[np.uint8]
-    place: NDArray[np.int64]
+    progress: NDArray[np.int64]
 
 
 @inlined
@@ -244,26 +244,26 @@ def _walk_document(
     kept: Kept,
     bins: Bins,
 ) -> bool:
-    """Round 0 of a document from where its walk stands, then the later ones. Returns False when `kept` must grow
+    """Round 0 of a document from the cursor of its walk on, then the later rounds. Returns False when `kept` must grow
     first, to twice what is kept and a chunk."""
     values = kept.values
     hits = kept.scratch
     all_shingles = walk.shingles
     bin_values = bins.values
     is_open = bins.is_open
-    place = bins.place
+    progress = bins.progress
     room = len(values) - LANES
-    total = place[0]
-    count = place[1]
-    empty = place[2]
+    total = progress[0]
+    count = progress[1]
+    empty = progress[2]
     made: Int = 0
     while made >= 0:
         if empty and count + MOST_MADE > room:
             count = sort_distinct(values[:count], hits, kept.starts)
             if 2 * count + MOST_MADE > room:
-                place[0] = total
-                place[1] = count
-                place[2] = empty
+                progress[0] = total
+                progress[1] = count
+                progress[2] = empty
                 return False
         made = next_ngrams(unit, data, t, n, power, walk)
         shingles = all_shingles[: max(0, made)]
@@ -277,7 +277,7 @@ def _walk_document(
             count += len(shingles)
     if empty and total:
         later_rounds(values, count, empty, is_open, hits, bin_values)
-    place[0] = total
+    progress[0] = total
     return True
 
 
@@ -302,13 +302,13 @@ def fast_signatures(
     """
     k = len(out)
     walk = new_walk(n)
-    bins = Bins(np.empty(k, np.uint64), np.zeros(places(k), np.uint8), np.zeros(4, np.int64))
+    bins = Bins(np.empty(k, np.uint64), np.zeros(open_length(k), np.uint8), np.zeros(4, np.int64))
     kept = _with_room(4 * MOST_MADE, bins.values[:0])
     block = np.empty((ROWS, k), np.uint32)
     row: Int = np.int64(0)
     while row < len(offsets) - 1:
         row = _sign(offsets, data, t, unit, n, seed, row, walk, kept, bins, block, out_shingles, out_words, out)
-        count = bins.place[1]
+        count = bins.progress[1]
         kept = _with_room(4 * (count + MOST_MADE), kept.values[:count])
     return len(offsets) - 1
 
@@ -337,26 +337,26 @@ def _sign(
     a = multiplier(seed)
     power = power_of_base(n)
     values = bins.values
-    place = bins.place
+    progress = bins.progress
     while row < rows:
         r = row % ROWS
-        if not place[3]:
+        if not progress[3]:
             begin(offsets[row], offsets[row + 1], n, walk)
             for at in range(np.uint64(k)):
                 values[at] = _EMPTY
-            place[0] = 0
-            place[1] = 0
-            place[2] = k
-        place[3] = 0
+            progress[0] = 0
+            progress[1] = 0
+            progress[2] = k
+        progress[3] = 0
         if not _walk_document(data, t, unit, n, power, a, walk, kept, bins):
-            place[3] = 1
+            progress[3] = 1
             return row
         for at in range(np.uint64(k)):
             block[np.uint64(r), at] = np.uint32(values[at])
-        out_shingles[row] = min(place[0], 0xFFFFFFFF)
+        out_shingles[row] = min(progress[0], 0xFFFFFFFF)
         hash_of_all(walk, row, out_words)
         row += 1
         if r == ROWS - 1 or row == rows:
             transpose(block, row - 1 - r, r + 1, out)
-    place[1] = 0
+    progress[1] = 0
     return row

@@ -15,7 +15,7 @@ _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _TWO = np.uint64(2)
 ROUNDS = 6
-"""Passes of exchanges. Of documents of 300 to 5,000 shingles 1 to 70 in a thousand have more hashes in one place."""
+"""Passes of exchanges. Of documents of 300 to 5,000 shingles 1 to 70 in a thousand have more hashes in one slot."""
 FEW_UNITS = 8
 """Units of a shingle up to which each window is summed anew."""
 
@@ -104,7 +104,7 @@ def _shingles(
 ) -> Int:
     """The hash of each window of n units, repeats included; of all of them where they are fewer. Returns how many.
 
-    The hash is that of `kernels.shingles`, of hashes of the units. words: uint64[n + len(units)], the first n 0.
+    The hash is that of `kernels.sketch.shingles`, of hashes of the units. words: uint64[n + len(units)], the first n 0.
     """
     size = np.uint64(len(units))
     if size == 0:

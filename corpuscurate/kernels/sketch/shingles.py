@@ -1,14 +1,14 @@
 """Text to words to shingles: hashes of word n-grams, a chunk at a time, without an object a word.
 
 Three steps, each over a buffer that stays in the cache:
-1. `kernels.folding`: UTF-8 to case-folded UTF-8 in which every byte outside a word is 0 (no word holds a 0 byte).
+1. `kernels.text.folding`: UTF-8 to case-folded UTF-8 in which every byte outside a word is 0 (no word holds a 0 byte).
 2. `_word_borders`: where words begin and end, from bit masks of 64 bytes; `_hash_words`: a 64-bit hash of each word's
    folded bytes.
 3. `roll`: T = sum of w[i] P^(k-i) modulo 2^64 over all words so far, of which k is the last, and the hash of each
    window of n words, S = sum of w[i] P^(n-1-i) = T - P^n (T of n words before), mixed.
 
-A word is what `kernels.unicode` says, folded as `str.casefold()` folds each character. A document of 1..n-1 words has
-one shingle, of all its words; one without words has none.
+A word is what `kernels.text.unicode` says, folded as `str.casefold()` folds each character. A document of 1..n-1 words
+has one shingle, of all its words; one without words has none.
 
 The hash of a word: its folded bytes in little-endian pieces of 8, each absorbed by h = mix64(h ^ piece), then the rest
 with the length (modulo 256) in the top byte. Words up to 7 bytes therefore never collide.
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from corpuscurate.kernels.compile import inlined, kernel, uncounted
 from corpuscurate.kernels.duplicates.ranks import population
 from corpuscurate.kernels.hashing import load64, mix64
-from corpuscurate.kernels.simd.bits import inside_words, pack_places, packs_bytes, trailing_zeros
+from corpuscurate.kernels.simd.bits import inside_words, pack_offsets, packs_bytes, trailing_zeros
 from corpuscurate.kernels.simd.lanes import LANES, hash_words
 from corpuscurate.kernels.text.folding import BLOCK, FOLDED, Int, fold_chunk
 from corpuscurate.kernels.text.unicode import Tables
@@ -54,9 +54,9 @@ _ONE = np.uint64(1)
 def _word_borders(
     folded: NDArray[np.uint8], size: Int, inside: Int, starts: NDArray[np.uint16], ends: NDArray[np.uint16]
 ) -> Int:
-    """Where words begin and end among the first `size` bytes. Returns how many begin.
+    """Offsets at which words begin and end among the first `size` bytes. Returns how many begin.
 
-    inside: 1 when a word that began before goes on, or ends, at byte 0: then the first one starts at 0, its start here.
+    inside: 1 when a word that began before continues, or ends, at byte 0: then the first start is 0.
     A word that touches `size` ends there. starts, ends: SLACK longer than there can be words; behind the last, LANES
     empty words are written.
     """
@@ -73,10 +73,10 @@ def _word_borders(
         first = bits & ~before
         after = before & ~bits
         if packs_bytes():
-            pack_places(first, base, starts, begun)
-            pack_places(after, base, ends, ended)
+            pack_offsets(first, base, starts, begun)
+            pack_offsets(after, base, ends, ended)
         else:
-            _write_places(first, after, base, starts[begun:], ends[ended:])
+            _write_offsets(first, after, base, starts[begun:], ends[ended:])
         begun += np.uint64(population(first))
         ended += np.uint64(population(after))
     ends[ended] = size
@@ -87,11 +87,11 @@ def _word_borders(
 
 
 @inlined
-def _write_places(
+def _write_offsets(
     first: np.uint64, after: np.uint64, base: Int, starts: NDArray[np.uint16], ends: NDArray[np.uint16]
 ) -> None:
-    """base + the places of the bits of `first` and of `after`, GROUP at once, wanted or not: the end of a loop over
-    just those of a block is never foreseen by the processor, which costs more than they do."""
+    """base + the index of each bit of `first` and of `after`, GROUP at once, wanted or not: the processor never
+    predicts the end of a loop over the bits of one block, which costs more than writing GROUP."""
     at = _ZERO
     while first | after:
         for _ in range(GROUP):
@@ -103,18 +103,18 @@ def _write_places(
 
 
 class Walk(NamedTuple):
-    """Where a walk through one document stands, and its buffers. Made by `new_walk`, set to a document by `begin`.
+    """The state of a walk through one document, and its buffers. Made by `new_walk`, set to a document by `begin`.
 
-    place: int64[6]: next byte, end, state of `fold_chunk`, bytes pending in `folded`, words seen, words of this chunk.
+    cursor: int64[6]: next byte, end, state of `fold_chunk`, bytes pending in `folded`, words seen, words of this chunk.
     word: uint64[3]: hash and bytes absorbed of a word cut by the end of the chunk before, and 1 while there is one
     (else WORD_SEED, 0, 0). cut: the same of the word that the end of this chunk cuts.
     rolling: uint64[2]: two hashes of all words so far.
-    starts, ends: where each word begins and ends. long_words: numbers of words of 16 bytes and more.
+    starts, ends: offsets at which each word begins and ends. long_words: numbers of words of 16 bytes and more.
     words: hashes of the words of the chunk. sums: T before the chunk's words, n of them, and after each of its words.
     shingles: what a call of `next_shingles` made.
     """
 
-    place: NDArray[np.int64]
+    cursor: NDArray[np.int64]
     word: NDArray[np.uint64]
     cut: NDArray[np.uint64]
     rolling: NDArray[np.uint64]
@@ -164,9 +164,9 @@ def _set_no_word(word: NDArray[np.uint64]) -> None:
 def begin(start: Int, stop: Int, n: Int, walk: Walk) -> None:
     """Set the walk to the document in bytes start..stop-1."""
     for i in range(np.uint64(2), np.uint64(6)):
-        walk.place[i] = 0
-    walk.place[0] = start
-    walk.place[1] = stop
+        walk.cursor[i] = 0
+    walk.cursor[0] = start
+    walk.cursor[1] = stop
     _set_no_word(walk.word)
     walk.rolling[0] = _STREAM1
     walk.rolling[1] = _STREAM2
@@ -190,7 +190,7 @@ def _cut(found: Int, size: Int, walk: Walk) -> Int:
     walk.cut[0] = _absorb(folded, i, i + whole, word[0] if goes_on else WORD_SEED)
     walk.cut[1] = np.uint64(whole) + (word[1] if goes_on else _ZERO)
     walk.cut[2] = 1
-    walk.place[3] = size - i - whole
+    walk.cursor[3] = size - i - whole
     return found
 
 
@@ -245,7 +245,7 @@ def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
     words = walk.words
     sums = walk.sums
     shingles = walk.shingles
-    place = walk.place
+    cursor = walk.cursor
     m = np.uint64(n)
     s = sums[m - _ONE]
     for i in range(_ZERO, np.uint64(count), np.uint64(4)):  # the words behind the last do no harm
@@ -258,9 +258,9 @@ def roll(count: Int, n: Int, power: np.uint64, walk: Walk) -> Int:
         sums[m + i + np.uint64(2)] = s * _BASE3 + three
         s = s * _BASE4 + four
         sums[m + i + np.uint64(3)] = s
-    before: Int = max(0, min(count, n - 1 - place[4]))  # words of this chunk that complete no shingle
-    place[4] += count
-    place[5] = count
+    before: Int = max(0, min(count, n - 1 - cursor[4]))  # words of this chunk that complete no shingle
+    cursor[4] += count
+    cursor[5] = count
     made = count - before
     skipped = np.uint64(before)  # a signed index makes gathers of these loops
     for i in range(np.uint64(made)):
@@ -290,7 +290,7 @@ def hash_next(walk: Walk) -> None:
     words = walk.words
     first = walk.rolling[0]
     second = walk.rolling[1]
-    for i in range(np.uint64(walk.place[5])):
+    for i in range(np.uint64(walk.cursor[5])):
         first, second = step(words[i], first, second)
     walk.rolling[0] = first
     walk.rolling[1] = second
@@ -302,24 +302,24 @@ def next_words(data: NDArray[np.uint8], t: Tables, walk: Walk) -> Int:
 
     0 is possible before the end.
     """
-    place = walk.place
-    start = place[0]
-    stop = place[1]
+    cursor = walk.cursor
+    start = cursor[0]
+    stop = cursor[1]
     if start >= stop:
         return -1
     folded = walk.folded
-    start, size, place[2] = fold_chunk(data, start, stop, place[2], t, place[3], folded)
-    place[0] = start
+    start, size, cursor[2] = fold_chunk(data, start, stop, cursor[2], t, cursor[3], folded)
+    cursor[0] = start
     found = _word_borders(folded, size, np.int64(walk.word[2]), walk.starts, walk.ends)
-    place[3] = 0
+    cursor[3] = 0
     _set_no_word(walk.cut)
     if found and walk.ends[np.uint64(found - 1)] == size and start < stop:
         found = _cut(found, size, walk)
     _hash_words(found, walk)
     for j in range(np.uint64(3)):
         walk.word[j] = walk.cut[j]
-    rest = np.uint64(size - place[3])
-    for j in range(np.uint64(place[3])):
+    rest = np.uint64(size - cursor[3])
+    for j in range(np.uint64(cursor[3])):
         folded[j] = folded[rest + j]
     return found
 
@@ -330,12 +330,12 @@ def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, 
 
     0 is possible before the end. A document of 1..n-1 words yields one shingle, of all its words.
     """
-    place = walk.place
+    cursor = walk.cursor
     words = next_words(data, t, walk)
     if words < 0:
         return -1
     made = roll(words, n, power, walk)
-    if place[0] >= place[1] and 0 < place[4] < n:
+    if cursor[0] >= cursor[1] and 0 < cursor[4] < n:
         shingle_of_few(n, walk)
         made = 1
     return made
@@ -344,7 +344,7 @@ def next_shingles(data: NDArray[np.uint8], t: Tables, n: Int, power: np.uint64, 
 @inlined
 def hash_of_all(walk: Walk, row: Int, out: NDArray[np.uint64]) -> None:
     """A 128-bit hash of the sequence of words that `hash_next` has taken in, to out[:, row]."""
-    words = np.uint64(walk.place[4])
+    words = np.uint64(walk.cursor[4])
     out[0, row] = mix64(walk.rolling[0] ^ words)
     out[1, row] = mix64(walk.rolling[1] + words)
 

@@ -1,7 +1,7 @@
 """Text to units, four bytes each: what the shingles of a document are made of, kept in half the space of their hashes.
 
-A unit is a character's code point, or the upper 32 bits of a word's hash (`kernels.shingles`). Two shingles of n words
-that differ are taken for equal when all their units agree: where one word was changed for another, once in 2^32.
+A unit is a character's code point, or the upper 32 bits of a word's hash (`kernels.sketch.shingles`). Two shingles of n
+words that differ are taken for equal when all their units agree: where one word was changed for another, once in 2^32.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ONE = np.int64(1)  # of a literal Numba would compile other kernels
 @uncounted
 def _next_units(unit: Int, data: NDArray[np.uint8], t: Tables, walk: Walk, at: Int, out: NDArray[np.uint32]) -> Int:
     """The document's next units to out[at:]; the index after them, -1 after the last. walk: of n = 1."""
-    if walk.place[0] >= walk.place[1]:
+    if walk.cursor[0] >= walk.cursor[1]:
         return -1
     words = walk.words
     if unit == CHARACTERS:

@@ -1,4 +1,4 @@
-"""Text to case-folded text in which every byte outside a word is 0: the first step of `kernels.shingles`.
+"""Text to case-folded text in which every byte outside a word is 0: the first step of `kernels.sketch.shingles`.
 
 A block of 64 bytes goes through arithmetic that LLVM turns into vector code, which folds its ASCII; then its other
 characters are looked at, and few of them need a change. That holds as long as folding keeps their lengths and no two
@@ -87,7 +87,7 @@ def _fold_others(
     at: Int,
     out: NDArray[np.uint8],
 ) -> Int:
-    """Fold the characters outside ASCII that begin in `size` bytes, which stand in `out` from `at` as they are.
+    """Fold the characters outside ASCII that begin in `size` bytes, which are in `out` from `at` on, not folded yet.
 
     leads: a bit for each byte that begins one.
     Returns how many bytes are done: fewer than `size` where a character does not keep its place. state: 0 or 1.

@@ -77,11 +77,11 @@ def _instant(data: NDArray[np.uint8], i: Int, stop: Int) -> tuple[bool, Int]:
         i += 3
         if i < stop and (data[i] == 46 or data[i] == 44):  # . or ,
             i += 1
-            place = MICROS // 10
+            digit_micros = MICROS // 10
             first = i
             while i < stop and 48 <= data[i] <= 57:
-                micros += (np.int64(data[i]) - 48) * place
-                place //= 10
+                micros += (np.int64(data[i]) - 48) * digit_micros
+                digit_micros //= 10
                 i += 1
             if i == first:
                 return False, 0

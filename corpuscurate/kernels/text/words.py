@@ -11,7 +11,7 @@ from corpuscurate.kernels.text.unicode import MARK, SINGLE, WORD, Int, Tables, d
 
 @uncounted
 def count_words(offsets: NDArray[np.int64], data: NDArray[np.uint8], t: Tables, out: NDArray[np.int64]) -> int:
-    """Unicode words of each document, as `kernels.unicode` defines them. out: int64[n]. Returns n."""
+    """Unicode words of each document, as `kernels.text.unicode` defines them. out: int64[n]. Returns n."""
     for row in range(len(offsets) - 1):
         i = offsets[row]
         end = offsets[row + 1]

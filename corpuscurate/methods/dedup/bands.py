@@ -1,4 +1,4 @@
-"""Bands: how many rows a band has, what that finds, and the candidate buckets of each band.
+"""Bands: how many rows a band has, which pairs that finds, and the candidate buckets of each band.
 
 A signature of `values` values is cut into `bands` bands of `rows` rows. Two documents are candidates when all rows of a
 band agree. For a similarity J that happens with P = 1 - (1 - J^rows)^bands.
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.kernels.duplicates.bands import (
     absorb,
-    keys_of_part,
+    keys_in_range,
     runs_of_equal,
     shared_keys,
     sieve_add,
@@ -30,14 +30,14 @@ from corpuscurate.kernels.duplicates.components import Indices
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.methods.dedup.column_blocks import Reader
 from corpuscurate.methods.dedup.distinct import DistinctFile, index_type
-from corpuscurate.methods.dedup.parts import memory_parts
+from corpuscurate.methods.dedup.key_ranges import ranges_for_memory
 
 SHINGLES = "shingles"
 """Sketch column, uint32: shingles of the document; 0 = it has no signature."""
 ValueType = Literal["uint8", "uint16", "uint32"]
 BAND_BITS = 40
 BUCKET_BYTES = 48
-"""Peak memory for a document of the part at hand, when every document is a candidate."""
+"""Peak memory for a document of a key range, when every document is a candidate."""
 _CURVE = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
@@ -115,24 +115,24 @@ def value_columns(values: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Find the documents that share a key of one band with another, among the keys of one part. kind: the type of the
-    signature's values."""
+    """Find the documents that share a key of one band with another, among the keys of one range. key_range: its index.
+    key_ranges: their number. kind: the type of the signature's values."""
 
     band: int
     rows: int
     kind: str
-    part: int
-    parts: int
+    key_range: int
+    key_ranges: int
     files: tuple[DistinctFile, ...]
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
-        return f"band-{self.band:04d}-{self.part}of{self.parts}"
+        """See `corpus.Work`."""
+        return f"band-{self.band:04d}-{self.key_range}of{self.key_ranges}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Files documents.npy (numbers, bucket after bucket, by key) and offsets.npy ([buckets + 1]), both of
-        `index_type`."""
+        """Write documents.npy (numbers, bucket after bucket, by key) and offsets.npy ([buckets + 1]), both of
+        `index_type`. The result counts the buckets, their members and their pairs."""
         keys, numbers = self._shared()
         sort_by_key(keys, numbers)
         members, offsets = np.empty_like(numbers), np.empty(len(keys) // 2 + 1, numbers.dtype)
@@ -149,11 +149,11 @@ class Buckets:
         }
 
     def _shared(self) -> tuple[NDArray[np.uint64], Indices]:
-        """Keys and numbers of the documents in this part, without most of the keys that occur once, which a sieve of 2
-        bits a slot tells: they need no sorting."""
+        """Keys and numbers of the documents in this key range, without most of the keys that occur once: a sieve of 2
+        bits a slot finds them, and they need no sorting."""
         total = sum(file.count for file in self.files)
         index = index_type(total)
-        table = np.zeros(max(64, 1 << (total // self.parts).bit_length()), np.uint8)
+        table = np.zeros(max(64, 1 << (total // self.key_ranges).bit_length()), np.uint8)
         pieces = []
         for keys, numbers in self._keys(index):
             sieve_add(keys, table)
@@ -166,7 +166,7 @@ class Buckets:
         return np.concatenate(shared), np.concatenate(theirs)
 
     def _keys(self, index: type[np.uint32 | np.int64]) -> Iterator[tuple[NDArray[np.uint64], Indices]]:
-        """Keys and numbers of the documents in this part, some at a time."""
+        """Keys and numbers of the documents in this key range, some at a time."""
         seed = mix64(np.uint64(self.band + 1))
         reader = Reader(self.kind)
         for file in self.files:
@@ -178,8 +178,8 @@ class Buckets:
                         absorb(column, keys)
                     here = chosen[done : done + block.rows]
                     numbers = np.empty(block.rows, index)
-                    filled = keys_of_part(here, number, self.part, self.parts, keys, numbers)
-                    whole = self.parts == 1  # else the rest would stay in memory
+                    filled = keys_in_range(here, number, self.key_range, self.key_ranges, keys, numbers)
+                    whole = self.key_ranges == 1  # else the rest would stay in memory
                     yield (
                         (keys[:filled], numbers[:filled]) if whole else (keys[:filled].copy(), numbers[:filled].copy())
                     )
@@ -188,8 +188,8 @@ class Buckets:
 
 def find_buckets(corpus: Corpus, files: tuple[DistinctFile, ...], bands: int, rows: int, kind: str) -> list[Done]:
     """The candidate buckets of all bands, in the order of band and key. kind: as in `Buckets`."""
-    # Every part reads the band again, so no more than the memory asks for: the bands occupy the workers.
-    parts = memory_parts(corpus, sum(file.count for file in files), BUCKET_BYTES)
+    # Every key range reads the band again, so there are no more than memory requires: the bands occupy the workers.
+    count = ranges_for_memory(corpus, sum(file.count for file in files), BUCKET_BYTES)
     return corpus.run(
-        [Buckets(band, rows, kind, part, parts, files) for band in range(bands) for part in range(parts)], "band"
+        [Buckets(band, rows, kind, i, count, files) for band in range(bands) for i in range(count)], "band"
     )

@@ -1,4 +1,4 @@
-"""What verification needs of the candidates, collected from the sketch files in one reading."""
+"""The rows of candidates, which verification needs, copied from the sketch files in one reading."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from corpuscurate.core.doc_ids import between
 from corpuscurate.kernels.duplicates.pick_rows import find_sorted, pick_rows
 from corpuscurate.methods.dedup.bands import value_column
 from corpuscurate.methods.dedup.column_blocks import Reader, blocks_of
-from corpuscurate.methods.dedup.sketches import PLACE, Source
+from corpuscurate.methods.dedup.sketches import KEEP_RANK, Source
 
 
 @dataclass(frozen=True, slots=True)
-class Gather:
-    """Copy places and signatures of candidates out of some sketch files, in doc_id order.
+class CandidateRows:
+    """Copy the keep ranks and signatures of candidates out of some sketch files, in doc_id order.
 
-    plan: folder of `candidates.Candidates`. values: of a signature; 0 when it is not needed. kind: their type.
+    plan: folder of `candidates.Candidates`. values: number of values of a signature; 0 when signatures are not needed.
+    kind: the type of the values.
     """
 
     number: int
@@ -33,20 +34,21 @@ class Gather:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
-        return f"gather-{self.number}of{self.of}-{self.plan.name}"
+        """See `corpus.Work`."""
+        return f"candidate-rows-{self.number}of{self.of}-{self.plan.name}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """places.bin: uint64 a candidate. signatures.bin: the values of each candidate in buckets."""
+        """Write keep_ranks.bin, uint64 a candidate, and signatures.bin, the values of each candidate in buckets. The
+        result has the numbers of both."""
         documents = np.load(self.plan / "documents.npy", mmap_mode="r")
         bucketed = np.load(self.plan / "bucketed.npy", mmap_mode="r")
         candidates = rows = 0
-        with (folder / "places.bin").open("wb") as places, (folder / "signatures.bin").open("wb") as signatures:
+        with (folder / "keep_ranks.bin").open("wb") as ranks, (folder / "signatures.bin").open("wb") as signatures:
             for source in self.files:
                 in_buckets = []
-                for ids, live, place in source.rows(PLACE):
+                for ids, live, keep_rank in source.rows(KEEP_RANK):
                     chosen = _rows_of(ids, live, documents)
-                    places.write(place[chosen].data)
+                    ranks.write(keep_rank[chosen].data)
                     candidates += len(chosen)
                     in_buckets.append(_rows_of(ids, live, bucketed))
                     rows += len(in_buckets[-1])
@@ -67,7 +69,8 @@ class Gather:
 
 
 def _rows_of(ids: NDArray[np.uint64], live: NDArray[np.bool_], wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Which live rows of `ids` are wanted; both ascend. What is left out of an earlier run may have another's id."""
+    """Indices of the live rows of `ids` that are wanted; both ascend. A row of an earlier run that is left out may have
+    the doc_id of another document."""
     if not len(ids):
         return np.empty(0, np.int64)
     wanted = between(wanted, ids[0], ids[-1])
@@ -77,7 +80,7 @@ def _rows_of(ids: NDArray[np.uint64], live: NDArray[np.bool_], wanted: NDArray[n
 
 
 class Table:
-    """Rows that files of `counts` rows form together, of `width` values each (0: one value alone)."""
+    """The rows of several files as one table. counts: rows of each file. width: values of a row (0: a single value)."""
 
     def __init__(self, paths: list[Path], counts: list[int], dtype: Any, width: int = 0) -> None:
         self._dtype, self._shape = dtype, (width,) if width else ()
@@ -88,7 +91,7 @@ class Table:
         ]
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Rows `indices`, ascending."""
+        """The rows at `indices`, which ascend."""
         out = np.empty((len(indices), *self._shape), self._dtype)
         low = 0
         for piece, end, high in zip(self._pieces, self._ends, np.searchsorted(indices, self._ends), strict=True):

@@ -1,12 +1,13 @@
-"""Candidates: who they are, which of them could end in one cluster, and how the work of verifying them is parted.
+"""Candidates: which documents they are, which of them could end in one cluster, and how their verification is divided
+into parts.
 
-Documents in one bucket, unverified, form coarse components. Two coarse components never meet, so they are verified
-apart from each other, and however they are spread over parts, the result is the same.
+Documents in one bucket, unverified, form coarse components. Two coarse components share no bucket, so they are verified
+apart from each other, and the result is the same however they are spread over parts.
 
 Indices and numbers have 4 bytes where there are fewer than 2^32 candidates (numbers: distinct documents), else 8.
-Memory: about 48 bytes a candidate document, the buckets of one band and part, and a quarter of a byte for each other
-document. Disk: 20 bytes a candidate, and 4 for each place of a document in a bucket and for each bucket; buckets of two
-or three that repeat are left out.
+Memory: about 48 bytes a candidate document, the buckets of one band and key range, and a quarter of a byte for each
+other document. Disk: 20 bytes a candidate, and 4 for each member of a bucket and for each bucket; buckets of two or
+three that repeat are left out.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ from corpuscurate.methods.dedup.distinct import DistinctFile, index_type
 _MOST_PARTS = 128
 _SMALL = 20_000
 _PART_BYTES = 512 << 20
-"""Of a part where there is memory for more: small parts use the same memory one after the other, which costs less than
-fresh memory for large ones."""
+"""Most bytes of a part, even where there is memory for more: small parts use the same memory one after the other, which
+costs less than fresh memory for large ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Gather candidates and plan their verification.
+    """Collect the candidates and plan their verification.
 
     buckets: folders of `bands.Buckets` with their bands, in order. distinct: the documents that they number. copies:
-    folders of `IdenticalWords`. share_bytes: memory of a worker. bytes_each: about what a candidate takes there.
+    folders of `IdenticalWords`. share_bytes: memory of a worker. bytes_each: approximate bytes of a candidate there.
     """
 
     buckets: tuple[tuple[int, Path], ...]
@@ -53,12 +54,13 @@ class Candidates:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"candidates-{len(self.buckets)}-{len(self.copies)}-{self.workers}-{self.share_bytes}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Files documents.npy (all) and bucketed.npy (those in buckets), uint64 doc_ids, sorted; bands.npy, int64[
-        parts, bands], the buckets of each; and for each part those of `_write_parts` and `_write_buckets`."""
+        """Write documents.npy (all candidates) and bucketed.npy (those in buckets), uint64 doc_ids, sorted; bands.npy,
+        int64[parts, bands], numbers of buckets; and for each part the files of `_write_parts` and `_write_buckets`. The
+        result has the numbers of candidates, of those in buckets, of identical copies, and of parts."""
         ranks = Ranks(sum(file.count for file in self.distinct))
         for _, path in self.buckets:
             ranks.add(np.load(path / "documents.npy"))
@@ -68,16 +70,16 @@ class Candidates:
         np.save(folder / "documents.npy", documents)
         np.save(folder / "bucketed.npy", bucketed)
         kind = index_type(len(documents))
-        place = np.searchsorted(documents, bucketed).astype(kind)
+        index = np.searchsorted(documents, bucketed).astype(kind)
         parent = np.arange(len(documents), dtype=kind)
         for _, path in self.buckets:
             numbers, offsets = np.load(path / "documents.npy"), np.load(path / "offsets.npy")
-            union_buckets(parent, numbers, offsets, ranks.words, ranks.before, place)
+            union_buckets(parent, numbers, offsets, ranks.words, ranks.before, index)
         copies = self._copies(documents)
         union_stars(parent, copies.ravel(), np.arange(0, copies.size + 1, 2))
         flatten(parent)
         spread = self._write_parts(folder, parent, copies)
-        self._write_buckets(folder, ranks, _Spread(spread.part[place], spread.local[place], spread.parts))
+        self._write_buckets(folder, ranks, _Spread(spread.part[index], spread.local[index], spread.parts))
         return {
             "candidates": len(documents),
             "bucketed": len(bucketed),
@@ -94,7 +96,7 @@ class Candidates:
         return np.concatenate(found)
 
     def _copies(self, documents: NDArray[np.uint64]) -> Indices:
-        """Identical documents as [n, 2]: the copy and the one it is a copy of, as indices of `documents`."""
+        """Identical documents as [n, 2]: the copy and its original, as indices of `documents`."""
         pairs = [np.empty((0, 2), index_type(len(documents)))]
         for path in self.copies:
             names = ("copies.npy", "originals.npy")
@@ -158,7 +160,7 @@ class _Spread(NamedTuple):
 
 
 class Ranks:
-    """A set of numbers below `size` as bits, with what is before each word of 64: a quarter of a byte a number."""
+    """A set of numbers below `size` as bits, with the count before each word of 64: a quarter of a byte a number."""
 
     def __init__(self, size: int) -> None:
         self.kind = index_type(size)
@@ -170,7 +172,7 @@ class Ranks:
         add_numbers(numbers, self.words)
 
     def freeze(self) -> NDArray[np.int64]:
-        """The numbers, ascending; from now on `before` tells their ranks (`kernels.ranks.rank_of`)."""
+        """The numbers, ascending; from now on `before` gives their ranks (`kernels.duplicates.ranks.rank_of`)."""
         out = np.empty(count_before(self.words, self.before), np.int64)
         list_numbers(self.words, out)
         return out

@@ -1,4 +1,4 @@
-"""What a deduplication decided, as files and as stats: drops, tags, cluster sizes, the largest clusters."""
+"""The decisions of a deduplication, as files and as stats: drops, tags, cluster sizes, the largest clusters."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ TAG_DEFAULTS: Mapping[str, Any] = {"size": 1, "is_kept": True}
 def own_clusters(
     doc_id: NDArray[np.uint64], offsets: NDArray[np.int64], numbers: Numbers
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Clusters without the documents of earlier runs, but for one that is kept: which documents stay, and the offsets
-    then. Clusters without a document of this run, or with one alone, go."""
+    """Clusters without the documents of earlier runs, except one that is kept. Returns which documents stay (bool[m])
+    and the new offsets. Clusters without a document of this run, or with only one document, are removed."""
     first = np.zeros(len(doc_id), np.bool_)
     first[offsets[:-1]] = True
     stays = numbers.is_own(doc_id) | first
@@ -51,12 +51,12 @@ def write_clusters(
     is_value: bool = True,
     numbers: Numbers = ALONE,
 ) -> None:
-    """Write the clusters of a part as `drops.arrow`, or in tag mode as `tags.arrow`, sorted by doc_id.
+    """Write the clusters of a work as `drops.arrow`, or in tag mode as `tags.arrow`, sorted by doc_id.
 
     doc_id: uint64[m], cluster after cluster, the kept document first. offsets: int64[clusters + 1]. matched:
     uint64[m], the neighbour of each dropped one. similarity: float64[m], nan for unknown. is_value: whether the
-    similarity is also the value held against the threshold. numbers: how documents of earlier runs are told; they are
-    in no file but as what another one is a duplicate of.
+    similarity is also the value held against the threshold. numbers: tells documents of
+    earlier runs; the files name them only as the document that another one is a duplicate of.
     """
     sizes = np.diff(offsets)
     kept = np.repeat(doc_id[offsets[:-1]], sizes)
@@ -94,7 +94,7 @@ def write_clusters(
 
 
 def cluster_stats(doc_id: NDArray[np.uint64], offsets: NDArray[np.int64], numbers: Numbers = ALONE) -> dict[str, Any]:
-    """Counts of the clusters of a part, in a form that `merge_stats` adds up. Arguments as in `write_clusters`."""
+    """Counts of the clusters of a work, which `merge_stats` adds up. Arguments as in `write_clusters`."""
     sizes = np.diff(offsets)
     exponents = np.ceil(np.log2(sizes)).astype(np.int64) if len(sizes) else np.empty(0, np.int64)
     kept = doc_id[offsets[:-1]]
@@ -121,19 +121,20 @@ def _corpus_named(numbers: Numbers, kept: NDArray[np.uint64]) -> dict[str, str]:
     return {"corpus": numbers.names[corpus - 1]} if corpus else {}
 
 
-def merge_stats(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The stats of all parts together: clusters_total, duplicates, sizes, clusters (the ten largest)."""
-    parts = list(parts)
+def merge_stats(results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The stats of a stage from the results of its works: clusters_total, duplicates, sizes, clusters (the ten
+    largest)."""
+    results = list(results)
     counts: dict[int, int] = {}
-    for part in parts:
-        for exponent, count in enumerate(part["sizes_log2"]):
+    for result in results:
+        for exponent, count in enumerate(result["sizes_log2"]):
             counts[exponent] = counts.get(exponent, 0) + count
-    clusters = [cluster for part in parts for cluster in part["clusters"]]
+    clusters = [cluster for result in results for cluster in result["clusters"]]
     clusters.sort(key=lambda cluster: (-cluster["size"], cluster["kept"]))
     return {
-        "clusters_total": sum(part["clusters_total"] for part in parts),
-        "duplicates": sum(part["duplicates"] for part in parts),
-        "of_indexes": sum(part["of_indexes"] for part in parts),
+        "clusters_total": sum(result["clusters_total"] for result in results),
+        "duplicates": sum(result["duplicates"] for result in results),
+        "of_indexes": sum(result["of_indexes"] for result in results),
         "sizes": {_span(exponent): count for exponent, count in sorted(counts.items()) if count},
         "clusters": clusters[:LARGEST],
     }

@@ -1,5 +1,5 @@
-"""The documents that buckets are made of: those with shingles that are no copy of another, numbered 0, 1, 2, ... in the
-order of doc_id."""
+"""The documents that buckets are made of: those with shingles that are not a copy of another one, numbered 0, 1, 2, ...
+in the order of doc_id."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from corpuscurate.methods.dedup.sketches import Source, Sources
 
 
 def index_type(count: int) -> type[np.uint32 | np.int64]:
-    """The type of numbers up to `count`: 4 bytes where they suffice, since what is written costs by the byte."""
+    """The type of numbers up to `count`: 4 bytes where they suffice, since every byte written costs time."""
     return np.uint32 if count < 1 << 32 else np.int64
 
 
 @dataclass(frozen=True, slots=True)
 class DistinctFile:
     """The distinct documents of a sketch file. first: the number of the first one. ids: `.npy` of their doc_ids,
-    uint64, ascending. rows: file of bool, which rows of the file they are. blocks: where the columns that the buckets
-    are made of stand."""
+    uint64, ascending. rows: file of bool, whether each row of the file is one of them. blocks: the columns that the
+    buckets are made of."""
 
     path: Path
     first: int
@@ -50,11 +50,12 @@ class Distinct:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"distinct-{self.number}of{self.of}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Files <i>-ids.npy and <i>-rows.bin, for each sketch file i of `files`; the result has their blocks."""
+        """Write <i>-ids.npy and <i>-rows.bin for each sketch file i of `files`. The result has the number of distinct
+        documents and the column blocks of each file."""
         copies = [np.load(path, mmap_mode="r") for path in self.copies]
         counts = []
         for i, source in enumerate(self.files):
@@ -88,8 +89,8 @@ def find_distinct(
     found: list[DistinctFile] = []
     first = 0
     for each, files in zip(done, ranges, strict=True):
-        told = zip(files, each.result["counts"], each.result["blocks"], strict=True)
-        for i, (source, count, blocks) in enumerate(told):
+        found_in = zip(files, each.result["counts"], each.result["blocks"], strict=True)
+        for i, (source, count, blocks) in enumerate(found_in):
             paths = each.folder / f"{i}-ids.npy", each.folder / f"{i}-rows.bin"
             found.append(DistinctFile(source.path, first, count, *paths, tuple(Block(*block) for block in blocks)))
             first += count

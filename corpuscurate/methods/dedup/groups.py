@@ -1,7 +1,7 @@
-"""The buckets of a part in blocks of whole groups: what is compared at a time.
+"""The buckets of a part in blocks of whole groups: a block is compared at a time.
 
-Documents of two groups never meet, so blocks do not change the result. The same memory serves one block after the
-other: that costs far less than fresh memory for a whole part, and more of it is in the processor's cache.
+Documents of two groups never share a bucket, so blocks do not change the result. All blocks use the same memory: that
+costs far less than fresh memory for a whole part, and more of it is in the processor's cache.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def in_blocks(part: PlannedPart, sizes: NDArray[np.int64], most: int) -> Iterato
 
 
 def _stops(ends: NDArray[np.float64], most: int) -> NDArray[np.int64]:
-    """Where blocks end, as numbers of groups. ends: sizes of the groups, summed up."""
+    """The group at which each block ends, exclusive. ends: cumulative sizes of the groups."""
     stops: list[int] = []
     stop = 0
     while stop < len(ends):
@@ -60,7 +60,7 @@ def _stops(ends: NDArray[np.float64], most: int) -> NDArray[np.int64]:
 
 
 def _block(part: PlannedPart, documents: NDArray[np.int64], start: int, stop: int, local: NDArray[np.int64]) -> Buckets:
-    """The buckets start..stop-1, whose documents these are. local: int64[m], for what is worked with."""
+    """The buckets start..stop-1, which hold these documents. local: int64[m], scratch."""
     local[documents] = np.arange(len(documents))
     offsets = part.offsets[start : stop + 1]
     members = local[part.members[offsets[0] : offsets[-1]]]

@@ -4,10 +4,10 @@
 (false before true), dates and times (ISO 8601 strings or typed), or `{by: COLUMN, rank: [best, next, ...]}`. Values of
 other kinds, NaN and nulls come last; every rule ends in the lowest doc_id, so it is a total order.
 
-A document's place is a uint64, smaller = kept first, which each sketch stores. Numbers map to it in their own order:
-integer columns exactly (but the two worst 64-bit numbers share a place, since `MISSING` is beyond both), floats and
-JSON numbers as float64, instants in microseconds. Where shards disagree on a column's type, each row's `scale` says
-which map was used, and `comparable` puts all on that of float64.
+A document's keep rank is a uint64, smaller = kept first, which each sketch stores. Ranks may have gaps. The map from
+numbers to ranks preserves their order: integer columns exactly (but the two worst 64-bit numbers share a rank, since
+`MISSING` is beyond both), floats and JSON numbers as float64, instants in microseconds. Where shards disagree on a
+column's type, each row's `scale` says which map was used, and `comparable` maps all ranks to the scale of float64.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from corpuscurate.core.columns import is_json, lengths_bytes, numbers, one_array
 from corpuscurate.kernels.text.instants import iso_instants
 
 MISSING = np.uint64(2**64 - 1)
-"""The place of a document without a usable value: last."""
+"""The keep rank of a document without a usable value: last."""
 _LAST = np.uint64(2**64 - 2)
 _SIGN = np.uint64(1 << 63)
 
 NO_SCALE, INTEGERS, UNSIGNED, FLOATS = (np.uint8(i) for i in range(4))
-"""What `scale` can be: nothing to compare, int64 (instants too), uint64, float64."""
+"""Values of `scale`: nothing to compare, int64 (instants too), uint64, float64."""
 
 
 def _as_tuple(value: Any) -> Any:
@@ -57,19 +57,19 @@ def columns_of(keep: Keep) -> tuple[str, ...]:
     return (keep.by,) if isinstance(keep, By) else ()
 
 
-def integer_places(values: NDArray[np.int64]) -> NDArray[np.uint64]:
+def integer_ranks(values: NDArray[np.int64]) -> NDArray[np.uint64]:
     """int64 to uint64 in the same order."""
     return values.view(np.uint64) ^ _SIGN
 
 
-def float_places(values: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """float64 without NaN to uint64 in the same order; both zeros have one place."""
+def float_ranks(values: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """float64 without NaN to uint64 in the same order; both zeros have one rank."""
     bits = (values + 0.0).view(np.uint64)
     return np.where(bits & _SIGN, ~bits, bits | _SIGN)
 
 
-def _directed(places: NDArray[np.uint64], order: str) -> NDArray[np.uint64]:
-    return np.minimum(~places if order == "desc" else places, _LAST)
+def _directed(ranks: NDArray[np.uint64], order: str) -> NDArray[np.uint64]:
+    return np.minimum(~ranks if order == "desc" else ranks, _LAST)
 
 
 def _instants(text: pa.LargeStringArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -106,13 +106,13 @@ def _is_whole(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) and kind != pa.uint64())
 
 
-def places(keep: Keep, batch: Batch) -> NDArray[np.uint64]:
-    """The place of each document of a batch: uint64[n], smaller = kept first."""
-    return places_and_scales(keep, batch)[0]
+def keep_ranks(keep: Keep, batch: Batch) -> NDArray[np.uint64]:
+    """The keep rank of each document of a batch: uint64[n], smaller = kept first."""
+    return keep_ranks_and_scales(keep, batch)[0]
 
 
-def places_and_scales(keep: Keep, batch: Batch) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """Place uint64[n] and scale uint8[n] of each document of a batch."""
+def keep_ranks_and_scales(keep: Keep, batch: Batch) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """Keep rank uint64[n] and scale uint8[n] of each document of a batch."""
     size = len(batch)
     if keep == "first":
         return np.zeros(size, np.uint64), np.zeros(size, np.uint8)
@@ -126,27 +126,27 @@ def places_and_scales(keep: Keep, batch: Batch) -> tuple[NDArray[np.uint64], NDA
 
 
 def _measured(column: pa.Array) -> tuple[NDArray[np.uint64], NDArray[np.bool_], np.uint8]:
-    """Ascending places, where there is a value, and the scale."""
+    """Ascending ranks (uint64), where there is a value (bool), and the scale."""
     kind = column.type
     if not is_json(column):
         if _is_whole(kind):
-            return integer_places(_filled(column.cast(pa.int64()), int)), _valid(column), INTEGERS
+            return integer_ranks(_filled(column.cast(pa.int64()), int)), _valid(column), INTEGERS
         if kind == pa.uint64():
             return _filled(column, int).astype(np.uint64), _valid(column), UNSIGNED
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             micros = column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False).cast(pa.int64())
-            return integer_places(_filled(micros, int)), _valid(column), INTEGERS
+            return integer_ranks(_filled(micros, int)), _valid(column), INTEGERS
         text = strings(column)
         if text.null_count < len(text):
             instants, valid = _instants(text)
-            return integer_places(instants), valid, INTEGERS
+            return integer_ranks(instants), valid, INTEGERS
     floats, valid = _floats(column)
-    return float_places(np.where(valid, floats, 0.0)), valid, FLOATS
+    return float_ranks(np.where(valid, floats, 0.0)), valid, FLOATS
 
 
 def _listed(column: pa.Array, values: tuple[str | bool | int | float, ...]) -> NDArray[np.uint64]:
-    """Positions in the list of values; then those not in it; then nulls."""
-    place = np.full(len(column), len(values), np.uint64)
+    """Keep ranks: the index in the list of values; its length for values not in it; `MISSING` for nulls."""
+    keep_rank = np.full(len(column), len(values), np.uint64)
     found = np.zeros(len(column), np.bool_)
     for kinds, reader, stored in (
         ((str,), strings, pa.large_string()),
@@ -159,20 +159,20 @@ def _listed(column: pa.Array, values: tuple[str | bool | int | float, ...]) -> N
         wanted = pa.array([values[i] for i in chosen]).cast(stored)
         index = pc.index_in(reader(column), value_set=wanted, skip_nulls=True)
         hit = _valid(index) & ~found
-        place[hit] = np.array(chosen, np.uint64)[_filled(index, int)[hit]]
+        keep_rank[hit] = np.array(chosen, np.uint64)[_filled(index, int)[hit]]
         found |= hit
     missing = ~_valid(column)
     if is_json(column):
         missing |= _filled(pc.fill_null(pc.equal(column.storage, "null"), True), bool)
-    place[missing & ~found] = MISSING
-    return place
+    keep_rank[missing & ~found] = MISSING
+    return keep_rank
 
 
-def comparable(keep: Keep, place: NDArray[np.uint64], scale: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Places of any scale on that of float64, for a column that shards type differently."""
+def comparable(keep: Keep, keep_rank: NDArray[np.uint64], scale: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Keep ranks of any scale mapped to the scale of float64, for a column whose type differs between shards."""
     order = keep.order if isinstance(keep, By) else "asc"
-    ascending = ~place if order == "desc" else place
+    ascending = ~keep_rank if order == "desc" else keep_rank
     floats = np.where(scale == UNSIGNED, ascending.astype(np.float64), 0.0)
     floats = np.where(scale == INTEGERS, (ascending ^ _SIGN).view(np.int64).astype(np.float64), floats)
-    moved = _directed(float_places(floats), order)
-    return np.where((scale == INTEGERS) | (scale == UNSIGNED), moved, place)
+    moved = _directed(float_ranks(floats), order)
+    return np.where((scale == INTEGERS) | (scale == UNSIGNED), moved, keep_rank)

@@ -1,6 +1,6 @@
-"""Large buckets: all documents of the buckets that share documents are joined by `kernels.deltas`, exactly.
+"""Large buckets: `kernels.duplicates.large_bucket_join` joins all documents of buckets that share documents, exactly.
 
-All of them count as candidates of each other, so a few pairs more are found than share a band. Memory: 24 bytes for
+All of them count as candidates of each other, so a few more pairs are found than share a band. Memory: 24 bytes for
 each element of a delta that occurs in two, and the bitmaps, 32 to 512 bytes a document.
 """
 
@@ -36,8 +36,8 @@ from corpuscurate.kernels.duplicates.verify import (
     Sketches,
 )
 
-LARGE = 1000
-"""Documents of a bucket from which it is taken as large."""
+LARGE_BUCKET = 1000
+"""A bucket of more documents than this is large."""
 _SAMPLE = 1024
 _WORDS = (4, 64)
 """Fewest and most 64-bit words of a bitmap."""
@@ -51,7 +51,7 @@ class Edges(NamedTuple):
     similarity: NDArray[np.float64]
 
 
-def join_large(
+def join_large_buckets(
     buckets: list[NDArray[np.int64]],
     sketches: Sketches,
     rule: Rule,
@@ -59,7 +59,7 @@ def join_large(
     counts: NDArray[np.int64],
     covered: NDArray[np.bool_],
 ) -> Edges:
-    """Join the similar documents of all buckets together in `parent`, as components; the edges that did.
+    """Join the similar documents of all buckets together in `parent`, as components. Returns the edges.
 
     Where the buckets have so little in common that no base set fits them all, each is taken by itself. Otherwise
     `covered` (bool[m]) becomes True for their documents: no pair of them has to be compared any more.
@@ -68,7 +68,7 @@ def join_large(
     base, distance = _base(sketches, rule, nodes)
     if len(buckets) > 1 and 2 * distance.sum() > _sizes(sketches, rule, sketches.row[nodes]).sum():
         unknown = np.zeros(len(covered), np.bool_)
-        found = [join_large([bucket], sketches, rule, parent, counts, unknown) for bucket in buckets]
+        found = [join_large_buckets([bucket], sketches, rule, parent, counts, unknown) for bucket in buckets]
         return Edges(*(np.concatenate(column) for column in zip(*found, strict=True)))
     covered[nodes] = True
     return _join(nodes, base, distance, sketches, rule, parent, counts)
@@ -81,7 +81,8 @@ def _sizes(s: Sketches, rule: Rule, rows: NDArray[np.int64]) -> NDArray[np.int64
 
 
 def _base(s: Sketches, rule: Rule, nodes: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """What most of a sample have, and how far from it each document is. Any base gives the same result."""
+    """The elements that most of a sample have, and the distance of each document from them (int64). Any base gives the
+    same result."""
     chosen = s.row[nodes[np.linspace(0, len(nodes) - 1, min(len(nodes), _SAMPLE)).astype(np.int64)]]
     distance = np.empty(len(nodes), np.int64)
     if rule.kind == EXACT:
@@ -164,9 +165,9 @@ def _ranked(
     sieve_add(values, table)
     passes = np.empty(len(values), np.bool_)
     sieve_passes(values, table, passes)
-    places = np.flatnonzero(passes)
+    indices = np.flatnonzero(passes)
     del table, passes
-    kept = values[places]
+    kept = values[indices]
     order = np.argsort(kept)
     kept = kept[order]
     fresh = np.ones(len(kept), np.bool_)
@@ -178,8 +179,8 @@ def _ranked(
     elements = np.empty(len(kept), np.int32)
     elements[order] = rank[np.cumsum(fresh) - 1] - alone
     shared = elements >= 0
-    places, elements = places[shared], elements[shared]
-    new_starts = np.searchsorted(places, starts)
+    indices, elements = indices[shared], elements[shared]
+    new_starts = np.searchsorted(indices, starts)
     sort_runs(new_starts, elements)
     lists = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.sort(times[times > 1]))])
     return new_starts, elements, lists

@@ -1,7 +1,8 @@
-"""Which candidates are worth their shingles: those whose signature comes near the threshold with that of another.
+"""The prefilter of candidates: only those whose signature has enough values in common with that of another one are read
+again for their shingles.
 
-Most documents that share a band are not alike, and the others need not be read again. The rule is the one that
-verification itself begins with (`verify.fewest_equal_values`), so nothing is lost by it.
+Most documents that share a band are not similar, and those need not be read again. The rule is the first one of
+verification itself (`verify.fewest_equal_values`), so no pair is lost by it.
 """
 
 from __future__ import annotations
@@ -14,60 +15,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.core.doc_ids import is_in_sorted
-from corpuscurate.kernels.duplicates.verify import likely_members
+from corpuscurate.kernels.duplicates.verify import prefilter_members
 from corpuscurate.methods.dedup.candidate_rows import Table
 from corpuscurate.methods.dedup.candidates import PlannedPart, distinct, read_part
 
 
 @dataclass(frozen=True, slots=True)
-class Likely:
-    """Find them in one part. plan, gathered: as in `verify.VerifyPart`. few: equal values that a pair must have. large:
-    members of larger buckets are all taken."""
+class Prefilter:
+    """Find the candidates of one part that pass. plan, candidate_rows: as in `verify.VerifyPart`. few: least number of
+    equal values of a pair. large_bucket: all members of larger buckets pass."""
 
     part: int
     of: int
     plan: Path
-    gathered: tuple[tuple[Path, int, int], ...]
+    candidate_rows: tuple[tuple[Path, int, int], ...]
     values: int
     value_type: str
     few: int
-    large: int
+    large_bucket: int
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
-        return f"likely-{self.part}of{self.of}-{self.plan.name}"
+        """See `corpus.Work`."""
+        return f"prefilter-{self.part}of{self.of}-{self.plan.name}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """File likely.npy, uint64, sorted."""
+        """Write prefiltered.npy: doc_ids, uint64, sorted. The result has their number."""
         part = read_part(self.plan, self.part)
         everyone = np.load(self.plan / "bucketed.npy", mmap_mode="r")
         found = is_in_sorted(part.documents, everyone)
         rows = np.cumsum(found) - 1
-        paths = [path / "signatures.bin" for path, _, _ in self.gathered]
-        counts = [count for _, _, count in self.gathered]
+        paths = [path / "signatures.bin" for path, _, _ in self.candidate_rows]
+        counts = [count for _, _, count in self.candidate_rows]
         indices = np.searchsorted(everyone, part.documents[found])
         signatures = Table(paths, counts, self.value_type, self.values).take(indices)
         out = np.zeros(len(part.documents), np.bool_)
-        likely_members(part.members, part.offsets, rows, signatures, self.few, self.large, out)
-        np.save(folder / "likely.npy", part.documents[out])
-        return {"likely": int(out.sum())}
+        prefilter_members(part.members, part.offsets, rows, signatures, self.few, self.large_bucket, out)
+        np.save(folder / "prefiltered.npy", part.documents[out])
+        return {"prefiltered": int(out.sum())}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The documents of some sorted files by sketch file. firsts: the first doc_id of each, -1 for an empty one."""
+    """Split the doc_ids of some sorted files by sketch file. firsts: the first doc_id of each sketch file, -1 for an
+    empty one."""
 
     paths: tuple[Path, ...]
     firsts: tuple[int, ...]
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"wanted-{len(self.paths)}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Files <split>.npy, uint64, sorted."""
+        """Write <split>.npy for each sketch file, uint64, sorted. The result has the number of doc_ids."""
         wanted = distinct(np.concatenate([np.empty(0, np.uint64), *(np.load(path) for path in self.paths)]))
         filled = [split for split, first in enumerate(self.firsts) if first >= 0]
         borders = np.searchsorted(wanted, np.array([self.firsts[split] for split in filled], np.uint64))
@@ -78,7 +80,9 @@ class Wanted:
 
 
 def only_members(part: PlannedPart, chosen: NDArray[np.bool_]) -> PlannedPart:
-    """The part with the chosen documents alone as members of buckets, and without the buckets of fewer than two."""
+    """The part with only the chosen documents as members of buckets, and without buckets of fewer than two members.
+
+    chosen: bool[m]."""
     stays = chosen[part.members]
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(stays)])
     sizes = np.diff(before[part.offsets])

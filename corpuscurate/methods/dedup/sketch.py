@@ -1,8 +1,8 @@
 """Signatures of documents, of four kinds, over shingles of words or of characters.
 
-fast: `kernels.fast_similarity`. classic: `kernels.minhash`. datasketch, datasketch_legacy: `kernels.datasketch`, equal
-to what `MinHash(num_perm=values, seed=seed)` of the Python package datasketch makes of the same shingles in version 2,
-and in version 1 or with `scheme="legacy"`.
+fast: `kernels.sketch.fast_similarity`. classic: `kernels.sketch.minhash`. datasketch, datasketch_legacy:
+`kernels.sketch.datasketch`, equal to what `MinHash(num_perm=values, seed=seed)` of the Python package datasketch makes
+of the same shingles in version 2, and in version 1 or with `scheme="legacy"`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def sign(recipe: Recipe, text: pa.LargeStringArray) -> Signed:
 
 def units_of_text(unit: Unit, text: pa.LargeStringArray, rows: NDArray[np.int64] | None = None) -> pa.LargeListArray:
     """The units (uint32) of each document, or of those in `rows`: hashes of its words, or its characters. See
-    `kernels.units`."""
+    `kernels.sketch.units`."""
     starts, stops, data = text_spans(text, rows)
     ends = np.empty(len(starts) + 1, np.int64)
     units = np.empty(unit_bound(starts, stops, _UNITS[unit]), np.uint32)

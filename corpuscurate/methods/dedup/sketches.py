@@ -16,12 +16,12 @@ from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.corpus import Corpus
 from corpuscurate.core.doc_ids import between, is_in_sorted
 from corpuscurate.core.earlier_runs import ALONE, EarlierRun, Numbers, number_runs
-from corpuscurate.methods.dedup.keep import NO_SCALE, Keep, comparable, places_and_scales
+from corpuscurate.methods.dedup.keep import NO_SCALE, Keep, comparable, keep_ranks_and_scales
 
-PLACE = "place"
-"""Sketch column, uint64: the document's place in keep order; not written for `keep: first`, where all have the same."""
-SCALE = "place_scale"
-"""Sketch column, uint8, only where the keep rule reads numbers: what the place was made from."""
+KEEP_RANK = "keep_rank"
+"""Sketch column, uint64: smaller = kept first; not written for `keep: first`, where all ranks are the same."""
+SCALE = "keep_rank_scale"
+"""Sketch column, uint8, only where the keep rule reads numbers: the type from which the keep rank was made."""
 _BLOCK_ROWS = 1 << 18
 
 
@@ -29,9 +29,9 @@ _BLOCK_ROWS = 1 << 18
 class Source:
     """One sketch file. schema: its columns. without: files (`.npy`) of doc_ids to leave out, each sorted.
 
-    mixed: whether places must be made comparable, because shards disagree on the type of the keep rule's column. kept:
-    for a file of an earlier run, the doc_ids that it kept (`.npy`): others are left out, and all have the place 0.
-    base: added to its doc_ids.
+    mixed: whether keep ranks must be made comparable, because shards disagree on the type of the keep rule's column.
+    kept: for a file of an earlier run, the doc_ids that it kept (`.npy`): other rows are left out, and all have the
+    keep rank 0. base: added to its doc_ids.
     """
 
     path: Path
@@ -48,38 +48,38 @@ class Source:
         return self.kept is None
 
     def blocks(self, columns: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
-        """`doc_id` and the named columns, some rows at a time, as NumPy arrays; `PLACE` comes comparable."""
+        """`doc_id` and the named columns, some rows at a time, as NumPy arrays; `KEEP_RANK` is comparable."""
         lists = self._lists()
         for batch in record_batches(self.path, self.schema, self._names(columns)):
             for start in range(0, batch.num_rows, _BLOCK_ROWS):
-                part = batch.slice(start, _BLOCK_ROWS)
-                ids, live = self._live(to_numpy(part.column("doc_id")), lists)
-                block = {"doc_id": ids, **{name: self._column(part, name) for name in columns}}
+                piece = batch.slice(start, _BLOCK_ROWS)
+                ids, live = self._live(to_numpy(piece.column("doc_id")), lists)
+                block = {"doc_id": ids, **{name: self._column(piece, name) for name in columns}}
                 yield block if live.all() else {name: column[live] for name, column in block.items()}
 
     def rows(self, column: str) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.bool_], NDArray[Any]]]:
-        """`doc_id`, which rows are not left out, and a column, of every row, a record batch at a time; `PLACE` comes
-        comparable."""
+        """For every row `doc_id`, whether it is not left out, and the value of a column, a record batch at a time;
+        `KEEP_RANK` is comparable."""
         lists = self._lists()
         for batch in record_batches(self.path, self.schema, self._names([column])):
             ids, live = self._live(to_numpy(batch.column("doc_id")), lists)
             yield ids, live, self._column(batch, column)
 
     def _names(self, columns: Sequence[str]) -> list[str]:
-        """What must be read for these columns."""
-        names = ["doc_id", *columns, *([SCALE] if self.mixed and PLACE in columns else [])]
-        return names if self._has_places else [name for name in names if name not in (PLACE, SCALE)]
+        """The columns of the file that must be read for these columns."""
+        names = ["doc_id", *columns, *([SCALE] if self.mixed and KEEP_RANK in columns else [])]
+        return names if self._has_keep_ranks else [name for name in names if name not in (KEEP_RANK, SCALE)]
 
     @property
-    def _has_places(self) -> bool:
-        return self.is_own and PLACE in self.schema
+    def _has_keep_ranks(self) -> bool:
+        return self.is_own and KEEP_RANK in self.schema
 
     def _lists(self) -> _Lists:
         kept = None if self.kept is None else np.load(self.kept, mmap_mode="r")
         return _Lists(kept, [np.load(path, mmap_mode="r") for path in self.without])
 
     def _live(self, ids: NDArray[np.uint64], lists: _Lists) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-        """The doc_ids as numbered, and which of them are not left out."""
+        """The doc_ids with `base` added, and which of them are not left out."""
         live = np.ones(len(ids), np.bool_)
         if not len(ids):
             return ids, live
@@ -93,33 +93,33 @@ class Source:
         return ids, live
 
     def _column(self, rows: pa.RecordBatch, name: str) -> NDArray[Any]:
-        if name != PLACE:
+        if name != KEEP_RANK:
             return to_numpy(rows.column(name))
-        if not self._has_places:
+        if not self._has_keep_ranks:
             return np.zeros(rows.num_rows, np.uint64)
-        place = to_numpy(rows.column(PLACE))
-        return comparable(self.keep, place, to_numpy(rows.column(SCALE))) if self.mixed else place
+        keep_rank = to_numpy(rows.column(KEEP_RANK))
+        return comparable(self.keep, keep_rank, to_numpy(rows.column(SCALE))) if self.mixed else keep_rank
 
 
 class _Lists(NamedTuple):
-    """What a file is read with. kept, without: as in `Source`, opened once a reading."""
+    """The lists of doc_ids that decide which rows are read. kept, without: as in `Source`, opened once a reading."""
 
     kept: NDArray[np.uint64] | None
     without: list[NDArray[np.uint64]]
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """doc_ids of a sketch file that an earlier stage dropped, put into a file: other works name it instead of carrying
-    them."""
+class DroppedIds:
+    """Write the doc_ids of a sketch file that an earlier stage dropped to a file. Other works carry its path instead of
+    the doc_ids."""
 
     split: int
     ids: NDArray[np.uint64]
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
-        return f"left-out-{self.split:06d}"
+        """See `corpus.Work`."""
+        return f"dropped-ids-{self.split:06d}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """File ids.npy."""
@@ -162,9 +162,9 @@ class Sources:
 
 
 def sources_of(corpus: Corpus, keep: Keep, earlier: Sequence[tuple[EarlierRun, Mapping[str, Any]]] = ()) -> Sources:
-    """The sketch files of a stage, and whether their places can be compared as they are.
+    """The sketch files of a stage, and whether their keep ranks are comparable as stored.
 
-    earlier: runs to compare with, and what the stage of the same kind left there.
+    earlier: runs to compare with, and the entry of the stage of the same kind in the header of each.
     """
     paths = list(corpus.sketches())
     schema = _column_names(paths[0]) if paths else ()
@@ -178,7 +178,9 @@ def sources_of(corpus: Corpus, keep: Keep, earlier: Sequence[tuple[EarlierRun, M
                 missing += int(counts[scales == NO_SCALE].sum())
     mixed = len(kinds - {int(NO_SCALE)}) > 1
     gone = {split: ids for split in range(len(paths)) if len(ids := corpus.dropped(split))}
-    done = corpus.run([LeftOut(split, ids) for split, ids in gone.items()], "documents dropped before") if gone else []
+    done = (
+        corpus.run([DroppedIds(split, ids) for split, ids in gone.items()], "documents dropped before") if gone else []
+    )
     without = {split: (each.folder / "ids.npy",) for split, each in zip(gone, done, strict=True)}
     files = tuple(Source(path, schema, without.get(i, ()), keep, mixed) for i, path in enumerate(paths))
     numbers = number_runs([run for run, _ in earlier], max((_last_id(file) for file in files), default=-1))
@@ -209,7 +211,7 @@ def _column_names(path: Path) -> tuple[str, ...]:
 
 
 def keep_warnings(sources: Sources, keep: Keep) -> list[str]:
-    """What the user should know of a keep rule whose column told nothing."""
+    """A warning when no document has a usable value in the keep rule's column."""
     if not sources.own_rows or sources.unusable != sources.own_rows or isinstance(keep, str):
         return []
     return [
@@ -222,19 +224,19 @@ def _has_scale(keep: Keep) -> bool:
     return not isinstance(keep, str) and keep.rank is None
 
 
-def place_schema(keep: Keep) -> list[tuple[str, pa.DataType]]:
+def keep_rank_schema(keep: Keep) -> list[tuple[str, pa.DataType]]:
     """The sketch columns of a keep rule."""
     if keep == "first":
         return []
-    return [(PLACE, pa.uint64()), *([(SCALE, pa.uint8())] if _has_scale(keep) else [])]
+    return [(KEEP_RANK, pa.uint64()), *([(SCALE, pa.uint8())] if _has_scale(keep) else [])]
 
 
-def place_columns(keep: Keep, batch: Batch) -> dict[str, pa.Array]:
+def keep_rank_columns(keep: Keep, batch: Batch) -> dict[str, pa.Array]:
     """The sketch columns of a keep rule, for a batch."""
     if keep == "first":
         return {}
-    place, scale = places_and_scales(keep, batch)
-    columns = {PLACE: pa.array(place, pa.uint64())}
+    keep_rank, scale = keep_ranks_and_scales(keep, batch)
+    columns = {KEEP_RANK: pa.array(keep_rank, pa.uint64())}
     return columns | {SCALE: pa.array(scale, pa.uint8())} if _has_scale(keep) else columns
 
 

@@ -1,7 +1,7 @@
-"""Units of documents that were read again, in a file for each sketch file, and the shingle sets of chosen ones in
-memory.
+"""Units of documents that were read again, in one file for each sketch file, and the shingle sets of chosen documents
+in memory.
 
-Units take 4 bytes each on disk; a set is made of them when its document is compared, 8 bytes a distinct shingle.
+A unit takes 4 bytes on disk; a set is made from units when its document is compared, 8 bytes a distinct shingle.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ UNITS = "units"
 
 
 def unit_columns(units: pa.LargeListArray) -> dict[str, pa.Array]:
-    """The columns of a file, after doc_id: uint32 units of the document; large_list<uint32>, they themselves."""
+    """The columns of a file, after doc_id: the number of units of the document (uint32), and the units
+    (large_list<uint32>)."""
     return {COUNT: units.value_lengths().cast(pa.uint32()), UNITS: units}
 
 
-class _Place(NamedTuple):
-    """Where some documents stand: rows of a record batch of a file. first: the index of the first of them."""
+class _BatchRows(NamedTuple):
+    """Rows of a record batch of a file. first: the index of the first document among those wanted."""
 
     path: Path
     batch: int
@@ -38,21 +39,21 @@ class _Place(NamedTuple):
 
 
 class Units:
-    """The units of the documents `wanted` (sorted), where they stand in files. Raises RuntimeError where one has none.
+    """The units of the documents `wanted` (sorted), located in files. Raises RuntimeError where a document has none.
 
     counts: int64[wanted], units of each.
     """
 
     def __init__(self, paths: Sequence[Path], wanted: NDArray[np.uint64]) -> None:
         self.counts = np.zeros(len(wanted), np.int64)
-        self._places = [place for path in paths for place in _places(path, wanted, self.counts)]
+        self._located = [rows for path in paths for rows in _batch_rows(path, wanted, self.counts)]
         if not self.counts.all():  # every candidate has units
             raise RuntimeError(
                 f"shingles of document {wanted[self.counts == 0][0]} are missing: its text changed while it was read"
             )
 
     def most_shingles(self, ngram: int) -> NDArray[np.int64]:
-        """What each of the documents has at most."""
+        """Upper bound of the shingles of each document: int64[wanted]."""
         most: NDArray[np.int64] = np.maximum(self.counts - (ngram - 1), 1)
         return most
 
@@ -60,28 +61,28 @@ class Units:
         """The shingle sets of documents, one after the other. chosen: which of those wanted, ascending. out: as long as
         `most_shingles` of them together. Returns int64[chosen + 1] offsets into it."""
         offsets = np.zeros(len(chosen) + 1, np.int64)
-        bounds = np.searchsorted(chosen, [*(place.first for place in self._places), len(self.counts)]).tolist()
-        needed = [each for each in zip(self._places, bounds, bounds[1:], strict=False) if each[1] < each[2]]
+        bounds = np.searchsorted(chosen, [*(each.first for each in self._located), len(self.counts)]).tolist()
+        needed = [each for each in zip(self._located, bounds, bounds[1:], strict=False) if each[1] < each[2]]
         for path, pieces in groupby(needed, lambda each: each[0].path):
             with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
-                for place, low, high in pieces:
-                    lists = reader.get_batch(place.batch).column(UNITS)
-                    rows = place.rows[chosen[low:high] - place.first]
+                for located, low, high in pieces:
+                    lists = reader.get_batch(located.batch).column(UNITS)
+                    rows = located.rows[chosen[low:high] - located.first]
                     ends = offsets[low : high + 1]
                     shingle_sets(to_numpy(lists.offsets), to_numpy(lists.values), rows, ngram, ends, out)
         return offsets
 
 
 def room_for(most: int, scratch: Path, share_bytes: int) -> NDArray[np.uint64]:
-    """uint64[most]: in memory, or laid out in the file `scratch` where it exceeds share_bytes, so that the system may
-    page it."""
+    """An array uint64[most]: in memory, or mapped from the file `scratch` where it exceeds share_bytes, so that the
+    system may page it."""
     if most * 8 <= share_bytes:
         return np.empty(most, np.uint64)
     return np.memmap(scratch, np.uint64, "w+", shape=(most,))
 
 
-def _places(path: Path, wanted: NDArray[np.uint64], counts: NDArray[np.int64]) -> Iterator[_Place]:
-    """Where the `wanted` documents stand in a file, in their order; fills in their counts."""
+def _batch_rows(path: Path, wanted: NDArray[np.uint64], counts: NDArray[np.int64]) -> Iterator[_BatchRows]:
+    """The rows of the `wanted` documents in a file, in their order; fills in their counts."""
     for number, batch in enumerate(record_batches(path, ["doc_id", COUNT, UNITS], ["doc_id", COUNT])):
         ids = to_numpy(batch.column("doc_id"))
         if not len(ids):
@@ -93,4 +94,4 @@ def _places(path: Path, wanted: NDArray[np.uint64], counts: NDArray[np.int64]) -
             here = ids[rows] == wanted[low:high]  # else: their units are not there, and their count stays 0
             counts[low:high][here] = to_numpy(batch.column(COUNT))[rows[here]]
             if here.all():
-                yield _Place(path, number, low, rows)
+                yield _BatchRows(path, number, low, rows)

@@ -1,7 +1,7 @@
-"""Verify the candidates of one part, and settle its clusters.
+"""Verify the candidates of one part, and write its clusters.
 
 Memory: 1 to 4 bytes a signature value and 8 a shingle of the documents that are compared at a time. Where the shingles
-exceed `share_bytes` they are laid out in a file, so that the system may page them.
+exceed `share_bytes` they are mapped from a file, so that the system may page them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from corpuscurate.methods.dedup.candidate_rows import Table
 from corpuscurate.methods.dedup.candidates import PlannedPart, ragged_indices, read_part
 from corpuscurate.methods.dedup.clusters import cluster_stats, own_clusters, write_clusters
 from corpuscurate.methods.dedup.groups import Buckets, in_blocks
-from corpuscurate.methods.dedup.large_buckets import Edges, join_large
+from corpuscurate.methods.dedup.large_buckets import Edges, join_large_buckets
 from corpuscurate.methods.dedup.prefilter import only_members
 from corpuscurate.methods.dedup.unit_files import Units, room_for
 
@@ -49,22 +49,26 @@ BLOCK = 1 << 22
 """Shingles that are held at a time, if no group has more."""
 BUDGET = 10_000_000
 BUDGET_EACH = 20_000
-"""Comparisons in large buckets that share documents: so many, and so many for each of their documents."""
+"""Most comparisons in large buckets that share documents: BUDGET, plus BUDGET_EACH for each of their documents."""
 GREEDY_BUDGET_EACH = 1000
-"""Greedy: comparisons of a document in a bucket that has used up BUDGET."""
+"""Greedy: most comparisons of a document in a bucket that has used up BUDGET."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyPart:
-    """plan: folder of `candidates.Candidates`; gathered: folders of `gather.Gather`, with their (candidates, rows).
-    likely: what `likely.Likely` found, units: files of units, one a sketch file; both for kind exact only. large:
-    longer buckets are joined by `large.join_large`. greedy: drop only what is similar to a kept document."""
+    """Verify the candidates of one part, and write its drops or tags.
+
+    plan: folder of `candidates.Candidates`. candidate_rows: folders of `candidate_rows.CandidateRows`, each with its
+    numbers of candidates and rows. prefiltered: the file of `prefilter.Prefilter`; units: files of units, one a sketch
+    file; both for kind exact only. large_bucket: larger buckets are joined by `large_buckets.join_large_buckets`.
+    greedy: drop only documents that are similar to a kept one.
+    """
 
     part: int
     of: int
     plan: Path
-    gathered: tuple[tuple[Path, int, int], ...]
-    likely: Path | None
+    candidate_rows: tuple[tuple[Path, int, int], ...]
+    prefiltered: Path | None
     units: tuple[Path, ...]
     kind: Verify
     threshold: float
@@ -74,17 +78,17 @@ class VerifyPart:
     rows: int
     tag: bool
     share_bytes: int
-    large: int
+    large_bucket: int
     numbers: Numbers
     greedy: bool = False
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"verify-{self.part}of{self.of}-{self.plan.name}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write drops or tags of the part."""
+        """Write drops or tags of the part. The result has the counts of its clusters and comparisons."""
         plan = read_part(self.plan, self.part)
         documents, part = self._in_keep_order(plan)
         parent = np.arange(len(documents))
@@ -96,16 +100,18 @@ class VerifyPart:
         neighbour, best = self._neighbours(documents, parent, part.copies, edges)
         matched = documents[neighbour[order]]
         write_clusters(folder, self.tag, ids, offsets, matched, best[order], numbers=self.numbers)
-        likely = len(np.load(self.likely, mmap_mode="r")) if self.likely else 0
-        return {**cluster_stats(ids, offsets, self.numbers), **_named(counts), "likely": likely}
+        prefiltered = len(np.load(self.prefiltered, mmap_mode="r")) if self.prefiltered else 0
+        return {**cluster_stats(ids, offsets, self.numbers), **_named(counts), "prefiltered": prefiltered}
 
     def _in_keep_order(self, plan: PlannedPart) -> tuple[NDArray[np.uint64], PlannedPart]:
         """The documents in keep order, and the part with its indices changed to that; buckets sorted by group."""
-        counts = [count for _, count, _ in self.gathered]
+        counts = [count for _, count, _ in self.candidate_rows]
         if sum(counts) != len(np.load(self.plan / "documents.npy", mmap_mode="r")):
             raise RuntimeError("candidates are missing from the sketch files")
-        places = Table([path / "places.bin" for path, _, _ in self.gathered], counts, np.uint64).take(plan.indices)
-        order = _keep_order(places, self.numbers.is_own(plan.documents))
+        ranks = Table([path / "keep_ranks.bin" for path, _, _ in self.candidate_rows], counts, np.uint64).take(
+            plan.indices
+        )
+        order = _keep_order(ranks, self.numbers.is_own(plan.documents))
         renumbered = np.empty(len(order), np.int64)
         renumbered[order] = np.arange(len(order))
         by_group = np.empty(len(plan.bands), np.int64)
@@ -130,11 +136,11 @@ class VerifyPart:
         parent: NDArray[np.int64],
         counts: NDArray[np.int64],
     ) -> Edges:
-        """Join what belongs together in `parent`; the edges that did."""
+        """Join the documents of each cluster in `parent`. Returns the edges that joined them."""
         if self.kind == "none" and not self.greedy:
             return _join_all(part, parent)
-        if self.likely is not None:
-            part = only_members(part, is_in_sorted(documents, np.load(self.likely)))
+        if self.prefiltered is not None:
+            part = only_members(part, is_in_sorted(documents, np.load(self.prefiltered)))
         chance = self._by_chance
         rule = Rule(
             {"exact": EXACT, "signature": SIGNATURE, "none": UNVERIFIED}[self.kind],
@@ -153,8 +159,8 @@ class VerifyPart:
                 found = [_drop_greedily(block, sketches, rule, kept, own, counts)]
             else:
                 covered = np.zeros(len(own), np.bool_)
-                found = _join_large(block, self.large, sketches, rule, own, counts, covered)
-                found.append(_join_small(block, self.large, sketches, rule, own, counts, covered))
+                found = _join_large_buckets(block, self.large_bucket, sketches, rule, own, counts, covered)
+                found.append(_join_small_buckets(block, self.large_bucket, sketches, rule, own, counts, covered))
             parent[block.documents] = block.documents[own]
             pieces += [Edges(block.documents[edges.a], block.documents[edges.b], edges.similarity) for edges in found]
         a, b, similarity = (np.concatenate(column) for column in zip(*pieces, strict=True))
@@ -162,20 +168,22 @@ class VerifyPart:
 
     @property
     def _by_chance(self) -> float:
-        """P(two values that should differ agree), of which an estimate is freed: the share of equal values is
-        J + (1 - J) times that. Of longer values than 8 bits it is nothing beside the estimate's own error."""
+        """P(two values that should differ agree), for which an estimate is corrected: the share of equal values is
+        J + (1 - J) times that. For values of more than 8 bits it is negligible beside the estimate's own error."""
         return 1 / 256 if self.kind == "signature" and self.value_type == "uint8" else 0.0
 
     def _blocks(
         self, folder: Path, documents: NDArray[np.uint64], part: PlannedPart
     ) -> Iterator[tuple[Buckets, Sketches]]:
-        """The buckets, some at a time, and what their documents are compared by, until the next are asked for."""
+        """Blocks of buckets, and the sketches of their documents, which are valid until the next block is asked for."""
         everyone = np.load(self.plan / "bucketed.npy", mmap_mode="r")
-        compared = everyone if self.likely is None else np.load(self.likely)
+        compared = everyone if self.prefiltered is None else np.load(self.prefiltered)
         rows = np.searchsorted(compared, documents)  # of those in buckets
         width = 0 if self.kind == "none" else self.values
-        counts = [count if width else 0 for _, _, count in self.gathered]
-        table = Table([path / "signatures.bin" for path, _, _ in self.gathered], counts, self.value_type, self.values)
+        counts = [count if width else 0 for _, _, count in self.candidate_rows]
+        table = Table(
+            [path / "signatures.bin" for path, _, _ in self.candidate_rows], counts, self.value_type, self.values
+        )
         units = Units(self.units, compared) if self.kind == "exact" else None
         sizes = np.full(len(documents), width) if units is None else np.append(units.most_shingles(self.ngram), 0)[rows]
         blocks = list(in_blocks(part, sizes, BLOCK))
@@ -186,7 +194,7 @@ class VerifyPart:
             wanted = rows[block.documents]
             chosen = np.sort(wanted)
             offsets = np.zeros(1, np.int64) if units is None else units.sets(chosen, self.ngram, sets)
-            at = chosen if self.likely is None else np.searchsorted(everyone, compared[chosen])
+            at = chosen if self.prefiltered is None else np.searchsorted(everyone, compared[chosen])
             signatures = table.take(at if width else at[:0])
             yield block, Sketches(np.searchsorted(chosen, wanted), signatures, offsets, sets)
         del sets
@@ -199,7 +207,7 @@ class VerifyPart:
         copies: NDArray[np.int64],
         edges: Edges,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The neighbour that each document is told with, -1 for none, and their similarity."""
+        """The neighbour that each document is reported with, -1 for none, and their similarity."""
         neighbour = np.full(len(documents), -1, np.int64)
         best = np.zeros(len(documents), np.float64)
         best_neighbours(edges.a, edges.b, edges.similarity, documents, neighbour, best)
@@ -215,8 +223,8 @@ class VerifyPart:
         return neighbour, best
 
 
-def _join_large(
-    part: Buckets,
+def _join_large_buckets(
+    block: Buckets,
     most: int,
     sketches: Sketches,
     rule: Rule,
@@ -224,12 +232,15 @@ def _join_large(
     counts: NDArray[np.int64],
     covered: NDArray[np.bool_],
 ) -> list[Edges]:
-    """The edges of buckets of more than `most` documents, those of a group together. covered: see `join_large`."""
-    large = np.flatnonzero(np.diff(part.offsets) > most)
-    groups = part.groups[part.members[part.offsets[large]]]
+    """The edges of buckets of more than `most` documents, those of a group together.
+
+    covered: see `join_large_buckets`.
+    """
+    large = np.flatnonzero(np.diff(block.offsets) > most)
+    groups = block.groups[block.members[block.offsets[large]]]
     return [
-        join_large(
-            [part.members[part.offsets[i] : part.offsets[i + 1]] for i in large[groups == group]],
+        join_large_buckets(
+            [block.members[block.offsets[i] : block.offsets[i + 1]] for i in large[groups == group]],
             sketches,
             rule,
             parent,
@@ -240,11 +251,11 @@ def _join_large(
     ]
 
 
-def _keep_order(places: NDArray[np.uint64], own: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The documents of a part, which ascend, in keep order: those of earlier runs first, then by place."""
-    if own.all() and (places[1:] >= places[:-1]).all():
-        return np.arange(len(places))
-    return np.lexsort((places, own))  # stable
+def _keep_order(ranks: NDArray[np.uint64], own: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The documents of a part, which ascend, in keep order: those of earlier runs first, then by keep rank."""
+    if own.all() and (ranks[1:] >= ranks[:-1]).all():
+        return np.arange(len(ranks))
+    return np.lexsort((ranks, own))  # stable
 
 
 def _no_edges(size: int) -> Edges:
@@ -259,8 +270,8 @@ def _join_all(part: PlannedPart, parent: NDArray[np.int64]) -> Edges:
     return Edges(edges.a[:found], edges.b[:found], edges.similarity[:found])
 
 
-def _join_small(
-    part: Buckets,
+def _join_small_buckets(
+    block: Buckets,
     most: int,
     sketches: Sketches,
     rule: Rule,
@@ -269,14 +280,14 @@ def _join_small(
     covered: NDArray[np.bool_],
 ) -> Edges:
     """The edges of buckets of at most `most` documents that are not covered yet."""
-    small = _small_buckets(part, most, covered)
+    small = _small_buckets(block, most, covered)
     edges = _no_edges(len(parent))
     found = verify_buckets(small.members, small.offsets, small.bands, sketches, rule, covered, parent, counts, *edges)
     return Edges(edges.a[:found], edges.b[:found], edges.similarity[:found])
 
 
 def _drop_greedily(
-    part: Buckets,
+    block: Buckets,
     sketches: Sketches,
     rule: Rule,
     earlier: int,
@@ -286,18 +297,18 @@ def _drop_greedily(
     """The edges from each dropped document to the kept one that dropped it. earlier: documents of earlier runs, all of
     which are kept."""
     edges = _no_edges(len(parent))
-    found = settle_greedily(part.members.copy(), part.offsets, sketches, rule, earlier, parent, counts, *edges)
+    found = settle_greedily(block.members.copy(), block.offsets, sketches, rule, earlier, parent, counts, *edges)
     return Edges(edges.a[:found], edges.b[:found], edges.similarity[:found])
 
 
-def _small_buckets(part: Buckets, most: int, covered: NDArray[np.bool_]) -> Buckets:
-    sizes = np.diff(part.offsets)
-    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(~covered[part.members])])
-    small = np.flatnonzero((sizes <= most) & (np.diff(before[part.offsets]) > 0))
-    return part._replace(
-        members=part.members[ragged_indices(part.offsets, small)],
+def _small_buckets(block: Buckets, most: int, covered: NDArray[np.bool_]) -> Buckets:
+    sizes = np.diff(block.offsets)
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(~covered[block.members])])
+    small = np.flatnonzero((sizes <= most) & (np.diff(before[block.offsets]) > 0))
+    return block._replace(
+        members=block.members[ragged_indices(block.offsets, small)],
         offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[small])]),
-        bands=part.bands[small],
+        bands=block.bands[small],
     )
 
 
@@ -306,7 +317,7 @@ def fewest_equal_values(threshold: float, values: int) -> int:
 
     The estimate of a pair with J = threshold has the standard deviation sqrt(J (1 - J) / values). With 128 values, the
     share of such pairs that lie five of them below is 1.5e-7, 1.4e-6, 7.7e-6, 2.2e-5 at thresholds .5, .8, .9, .95
-    (lower tail of the binomial distribution), and smaller for more similar pairs: nothing beside 1 - recall.
+    (lower tail of the binomial distribution), and smaller for more similar pairs: negligible beside 1 - recall.
     """
     deviation = np.sqrt(threshold * (1 - threshold) / values)
     return max(0, int(np.ceil(values * (threshold - SIGMAS * deviation) - 1e-9)))

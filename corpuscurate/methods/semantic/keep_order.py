@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import fingerprint
 from corpuscurate.core.corpus import Corpus
-from corpuscurate.methods.dedup.keep import float_places
-from corpuscurate.methods.dedup.parts import memory_parts
-from corpuscurate.methods.dedup.sketches import PLACE, Source
+from corpuscurate.methods.dedup.keep import float_ranks
+from corpuscurate.methods.dedup.key_ranges import ranges_for_memory
+from corpuscurate.methods.dedup.sketches import KEEP_RANK, Source
 from corpuscurate.methods.semantic.clusters import Assigned, Clustered, joined, ranges
 from corpuscurate.methods.semantic.vectors import Vectors, mapped
 
@@ -56,12 +56,12 @@ class Place:
     def places(self, ids: NDArray[np.uint64], cosines: NDArray[np.float64]) -> NDArray[np.uint64]:
         """uint64[n], smaller = kept first."""
         if self.by == "hard":
-            return float_places(np.asarray(cosines))
+            return float_ranks(np.asarray(cosines))
         if self.by == "easy":
-            return float_places(-np.asarray(cosines))
+            return float_ranks(-np.asarray(cosines))
         if self.source is None:
             return np.zeros(len(ids), np.uint64)
-        blocks = [(block["doc_id"], block[PLACE]) for block in self.source.blocks([PLACE])]
+        blocks = [(block["doc_id"], block[KEEP_RANK]) for block in self.source.blocks([KEEP_RANK])]
         known = joined([each for each, _ in blocks], np.uint64)
         places = joined([each for _, each in blocks], np.uint64)
         found: NDArray[np.uint64] = places[np.searchsorted(known, ids)]
@@ -210,7 +210,7 @@ def order_corpus(
     that are wanted, all where None; then the basis must tell which."""
     sizes = clustered.sizes().sum(axis=1) * (1 if only is None else only)
     rows = clustered.rows if one else int(sizes.sum())
-    count = min(_MOST_PARTS, memory_parts(corpus, rows, clustered.dimension + _ROW_BYTES + 4 * clustered.stored))
+    count = min(_MOST_PARTS, ranges_for_memory(corpus, rows, clustered.dimension + _ROW_BYTES + 4 * clustered.stored))
     borders = (0,) if one else part_borders(sizes, count)
     files = tuple(zip(clustered.files, clustered.assigned, places, strict=True))
     runs = ranges(len(files), 4 * corpus.workers)

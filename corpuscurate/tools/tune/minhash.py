@@ -145,8 +145,8 @@ def _level(
 ) -> dict[str, Any]:
     """What a threshold finds and removes: in truth, and under each banding."""
     similar = similarity >= level
-    earlier = (pairs["place"] < pairs["query_place"]) | (
-        (pairs["place"] == pairs["query_place"]) & (pairs["doc_id"] < pairs["query"])
+    earlier = (pairs["keep_rank"] < pairs["query_keep_rank"]) | (
+        (pairs["keep_rank"] == pairs["query_keep_rank"]) & (pairs["doc_id"] < pairs["query"])
     )
     total = float(weight[similar].sum())
 
@@ -194,13 +194,13 @@ def tune(
     None. Raises RecipeError where there is no such stage, and the errors of a run.
     """
     found = [(i, each) for i, each in enumerate(spec.stages) if isinstance(each, MinHash)]
-    place, stage = next(((i, each) for i, each in found if label in (None, each.label)), (0, None))
+    index, stage = next(((i, each) for i, each in found if label in (None, each.label)), (0, None))
     if stage is None:
         known = ", ".join(stage.label for stage in spec.stages)
         raise RecipeError(f"the recipe has no stage {label or 'minhash'!r} to tune; its stages: {known}.")
     own = {name: getattr(stage, name) for name in MinHash.model_fields if name != "index"}
     trial = MinHashTrial(**{**own, "mode": "drop", "name": LABEL, "documents": documents, "examples": examples})
-    shortened = replace(spec, stages=(*spec.stages[:place], trial))
+    shortened = replace(spec, stages=(*spec.stages[:index], trial))
     work: AbstractContextManager[str | Path] = (
         nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="corpuscurate-tune-")
     )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.doc_ids import is_in_sorted
 from corpuscurate.kernels.duplicates.queries import index_queries, match_queries, pair_similarities
 from corpuscurate.methods.dedup.bands import SHINGLES, value_column
-from corpuscurate.methods.dedup.sketches import PLACE, Source
+from corpuscurate.methods.dedup.sketches import KEEP_RANK, Source
 from corpuscurate.methods.dedup.unit_files import Units, room_for
 
 LOOSE_ROWS = 2
@@ -32,8 +32,8 @@ PAIR = np.dtype(
         ("doc_id", np.uint64),
         ("hash", np.uint64),
         ("met", np.uint64),  # a bit for each banding under which the two are candidates
-        ("query_place", np.uint64),
-        ("place", np.uint64),
+        ("query_keep_rank", np.uint64),
+        ("keep_rank", np.uint64),
     ]
 )
 
@@ -48,7 +48,7 @@ def hashed(ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """Choose the queries and copy their places and signatures."""
+    """Choose the queries and copy their keep ranks and signatures."""
 
     files: tuple[Source, ...]
     count: int
@@ -56,21 +56,21 @@ class Queries:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"queries-{self.count}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """ids.npy: uint64[q], sorted; places.npy: uint64[q]; signatures.npy: uint32[q, values]."""
+        """ids.npy: uint64[q], sorted; keep_ranks.npy: uint64[q]; signatures.npy: uint32[q, values]."""
         documents, ids = self._choose()
         names = [value_column(j) for j in range(self.values)]
-        places, signatures = [np.empty(0, np.uint64)], [np.empty((0, self.values), np.uint32)]
+        keep_ranks, signatures = [np.empty(0, np.uint64)], [np.empty((0, self.values), np.uint32)]
         for source in self.files:
-            for block in source.blocks([PLACE, *names]):
+            for block in source.blocks([KEEP_RANK, *names]):
                 at = np.flatnonzero(is_in_sorted(block["doc_id"], ids))
-                places.append(block[PLACE][at])
+                keep_ranks.append(block[KEEP_RANK][at])
                 signatures.append(np.stack([block[name][at] for name in names], axis=1).astype(np.uint32))
         np.save(folder / "ids.npy", ids)
-        np.save(folder / "places.npy", np.concatenate(places))
+        np.save(folder / "keep_ranks.npy", np.concatenate(keep_ranks))
         np.save(folder / "signatures.npy", np.concatenate(signatures))
         return {"documents": documents, "queries": len(ids)}
 
@@ -102,12 +102,14 @@ class Match:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"match-{self.number}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """pairs.npy: PAIR, at most `most` a query; counts.npy: int64[q], how many there were."""
-        ids, places, signatures = (np.load(self.queries / f"{name}.npy") for name in ("ids", "places", "signatures"))
+        ids, keep_ranks, signatures = (
+            np.load(self.queries / f"{name}.npy") for name in ("ids", "keep_ranks", "signatures")
+        )
         loose = min(LOOSE_ROWS, self.values)
         heads = np.full(1 << max(4, (2 * signatures.size).bit_length()), -1, np.int64)
         following = np.empty(len(ids) * (self.values // loose), np.int64)
@@ -115,7 +117,7 @@ class Match:
         counts = np.zeros(len(ids), np.int64)
         pairs = np.empty(0, PAIR)
         names = [value_column(j) for j in range(self.values)]
-        for block in self.file.blocks([SHINGLES, PLACE, *names]):
+        for block in self.file.blocks([SHINGLES, KEEP_RANK, *names]):
             for start in range(0, len(block["doc_id"]), _ROWS):
                 piece = {name: column[start : start + _ROWS] for name, column in block.items()}
                 made = np.stack([piece[name] for name in names], axis=1).astype(np.uint32)
@@ -124,8 +126,8 @@ class Match:
                 row, query, met = row[live], query[live], met[live]
                 counts += np.bincount(query, minlength=len(ids))
                 found = np.empty(len(row), PAIR)
-                found["query"], found["query_place"] = ids[query], places[query]
-                found["doc_id"], found["place"] = piece["doc_id"][row], piece[PLACE][row]
+                found["query"], found["query_keep_rank"] = ids[query], keep_ranks[query]
+                found["doc_id"], found["keep_rank"] = piece["doc_id"][row], piece[KEEP_RANK][row]
                 found["met"], found["hash"] = met, hashed(found["doc_id"] ^ hashed(found["query"]))
                 pairs = fewest_of_each(np.concatenate([pairs, found]), self.most)
         np.save(folder / "pairs.npy", pairs)
@@ -169,7 +171,7 @@ class Merge:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"merge-{len(self.matched)}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -206,7 +208,7 @@ class Judge:
 
     @property
     def key(self) -> str:
-        """See `stage.Work`."""
+        """See `corpus.Work`."""
         return f"judge-{self.examples}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -235,5 +237,5 @@ class Judge:
         second = np.maximum(pairs["query"], pairs["doc_id"])
         _, once = np.unique(np.stack([first, second], axis=1), axis=0, return_index=True)
         order = once[np.lexsort((pairs["hash"][once], level[once]))]
-        places = np.arange(len(order)) - np.searchsorted(level[order], level[order], "left")
-        return order[places < self.examples]
+        index = np.arange(len(order)) - np.searchsorted(level[order], level[order], "left")  # within the level
+        return order[index < self.examples]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from naive import buckets as naive
 
 from corpuscurate.kernels.duplicates.bands import (
-    keys_of_part,
+    keys_in_range,
     runs_of_equal,
     shared_keys,
     sieve_add,
@@ -72,14 +72,14 @@ def test_ranks(members, asked):
 
 
 @given(KEYS, st.integers(1, 5), st.data())
-def test_keys_of_a_part(values, parts, data):
+def test_keys_in_a_range(values, key_ranges, data):
     chosen = data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))
     found = []
-    for part in range(parts):
+    for key_range in range(key_ranges):
         keys, numbers = np.array(values, np.uint64), np.empty(len(values), np.uint32)
-        size = keys_of_part(np.array(chosen, np.bool_), 7, part, parts, keys, numbers)
+        size = keys_in_range(np.array(chosen, np.bool_), 7, key_range, key_ranges, keys, numbers)
         found += list(zip(keys[:size].tolist(), numbers[:size].tolist(), strict=True))
-        assert found[len(found) - size :] == naive.kept_in_front(values, chosen, 7, part, parts)
+        assert found[len(found) - size :] == naive.kept_in_front(values, chosen, 7, key_range, key_ranges)
     assert len(found) == sum(chosen)
 
 
@@ -176,10 +176,10 @@ def test_joined_buckets(made, kind):
     buckets = [bucket for band in bands for bucket in band]
     m = len(root)
     words, before = ranked(range(3, 3 * m + 3, 3), 3 * m + 3)
-    place = np.arange(m)[::-1].astype(kind)  # rank r stands at m - 1 - r
+    index = np.arange(m)[::-1].astype(kind)  # rank r has the index m - 1 - r
     parent = np.arange(m, dtype=kind)
     numbers = 3 * members_of(buckets, kind) + kind(3)
-    assert union_buckets(parent, numbers, offsets_of(buckets).astype(kind), words, before, place) == len(buckets)
+    assert union_buckets(parent, numbers, offsets_of(buckets).astype(kind), words, before, index) == len(buckets)
     flatten(parent)
     expected = np.arange(m)
     union_stars(expected, m - 1 - members_of(buckets, np.int64), offsets_of(buckets))

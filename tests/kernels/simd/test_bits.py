@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numba.core.errors import TypingError
 
 from corpuscurate.kernels.compile import uncounted
-from corpuscurate.kernels.simd.bits import fold_ascii, inside_words, pack_places, trailing_zeros
+from corpuscurate.kernels.simd.bits import fold_ascii, inside_words, pack_offsets, trailing_zeros
 
 BYTES = st.binary(min_size=64, max_size=64) | st.text("aZ09 [@`{/:\x7f\x80", min_size=64, max_size=64).map(
     lambda text: text.encode("latin-1")
@@ -76,16 +76,16 @@ def test_trailing_zeros(word):
 
 @uncounted
 def pack(word, base, out, at):
-    pack_places(word, base, out, at)
+    pack_offsets(word, base, out, at)
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 17_000), st.integers(0, 5))
-def test_pack_places(word, base, at):
+def test_pack_offsets(word, base, at):
     word &= ~(word << 1)
     out = np.full(40, 7, np.uint16)
     pack(np.uint64(word), base, out, np.uint64(at))
-    places = [base + place for place in range(64) if word >> place & 1]
-    assert out[: at + len(places)].tolist() == [7] * at + places
+    offsets = [base + index for index in range(64) if word >> index & 1]
+    assert out[: at + len(offsets)].tolist() == [7] * at + offsets
     assert (out[at + 32 :] == 7).all()
 
 

@@ -6,7 +6,7 @@ import pytest
 from naive.neardup import candidate_probability
 
 from corpuscurate.kernels.simd.lanes import LANES
-from corpuscurate.kernels.sketch.fast_similarity import first_round, later_rounds, multiplier, open_bins, places
+from corpuscurate.kernels.sketch.fast_similarity import first_round, later_rounds, multiplier, open_bins, open_length
 
 K = 126
 
@@ -17,7 +17,7 @@ def _sketch(hashes, seed, out):
     x = np.empty(len(hashes) + LANES, np.uint64)
     x[: len(hashes)] = hashes
     first_round(x[: len(hashes)], multiplier(seed), bins)
-    is_open = np.zeros(places(len(bins)), np.uint8)
+    is_open = np.zeros(open_length(len(bins)), np.uint8)
     empty = open_bins(bins, is_open)
     later_rounds(x, len(hashes), empty, is_open, np.empty_like(x), bins)
     for at in range(len(bins)):

@@ -27,11 +27,11 @@ def needs_of(array, form=0):
 
 def cleaned(array, line_ends=True, control=True):
     offsets, data = text_buffers(array)
-    account = np.full((len(array), 4), -1, np.int64)
+    changes = np.full((len(array), 4), -1, np.int64)
     new = np.empty(len(array) + 1, np.int64)
     out = np.empty(int(offsets[-1] - offsets[0]), np.uint8)
-    size = clean(offsets, data, tables(), line_ends, control, account, new, out)
-    return from_buffers(new, out[:size]).to_pylist(), account.tolist()
+    size = clean(offsets, data, tables(), line_ends, control, changes, new, out)
+    return from_buffers(new, out[:size]).to_pylist(), changes.tolist()
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_needs_by_their_definitions(texts, form):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected", "account"),
+    ("text", "expected", "changes"),
     [
         ("a\r\nb\rc\n", "a\nb\nc\n", [2, 1, 0, 0]),
         ("\r\r\n\n\r", "\n\n\n\n", [3, 1, 0, 0]),
@@ -79,17 +79,17 @@ def test_needs_by_their_definitions(texts, form):
         ("\r\0\n", "\n\n", [1, 0, 1, 1]),
     ],
 )
-def test_clean_golden(text, expected, account):
-    assert cleaned(pa.array([text], TEXT)) == ([expected], [account])
+def test_clean_golden(text, expected, changes):
+    assert cleaned(pa.array([text], TEXT)) == ([expected], [changes])
 
 
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, st.booleans(), st.booleans(), st.integers(0, 2))
 def test_clean_equal_to_the_twin(texts, line_ends, control, start):
     array = pa.array(texts, TEXT).slice(start)
-    found, account = cleaned(array, line_ends, control)
+    found, changes = cleaned(array, line_ends, control)
     assert found == [normalize(text, "none", line_ends, control) for text in texts[start:]]
-    for old, new, row in zip(texts[start:], found, account, strict=True):
+    for old, new, row in zip(texts[start:], found, changes, strict=True):
         assert len(old.encode()) - len(new.encode()) == row[1] + row[3]
         assert row[0] == (old.count("\r") if line_ends else 0)
         assert row[2] == (sum(map(is_control, old)) if control else 0)

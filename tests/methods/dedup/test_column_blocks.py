@@ -39,7 +39,7 @@ def test_columns_are_those_of_the_table(tmp_path, kind, count):
 
 def test_columns_apart_are_refused(tmp_path):
     names, batches = write(tmp_path / "a.arrow", "uint16", 3, gap=True)
-    with pytest.raises(RuntimeError, match="side by side"):
+    with pytest.raises(RuntimeError, match="not adjacent"):
         blocks_of(tmp_path / "a.arrow", batches[0].schema.names, names)
 
 

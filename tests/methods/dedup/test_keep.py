@@ -19,10 +19,10 @@ from corpuscurate.methods.dedup.keep import (
     Keep,
     columns_of,
     comparable,
-    float_places,
-    integer_places,
-    places,
-    places_and_scales,
+    float_ranks,
+    integer_ranks,
+    keep_ranks,
+    keep_ranks_and_scales,
 )
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -32,7 +32,7 @@ KEEP = TypeAdapter(Keep)
 def order_of(keep, column, texts=None) -> list[int]:
     """Rows in keep order; ties stay in input order."""
     batch = make_batch(texts or ["x"] * len(column), range(len(column)), {"c": column})
-    return np.argsort(places(keep, batch), kind="stable").tolist()
+    return np.argsort(keep_ranks(keep, batch), kind="stable").tolist()
 
 
 def by(**more) -> By:
@@ -42,15 +42,15 @@ def by(**more) -> By:
 @given(st.lists(INT64))
 def test_integers_keep_their_order_exactly(values):
     array = np.array(values, np.int64)
-    assert [values[i] for i in np.argsort(integer_places(array), kind="stable")] == sorted(values)
-    assert len(set(integer_places(array).tolist())) == len(set(values))
+    assert [values[i] for i in np.argsort(integer_ranks(array), kind="stable")] == sorted(values)
+    assert len(set(integer_ranks(array).tolist())) == len(set(values))
 
 
 @given(st.lists(st.floats(allow_nan=False)))
 def test_floats_keep_their_order(values):
     array = np.array(values, np.float64)
-    assert [values[i] for i in np.argsort(float_places(array), kind="stable")] == sorted(values)
-    assert len(set(float_places(array).tolist())) == len(set(values))
+    assert [values[i] for i in np.argsort(float_ranks(array), kind="stable")] == sorted(values)
+    assert len(set(float_ranks(array).tolist())) == len(set(values))
 
 
 @given(st.lists(st.none() | st.integers(2**53, 2**53 + 5) | st.integers(-5, 5)), st.sampled_from(["asc", "desc"]))
@@ -99,30 +99,30 @@ def test_listed_values():
 
 def test_first_and_longest():
     batch = make_batch(["aa", "", "aaaa", "éé"], range(4))
-    assert places("first", batch).tolist() == [0] * 4
-    assert np.argsort(places("longest", batch), kind="stable").tolist() == [2, 3, 0, 1]
+    assert keep_ranks("first", batch).tolist() == [0] * 4
+    assert np.argsort(keep_ranks("longest", batch), kind="stable").tolist() == [2, 3, 0, 1]
     assert columns_of("longest") == () and columns_of(by()) == ("c",)
 
 
 @given(st.lists(st.none() | st.integers(-(2**40), 2**40) | st.floats(-1e9, 1e9)), st.sampled_from(["asc", "desc"]))
 def test_shards_of_different_types_become_comparable(values, order):
     keep = by(order=order)
-    place, scale = [], []
+    ranks, scale = [], []
     for value in values:
         kind = pa.int64() if isinstance(value, int) else pa.float64()
-        p, s = places_and_scales(keep, make_batch(["x"], [0], {"c": pa.array([value], kind)}))
-        place.append(p[0])
+        p, s = keep_ranks_and_scales(keep, make_batch(["x"], [0], {"c": pa.array([value], kind)}))
+        ranks.append(p[0])
         scale.append(s[0])
-    found = np.argsort(comparable(keep, np.array(place, np.uint64), np.array(scale, np.uint8)), kind="stable").tolist()
+    found = np.argsort(comparable(keep, np.array(ranks, np.uint64), np.array(scale, np.uint8)), kind="stable").tolist()
     sign = -1 if order == "desc" else 1
     assert found == sorted(range(len(values)), key=lambda i: (values[i] is None, sign * (values[i] or 0)))
 
 
 def test_scales():
     batch = make_batch(["x"] * 2, [0, 1], {"c": pa.array([1, None], pa.int8())})
-    assert places_and_scales(by(), batch)[1].tolist() == [INTEGERS, NO_SCALE]
+    assert keep_ranks_and_scales(by(), batch)[1].tolist() == [INTEGERS, NO_SCALE]
     batch = make_batch(["x"] * 2, [0, 1], {"c": pa.array([1, math.nan], pa.float32())})
-    found = places_and_scales(by(), batch)
+    found = keep_ranks_and_scales(by(), batch)
     assert found[1].tolist() == [FLOATS, NO_SCALE]
     assert found[0][1] == MISSING
 

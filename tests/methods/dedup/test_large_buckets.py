@@ -8,7 +8,7 @@ from naive.neardup import components
 
 from corpuscurate.kernels.duplicates.components import find
 from corpuscurate.kernels.duplicates.verify import COUNTS, EXACT, SIGNATURE, Rule, Sketches
-from corpuscurate.methods.dedup.large_buckets import join_large
+from corpuscurate.methods.dedup.large_buckets import join_large_buckets
 
 
 def joined(buckets, sketches: Sketches, kind: int, threshold: float, size: int):
@@ -16,7 +16,7 @@ def joined(buckets, sketches: Sketches, kind: int, threshold: float, size: int):
     counts = np.zeros(COUNTS, np.int64)
     rule = Rule(kind, threshold, 0, 1, 10**6, 10**6)
     covered = np.zeros(size, np.bool_)
-    edges = join_large(buckets, sketches, rule, parent, counts, covered)
+    edges = join_large_buckets(buckets, sketches, rule, parent, counts, covered)
     groups: dict[int, list[int]] = {}
     for i in range(size):
         groups.setdefault(int(find(parent, i)), []).append(i)
