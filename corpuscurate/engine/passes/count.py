@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import read_table
 from corpuscurate.core.columns import to_numpy
-from corpuscurate.core.doc_ids import id_range, sorted_member
+from corpuscurate.core.doc_ids import id_range, is_in_sorted
 from corpuscurate.core.run_folder import DOCS
 from corpuscurate.engine.documents import FinishedPass, drop_rows
 from corpuscurate.engine.plan import Counted, SplitCount, Taken, cut_parts
@@ -36,7 +36,7 @@ def count_split(passes: Sequence[FinishedPass], split: int, quarantined: int, pa
         alive = to_numpy(docs.column("stage")) == 0
         text_bytes = to_numpy(docs.column("text_bytes"))
         for place, rows in drop_rows(done.verdicts, *id_range(ids)):
-            gone = sorted_member(ids, to_numpy(rows.column("doc_id")))
+            gone = is_in_sorted(ids, to_numpy(rows.column("doc_id")))
             numbers, counts = np.unique(to_numpy(rows.column("reason")), return_counts=True)
             reasons = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
             taken[place] = Taken(int(gone.sum()), int(text_bytes[gone].sum()), reasons)
@@ -44,7 +44,7 @@ def count_split(passes: Sequence[FinishedPass], split: int, quarantined: int, pa
     # alive refers to the last pass's documents; the first pass has them all
     first = read_table(passes[0].split(split) / DOCS)
     all_ids: NDArray[np.uint64] = to_numpy(first.column("doc_id"))
-    kept = sorted_member(all_ids, ids[alive])
+    kept = is_in_sorted(all_ids, ids[alive])
     sizes = to_numpy(first.column("record_bytes"))[kept]
     parts = cut_parts(all_ids[kept], sizes, part_bytes)
     number = int(kept.sum())

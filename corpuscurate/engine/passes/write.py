@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.artefact import read_table, rows_between
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT, one_array, to_numpy
-from corpuscurate.core.doc_ids import POSITION_BITS, id_range, sorted_member
+from corpuscurate.core.doc_ids import POSITION_BITS, id_range, is_in_sorted
 from corpuscurate.core.earlier_runs import EarlierRun, open_runs
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.run_folder import BAD, DOCS
@@ -218,7 +218,7 @@ class _Writing:
             if not np.array_equal(measured[here], batch.doc_id) or not np.array_equal(sizes[here], batch.record_bytes):
                 raise self.changed(file)
             seen += len(batch)
-            mask = sorted_member(batch.doc_id, alive)
+            mask = is_in_sorted(batch.doc_id, alive)
             if not mask.all():
                 self.drop(split, batch, mask)
             kept = without_text(batch, reader.want.text).filter(mask)
@@ -285,7 +285,7 @@ class _Writing:
         if not np.array_equal(to_numpy(table.column("doc_id")), ids):
             raise RuntimeError(f"split {split.number}: verdicts and dropped documents do not agree")
         docs = rows_between(cached_table(self.body.reader.passes[0].split(split.number) / DOCS), *id_range(ids))
-        user_ids = docs.column("id").filter(pa.array(sorted_member(to_numpy(docs.column("doc_id")), ids)))
+        user_ids = docs.column("id").filter(pa.array(is_in_sorted(to_numpy(docs.column("doc_id")), ids)))
         columns = {
             "doc_id": pa.array(ids),
             "id": user_ids,

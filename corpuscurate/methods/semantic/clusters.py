@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from corpuscurate.core.corpus import DROPS, Corpus
-from corpuscurate.methods.embed.corpus import EmbedsCorpus, embed_corpus
-from corpuscurate.methods.embed.make import embedder_value
+from corpuscurate.methods.embed.corpus import EmbedsCorpus, embed_corpus, embedding_basis
 from corpuscurate.methods.semantic.kmeans import (
     BLOCK_ROWS,
     CENTROIDS,
@@ -51,14 +50,14 @@ class ClustersCorpus(EmbedsCorpus):
         need_faiss()
         return super().identity()
 
-    def embedding_basis(self) -> list[Any]:
+    def vectors_basis(self) -> list[Any]:
         """All that the stored vectors depend on, besides the documents."""
-        return ["vectors", VERSION, embedder_value(self.embedder)]
+        return ["vectors", VERSION, *embedding_basis(self.embedder)]
 
     def clustering_basis(self, probes: int, small: int) -> list[Any]:
         """All that clusters depend on, besides the documents."""
         return [
-            *self.embedding_basis(),
+            *self.vectors_basis(),
             "clusters",
             self.clusters,
             self.sample,
@@ -178,7 +177,7 @@ def cluster_corpus(corpus: Corpus, stage: ClustersCorpus, probes: int = 1, small
 
     Embeddings, centroids and clusters are kept when other parameters of the stage change.
     """
-    files = tuple(quantise(corpus, embed_corpus(corpus, stage, stage.embedder), stage.embedding_basis()))
+    files = tuple(quantise(corpus, embed_corpus(corpus, stage, stage.embedder), stage.vectors_basis()))
     rows = sum(file.rows for file in files)
     wanted, reason = choose_clusters(rows, stage.clusters, small=small)
     how = Clustering(wanted, sample_size(wanted, stage.sample), stage.iterations, stage.seed)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.core.doc_ids import chosen, hashed
+from corpuscurate.core.doc_ids import hashed, sampled
 from corpuscurate.core.errors import MissingExtraError
 from corpuscurate.kernels.embedding.neighbour_lists import add_rows, lengths
 from corpuscurate.methods.semantic.threads import one_pool
@@ -134,7 +134,7 @@ def read_sample(
     vectors, squares, names = [np.empty((0, width), np.int8)], [np.empty(0, np.int32)], [np.empty(0, np.uint64)]
     for file in files:
         ids = file.ids()
-        rows = np.flatnonzero(chosen(ids, seed, wanted, total))
+        rows = np.flatnonzero(sampled(ids, seed, wanted, total))
         vectors.append(file.vectors()[rows])
         squares.append(file.squares()[rows])
         names.append(ids[rows])

@@ -23,7 +23,7 @@ from corpuscurate.core.artefact import read_json, read_table
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import heads, to_numpy
 from corpuscurate.core.corpus import Corpus, Done, Settled, Work
-from corpuscurate.core.doc_ids import POSITION_BITS, chosen, is_in_sorted
+from corpuscurate.core.doc_ids import POSITION_BITS, is_in_sorted, sampled
 from corpuscurate.core.errors import InputError, MissingExtraError, OutputError
 from corpuscurate.core.spec import Settings, Sink, Source, Spec
 from corpuscurate.engine.manifest import Manifest, build_manifest
@@ -96,7 +96,7 @@ class MapTrial(ClustersCorpus):
         """See `GlobalStage`."""
         every = [to_numpy(read_table(path).column("doc_id")).astype(np.uint64) for path in corpus.sketches()]
         total = sum(len(ids) for ids in every)
-        without = tuple(ids[~chosen(ids, self.seed + 9, self.documents, total)] for ids in every)
+        without = tuple(ids[~sampled(ids, self.seed + 9, self.documents, total)] for ids in every)
         some = _Some(corpus, without, ["map", self.documents])
         clustered = cluster_corpus(some, self, small=0)
         files = tuple(zip(clustered.files, clustered.assigned, strict=True))

@@ -22,7 +22,7 @@ from corpuscurate.core.artefact import read_table
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT, group_names, heads, lengths_bytes, to_numpy
 from corpuscurate.core.corpus import Corpus, Settled
-from corpuscurate.core.doc_ids import POSITION_BITS, chosen
+from corpuscurate.core.doc_ids import POSITION_BITS, sampled
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
@@ -129,7 +129,7 @@ class Sample:
     def run(self, folder: Path) -> dict[str, Any]:
         """Write wanted.npy."""
         ids = to_numpy(read_table(self.sketches).column("doc_id")).astype(np.uint64)
-        np.save(folder / "wanted.npy", ids[chosen(ids, _SEED, self.documents, self.total)])
+        np.save(folder / "wanted.npy", ids[sampled(ids, _SEED, self.documents, self.total)])
         return {}
 
 

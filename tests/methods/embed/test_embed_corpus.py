@@ -13,7 +13,6 @@ from support.embed import static_folder
 from support.embed_toy import EmbedOnly
 
 from corpuscurate.core.columns import JSON, TEXT, heads
-from corpuscurate.core.doc_ids import in_sample
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.spec import Settings, Sink, Source
 from corpuscurate.methods.embed.base import EMBEDDING, Learned, Static, embedding_column, embedding_rows, unit_rows
@@ -196,16 +195,6 @@ def test_heads_are_whole_characters(texts, limit):
         assert given_text.startswith(head)
         assert len(head.encode()) <= limit
         assert head == given_text or len(head.encode()) > limit - 4
-
-
-def test_a_sample_has_about_the_share_that_is_asked_for():
-    ids = np.arange(200_000, dtype=np.uint64) << np.uint64(13)
-    assert in_sample(ids, 10, 10).all()
-    assert in_sample(ids, 11, 0).all()
-    for share in (0.5, 0.01):
-        chosen = in_sample(ids, int(share * 1e9), 10**9)
-        assert chosen.mean() == pytest.approx(share, rel=0.05)
-        assert not (chosen & ~in_sample(ids, int(share * 1.1e9), 10**9)).any()  # a larger sample holds the smaller
 
 
 def test_unit_rows():
