@@ -19,11 +19,14 @@ from corpuscurate.methods.semantic.threads import one_pool
 from corpuscurate.methods.semantic.vectors import Vectors
 
 _BLOCK_ROWS = 1 << 13
+_SEED = 77
+"""Of the choice of documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Borders:
-    """Compare the documents of one split with some documents. fitted: folder of the centroids and the sample."""
+    """Compare the documents of one split with `wanted` documents of the sample. fitted: folder of the centroids and the
+    sample. floor: cosine from which pairs count."""
 
     split: int
     file: Vectors
@@ -49,11 +52,11 @@ class Borders:
             others, clusters = self.file.vectors(), self.assigned.clusters()
             names, other_squares = self.file.ids(), self.file.squares().astype(np.float64)
             for start in range(0, self.file.rows, _BLOCK_ROWS):
-                part = slice(start, start + _BLOCK_ROWS)
-                cosines = (others[part].astype(np.float32) @ rows.T) / np.sqrt(other_squares[part, None] * squares)
-                near = (cosines >= self.floor) & (names[part, None] != ids)
+                block = slice(start, start + _BLOCK_ROWS)
+                cosines = (others[block].astype(np.float32) @ rows.T) / np.sqrt(other_squares[block, None] * squares)
+                near = (cosines >= self.floor) & (names[block, None] != ids)
                 y, x = np.nonzero(near)
-                there = np.asarray(clusters[part])[y]
+                there = np.asarray(clusters[block])[y]
                 met = (there == mine[x, :1]).any(axis=1) | (mine[x] == there[:, :1]).any(axis=1)
                 bins = np.minimum((cosines[y, x] * BINS).astype(np.int64), BINS)
                 for row, chosen in enumerate((met, ~met)):
@@ -63,9 +66,9 @@ class Borders:
 
 
 def _some(fitted: Path, wanted: int) -> tuple[NDArray[np.uint64], NDArray[np.int8]]:
-    """So many documents of the sample, by hash."""
+    """doc_ids and vectors of `wanted` documents of the sample, chosen by hash."""
     ids: NDArray[np.uint64] = np.load(fitted / SAMPLE_IDS)
-    order = np.sort(np.argsort(hashed(ids, 77), kind="stable")[:wanted])
+    order = np.sort(np.argsort(hashed(ids, _SEED), kind="stable")[:wanted])
     return ids[order], np.load(fitted / SAMPLE, mmap_mode="r")[order]
 
 

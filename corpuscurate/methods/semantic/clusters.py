@@ -85,7 +85,7 @@ class Assigned:
         return mapped(self.folder / "cosines.bin", np.float64, (self.rows,))
 
     def counts(self) -> NDArray[np.int64]:
-        """int64[k, probes]: rows that have a cluster in each place."""
+        """int64[k, probes]: how many rows have a cluster as their nearest, as their second nearest, and so on."""
         counts: NDArray[np.int64] = np.load(self.folder / "counts.npy")
         return counts
 
@@ -124,7 +124,7 @@ class Clustered:
         return 1 if self.one else self.probes
 
     def sizes(self) -> NDArray[np.int64]:
-        """int64[k, stored]: documents that have a cluster in each place."""
+        """int64[k, stored]: how many documents have a cluster as their nearest, as their second nearest, and so on."""
         sizes = np.zeros((self.clusters, self.stored), np.int64)
         for each in self.assigned:
             sizes += each.counts()
@@ -165,8 +165,8 @@ class Assign:
                 cosines = products[:, 0] / (np.sqrt(squares[rows].astype(np.float64)) * lengths[home])
                 numbers_file.write(numbers.astype(np.int32).tobytes())
                 cosines_file.write(cosines.tobytes())
-                for place in range(self.probes):
-                    counts[:, place] += np.bincount(numbers[:, place], minlength=len(centroids))
+                for probe in range(self.probes):
+                    counts[:, probe] += np.bincount(numbers[:, probe], minlength=len(centroids))
         np.save(folder / "counts.npy", counts)
         return {"rows": self.file.rows}
 

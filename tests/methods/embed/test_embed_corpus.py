@@ -43,7 +43,7 @@ def run(folder, out, embedder, *, workers=1, batch_bytes=16 << 20, split_bytes=2
     runner = "local" if workers > 1 else "inprocess"
     settings = Settings(workers=workers, runner=runner, batch_bytes=batch_bytes)
     report = Pipeline(source, stages, Sink(path=str(out)), settings).run(overwrite=overwrite)
-    (found,) = (stage["account"] for stage in report["stages"] if stage["label"] == "embed_only")
+    (found,) = (stage["stats"] for stage in report["stages"] if stage["label"] == "embed_only")
     return found
 
 
@@ -76,12 +76,12 @@ def expected_rows(folder, ids, embedder):
 def test_static_embeds_what_is_alive_in_order(corpus, static, tmp_path):
     import hashlib
 
-    account = run(corpus, tmp_path / "out", static)
-    texts, rows = expected_rows(corpus, account["ids"], static)
+    stats = run(corpus, tmp_path / "out", static)
+    texts, rows = expected_rows(corpus, stats["ids"], static)
     assert 20 < len(texts) < 300
     assert len(set(texts)) == len(texts)  # `exact` dropped the others
     assert all(len(each.split()) >= 3 for each in texts)
-    assert hashlib.sha256(rows.tobytes()).hexdigest() == account["digest"]
+    assert hashlib.sha256(rows.tobytes()).hexdigest() == stats["digest"]
 
 
 @pytest.mark.parametrize("kind", ["static", "learned"])
@@ -110,11 +110,11 @@ def test_a_fitted_model_is_used_as_it_is(corpus, tmp_path):
 
     fit([pa.array([text(n) for n in range(50)], pa.large_string())], LEARNED, tmp_path)
     embedder = Learned(model=str(tmp_path))
-    account = run(corpus, tmp_path / "out", embedder)
-    _, rows = expected_rows(corpus, account["ids"], embedder)
+    stats = run(corpus, tmp_path / "out", embedder)
+    _, rows = expected_rows(corpus, stats["ids"], embedder)
     import hashlib
 
-    assert hashlib.sha256(rows.tobytes()).hexdigest() == account["digest"]
+    assert hashlib.sha256(rows.tobytes()).hexdigest() == stats["digest"]
 
 
 @pytest.mark.parametrize("format", ["jsonl", "parquet"])
@@ -132,7 +132,7 @@ def test_embeddings_of_the_input(tmp_path, format):
     source, sink = Source(paths=(str(tmp_path / f"in.{format}"),)), Sink(path=str(tmp_path / "out"))
     report = Pipeline(source, [stage], sink, Settings(runner="inprocess")).run()
     expected = np.array([[0.6, 0.8], [0, 0], [0, 0], [1, 0], [-1, 0]], np.float32)
-    assert report["stages"][0]["account"]["digest"] == hashlib.sha256(expected.tobytes()).hexdigest()
+    assert report["stages"][0]["stats"]["digest"] == hashlib.sha256(expected.tobytes()).hexdigest()
 
 
 def test_embeddings_of_different_lengths_are_refused(tmp_path):
@@ -151,7 +151,7 @@ def test_no_document_is_left(corpus, tmp_path):
         report = Pipeline(
             Source(paths=(str(corpus / "*.jsonl"),)), stages, Sink(path=str(out)), Settings(runner="inprocess")
         ).run()
-        assert report["stages"][1]["account"]["ids"] == []
+        assert report["stages"][1]["stats"]["ids"] == []
 
 
 def as_json(values):
