@@ -177,13 +177,13 @@ def brute(whole: np.ndarray, centroid: np.ndarray, order: np.ndarray, rule: str,
         vectors = whole[mine].astype(np.float64)
         squares = (vectors * vectors).sum(axis=1)
         kept = np.ones(len(mine), bool)
-        for place in range(1, len(mine)):
-            cosines = (vectors[:place] @ vectors[place]) / np.sqrt(squares[:place] * squares[place])
+        for position in range(1, len(mine)):
+            cosines = (vectors[:position] @ vectors[position]) / np.sqrt(squares[:position] * squares[position])
             if rule == "independent":
-                cosines = np.where(kept[:place], cosines, -1.0)
+                cosines = np.where(kept[:position], cosines, -1.0)
             if cosines.max() >= threshold:
-                kept[place] = False
-                gone[int(mine[place])] = float(cosines.max())
+                kept[position] = False
+                gone[int(mine[position])] = float(cosines.max())
     return gone
 
 

@@ -43,13 +43,13 @@ def tags_of(stage, rows, folder, **more):
 
 def naive_drops(rows, tags, keep, rule, threshold, meets):
     """What should go, given the clusters and the cosines with centroids that the tags tell."""
-    place = {
+    rank = {
         "hard": lambda i: (tags[i]["centroid_similarity"], i),
         "easy": lambda i: (-tags[i]["centroid_similarity"], i),
         "first": lambda i: i,
     }[keep]
     matrix = naive.cosines(quantised(rows)[0])
-    return naive.decide(sorted(range(len(rows)), key=place), matrix, meets, rule, threshold)
+    return naive.decide(sorted(range(len(rows)), key=rank), matrix, meets, rule, threshold)
 
 
 def check(drops, expected):
