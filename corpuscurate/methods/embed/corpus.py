@@ -42,7 +42,7 @@ from corpuscurate.methods.embed.make import embedder_value, make_embedder
 from corpuscurate.methods.embed.vectors import vectors
 
 SAMPLE_TEXT_BYTES = 64 << 10
-"""At most so much of one document is learned from: one huge document must not be the sample."""
+"""Bytes of one document that are learned from at most: one huge document must not be the sample."""
 VERSION = 2
 """Raise it when the rows change for the same parameters: then no embedding, model or decision made before is reused.
 2: the sample that `learned` learns from is the one of `core.doc_ids.sampled`."""

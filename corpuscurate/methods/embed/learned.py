@@ -101,7 +101,7 @@ def _words(texts: Iterable[pa.LargeStringArray]) -> tuple[NDArray[np.uint64], ND
 
 
 def _vocabulary(words: NDArray[np.uint64], limit: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The most frequent words that occur at least twice, falling (ties by hash), and how often they occur."""
+    """The most frequent words that occur at least twice, in descending order (ties by hash), and their counts."""
     names, counts = np.unique(words, return_counts=True)
     names, counts = names[counts > 1], counts[counts > 1]
     order = np.argsort(-counts, kind="stable")[:limit]

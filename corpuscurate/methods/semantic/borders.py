@@ -41,7 +41,7 @@ class Borders:
         return f"borders-{self.split:05d}-{self.wanted}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write borders.npy: int64[2, BINS + 1], pairs by cosine that are found, and that are lost."""
+        """Write borders.npy: int64[2, BINS + 1], pairs by cosine, found and lost."""
         counts = np.zeros((2, BINS + 1), np.int64)
         ids, vectors = _some(self.fitted, self.wanted)
         rows = vectors.astype(np.float32)
@@ -75,7 +75,10 @@ def _some(fitted: Path, wanted: int) -> tuple[NDArray[np.uint64], NDArray[np.int
 def estimate_borders(
     corpus: Corpus, clustered: Clustered, wanted: int, floor: float, basis: Sequence[Any]
 ) -> NDArray[np.int64]:
-    """int64[2, BINS + 1]: pairs of `wanted` documents by cosine, found and lost. Zeros where nothing can be lost."""
+    """Count the pairs of `wanted` documents by cosine, found and lost: int64[2, BINS + 1].
+
+    floor: cosine from which pairs count. basis: see `Corpus.run`. Zeros where nothing can be lost.
+    """
     counts = np.zeros((2, BINS + 1), np.int64)
     if wanted == 0 or clustered.one:
         return counts
@@ -89,7 +92,7 @@ def estimate_borders(
 
 
 def border_stats(counts: NDArray[np.int64], documents: int, threshold: float) -> dict[str, Any]:
-    """What the sample tells of pairs at or above a threshold."""
+    """The pairs of the sampled documents with a cosine of at least `threshold`. counts: see `estimate_borders`."""
     found, lost = (int(row[int(np.floor(threshold * BINS + 1e-9)) :].sum()) for row in counts)
     return {
         "documents": documents,

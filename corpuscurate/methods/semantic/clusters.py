@@ -70,7 +70,7 @@ class ClustersCorpus(EmbedsCorpus):
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """The clusters of a file's rows. probes: how many each row is in."""
+    """The clusters of a file's rows. probes: how many clusters each row belongs to."""
 
     folder: Path
     rows: int
@@ -115,7 +115,7 @@ class Clustered:
 
     @property
     def one(self) -> bool:
-        """Whether all documents are compared with all: then nobody visits, and only the own cluster is stored."""
+        """Whether all documents are compared with all; then only the own cluster of each document is stored."""
         return self.probes >= self.clusters
 
     @property
@@ -248,16 +248,19 @@ def without_partner(ids: NDArray[np.uint64], reason: int, value: NDArray[np.floa
 
 
 def ranges(count: int, most: int) -> list[range]:
-    """0..count-1 in at most `most` runs of neighbours."""
+    """Cut 0..count-1 into at most `most` runs of neighbours."""
     size = max(1, -(-count // max(1, most)))
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def share_of(fraction: float, documents: int) -> int:
-    """How many documents are at most such a share, as it is written: .29 of 100 are 29, not 28."""
+    """The greatest number of documents that is at most this share of `documents`.
+
+    The fraction counts as it is written: .29 of 100 are 29, not 28.
+    """
     return int(Fraction(repr(fraction)) * documents)
 
 
-def joined(parts: Sequence[NDArray[Any]], kind: Any) -> NDArray[Any]:
-    """Arrays one after the other; an empty one where there are none."""
-    return np.concatenate([np.empty(0, kind), *parts])
+def joined(arrays: Sequence[NDArray[Any]], kind: Any) -> NDArray[Any]:
+    """Concatenate arrays of this dtype; an empty array where there are none."""
+    return np.concatenate([np.empty(0, kind), *arrays])

@@ -52,7 +52,7 @@ class Choice(NamedTuple):
 
 
 class Neighbourhoods:
-    """The lists of all works. documents: those that have any, in keep order."""
+    """The neighbour lists of all works. documents: uint64[m], the documents with a list, in keep order."""
 
     def __init__(
         self, works: tuple[Path, ...], cluster_ranges: tuple[ClusterRange, ...], one: bool, scratch: Path | None
@@ -247,8 +247,8 @@ def _array(scratch: Path | None, name: str, kind: Any, size: int) -> NDArray[Any
 def solve(removed: Callable[[float], int], floor: float, target: int) -> float:
     """The lowest threshold of floor..1, in steps of 1 / STEPS, at which at most `target` documents go.
 
-    removed: documents that go at a threshold; it falls, but for single documents under the independent rule. 1 where
-    even that takes more.
+    removed: the number of documents that go at a threshold. It does not rise with the threshold, apart from single
+    documents under the independent rule. Returns 1 where more than `target` go even at 1.
     """
     low, high = int(np.ceil(round(floor * STEPS, 6))), STEPS
     while low < high:

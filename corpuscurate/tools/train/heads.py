@@ -256,7 +256,7 @@ class HeadClassifier:
         self._rows = rows
 
     @property
-    def settled(self) -> dict[str, Any]:
+    def chosen_parameters(self) -> dict[str, Any]:
         """See `Classifier`."""
         return {"strength": self.head.settings.strength}
 

@@ -189,7 +189,7 @@ class _Job:
             "labels": list(names),
             "counted_as_positive": [name for name, is_wanted in zip(names, wanted, strict=True) if is_wanted],
             "score": "probability" if graded is None else "grade",
-            "parameters": {**self.parameters.model_dump(mode="json"), **classifier.settled},
+            "parameters": {**self.parameters.model_dump(mode="json"), **classifier.chosen_parameters},
             "split": recipe.split.model_dump(mode="json"),
             "versions": versions(),
             "test": evaluate(probabilities, held, names, wanted, sources, graded),

@@ -103,7 +103,7 @@ class SemanticTrial(Semantic):
 
 
 def chosen_clusters(sizes: NDArray[np.int64], documents: int, seed: int) -> NDArray[np.bool_]:
-    """Clusters by hash of their number, until they hold so many documents."""
+    """bool[k]: clusters in the order of the hash of their number, until they hold at least `documents` documents."""
     order = np.argsort(hashed(np.arange(len(sizes), dtype=np.uint64), seed + 5), kind="stable")
     before = np.cumsum(sizes[order]) - sizes[order]
     only = np.zeros(len(sizes), np.bool_)
