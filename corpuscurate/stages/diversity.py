@@ -33,9 +33,9 @@ class Diversity(ClustersCorpus):
 
     The budget is dealt out evenly over the clusters of k-means: each gets the same, small ones all they have, none more
     than `max_per_cluster`. In a cluster the document nearest to the centroid is chosen, then each time the one that is
-    farthest from all that are chosen (Gonzalez 1985; Sener and Savarese 2018). For each document that
-    goes the nearest chosen one is named. Documents without anything to embed go. The same bytes for any number of
-    workers and threads, as `semantic`. In memory the stored vectors of a cluster (paged), and 40 bytes a document of it.
+    farthest from all that are chosen (Gonzalez 1985; Sener and Savarese 2018). For each document that goes the nearest
+    chosen one is named. Documents without anything to embed go. The same bytes for any number of workers and threads,
+    as `semantic`. In memory the stored vectors of a cluster (paged), and 40 bytes a document of it.
     """
 
     word: ClassVar[str] = "diversity"

@@ -191,9 +191,9 @@ def find_pairs(
 ) -> Found:
     """Compare all documents within their clusters."""
     works = []
-    for number, each in enumerate(cluster_ranges):
-        for start, stop in cuts(each.table(), WORK_PAIRS):
-            works.append(Pairs(number, len(cluster_ranges), each, start, stop, floor, one))
+    for number, cluster_range in enumerate(cluster_ranges):
+        for start, stop in cuts(cluster_range.table(), WORK_PAIRS):
+            works.append(Pairs(number, len(cluster_ranges), cluster_range, start, stop, floor, one))
     done: list[Done] = corpus.run(works, "comparing within clusters", basis=[*basis, floor])
     histogram = np.zeros(BINS + 1, np.int64)
     for each in done:
