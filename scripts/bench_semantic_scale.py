@@ -114,7 +114,7 @@ def scale(documents: int = 1_000_000, dimension: int = 384, workers: int = 2, pr
             started = time.perf_counter()
             again = run(folder, "out", workers, probes=probes, threshold=0.9)
             other = time.perf_counter() - started
-        account = report["stages"][0]["account"]
+        stats = report["stages"][0]["stats"]
         keys = ("k", "compared", "pairs", "duplicates", "compared_again", "borders", "cluster_sizes", "sample")
         show(
             documents=documents,
@@ -127,7 +127,7 @@ def scale(documents: int = 1_000_000, dimension: int = 384, workers: int = 2, pr
             peak_resident_gib=round(report["peak_memory_bytes"] / 2**30, 2),
             other_threshold_seconds=round(other, 1),
             other_threshold_steps=again["seconds"],
-            **{key: account[key] for key in keys},
+            **{key: stats[key] for key in keys},
         )
 
 
@@ -158,7 +158,7 @@ def correct(documents: int = 20_000, dimension: int = 64) -> None:
                 show(
                     documents=documents, rule=rule, clusters=clusters, probes=probes, dropped=len(found),
                     brute_force=len(expected), same_documents=same, same_cosines=near,
-                    pairs=tagged["stages"][0]["account"]["pairs"],
+                    pairs=tagged["stages"][0]["stats"]["pairs"],
                 )  # fmt: skip
                 if not near:
                     sys.exit("decisions differ from brute force")
@@ -177,13 +177,13 @@ def brute(whole: np.ndarray, centroid: np.ndarray, order: np.ndarray, rule: str,
         vectors = whole[mine].astype(np.float64)
         squares = (vectors * vectors).sum(axis=1)
         kept = np.ones(len(mine), bool)
-        for place in range(1, len(mine)):
-            cosines = (vectors[:place] @ vectors[place]) / np.sqrt(squares[:place] * squares[place])
+        for position in range(1, len(mine)):
+            cosines = (vectors[:position] @ vectors[position]) / np.sqrt(squares[:position] * squares[position])
             if rule == "independent":
-                cosines = np.where(kept[:place], cosines, -1.0)
+                cosines = np.where(kept[:position], cosines, -1.0)
             if cosines.max() >= threshold:
-                kept[place] = False
-                gone[int(mine[place])] = float(cosines.max())
+                kept[position] = False
+                gone[int(mine[position])] = float(cosines.max())
     return gone
 
 

@@ -19,7 +19,7 @@ from corpuscurate.core.artefact import cached_table, read_table, rows_between
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import one_array, to_numpy
 from corpuscurate.core.corpus import DROPS
-from corpuscurate.core.doc_ids import id_range, sorted_member
+from corpuscurate.core.doc_ids import id_range, is_in_sorted
 from corpuscurate.core.errors import BadInputError, CorpusCurateError, InputError
 from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.core.run_folder import COLUMNS, DOCS, task_folder
@@ -141,7 +141,7 @@ def alive_ids(done: FinishedPass, split: int) -> NDArray[np.uint64]:
     """doc_ids of a split that are alive after a pass and its settlings, ascending."""
     docs = read_table(done.split(split)[DOCS])
     ids: NDArray[np.uint64] = to_numpy(docs.column("doc_id"))[to_numpy(docs.column("stage")) == 0]
-    return ids[~sorted_member(ids, dropped_ids(done.verdicts, *id_range(ids)))]
+    return ids[~is_in_sorted(ids, dropped_ids(done.verdicts, *id_range(ids)))]
 
 
 class ColumnSource:
@@ -179,7 +179,7 @@ class ColumnSource:
         if not told:
             return column
         table = pa.concat_tables(told).sort_by("doc_id")
-        known = sorted_member(ids, to_numpy(table.column("doc_id")))
+        known = is_in_sorted(ids, to_numpy(table.column("doc_id")))
         rows = np.searchsorted(to_numpy(table.column("doc_id")), ids[known])
         values = one_array(table.column(measure).take(pa.array(rows))).cast(kind)
         return pc.replace_with_mask(column, pa.array(known), values)
@@ -223,7 +223,7 @@ def alive_batches(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Ch
         if batch is None or alive is None:
             yield file, chunk, batch
             continue
-        kept = batch.filter(sorted_member(batch.doc_id, alive))
+        kept = batch.filter(is_in_sorted(batch.doc_id, alive))
         with stages_named_with(file):
             ready = replay_edits(reader, kept, columns.get(kept.doc_id)) if len(kept) else None
         yield file, chunk, ready

@@ -23,19 +23,19 @@ from corpuscurate.methods.semantic.clusters import (
     size_distribution,
     without_partner,
 )
-from corpuscurate.methods.semantic.keep_order import Part, Place, order_corpus
+from corpuscurate.methods.semantic.keep_order import ClusterRange, OrderRule, order_corpus
 from corpuscurate.methods.semantic.pairs import WORK_PAIRS, clusters_of
 from corpuscurate.methods.semantic.vectors import Vectors
 
 
 class Diversity(ClustersCorpus):
-    """Keep so many documents that are spread over the corpus: k-centre greedy within clusters.
+    """Keep `budget` documents that are spread over the corpus: k-centre greedy within clusters.
 
     The budget is dealt out evenly over the clusters of k-means: each gets the same, small ones all they have, none more
     than `max_per_cluster`. In a cluster the document nearest to the centroid is chosen, then each time the one that is
-    farthest from all that are chosen (Gonzalez 1985; Sener and Savarese 2018). Each document that goes is told the
-    chosen one nearest to it. Documents without anything to embed go. The same bytes for any number of workers and
-    threads, as `semantic`. In memory the stored vectors of a cluster (paged), and 40 bytes a document of it.
+    farthest from all that are chosen (Gonzalez 1985; Sener and Savarese 2018). For each document that goes the nearest
+    chosen one is named. Documents without anything to embed go. The same bytes for any number of workers and threads,
+    as `semantic`. In memory the stored vectors of a cluster (paged), and 40 bytes a document of it.
     """
 
     word: ClassVar[str] = "diversity"
@@ -62,12 +62,12 @@ class Diversity(ClustersCorpus):
         """See `GlobalStage`."""
         clustered = cluster_corpus(corpus, self, small=0)
         basis = [*clustered.basis, "easy"]
-        parts = order_corpus(corpus, clustered, [Place("easy")] * len(clustered.files), False, basis)
+        cluster_ranges = order_corpus(corpus, clustered, [OrderRule("easy")] * len(clustered.files), False, basis)
         quotas = deal(clustered.sizes()[:, 0], self.budget, self.max_per_cluster)
         works = [
-            Choose(number, len(parts), part, start, stop, tuple(quotas.tolist()), self.mode == "tag")
-            for number, part in enumerate(parts)
-            for start, stop in _runs(part, quotas)
+            Choose(number, len(cluster_ranges), each, start, stop, tuple(quotas.tolist()), self.mode == "tag")
+            for number, each in enumerate(cluster_ranges)
+            for start, stop in _runs(each, quotas)
         ]
         done = corpus.run(works, "choosing")
         stats = {
@@ -104,26 +104,27 @@ def deal(sizes: NDArray[np.int64], budget: int, cap: int | None) -> NDArray[np.i
     return quotas
 
 
-def _runs(part: Part, quotas: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Runs of whole clusters of a part with about so many comparisons each."""
+def _runs(cluster_range: ClusterRange, quotas: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Cut the rows of a cluster range into runs of whole clusters with about `WORK_PAIRS` comparisons each."""
     runs: list[tuple[int, int]] = []
     cost = begin = 0
-    table = part.table()
+    table = cluster_range.table()
     for first, stop in clusters_of(table):
         cost += (stop - first) * int(quotas[table["cluster"][first]])
         if cost >= WORK_PAIRS:
             runs.append((begin, stop))
             cost, begin = 0, stop
-    return [*runs, (begin, part.rows)] if begin < part.rows else runs
+    return [*runs, (begin, cluster_range.rows)] if begin < cluster_range.rows else runs
 
 
 @dataclass(frozen=True, slots=True)
 class Choose:
-    """Choose within the clusters of rows start..stop-1 of a part. quotas: of all clusters."""
+    """Choose within the clusters of rows start..stop-1 of a cluster range. number: of the range, of `of` ranges.
+    quotas: of all clusters."""
 
-    part: int
-    parts: int
-    file: Part
+    number: int
+    of: int
+    cluster_range: ClusterRange
     start: int
     stop: int
     quotas: tuple[int, ...]
@@ -132,12 +133,12 @@ class Choose:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return f"choose-{self.part}of{self.parts}-{self.file.folder.name}-{self.start}-{self.stop}"
+        return f"choose-{self.number}of{self.of}-{self.cluster_range.folder.name}-{self.start}-{self.stop}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write drops.arrow, or in tag mode tags.arrow."""
-        rows = self.file.table()[self.start : self.stop]
-        vectors = self.file.vectors()[self.start : self.stop]
+        rows = self.cluster_range.table()[self.start : self.stop]
+        vectors = self.cluster_range.vectors()[self.start : self.stop]
         nearest, closest = np.zeros(len(rows), np.int64), np.zeros(len(rows))
         turn = np.full(len(rows), -1, np.int32)
         for first, stop in clusters_of(rows):

@@ -16,7 +16,7 @@ from corpuscurate.core.artefact import write_table
 from corpuscurate.core.corpus import Corpus, Settled
 from corpuscurate.methods.dedup.clusters import DROPS_FILE, TAGS_FILE
 from corpuscurate.methods.semantic.clusters import ClustersCorpus, cluster_corpus, joined, share_of, without_partner
-from corpuscurate.methods.semantic.keep_order import Place, order_corpus
+from corpuscurate.methods.semantic.keep_order import OrderRule, order_corpus
 from corpuscurate.methods.semantic.neighbours import Means, all_means, nearby
 from corpuscurate.methods.semantic.vectors import Vectors
 
@@ -62,8 +62,8 @@ class Outliers(ClustersCorpus):
         clustered = cluster_corpus(corpus, self, self.probes)
         one = clustered.one
         basis = [*clustered.basis, "nearest"]
-        parts = order_corpus(corpus, clustered, [Place("rule")] * len(clustered.files), one, basis)
-        works = tuple(nearby(corpus, parts, self.neighbours, one, [*basis, self.neighbours]))
+        cluster_ranges = order_corpus(corpus, clustered, [OrderRule("rule")] * len(clustered.files), one, basis)
+        works = tuple(nearby(corpus, cluster_ranges, self.neighbours, one, [*basis, self.neighbours]))
         means = [Means(i, file.folder / "ids.bin", works, self.neighbours) for i, file in enumerate(clustered.files)]
         done = [each.folder for each in corpus.run(means, "mean cosines", basis=[*basis, self.neighbours])]
         files = tuple(zip(clustered.files, done, strict=True))

@@ -46,7 +46,9 @@ class Prototypes(ClustersCorpus):
 
     keep_fraction: float = Field(0.8, description="share of the documents to keep", gt=0, lt=1)
     keep: Literal["hard", "easy"] = Field("hard", description="hard: far from the centroid; easy: near it")
-    balance: float = Field(0.5, description="share of its even part that each cluster keeps at least", ge=0, le=1)
+    balance: float = Field(
+        0.5, description="each cluster keeps at least balance * keep_fraction of its documents", ge=0, le=1
+    )
 
     def reasons(self) -> Mapping[str, float | None]:
         """See `Stage`."""
@@ -89,10 +91,10 @@ def pruned(
     by_cluster = order[np.argsort(clusters[order], kind="stable")]
     sizes = np.bincount(clusters, minlength=count)
     starts = np.cumsum(sizes) - sizes
-    place = np.empty(len(ids), np.int64)
-    place[by_cluster] = np.arange(len(ids)) - np.repeat(starts, sizes)
+    rank = np.empty(len(ids), np.int64)  # within the cluster
+    rank[by_cluster] = np.arange(len(ids)) - np.repeat(starts, sizes)
     quota = np.floor(balance * keep_fraction * sizes + 1e-9).astype(np.int64)
-    kept: NDArray[np.bool_] = place < quota[clusters]
+    kept: NDArray[np.bool_] = rank < quota[clusters]
     rest = order[~kept[order]]
     kept[rest[: budget - int(kept.sum())]] = True
     return kept

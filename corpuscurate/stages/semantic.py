@@ -39,7 +39,7 @@ from corpuscurate.methods.semantic.clusters import (
     skew_warning,
 )
 from corpuscurate.methods.semantic.decide import MEMBERS_FILE, Decide, Rule
-from corpuscurate.methods.semantic.keep_order import Place, order_corpus
+from corpuscurate.methods.semantic.keep_order import OrderRule, order_corpus
 from corpuscurate.methods.semantic.pairs import Found, find_pairs
 from corpuscurate.methods.semantic.vectors import Vectors
 
@@ -63,11 +63,11 @@ class Semantic(ClustersCorpus):
 
     The promise: embeddings are stored in 8 bits an element, and all that follows is done in whole numbers, so the same
     embeddings give the same bytes for any number of workers and threads, any memory limit, and any BLAS, FAISS or kind
-    of CPU (`semantic.vectors`, `semantic.means`). Embeddings themselves are the same for the same versions and the same
-    kind of CPU only.
+    of CPU (`semantic.vectors`, `semantic.kmeans`). Embeddings themselves are the same for the same versions and the
+    same kind of CPU only.
 
     On disk 6 bytes an element of the embeddings (float32, and 8 bits twice; once more for each further probe), and at
-    most 768 bytes for each document with near ones. In memory see `semantic.order`, `.pairs` and `.decide`.
+    most 768 bytes for each document with near ones. In memory see `semantic.keep_order`, `.pairs` and `.decide`.
     """
 
     word: ClassVar[str] = "semantic"
@@ -117,13 +117,13 @@ class Semantic(ClustersCorpus):
         return DEFAULT_THRESHOLD if self.threshold is None else self.threshold
 
     @property
-    def rule_of_places(self) -> Keep | None:
-        """The shared keep rule; None for hard and easy."""
+    def shared_rule(self) -> Keep | None:
+        """The keep rule that all deduplications share; None for hard and easy, which need centroids."""
         return None if self.keep in ("hard", "easy") else self.keep  # type: ignore[return-value]
 
     def reads(self) -> tuple[str, ...]:
         """See `Stage`."""
-        rule = self.rule_of_places
+        rule = self.shared_rule
         return tuple(dict.fromkeys([*super().reads(), *(columns_of(rule) if rule is not None else ())]))
 
     def reasons(self) -> Mapping[str, float | None]:
@@ -146,22 +146,22 @@ class Semantic(ClustersCorpus):
 
     def sketch_parameters(self) -> dict[str, Any]:
         """See `GlobalStage`."""
-        rule = self.rule_of_places
-        return {**super().sketch_parameters(), "place": None if rule is None else self.parameters()["keep"]}
+        rule = self.shared_rule
+        return {**super().sketch_parameters(), "keep": None if rule is None else self.parameters()["keep"]}
 
     def sketch_schema(self) -> pa.Schema:
         """See `GlobalStage`."""
-        rule = self.rule_of_places
+        rule = self.shared_rule
         return pa.schema([*super().sketch_schema(), *(keep_rank_schema(rule) if rule is not None else [])])
 
     def sketch(self, batch: Batch) -> dict[str, pa.Array]:
         """See `GlobalStage`."""
-        rule = self.rule_of_places
+        rule = self.shared_rule
         return super().sketch(batch) | (keep_rank_columns(rule, batch) if rule is not None else {})
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
-        return _Settling(self, corpus).run()
+        return _Settle(self, corpus).run()
 
     def levels(self) -> tuple[float, ...]:
         """Further thresholds to count at: none in a run."""
@@ -169,8 +169,8 @@ class Semantic(ClustersCorpus):
 
 
 @dataclass(frozen=True)
-class _Settling:
-    """The steps: clusters, keep order, pairs, what borders lose, decisions."""
+class _Settle:
+    """The settle step: clusters, keep order, pairs, an estimate of the pairs lost at borders, decisions."""
 
     stage: Semantic
     corpus: Corpus
@@ -179,10 +179,10 @@ class _Settling:
         stage = self.stage
         clustered = cluster_corpus(self.corpus, stage, stage.probes)
         one = clustered.one
-        places, notes = self._places(len(clustered.files))
+        rules, notes = self._order_rules(len(clustered.files))
         basis = [*clustered.basis, "pairs", stage.parameters()["keep"]]
-        parts = order_corpus(self.corpus, clustered, places, one, basis)
-        found = find_pairs(self.corpus, parts, stage.floor, one, basis)
+        cluster_ranges = order_corpus(self.corpus, clustered, rules, one, basis)
+        found = find_pairs(self.corpus, cluster_ranges, stage.floor, one, basis)
         borders = estimate_borders(self.corpus, clustered, stage.border_sample, stage.floor, clustered.basis)
         decided = self.corpus.run([self._decide(clustered, found)], "deciding")[0]
         stats = self._stats(clustered, found, decided.result, borders)
@@ -196,18 +196,19 @@ class _Settling:
             return Settled([], [done.folder / TAGS_FILE for done in self.corpus.run(tags, "tags")], settled)
         return Settled([decided.folder / DROPS_FILE] if stats["duplicates"] else [], [], settled)
 
-    def _places(self, splits: int) -> tuple[list[Place], list[str]]:
-        rule = self.stage.rule_of_places
+    def _order_rules(self, splits: int) -> tuple[list[OrderRule], list[str]]:
+        """The order rule of each split, and warnings about the keep rule."""
+        rule = self.stage.shared_rule
         if rule is None:
-            return [Place(str(self.stage.keep))] * splits, []
+            return [OrderRule(str(self.stage.keep))] * splits, []
         sources = sources_of(self.corpus, rule)
-        return [Place("rule", source) for source in sources.files], keep_warnings(sources, rule)
+        return [OrderRule("rule", source) for source in sources.files], keep_warnings(sources, rule)
 
     def _decide(self, clustered: Clustered, found: Found) -> Decide:
         stage = self.stage
         return Decide(
             found.works,
-            found.parts,
+            found.cluster_ranges,
             found.one,
             found.floor,
             stage.rule,

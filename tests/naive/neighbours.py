@@ -36,9 +36,9 @@ def decide(order: Sequence[int], matrix: np.ndarray, meets, rule: str, threshold
     meets(a, b): whether two documents are compared. Of equally near ones the earliest in keep order decides.
     """
     gone: dict[int, tuple] = {}
-    for place, x in enumerate(order):
+    for position, x in enumerate(order):
         best = None
-        for y in order[:place]:
+        for y in order[:position]:
             if rule == "independent" and y in gone:
                 continue
             if matrix[x, y] >= threshold and meets(x, y) and (best is None or matrix[x, y] > matrix[x, best]):

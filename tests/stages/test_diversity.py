@@ -52,7 +52,7 @@ def test_the_choice_equals_naive_within_clusters(tmp_path, monkeypatch, cap):
         assert {i: tags[i]["turn"] for i in mine} == {i: turn for turn, i in enumerate(mine)}
         chosen |= set(mine)
     assert {i for i in tags if tags[i]["is_kept"]} == chosen
-    assert len(chosen) == (60 if cap is None else 42) == settled.account["chosen"]
+    assert len(chosen) == (60 if cap is None else 42) == settled.stats["chosen"]
     gone = drops_of(drops)
     assert {row["doc_id"] for row in gone} == set(range(202)) - chosen
     assert [row["reason"] for row in gone[-2:]] == [2, 2]

@@ -77,10 +77,10 @@ def test_scores_of_a_regression_are_in_the_unit_of_its_grades():
 def test_scores_of_classes_are_probabilities():
     logits = vectors_of(TEXTS) @ WEIGHTS.T + np.array([1.5, 2.5, 3.5])
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    for place, target in ((0, "bad"), (1, "fair"), (2, "good")):
+    for index, target in ((0, "bad"), (1, "fair"), (2, "good")):
         found = EmbeddingQuality(head=LOGISTIC, target=target).apply(batch_of(TEXTS)).columns["score"].to_pylist()
         assert found[1] is None
-        assert [found[i] for i in (0, 2, 3, 4, 5)] == pytest.approx(shares[[0, 2, 3, 4, 5], place], abs=1e-9)
+        assert [found[i] for i in (0, 2, 3, 4, 5)] == pytest.approx(shares[[0, 2, 3, 4, 5], index], abs=1e-9)
 
 
 def test_without_min_score_a_document_without_score_passes():

@@ -59,7 +59,7 @@ def test_strays_go_and_zeros_stay(tmp_path):
     line = (max(low[i] for i in strays) + min(v for i, v in low.items() if i not in strays)) / 2
     settled = settle(Outliers(embedder=COLUMN, min_similarity=line), rows, tmp_path / "m")
     assert {row["doc_id"]: row["value"] for row in drops_of(settled)} == {i: low[i] for i in strays}
-    assert settled.account["outliers"] == 4 and settled.account["similarity"]["min"] == low[strays[0]]
+    assert settled.stats["outliers"] == 4 and settled.stats["similarity"]["min"] == low[strays[0]]
 
 
 def test_a_document_alone_has_no_measure_and_stays(tmp_path):

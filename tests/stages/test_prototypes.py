@@ -45,8 +45,8 @@ def test_the_stage_equals_naive_on_the_clusters_it_tells(tmp_path, keep):
     drops = drops_of(settled)
     assert {row["doc_id"] for row in drops} == set(range(300)) - expected
     assert all(row["value"] == tags[row["doc_id"]]["centroid_similarity"] and row["matched"] is None for row in drops)
-    assert len(drops) == 90 == settled.account["pruned"]
-    assert settled.account["without_direction"] == 2
+    assert len(drops) == 90 == settled.stats["pruned"]
+    assert settled.stats["without_direction"] == 2
 
 
 def test_nothing_to_prune(tmp_path):
@@ -63,5 +63,5 @@ def test_d4_semantic_then_clusters_again_on_what_is_left(tmp_path):
     source, settings = Source(paths=(str(tmp_path / "in"),)), Settings(workers=1, runner="inprocess")
     report = Pipeline(source, stages, Sink(path=str(tmp_path / "out")), settings).run()
     first, second = report["stages"]
-    assert first["dropped"] == 200 and second["account"]["documents"] == 100
+    assert first["dropped"] == 200 and second["stats"]["documents"] == 100
     assert second["dropped"] == 50 == report["documents"]["kept"]

@@ -32,7 +32,7 @@ def semantic(**more) -> Semantic:
 
 def outcome(stage, rows, folder, **more):
     settled = settle(stage, rows, folder, **more)
-    return drops_of(settled), settled.account
+    return drops_of(settled), settled.stats
 
 
 def tags_of(stage, rows, folder, **more):
@@ -43,13 +43,13 @@ def tags_of(stage, rows, folder, **more):
 
 def naive_drops(rows, tags, keep, rule, threshold, meets):
     """What should go, given the clusters and the cosines with centroids that the tags tell."""
-    place = {
+    rank = {
         "hard": lambda i: (tags[i]["centroid_similarity"], i),
         "easy": lambda i: (-tags[i]["centroid_similarity"], i),
         "first": lambda i: i,
     }[keep]
     matrix = naive.cosines(quantised(rows)[0])
-    return naive.decide(sorted(range(len(rows)), key=place), matrix, meets, rule, threshold)
+    return naive.decide(sorted(range(len(rows)), key=rank), matrix, meets, rule, threshold)
 
 
 def check(drops, expected):
@@ -71,12 +71,12 @@ def test_trap_13_chains_under_both_rules(tmp_path):
     under the paper's rule, though it is gone; the third is near no kept one, so the independent rule keeps it."""
     rows = angles(0, 20, 40, 60)
     threshold = float(np.cos(np.radians(25)))
-    paper, account = outcome(semantic(threshold=threshold, keep="first", rule="paper"), rows, tmp_path / "p")
+    paper, stats = outcome(semantic(threshold=threshold, keep="first", rule="paper"), rows, tmp_path / "p")
     assert [(r["doc_id"], r["matched"], r["duplicate_of"]) for r in paper] == [(1, 0, 0), (2, 1, 0), (3, 2, 0)]
-    assert account["rule"] == "paper" and account["clusters"] == [{"kept": 0, "size": 4, "members": [1, 2, 3]}]
-    own, account = outcome(semantic(threshold=threshold, keep="first"), rows, tmp_path / "i")
+    assert stats["rule"] == "paper" and stats["clusters"] == [{"kept": 0, "size": 4, "members": [1, 2, 3]}]
+    own, stats = outcome(semantic(threshold=threshold, keep="first"), rows, tmp_path / "i")
     assert [(r["doc_id"], r["matched"], r["duplicate_of"]) for r in own] == [(1, 0, 0), (3, 2, 2)]
-    assert account["rule"] == "independent"
+    assert stats["rule"] == "independent"
     assert all(r["similarity"] == pytest.approx(np.cos(np.radians(20)), abs=0.01) for r in [*paper, *own])
 
 
@@ -87,8 +87,8 @@ def test_decisions_within_clusters_equal_brute_force(tmp_path, rule, keep, clust
     rows = families(1, 700)
     stage = semantic(threshold=0.9, rule=rule, keep=keep, clusters=clusters, seed=3)
     tags = tags_of(stage, rows, tmp_path / "t", splits=2)
-    drops, account = outcome(stage, rows, tmp_path / "d", splits=2)
-    assert account["k"] == clusters
+    drops, stats = outcome(stage, rows, tmp_path / "d", splits=2)
+    assert stats["k"] == clusters
     expected = naive_drops(rows, tags, keep, rule, 0.9, lambda a, b: tags[a]["centroid"] == tags[b]["centroid"])
     check(drops, expected)
     assert 100 < len(drops) < 690
@@ -103,9 +103,9 @@ def test_all_probes_equal_global_brute_force(tmp_path, rule, probes):
     rows = families(2, 500)
     stage = semantic(threshold=0.85, rule=rule, clusters=9, probes=probes)
     tags = tags_of(stage, rows, tmp_path / "t")
-    drops, account = outcome(stage, rows, tmp_path / "d", splits=3)
+    drops, stats = outcome(stage, rows, tmp_path / "d", splits=3)
     check(drops, naive_drops(rows, tags, "hard", rule, 0.85, lambda a, b: True))
-    assert account["borders"]["lost_ratio"] == 0.0
+    assert stats["borders"]["lost_ratio"] == 0.0
 
 
 @pytest.mark.parametrize("rule", ["independent", "paper"])
@@ -116,7 +116,7 @@ def test_probes_compare_with_those_who_live_in_the_next_clusters(tmp_path, rule,
     corpus_centroids = _centroids(stage, rows, tmp_path / "c")
     products = quantised(rows)[0].astype(np.int64) @ corpus_centroids.astype(np.int64).T
     visits = np.argsort(-products, axis=1, kind="stable")[:, :probes].tolist()
-    drops, account = outcome(stage, rows, tmp_path / "d", splits=2)
+    drops, stats = outcome(stage, rows, tmp_path / "d", splits=2)
 
     def meets(a, b):
         return visits[a][0] in visits[b] or visits[b][0] in visits[a]
@@ -125,7 +125,7 @@ def test_probes_compare_with_those_who_live_in_the_next_clusters(tmp_path, rule,
     check(drops, expected)
     matrix = naive.cosines(quantised(rows)[0])
     near = [(a, b) for a, b in itertools.combinations(range(600), 2) if matrix[a, b] >= 0.8]
-    assert account["pairs"] == sum(meets(a, b) for a, b in near)  # each once, though two clusters see some
+    assert stats["pairs"] == sum(meets(a, b) for a, b in near)  # each once, though two clusters see some
 
 
 def _centroids(stage, rows, folder):
@@ -137,16 +137,16 @@ def test_the_border_estimate_counts_what_is_lost(tmp_path):
     rows = families(5, 600, dimension=5, spread=0.5)
     stage = semantic(threshold=0.93, clusters=25, border_sample=600)
     tags = tags_of(stage, rows, tmp_path / "t")
-    account = settle(stage, rows, tmp_path / "d", splits=3).account
+    stats = settle(stage, rows, tmp_path / "d", splits=3).stats
     matrix = naive.cosines(quantised(rows)[0])
     near = [(a, b) for a, b in itertools.combinations(range(600), 2) if matrix[a, b] >= 0.93]
     met = sum(tags[a]["centroid"] == tags[b]["centroid"] for a, b in near)
-    borders = account["borders"]
+    borders = stats["borders"]
     assert (borders["pairs_found"], borders["pairs_lost"]) == (2 * met, 2 * (len(near) - met))
     assert borders["lost_ratio"] == round(1 - met / len(near), 4) > 0.05
-    assert any("`probes: 2` finds more" in text for text in account["warnings"])
-    assert settle(semantic(clusters=9, border_sample=0), rows, tmp_path / "n").account["borders"]["lost_ratio"] is None
-    few = settle(semantic(clusters=9, sample=60, border_sample=256), rows, tmp_path / "s").account
+    assert any("`probes: 2` finds more" in text for text in stats["warnings"])
+    assert settle(semantic(clusters=9, border_sample=0), rows, tmp_path / "n").stats["borders"]["lost_ratio"] is None
+    few = settle(semantic(clusters=9, sample=60, border_sample=256), rows, tmp_path / "s").stats
     assert few["borders"]["documents"] == few["sample"] < 256  # no more than the sample holds
 
 
@@ -160,8 +160,8 @@ def test_trap_14_a_crowd_is_compared_in_blocks_and_nothing_is_truncated(tmp_path
         monkeypatch.setattr(pairs, "WORK_PAIRS", work)
         for rule, level in (("independent", 0.999), ("paper", 0.999), ("independent", 0.97), ("independent", 0.5)):
             stage = semantic(threshold=level, rule=rule, keep="first", pairs_from=0.5)
-            drops, account = outcome(stage, rows, tmp_path / f"{number}-{rule}-{level}")
-            found.append((drops, account["pairs"], account["compared_again"]))
+            drops, stats = outcome(stage, rows, tmp_path / f"{number}-{rule}-{level}")
+            found.append((drops, stats["pairs"], stats["compared_again"]))
             if number == 0:
                 _check_crowd(drops, rows, rule, level)
     assert found[:4] == found[4:8] == found[8:]
@@ -193,16 +193,14 @@ def test_full_lists_say_so(monkeypatch):
 
 def test_trap_15_sizes_of_clusters_are_told(tmp_path):
     rows = np.concatenate([families(6, 300), np.repeat(angles(10), 50, 0) @ np.eye(2, 16, dtype=np.float32)])
-    account = settle(semantic(clusters=10), rows, tmp_path).account
-    sizes = account["cluster_sizes"]
+    stats = settle(semantic(clusters=10), rows, tmp_path).stats
+    sizes = stats["cluster_sizes"]
     assert sizes["mean"] == 35.0 and sizes["max"] == sizes["largest"][0][1] and len(sizes["largest"]) == 10
     assert sum(size for _, size in sizes["largest"]) == 350
-    assert account["k"] == 10 and account["k_reason"] == "as the recipe says"
-    assert account["notes"][0].startswith("10 clusters: as the recipe says; sizes: median ")
-    assert (
-        "rule independent" in account["notes"][1] and f"{account['pairs']:,} pairs from 0.8 up" in account["notes"][1]
-    )
-    small = settle(semantic(), rows, tmp_path / "s").account
+    assert stats["k"] == 10 and stats["k_reason"] == "as the recipe says"
+    assert stats["notes"][0].startswith("10 clusters: as the recipe says; sizes: median ")
+    assert "rule independent" in stats["notes"][1] and f"{stats['pairs']:,} pairs from 0.8 up" in stats["notes"][1]
+    small = settle(semantic(), rows, tmp_path / "s").stats
     assert small["k"] == 1 and "few enough to compare all with all" in small["k_reason"]
 
 
@@ -222,9 +220,9 @@ def test_trap_15_a_cluster_larger_than_memory_is_cut(tmp_path, monkeypatch):
 
 def test_trap_16_zero_vectors_are_never_duplicates(tmp_path):
     rows = np.concatenate([np.zeros((3, 2), np.float32), angles(0, 0), [[np.nan, 1.0]]])
-    drops, account = outcome(semantic(), rows, tmp_path / "d")
+    drops, stats = outcome(semantic(), rows, tmp_path / "d")
     assert [row["doc_id"] for row in drops] == [4]
-    assert account["without_direction"] == 4 and account["documents"] == 6
+    assert stats["without_direction"] == 4 and stats["documents"] == 6
     tags = tags_of(semantic(), rows, tmp_path / "t")
     assert [tag["doc_id"] for tag in tags] == [3, 4]  # the others have the defaults
 
@@ -241,8 +239,8 @@ def test_trap_17_the_threshold_is_a_cosine_whatever_else_is_in_the_corpus(tmp_pa
 
 @pytest.mark.parametrize("rows", [np.zeros((0, 2)), np.zeros((4, 2)), angles(5)])
 def test_trap_10_nothing_to_compare(tmp_path, rows):
-    drops, account = outcome(semantic(), rows, tmp_path)
-    assert drops == [] and account["duplicates"] == 0 and account["clusters"] == []
+    drops, stats = outcome(semantic(), rows, tmp_path)
+    assert drops == [] and stats["duplicates"] == 0 and stats["clusters"] == []
 
 
 @pytest.mark.parametrize("rule", ["independent", "paper"])
@@ -250,20 +248,20 @@ def test_trap_10_nothing_to_compare(tmp_path, rows):
 def test_remove_fraction_finds_its_threshold(tmp_path, rule, fraction):
     rows = families(8, 500)
     stage = semantic(remove_fraction=fraction, rule=rule, pairs_from=0.6)
-    drops, account = outcome(stage, rows, tmp_path / "f")
+    drops, stats = outcome(stage, rows, tmp_path / "f")
     assert fraction * 500 - 2 <= len(drops) <= fraction * 500
-    same, _ = outcome(semantic(threshold=account["threshold"], rule=rule, pairs_from=0.6), rows, tmp_path / "t")
+    same, _ = outcome(semantic(threshold=stats["threshold"], rule=rule, pairs_from=0.6), rows, tmp_path / "t")
     assert same == drops
-    assert account["warnings"] == []
+    assert stats["warnings"] == []
 
 
 def test_remove_fraction_that_cannot_be_met_is_told(tmp_path):
     few = np.concatenate([families(9, 20, spread=2.0, topics=20), angles(0, 0) @ np.eye(2, 16, dtype=np.float32)])
-    _, account = outcome(semantic(remove_fraction=0.9, pairs_from=0.99), few, tmp_path / "few")
-    assert "A lower `pairs_from:` finds more" in account["warnings"][0]
+    _, stats = outcome(semantic(remove_fraction=0.9, pairs_from=0.99), few, tmp_path / "few")
+    assert "A lower `pairs_from:` finds more" in stats["warnings"][0]
     copies = np.repeat(angles(0, 90), 10, 0)
-    drops, account = outcome(semantic(remove_fraction=0.5), copies, tmp_path / "copies")
-    assert len(drops) == 18 and "have the same embedding" in account["warnings"][0]
+    drops, stats = outcome(semantic(remove_fraction=0.5), copies, tmp_path / "copies")
+    assert len(drops) == 18 and "have the same embedding" in stats["warnings"][0]
 
 
 def test_keep_by_a_column_and_longest(tmp_path):
@@ -278,9 +276,9 @@ def test_keep_by_a_column_and_longest(tmp_path):
 
 
 def test_documents_that_an_earlier_stage_dropped_take_no_part(tmp_path):
-    drops, account = outcome(semantic(keep="first"), angles(0, 0, 0, 90), tmp_path, gone=frozenset({0}), splits=2)
+    drops, stats = outcome(semantic(keep="first"), angles(0, 0, 0, 90), tmp_path, gone=frozenset({0}), splits=2)
     assert [(row["doc_id"], row["duplicate_of"]) for row in drops] == [(2, 1)]
-    assert account["documents"] == 3
+    assert stats["documents"] == 3
 
 
 def test_lists_paged_to_a_file_decide_the_same(tmp_path):

@@ -1,4 +1,4 @@
-"""A global stage that only embeds: its account holds a digest of all embeddings, and how often each work was done."""
+"""A global stage that only embeds: its stats hold a digest of all embeddings, and how often each work was done."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ class EmbedOnly(EmbedsCorpus):
         assert (np.diff(whole.astype(np.int64)) > 0).all()
         made = [path.parent.stat().st_mtime_ns for path in files]
         done = corpus.run([NoDrops()], "nothing")
-        account = {"clusters": [], "digest": digest.hexdigest(), "ids": whole.tolist(), "made": made}
-        return Settled([each.folder / "drops.arrow" for each in done], account=account)
+        stats = {"clusters": [], "digest": digest.hexdigest(), "ids": whole.tolist(), "made": made}
+        return Settled([each.folder / "drops.arrow" for each in done], stats=stats)

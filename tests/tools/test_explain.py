@@ -1,4 +1,4 @@
-"""Why was this document removed? Answered from the run's own account."""
+"""Why was this document removed? Answered from what the run itself wrote."""
 
 from __future__ import annotations
 

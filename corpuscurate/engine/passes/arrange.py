@@ -22,7 +22,7 @@ from corpuscurate.core.artefact import cached_table, read_table, rows_between, w
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import one_array, to_numpy
 from corpuscurate.core.corpus import ORDER, PARTITION
-from corpuscurate.core.doc_ids import id_range, sorted_member
+from corpuscurate.core.doc_ids import id_range, is_in_sorted
 from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.core.run_folder import DATA, DOCS, PIECES, part_name, placement_file, unpublished
 from corpuscurate.engine.documents import FinishedPass, alive_ids
@@ -96,8 +96,8 @@ def _values(
     for file in files:
         rows = rows_between(cached_table(file), *id_range(ids))
         told: NDArray[np.uint64] = to_numpy(rows.column("doc_id"))
-        mask = sorted_member(ids, told)
-        values[mask] = to_numpy(rows.column(name))[sorted_member(told, ids)]
+        mask = is_in_sorted(ids, told)
+        values[mask] = to_numpy(rows.column(name))[is_in_sorted(told, ids)]
         known |= mask
     return values, known
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.artefact import cached_table, read_table, rows_between
 from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.corpus import EDITS
-from corpuscurate.core.doc_ids import id_range, sorted_member
+from corpuscurate.core.doc_ids import id_range, is_in_sorted
 from corpuscurate.core.handles import Artefact
 from corpuscurate.core.run_folder import DOCS
 from corpuscurate.engine.documents import FinishedPass, Verdicts, drop_rows
@@ -42,7 +42,7 @@ def count_split(passes: Sequence[FinishedPass], split: int, quarantined: int, pa
         alive = to_numpy(docs.column("stage")) == 0
         text_bytes = to_numpy(docs.column("text_bytes"))
         for index, rows in drop_rows(done.verdicts, *id_range(ids)):
-            gone = sorted_member(ids, to_numpy(rows.column("doc_id")))
+            gone = is_in_sorted(ids, to_numpy(rows.column("doc_id")))
             numbers, counts = np.unique(to_numpy(rows.column("reason")), return_counts=True)
             reasons = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
             taken[index] = Taken(int(gone.sum()), int(text_bytes[gone].sum()), reasons)
@@ -53,7 +53,7 @@ def count_split(passes: Sequence[FinishedPass], split: int, quarantined: int, pa
     # alive refers to the last pass's documents; the first pass has them all
     first = read_table(passes[0].split(split)[DOCS])
     all_ids: NDArray[np.uint64] = to_numpy(first.column("doc_id"))
-    kept = sorted_member(all_ids, ids[alive])
+    kept = is_in_sorted(all_ids, ids[alive])
     copies = copies_of(passes, all_ids[kept])
     sizes = to_numpy(first.column("record_bytes"))[kept] * copies
     number = int(kept.sum())
@@ -73,7 +73,7 @@ def edits_in(verdicts: Sequence[Verdicts], ids: NDArray[np.uint64]) -> Iterator[
     """(index of the stage, rows of EDITS) of the documents `ids`, ascending, for each stage that edited any."""
     for verdict in verdicts:
         rows = edit_rows(verdict.edits, *id_range(ids)) if verdict.edits else EDITS.empty_table()
-        rows = rows.filter(pa.array(sorted_member(to_numpy(rows.column("doc_id")), ids)))
+        rows = rows.filter(pa.array(is_in_sorted(to_numpy(rows.column("doc_id")), ids)))
         if rows.num_rows:
             yield verdict.stage, rows
 
@@ -102,7 +102,7 @@ def copies_by(files: Sequence[Artefact], ids: NDArray[np.uint64]) -> NDArray[np.
     for file in files:
         rows = rows_between(cached_table(file), *id_range(ids))
         told: NDArray[np.uint64] = to_numpy(rows.column("doc_id"))
-        copies[sorted_member(ids, told)] = to_numpy(rows.column("copies"))[sorted_member(told, ids)]
+        copies[is_in_sorted(ids, told)] = to_numpy(rows.column("copies"))[is_in_sorted(told, ids)]
     if len(copies) and copies.min() < 1:
         raise ValueError(f"document {ids[copies.argmin()]} is to be written {copies.min()} times: drop it instead")
     return copies

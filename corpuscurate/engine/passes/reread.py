@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import table_writer
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.doc_ids import sorted_member
+from corpuscurate.core.doc_ids import is_in_sorted
 from corpuscurate.core.earlier_runs import EarlierRun
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.handles import Artefact
@@ -65,7 +65,7 @@ class RereadBody:
             batch = chunk.batch
             if batch is None:
                 continue
-            mask = sorted_member(batch.doc_id, wanted)
+            mask = is_in_sorted(batch.doc_id, wanted)
             if not mask.any():
                 continue
             if whole:

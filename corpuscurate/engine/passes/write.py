@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.artefact import read_table
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import to_numpy
-from corpuscurate.core.doc_ids import sorted_member
+from corpuscurate.core.doc_ids import is_in_sorted
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.run_folder import BAD, DATA, DOCS, DROPPED, EDITS, QUARANTINE, part_name, unpublished
 from corpuscurate.engine.documents import ColumnSource, FinishedPass, Reader, alive_ids, read_chunks, replay_edits
@@ -193,7 +193,7 @@ class _Writing:
             if not np.array_equal(measured[here], batch.doc_id) or not np.array_equal(sizes[here], batch.record_bytes):
                 raise self.changed(file)
             seen += len(batch)
-            mask = sorted_member(batch.doc_id, alive)
+            mask = is_in_sorted(batch.doc_id, alive)
             if not mask.all():
                 self.drop(split, batch, mask)
             kept = without_text(batch, reader.want.text).filter(mask)

@@ -100,11 +100,11 @@ def _enter(
         counts[slot] += 1
         return
     worst = EARLIEST
-    for place in range(EARLIEST + 1, LISTED):
-        lower = cosines[slot, place] < cosines[slot, worst]
-        same = cosines[slot, place] == cosines[slot, worst]
-        if lower or (same and neighbours[slot, place] > neighbours[slot, worst]):
-            worst = place
+    for entry in range(EARLIEST + 1, LISTED):
+        lower = cosines[slot, entry] < cosines[slot, worst]
+        same = cosines[slot, entry] == cosines[slot, worst]
+        if lower or (same and neighbours[slot, entry] > neighbours[slot, worst]):
+            worst = entry
     if value > cosines[slot, worst]:
         beyond[slot] = max(beyond[slot], cosines[slot, worst])
         neighbours[slot, worst] = y
@@ -199,7 +199,10 @@ def nearest_cosines(
     ids_y: NDArray[np.uint64],
     best: NDArray[np.float64],
 ) -> Int:
-    """Keep the highest cosines of each row, falling, itself left out. best: float64[a, k], -2 where none yet."""
+    """Keep the highest cosines of each row, in descending order, without that of a document with itself.
+
+    best: float64[a, k], updated; -2 where there is none yet. Returns a.
+    """
     last = best.shape[1] - 1
     for i in range(products.shape[0]):
         for j in range(products.shape[1]):
@@ -208,11 +211,11 @@ def nearest_cosines(
             value = float(products[i, j]) / np.sqrt(float(squares_x[i]) * float(squares_y[j]))
             if value <= best[i, last]:
                 continue
-            place = last
-            while place > 0 and best[i, place - 1] < value:
-                best[i, place] = best[i, place - 1]
-                place -= 1
-            best[i, place] = value
+            rank = last
+            while rank > 0 and best[i, rank - 1] < value:
+                best[i, rank] = best[i, rank - 1]
+                rank -= 1
+            best[i, rank] = value
     return len(products)
 
 

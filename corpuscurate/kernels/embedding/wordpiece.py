@@ -176,10 +176,10 @@ def _added(data: NDArray[np.uint8], i: Int, stop: Int, pieces: Pieces) -> Int:
 
 
 class Reading(NamedTuple):
-    """Where a walk through one document stands. place: int64[4]: next byte, end, bytes and characters of `word` so far.
-    word: the word under way, normalised. ids: what a call of `next_ids` made."""
+    """The state of a walk through one document. cursor: int64[4]: next byte, end, bytes and characters of `word` so
+    far. word: the word under way, normalised. ids: what a call of `next_ids` made."""
 
-    place: NDArray[np.int64]
+    cursor: NDArray[np.int64]
     word: NDArray[np.uint8]
     ids: NDArray[np.int32]
 
@@ -194,22 +194,22 @@ def new_reading(max_characters: Int) -> Reading:
 @kernel
 def begin_reading(start: Int, stop: Int, reading: Reading) -> None:
     """Set the walk to the document in bytes start..stop-1."""
-    reading.place[0] = start
-    reading.place[1] = stop
-    reading.place[2] = 0
-    reading.place[3] = 0
+    reading.cursor[0] = start
+    reading.cursor[1] = stop
+    reading.cursor[2] = 0
+    reading.cursor[3] = 0
 
 
 @kernel
 def next_ids(data: NDArray[np.uint8], bert: Bert, pieces: Pieces, reading: Reading) -> Int:
     """The next tokens of the document, in `reading.ids`. Returns how many (0 is possible), -1 after the last."""
-    place = reading.place
-    i = place[0]
-    stop = place[1]
+    cursor = reading.cursor
+    i = cursor[0]
+    stop = cursor[1]
     if i > stop:
         return -1
-    size = place[2]
-    characters = place[3]
+    size = cursor[2]
+    characters = cursor[3]
     word = reading.word
     ids = reading.ids
     full = len(word) - 8
@@ -274,9 +274,9 @@ def next_ids(data: NDArray[np.uint8], bert: Bert, pieces: Pieces, reading: Readi
         size = 0
         characters = 0
         i = stop + 1
-    place[0] = i
-    place[2] = size
-    place[3] = characters
+    cursor[0] = i
+    cursor[2] = size
+    cursor[3] = characters
     return at
 
 
@@ -315,19 +315,19 @@ def embed_tokens(
     bert: Bert,
     pieces: Pieces,
     limit: Int,
-    places: NDArray[np.int32],
+    row_of: NDArray[np.int32],
     factors: NDArray[np.float32],
     rows: NDArray[np.float32] | NDArray[np.int8],
     out: NDArray[np.float32],
 ) -> int:
     """The unit vector of the sum of factor times row over the first `limit` tokens of each document. Returns n.
 
-    places: int32[tokens], the row of each token; factors: float32[tokens]. Tokens are counted first and each row is
+    row_of: int32[tokens], the row of each token; factors: float32[tokens]. Tokens are counted first and each row is
     added once, in float64. out: float32[n, d]; zero where a document has no token or its sum is zero.
     """
     reading = new_reading(pieces.max_characters)
-    counts = np.zeros(len(places), np.int64)
-    seen = np.empty(len(places), np.int32)
+    counts = np.zeros(len(row_of), np.int64)
+    seen = np.empty(len(row_of), np.int32)
     sums = np.empty(rows.shape[1], np.float64)
     for document in range(len(offsets) - 1):
         sums[:] = 0.0
@@ -347,7 +347,7 @@ def embed_tokens(
         for k in range(distinct):
             token = seen[k]
             weight = np.float64(counts[token]) * np.float64(factors[token])
-            row = rows[places[token]]
+            row = rows[row_of[token]]
             for j in range(len(sums)):
                 sums[j] += weight * np.float64(row[j])
             counts[token] = 0

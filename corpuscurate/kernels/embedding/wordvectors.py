@@ -56,7 +56,7 @@ def word_hashes(
 
 @kernel
 def fill_table(words: NDArray[np.uint64], out_keys: NDArray[np.uint64], out_rows: NDArray[np.int32]) -> int:
-    """An open-addressing table from distinct word hashes to their places. out: 2^k slots, more than there are words;
+    """An open-addressing table from distinct word hashes to their rows. out: 2^k slots, more than there are words;
     rows of empty slots are -1. Returns how many words."""
     mask = np.uint64(len(out_keys) - 1)
     out_rows[:] = _EMPTY
@@ -71,7 +71,7 @@ def fill_table(words: NDArray[np.uint64], out_keys: NDArray[np.uint64], out_rows
 
 @kernel
 def find_row(word: np.uint64, keys: NDArray[np.uint64], rows: NDArray[np.int32]) -> int:
-    """The place of a word in a table, or -1."""
+    """The row of a word in a table, or -1."""
     mask = np.uint64(len(keys) - 1)
     slot = word & mask
     while rows[slot] != _EMPTY and keys[slot] != word:
@@ -83,7 +83,7 @@ def find_row(word: np.uint64, keys: NDArray[np.uint64], rows: NDArray[np.int32])
 def find_rows(
     words: NDArray[np.uint64], keys: NDArray[np.uint64], rows: NDArray[np.int32], out: NDArray[np.int32]
 ) -> int:
-    """The place of each word, or -1. out: int32[n]. Returns n."""
+    """The row of each word in a table, or -1. out: int32[n]. Returns n."""
     for i in range(len(words)):
         out[i] = find_row(words[i], keys, rows)
     return len(words)
@@ -113,7 +113,7 @@ def chunk_starts(offsets: NDArray[np.int64], chunk_words: int, out: NDArray[np.i
 @kernel
 def chunk_rows(
     starts: NDArray[np.int64],
-    places: NDArray[np.int32],
+    numbers: NDArray[np.int32],
     vocabulary: int,
     out_starts: NDArray[np.int64],
     out_columns: NDArray[np.int32],
@@ -121,8 +121,8 @@ def chunk_rows(
 ) -> Int:
     """The chunks as a sparse matrix: 1 + ln(occurrences) of each known word, in order of appearance.
 
-    starts: int64[chunks + 1] into `places`, the vocabulary's number of each word or -1. out_columns, out_counts: as
-    long as places. Returns the number of elements.
+    starts: int64[chunks + 1] into `numbers`, the number of each word in the vocabulary, or -1. out_columns, out_counts:
+    as long as numbers. Returns the number of elements.
     """
     counts = np.zeros(vocabulary, np.int32)
     at: Int = 0
@@ -130,12 +130,12 @@ def chunk_rows(
     for chunk in range(len(starts) - 1):
         first = at
         for i in range(starts[chunk], starts[chunk + 1]):
-            place = places[i]
-            if place >= 0:
-                if counts[place] == 0:
-                    out_columns[at] = place
+            number = numbers[i]
+            if number >= 0:
+                if counts[number] == 0:
+                    out_columns[at] = number
                     at += 1
-                counts[place] += 1
+                counts[number] += 1
         for k in range(first, at):
             out_counts[k] = 1.0 + math.log(counts[out_columns[k]])
             counts[out_columns[k]] = 0
@@ -208,7 +208,7 @@ def embed_documents(
     data: NDArray[np.uint8],
     t: Tables,
     keys: NDArray[np.uint64],
-    places: NDArray[np.int32],
+    table_rows: NDArray[np.int32],
     rows: NDArray[np.int8],
     factors: NDArray[np.float32],
     seed: np.uint64,
@@ -217,8 +217,8 @@ def embed_documents(
 ) -> int:
     """The unit vector of each document: the sum over its words of factor times row; zero without words. Returns n.
 
-    keys, places: table of `fill_table`. rows: int8[V, d]; factors: float32[V], weight of the word times the scale of
-    its row. unseen: what the +1/-1 vector of a word outside the table is multiplied with. out: float32[n, d].
+    keys, table_rows: table of `fill_table`. rows: int8[V, d]; factors: float32[V], weight of the word times the scale
+    of its row. unseen: what the +1/-1 vector of a word outside the table is multiplied with. out: float32[n, d].
 
     Known words are counted first and each row is added once, in order of first appearance: in long documents most
     words have been seen before, and a row costs more than all else.
@@ -235,14 +235,14 @@ def embed_documents(
         while made >= 0:
             for i in range(made):
                 word = walk.shingles[i]
-                place = find_row(word, keys, places)
-                if place < 0:
+                row = find_row(word, keys, table_rows)
+                if row < 0:
                     add_signs(word, seed, unseen, sums)
                     continue
-                if counts[place] == 0:
-                    seen[distinct] = place
+                if counts[row] == 0:
+                    seen[distinct] = row
                     distinct += 1
-                counts[place] += 1
+                counts[row] += 1
             made = next_shingles(data, t, 1, BASE, walk)
         for k in range(distinct):
             known = np.int64(seen[k])

@@ -113,8 +113,8 @@ def read_tokens(
     out_hashes: NDArray[np.uint32],
 ) -> tuple[Int, Int]:
     """The next words of data[i:end], as many as the out arrays hold: where they stand, their entry (-1: none) and
-    hash. Labels are left out; `</s>`, in the text or for its end, comes last, from a place on which nothing is read.
-    Returns how many there are, and the place to go on from (-1: that was all)."""
+    hash. Labels are left out; `</s>`, in the text or for its end, comes last: nothing is read behind it.
+    Returns how many there are, and the offset to go on from (-1: that was all)."""
     slots, words, hashing = v.slots, v.words, v.word_ngrams > 1
     found: Int = 0
     ended = False

@@ -21,23 +21,23 @@ from corpuscurate.kernels.text.unicode import Int
 GROUP = 32
 """Words whose rows are on their way at once."""
 MEMORY = 1 << 13
-"""Words that are remembered, each in the one place that its bytes give it."""
+"""Slots for words that are remembered. The bytes of a word decide which one it may take."""
 SHORT = 16
 """Only words of fewer bytes are remembered: two numbers hold all of such a word."""
 
 
 class Unknown(NamedTuple):
     """Scratch of `add_unknown`. token: uint8[longest document + 3]. ids: int32[(GROUP + 1) * (BLOCK + maxn + 1)], rows
-    of n-grams. Of the words whose rows are on their way: first, last: int64[GROUP], each one's part of `ids`; places:
-    int64[GROUP], where to remember it, -1: nowhere; word_keys: uint64[GROUP, 2], its bytes; sums: float32[(GROUP + 1) *
-    width]. Of those remembered: keys: uint64[MEMORY, 2], zeros where there is none; remembered: float32[MEMORY *
-    width]; sizes: int64[MEMORY], n-grams."""
+    of n-grams. Of the words whose rows are on their way: first, last: int64[GROUP], the range of each one in `ids`;
+    slots: int64[GROUP], where to remember it, -1: nowhere; word_keys: uint64[GROUP, 2], its bytes; sums:
+    float32[(GROUP + 1) * width]. Of those remembered: keys: uint64[MEMORY, 2], zeros where there is none; remembered:
+    float32[MEMORY * width]; sizes: int64[MEMORY], n-grams."""
 
     token: NDArray[np.uint8]
     ids: NDArray[np.int32]
     first: NDArray[np.int64]
     last: NDArray[np.int64]
-    places: NDArray[np.int64]
+    slots: NDArray[np.int64]
     word_keys: NDArray[np.uint64]
     sums: NDArray[np.float32]
     keys: NDArray[np.uint64]
@@ -72,26 +72,26 @@ def add_unknown(
         start, stop = starts[t], stops[t]
         if entries[t] >= 0 or start == stop:
             continue
-        place: Int = -1
+        slot: Int = -1
         if stop - start < SHORT:
             one = eight(data, start, stop)
             two = eight(data, start + 8, stop)
-            place = spot(one, two, mask)
+            slot = spot(one, two, mask)
             u.word_keys[group, 0] = one
             u.word_keys[group, 1] = two
-            if u.keys[place, 0] == one and u.keys[place, 1] == two:
+            if u.keys[slot, 0] == one and u.keys[slot, 1] == two:
                 for j in range(width):
-                    u.sums[group * width + j] = u.remembered[place * width + j]
-                count += u.sizes[place]
+                    u.sums[group * width + j] = u.remembered[slot * width + j]
+                count += u.sizes[slot]
                 u.first[group] = u.last[group] = 0
-                u.places[group] = -1
+                u.slots[group] = -1
                 group += 1
                 if group == GROUP:
                     _finish(group, table, width, u, out)
                     group = n = 0
                 continue
         length = bracketed(data, start, stop, u.token)
-        u.places[group] = place
+        u.slots[group] = slot
         if length * most > BLOCK:
             count += _sum_long(v, length, table, width, group, u, n)
             u.first[group] = u.last[group] = 0
@@ -130,13 +130,13 @@ def _finish(group: Int, table: NDArray[np.float32], width: Int, u: Unknown, out:
     for g in range(group):
         if u.first[g] < u.last[g]:
             sum_rows(table, width, u.ids, u.first[g], u.last[g], g * width, u.sums)
-        place = u.places[g]
-        if place >= 0:
-            u.keys[place, 0] = u.word_keys[g, 0]
-            u.keys[place, 1] = u.word_keys[g, 1]
-            u.sizes[place] = u.last[g] - u.first[g]
+        slot = u.slots[g]
+        if slot >= 0:
+            u.keys[slot, 0] = u.word_keys[g, 0]
+            u.keys[slot, 1] = u.word_keys[g, 1]
+            u.sizes[slot] = u.last[g] - u.first[g]
             for j in range(width):
-                u.remembered[place * width + j] = u.sums[g * width + j]
+                u.remembered[slot * width + j] = u.sums[g * width + j]
         for j in range(width):
             out[j] += u.sums[g * width + j]
     return 0

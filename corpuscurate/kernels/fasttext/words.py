@@ -69,7 +69,7 @@ def scan_entries(
     kinds: NDArray[np.int8],
 ) -> Int:
     """Read a dictionary's entries (bytes up to NUL, int64 count, int8 kind) from data[at:]; out arrays have one
-    place an entry. Returns the offset behind the last one, or -1 - i when entry i runs beyond the data."""
+    element for each entry. Returns the offset behind the last one, or -1 - i when entry i runs beyond the data."""
     size = len(data)
     for i in range(len(starts)):
         starts[i] = at

@@ -24,7 +24,7 @@ from corpuscurate.core.artefact import read_table, table_writer
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import heads, lengths_bytes, one_array, to_numpy
 from corpuscurate.core.corpus import Corpus
-from corpuscurate.core.doc_ids import in_sample
+from corpuscurate.core.doc_ids import sampled
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.run_folder import ROWS
 from corpuscurate.core.stage import GlobalStage
@@ -43,13 +43,19 @@ from corpuscurate.methods.embed.make import embedder_value, make_embedder
 from corpuscurate.methods.embed.vectors import vectors
 
 SAMPLE_TEXT_BYTES = 64 << 10
-"""At most so much of one document is learned from: one huge document must not be the sample."""
-VERSION = 1
-"""Raise it when the rows change for the same parameters."""
+"""Bytes of one document that are learned from at most: one huge document must not be the sample."""
+VERSION = 2
+"""Raise it when the rows change for the same parameters: then no embedding, model or decision made before is reused.
+2: the sample that `learned` learns from is the one of `core.doc_ids.sampled`."""
+LEARNING_SEED = 1 << 40
+"""Of the sample that word vectors are learned from. No recipe can say it (seeds stay below 2^31), so that sample is
+independent of all others."""
 
 
 class EmbedsCorpus(GlobalStage):
     """A global stage that works on embeddings. In `settle`, call `embed_corpus(corpus, self, self.embedder)`."""
+
+    version: ClassVar[int] = VERSION
 
     embedder: EmbedderParameters = Field(default=Learned(), description="what makes vectors of documents")
 
@@ -95,6 +101,11 @@ class EmbedsCorpus(GlobalStage):
         return {EMBEDDING: embedding_column(make_embedder(parameters).embed(batch.text))}
 
 
+def embedding_basis(embedder: Parameters) -> list[Any]:
+    """All that the embeddings depend on besides the documents, JSON-able (see `Corpus.run`)."""
+    return ["embeddings", VERSION, embedder_value(embedder)]
+
+
 def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> list[Path]:
     """Embed every document that is alive: one Arrow IPC file a split, in input order.
 
@@ -102,7 +113,7 @@ def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> l
     without anything to embed). Read them with `base.embedding_batches`. embedder: `stage.embedder`. Raises InputError
     when a column of embeddings has rows of different lengths.
     """
-    basis = ["embeddings", VERSION, embedder_value(embedder)]
+    basis = embedding_basis(embedder)
     sketches = corpus.sketches()
     if isinstance(embedder, Column):
         return _from_column(corpus, sketches, basis, embedder)
@@ -172,9 +183,9 @@ class Pick:
     def run(self, folder: Path) -> dict[str, Any]:
         """Write wanted.npy."""
         ids: NDArray[np.uint64] = to_numpy(read_table(self.alive).column("doc_id")).astype(np.uint64)
-        chosen = ids[in_sample(ids, self.embedder.sample_bytes, self.total)]
-        np.save(folder / WANTED, chosen)
-        return {"documents": len(chosen)}
+        picked = ids[sampled(ids, LEARNING_SEED, self.embedder.sample_bytes, self.total)]
+        np.save(folder / WANTED, picked)
+        return {"documents": len(picked)}
 
 
 @dataclass(frozen=True, slots=True)

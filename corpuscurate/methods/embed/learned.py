@@ -101,7 +101,7 @@ def _words(texts: Iterable[pa.LargeStringArray]) -> tuple[NDArray[np.uint64], ND
 
 
 def _vocabulary(words: NDArray[np.uint64], limit: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The most frequent words that occur at least twice, falling (ties by hash), and how often they occur."""
+    """The most frequent words that occur at least twice, in descending order (ties by hash), and their counts."""
     names, counts = np.unique(words, return_counts=True)
     names, counts = names[counts > 1], counts[counts > 1]
     order = np.argsort(-counts, kind="stable")[:limit]
@@ -109,22 +109,22 @@ def _vocabulary(words: NDArray[np.uint64], limit: int) -> tuple[NDArray[np.uint6
 
 
 def table_of(names: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
-    """The lookup table of words: at most half full."""
+    """The lookup table from a word to its index in `names` (see `fill_table`): keys, rows; at most half full."""
     slots = 1 << max(4, (2 * len(names)).bit_length())
-    keys, places = np.zeros(slots, np.uint64), np.empty(slots, np.int32)
-    fill_table(names, keys, places)
-    return keys, places
+    keys, rows = np.zeros(slots, np.uint64), np.empty(slots, np.int32)
+    fill_table(names, keys, rows)
+    return keys, rows
 
 
 def _passages(words: NDArray[np.uint64], offsets: NDArray[np.int64], names: NDArray[np.uint64]) -> Sparse:
     """The weighted matrix, a row a passage, a column a word."""
-    places = np.empty(len(words), np.int32)
-    find_rows(words, *table_of(names), places)
+    numbers = np.empty(len(words), np.int32)
+    find_rows(words, *table_of(names), numbers)
     starts = np.empty(int(chunk_starts(offsets, CHUNK_WORDS, np.empty(0, np.int64))) + 1, np.int64)
     chunk_starts(offsets, CHUNK_WORDS, starts)
     row_starts = np.empty(len(starts), np.int64)
-    columns, values = np.empty(len(places), np.int32), np.empty(len(places), np.float32)
-    size = int(chunk_rows(starts, places, len(names), row_starts, columns, values))
+    columns, values = np.empty(len(numbers), np.int32), np.empty(len(numbers), np.float32)
+    size = int(chunk_rows(starts, numbers, len(names), row_starts, columns, values))
     columns, values = columns[:size].copy(), values[:size].copy()
     spread = np.bincount(columns, minlength=len(names))
     idf = np.array([math.log(len(starts) / max(1, count)) for count in spread.tolist()])  # >= 0: one is added above
@@ -167,13 +167,13 @@ class LearnedEmbedder:
         self._rows = tensors["rows"]
         self._factors = tensors["factors"]
         self._seed = np.uint64(settings["seed"])
-        self._keys, self._places = table_of(tensors["words"])
+        self._keys, self._table_rows = table_of(tensors["words"])
         self._identity = fingerprint([settings, digest])
 
     @property
     def resources(self) -> Resources:
         """See `base.Embedder`."""
-        return Resources("cpu", self._rows.nbytes + self._factors.nbytes + self._keys.nbytes + self._places.nbytes)
+        return Resources("cpu", self._rows.nbytes + self._factors.nbytes + self._keys.nbytes + self._table_rows.nbytes)
 
     def identity(self) -> str:
         """See `base.Embedder`."""
@@ -185,7 +185,7 @@ class LearnedEmbedder:
         out = np.empty((len(texts), self.dimension), np.float32)
         unseen = np.float32(1 / math.sqrt(self.dimension))
         embed_documents(
-            offsets, data, tables(), self._keys, self._places, self._rows, self._factors, self._seed, unseen, out
+            offsets, data, tables(), self._keys, self._table_rows, self._rows, self._factors, self._seed, unseen, out
         )
         return out
 

@@ -65,8 +65,8 @@ def _packaged(model: str) -> Path | None:
     if not name.isidentifier():
         return None
     found = importlib.util.find_spec(name)
-    for place in (found.submodule_search_locations or ()) if found else ():
-        for folder in (Path(place), Path(place, "model")):
+    for root in (found.submodule_search_locations or ()) if found else ():
+        for folder in (Path(root), Path(root, "model")):
             if (folder / "modules.json").is_file():
                 return folder
     return None
@@ -83,11 +83,11 @@ def _modules(folder: Path) -> list[dict[str, Any]]:
 def _checked(folder: Path) -> Path:
     """Refuse what would need a pickle or foreign code to be loaded."""
     for module in _modules(folder):
-        kind, place = str(module.get("type")), folder / str(module.get("path", ""))
+        kind, subfolder = str(module.get("type")), folder / str(module.get("path", ""))
         if not kind.startswith("sentence_transformers."):
             raise RecipeError(f"the model in {folder} needs the class {kind}: foreign code is never run.")
-        pickles = sorted(path.name for ending in ("*.bin", "*.pt", "*.pkl") for path in place.glob(ending))
-        if pickles and not any(place.glob("*.safetensors")):
+        pickles = sorted(path.name for ending in ("*.bin", "*.pt", "*.pkl") for path in subfolder.glob(ending))
+        if pickles and not any(subfolder.glob("*.safetensors")):
             raise RecipeError(
                 f"the model in {folder} has its weights in {pickles[0]}, a pickle, which is never loaded. Save it with "
                 "safetensors (`SentenceTransformer(...).save(folder)`) and use that folder."

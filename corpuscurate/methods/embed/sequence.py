@@ -84,7 +84,7 @@ def sequence_config(folder: Path) -> dict[str, Any]:
 
 
 def output_of(folder: Path, target: str | None) -> tuple[int | None, int]:
-    """(the place of the label, or None for a regression; how many outputs). Raises RecipeError."""
+    """(index of the label, or None for a regression; number of outputs). Raises RecipeError."""
     config = sequence_config(folder)
     labels = config.get("id2label")
     names = [str(labels[key]) for key in sorted(labels, key=int)] if labels else ["LABEL_0", "LABEL_1"]
@@ -127,7 +127,7 @@ class SequenceScorer:
 
     def __init__(self, parameters: SequenceClassification, target: str | None) -> None:
         folder = resolve_sequence(parameters.model)
-        self._place, self._outputs = output_of(folder, target)
+        self._label, self._outputs = output_of(folder, target)
         tokenizer, self._model = _load(folder, parameters)
         config = self._model.config
         self._sigmoid = config.problem_type == "multi_label_classification"
@@ -151,10 +151,10 @@ class SequenceScorer:
 
     def _compute(self, features: dict[str, Any]) -> Any:
         logits = self._model(**features).logits.float()
-        if self._place is None:
+        if self._label is None:
             return logits[:, :1]
         shares = logits.sigmoid() if self._sigmoid else logits.softmax(dim=1)
-        return shares[:, self._place : self._place + 1]
+        return shares[:, self._label : self._label + 1]
 
 
 def _load(folder: Path, parameters: SequenceClassification) -> tuple[Any, Any]:

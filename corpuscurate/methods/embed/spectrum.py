@@ -53,7 +53,7 @@ class Sparse(NamedTuple):
 def right_vectors(
     matrix: Sparse, names: NDArray[np.uint64], dimension: int, iterations: int, seed: int, threads: int
 ) -> NDArray[np.float32]:
-    """V sqrt(S) of `matrix` = U S V^T: float32[matrix.width, dimension], columns by falling singular value.
+    """V sqrt(S) of `matrix` = U S V^T: float32[matrix.width, dimension], columns by descending singular value.
 
     names: uint64[width], what the random start of each column is made from. Columns beyond the rank are zero.
     """

@@ -36,9 +36,9 @@ class StaticEmbedder:
 
     def __init__(self, parameters: Static) -> None:
         folder = Path(parameters.model)
-        self._rows, places, factors = _weights(folder)
+        self._rows, row_of, factors = _weights(folder)
         self._tokens = read_wordpiece(folder / TOKENIZER)
-        self._places, self._factors = _by_token(folder, self._tokens.size, len(self._rows), places, factors)
+        self._row_of, self._factors = _by_token(folder, self._tokens.size, len(self._rows), row_of, factors)
         limits = [limit for limit in (parameters.max_tokens, self._tokens.truncation) if limit is not None]
         self._limit = min(limits, default=np.iinfo(np.int64).max)
         self._identity = fingerprint([VERSION, parameters.model_dump(exclude={"model"}), folder_digest(folder)])
@@ -52,7 +52,7 @@ class StaticEmbedder:
     def resources(self) -> Resources:
         """See `base.Embedder`."""
         pieces = sum(part.nbytes for part in self._tokens.pieces if isinstance(part, np.ndarray))
-        return Resources("cpu", self._rows.nbytes + self._factors.nbytes + self._places.nbytes + pieces)
+        return Resources("cpu", self._rows.nbytes + self._factors.nbytes + self._row_of.nbytes + pieces)
 
     def identity(self) -> str:
         """See `base.Embedder`."""
@@ -63,7 +63,7 @@ class StaticEmbedder:
         offsets, data = text_buffers(texts)
         out = np.empty((len(texts), self.dimension), np.float32)
         bert, pieces = self._tokens.bert, self._tokens.pieces
-        embed_tokens(offsets, data, bert, pieces, self._limit, self._places, self._factors, self._rows, out)
+        embed_tokens(offsets, data, bert, pieces, self._limit, self._row_of, self._factors, self._rows, out)
         return out
 
 
@@ -94,14 +94,14 @@ def _by_token(
     folder: Path, tokens: int, rows: int, mapping: NDArray[Any] | None, weights: NDArray[Any] | None
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The row of each token, and its weight."""
-    places = np.arange(tokens) if mapping is None else mapping
+    row_of = np.arange(tokens) if mapping is None else mapping
     factors = np.ones(tokens) if weights is None else weights
-    if len(places) < tokens or len(factors) < tokens:
+    if len(row_of) < tokens or len(factors) < tokens:
         raise RecipeError(
-            f"{folder}: the tokenizer has {tokens} tokens, but there are {len(places)} in `mapping` and "
+            f"{folder}: the tokenizer has {tokens} tokens, but there are {len(row_of)} in `mapping` and "
             f"{len(factors)} in `weights`."
         )
-    places = places[:tokens].astype(np.int64)
-    if places.min(initial=0) < 0 or places.max(initial=0) >= rows:
+    row_of = row_of[:tokens].astype(np.int64)
+    if row_of.min(initial=0) < 0 or row_of.max(initial=0) >= rows:
         raise RecipeError(f"{folder}: the tokenizer has {tokens} tokens, but the table of embeddings has {rows} rows.")
-    return places.astype(np.int32), factors[:tokens].astype(np.float32)
+    return row_of.astype(np.int32), factors[:tokens].astype(np.float32)

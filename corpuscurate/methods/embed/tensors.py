@@ -80,7 +80,7 @@ def _tensor(path: Path, name: str, entry: Any, data: memoryview) -> NDArray[Any]
     except (TypeError, KeyError, ValueError) as error:
         raise _wrong(path, f"the entry of {name!r} is not as it should be") from error
     if kind not in _TYPES or not all(type(x) is int and x >= 0 for x in numbers):
-        raise _wrong(path, f"{name!r} has the type {kind!r}, shape {shape!r} and place {[start, stop]!r}")
+        raise _wrong(path, f"{name!r} has the type {kind!r}, shape {shape!r} and data offsets {[start, stop]!r}")
     dtype = np.dtype(_TYPES[kind])
     if stop > len(data) or stop - start != math.prod(shape) * dtype.itemsize:
         raise _wrong(

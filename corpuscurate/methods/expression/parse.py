@@ -33,7 +33,7 @@ from corpuscurate.methods.expression.nodes import (
 MAX_LENGTH = 4096
 MAX_DEPTH = 64
 SHOWN = 60
-"""Characters of the expression that an error shows before and after the place."""
+"""Characters of the expression that an error shows before and after the error."""
 
 ALLOWED = """\
   columns     name, stage.measure, col("any name"); text is the document's text
@@ -100,7 +100,7 @@ class _Parser:
                 return tree
         except SyntaxError as error:
             self._fail_at(
-                self._place(error.lineno or 1, (error.offset or 1) - 1), f"not an expression ({_plainly(error)})"
+                self._offset(error.lineno or 1, (error.offset or 1) - 1), f"not an expression ({_plainly(error)})"
             )
         except (ValueError, MemoryError, RecursionError) as error:
             self._fail_at(0, f"not an expression ({str(error) or 'nested too deeply'})")
@@ -117,9 +117,9 @@ class _Parser:
             if token.type == tokenize.OP:
                 depth += (token.string in "([{") - (token.string in ")]}")
                 if depth == 0 and token.start[0] <= self._bracketed.count("\n"):
-                    self._fail_at(self._place(*token.start), "a bracket is closed that was never opened")
+                    self._fail_at(self._offset(*token.start), "a bracket is closed that was never opened")
 
-    def _place(self, line: int, column: int) -> int:
+    def _offset(self, line: int, column: int) -> int:
         """Index into the source of a column of a line, both as `ast` counts them in the bracketed text."""
         before = sum(len(text) + 1 for text in self.source.split("\n")[: line - 1])
         return min(max(before + column - (line == 1), 0), len(self.source))
@@ -127,7 +127,7 @@ class _Parser:
     def _fail(self, node: ast.expr, message: str) -> NoReturn:
         line = self._bracketed.split("\n")[node.lineno - 1]
         characters = len(line.encode()[: node.col_offset].decode())  # ast counts bytes
-        self._fail_at(self._place(node.lineno, characters), message)
+        self._fail_at(self._offset(node.lineno, characters), message)
 
     def _fail_at(self, at: int, message: str) -> NoReturn:
         start = max(self.source.rfind("\n", 0, at) + 1, at - SHOWN)

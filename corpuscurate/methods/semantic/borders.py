@@ -19,11 +19,14 @@ from corpuscurate.methods.semantic.threads import one_pool
 from corpuscurate.methods.semantic.vectors import Vectors
 
 _BLOCK_ROWS = 1 << 13
+_SEED = 77
+"""Of the choice of documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Borders:
-    """Compare the documents of one split with some documents. fitted: folder of the centroids and the sample."""
+    """Compare the documents of one split with `wanted` documents of the sample. fitted: folder of the centroids and the
+    sample. floor: cosine from which pairs count."""
 
     split: int
     file: Vectors
@@ -38,7 +41,7 @@ class Borders:
         return f"borders-{self.split:05d}-{self.wanted}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write borders.npy: int64[2, BINS + 1], pairs by cosine that are found, and that are lost."""
+        """Write borders.npy: int64[2, BINS + 1], pairs by cosine, found and lost."""
         counts = np.zeros((2, BINS + 1), np.int64)
         ids, vectors = _some(self.fitted, self.wanted)
         rows = vectors.astype(np.float32)
@@ -49,11 +52,11 @@ class Borders:
             others, clusters = self.file.vectors(), self.assigned.clusters()
             names, other_squares = self.file.ids(), self.file.squares().astype(np.float64)
             for start in range(0, self.file.rows, _BLOCK_ROWS):
-                part = slice(start, start + _BLOCK_ROWS)
-                cosines = (others[part].astype(np.float32) @ rows.T) / np.sqrt(other_squares[part, None] * squares)
-                near = (cosines >= self.floor) & (names[part, None] != ids)
+                block = slice(start, start + _BLOCK_ROWS)
+                cosines = (others[block].astype(np.float32) @ rows.T) / np.sqrt(other_squares[block, None] * squares)
+                near = (cosines >= self.floor) & (names[block, None] != ids)
                 y, x = np.nonzero(near)
-                there = np.asarray(clusters[part])[y]
+                there = np.asarray(clusters[block])[y]
                 met = (there == mine[x, :1]).any(axis=1) | (mine[x] == there[:, :1]).any(axis=1)
                 bins = np.minimum((cosines[y, x] * BINS).astype(np.int64), BINS)
                 for row, chosen in enumerate((met, ~met)):
@@ -63,16 +66,19 @@ class Borders:
 
 
 def _some(fitted: Path, wanted: int) -> tuple[NDArray[np.uint64], NDArray[np.int8]]:
-    """So many documents of the sample, by hash."""
+    """doc_ids and vectors of `wanted` documents of the sample, chosen by hash."""
     ids: NDArray[np.uint64] = np.load(fitted / SAMPLE_IDS)
-    order = np.sort(np.argsort(hashed(ids, 77), kind="stable")[:wanted])
+    order = np.sort(np.argsort(hashed(ids, _SEED), kind="stable")[:wanted])
     return ids[order], np.load(fitted / SAMPLE, mmap_mode="r")[order]
 
 
 def estimate_borders(
     corpus: Corpus, clustered: Clustered, wanted: int, floor: float, basis: Sequence[Any]
 ) -> NDArray[np.int64]:
-    """int64[2, BINS + 1]: pairs of `wanted` documents by cosine, found and lost. Zeros where nothing can be lost."""
+    """Count the pairs of `wanted` documents by cosine, found and lost: int64[2, BINS + 1].
+
+    floor: cosine from which pairs count. basis: see `Corpus.run`. Zeros where nothing can be lost.
+    """
     counts = np.zeros((2, BINS + 1), np.int64)
     if wanted == 0 or clustered.one:
         return counts
@@ -86,7 +92,7 @@ def estimate_borders(
 
 
 def border_stats(counts: NDArray[np.int64], documents: int, threshold: float) -> dict[str, Any]:
-    """What the sample tells of pairs at or above a threshold."""
+    """The pairs of the sampled documents with a cosine of at least `threshold`. counts: see `estimate_borders`."""
     found, lost = (int(row[int(np.floor(threshold * BINS + 1e-9)) :].sum()) for row in counts)
     return {
         "documents": documents,

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from corpuscurate.core.corpus import DROPS, Corpus
-from corpuscurate.methods.embed.corpus import EmbedsCorpus, embed_corpus
-from corpuscurate.methods.embed.make import embedder_value
+from corpuscurate.methods.embed.corpus import EmbedsCorpus, embed_corpus, embedding_basis
 from corpuscurate.methods.semantic.kmeans import (
     BLOCK_ROWS,
     CENTROIDS,
@@ -51,14 +50,14 @@ class ClustersCorpus(EmbedsCorpus):
         need_faiss()
         return super().identity()
 
-    def embedding_basis(self) -> list[Any]:
+    def vectors_basis(self) -> list[Any]:
         """All that the stored vectors depend on, besides the documents."""
-        return ["vectors", VERSION, embedder_value(self.embedder)]
+        return ["vectors", VERSION, *embedding_basis(self.embedder)]
 
     def clustering_basis(self, probes: int, small: int) -> list[Any]:
         """All that clusters depend on, besides the documents."""
         return [
-            *self.embedding_basis(),
+            *self.vectors_basis(),
             "clusters",
             self.clusters,
             self.sample,
@@ -71,7 +70,7 @@ class ClustersCorpus(EmbedsCorpus):
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """The clusters of a file's rows. probes: how many each row is in."""
+    """The clusters of a file's rows. probes: how many clusters each row belongs to."""
 
     folder: Path
     rows: int
@@ -86,7 +85,7 @@ class Assigned:
         return mapped(self.folder / "cosines.bin", np.float64, (self.rows,))
 
     def counts(self) -> NDArray[np.int64]:
-        """int64[k, probes]: rows that have a cluster in each place."""
+        """int64[k, probes]: how many rows have a cluster as their nearest, as their second nearest, and so on."""
         counts: NDArray[np.int64] = np.load(self.folder / "counts.npy")
         return counts
 
@@ -116,7 +115,7 @@ class Clustered:
 
     @property
     def one(self) -> bool:
-        """Whether all documents are compared with all: then nobody visits, and only the own cluster is stored."""
+        """Whether all documents are compared with all; then only the own cluster of each document is stored."""
         return self.probes >= self.clusters
 
     @property
@@ -125,7 +124,7 @@ class Clustered:
         return 1 if self.one else self.probes
 
     def sizes(self) -> NDArray[np.int64]:
-        """int64[k, stored]: documents that have a cluster in each place."""
+        """int64[k, stored]: how many documents have a cluster as their nearest, as their second nearest, and so on."""
         sizes = np.zeros((self.clusters, self.stored), np.int64)
         for each in self.assigned:
             sizes += each.counts()
@@ -166,8 +165,8 @@ class Assign:
                 cosines = products[:, 0] / (np.sqrt(squares[rows].astype(np.float64)) * lengths[home])
                 numbers_file.write(numbers.astype(np.int32).tobytes())
                 cosines_file.write(cosines.tobytes())
-                for place in range(self.probes):
-                    counts[:, place] += np.bincount(numbers[:, place], minlength=len(centroids))
+                for probe in range(self.probes):
+                    counts[:, probe] += np.bincount(numbers[:, probe], minlength=len(centroids))
         np.save(folder / "counts.npy", counts)
         return {"rows": self.file.rows}
 
@@ -178,7 +177,7 @@ def cluster_corpus(corpus: Corpus, stage: ClustersCorpus, probes: int = 1, small
 
     Embeddings, centroids and clusters are kept when other parameters of the stage change.
     """
-    files = tuple(quantise(corpus, embed_corpus(corpus, stage, stage.embedder), stage.embedding_basis()))
+    files = tuple(quantise(corpus, embed_corpus(corpus, stage, stage.embedder), stage.vectors_basis()))
     rows = sum(file.rows for file in files)
     wanted, reason = choose_clusters(rows, stage.clusters, small=small)
     how = Clustering(wanted, sample_size(wanted, stage.sample), stage.iterations, stage.seed)
@@ -249,16 +248,19 @@ def without_partner(ids: NDArray[np.uint64], reason: int, value: NDArray[np.floa
 
 
 def ranges(count: int, most: int) -> list[range]:
-    """0..count-1 in at most `most` runs of neighbours."""
+    """Cut 0..count-1 into at most `most` runs of neighbours."""
     size = max(1, -(-count // max(1, most)))
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def share_of(fraction: float, documents: int) -> int:
-    """How many documents are at most such a share, as it is written: .29 of 100 are 29, not 28."""
+    """The greatest number of documents that is at most this share of `documents`.
+
+    The fraction counts as it is written: .29 of 100 are 29, not 28.
+    """
     return int(Fraction(repr(fraction)) * documents)
 
 
-def joined(parts: Sequence[NDArray[Any]], kind: Any) -> NDArray[Any]:
-    """Arrays one after the other; an empty one where there are none."""
-    return np.concatenate([np.empty(0, kind), *parts])
+def joined(arrays: Sequence[NDArray[Any]], kind: Any) -> NDArray[Any]:
+    """Concatenate arrays of this dtype; an empty array where there are none."""
+    return np.concatenate([np.empty(0, kind), *arrays])

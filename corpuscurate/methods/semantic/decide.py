@@ -27,7 +27,7 @@ from corpuscurate.core.artefact import write_table
 from corpuscurate.kernels.embedding.neighbour_lists import decide_independent, decide_paper
 from corpuscurate.methods.dedup.clusters import cluster_stats, write_clusters
 from corpuscurate.methods.semantic.clusters import joined, share_of
-from corpuscurate.methods.semantic.keep_order import Part
+from corpuscurate.methods.semantic.keep_order import ClusterRange
 from corpuscurate.methods.semantic.pairs import ENTRY, LIST, clusters_of
 from corpuscurate.methods.semantic.vectors import mapped
 
@@ -52,14 +52,16 @@ class Choice(NamedTuple):
 
 
 class Neighbourhoods:
-    """The lists of all works. documents: those that have any, in keep order."""
+    """The neighbour lists of all works. documents: uint64[m], the documents with a list, in keep order."""
 
-    def __init__(self, works: tuple[Path, ...], parts: tuple[Part, ...], one: bool, scratch: Path | None) -> None:
+    def __init__(
+        self, works: tuple[Path, ...], cluster_ranges: tuple[ClusterRange, ...], one: bool, scratch: Path | None
+    ) -> None:
         """scratch: a folder for what is paged; None: memory."""
-        self._parts, self._one = parts, one
+        self._ranges, self._one = cluster_ranges, one
         lists = [np.fromfile(path / "lists.bin", LIST) for path in works]
         self.lists = joined(lists, LIST)
-        self.order = np.lexsort((self.lists["cluster"], self.lists["doc_id"], self.lists["place"]))
+        self.order = np.lexsort((self.lists["cluster"], self.lists["doc_id"], self.lists["keep_rank"]))
         ids = self.lists["doc_id"][self.order]
         starts = np.flatnonzero(np.concatenate([np.ones(min(1, len(ids)), np.bool_), ids[1:] != ids[:-1]]))
         self.documents = ids[starts]
@@ -86,7 +88,7 @@ class Neighbourhoods:
         self._clusters: dict[int, dict[int, int]] = {}
 
     def ranks(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """The place of each document in keep order among those with lists; -1 for one without."""
+        """int64[n]: the position of each document in keep order among those with lists; -1 without one."""
         if not len(self._sorted):
             return np.full(len(ids), -1, np.int64)
         at = np.minimum(np.searchsorted(self._sorted, ids), len(self._sorted) - 1)
@@ -138,12 +140,12 @@ class Neighbourhoods:
 
     def _earlier(self, row: Any, threshold: float) -> Any:
         """Blocks of (ids, cosines) of the earlier rows in a cluster that are near enough."""
-        part = int(row["part"])
-        table, vectors = self._parts[part].table(), self._parts[part].vectors()
+        number = int(row["range"])
+        table, vectors = self._ranges[number].table(), self._ranges[number].vectors()
         mine, cluster = int(row["row"]), int(row["cluster"])
         vector, square = vectors[mine].astype(np.float32), float(table["square"][mine])
         visitor = not self._one and table["clusters"][mine, 0] != cluster
-        for start in range(self._first(part, cluster), mine, _BLOCK_ROWS):
+        for start in range(self._first(number, cluster), mine, _BLOCK_ROWS):
             rows = slice(start, min(start + _BLOCK_ROWS, mine))
             products = (vectors[rows].astype(np.float32) @ vector).astype(np.float64)
             cosines = products / np.sqrt(square * table["square"][rows].astype(np.float64))
@@ -162,22 +164,24 @@ class Neighbourhoods:
         owner = np.repeat(np.arange(len(self.documents)), np.diff(self.ends))
         for at in np.flatnonzero((choice.partner[owner] >= 0) & (self.beyond[self.order] > most[owner])).tolist():
             row = self.lists[self.order[at]]
-            doubtful.setdefault((int(row["part"]), int(row["cluster"])), []).append((int(row["row"]), int(owner[at])))
-        for (part, cluster), pairs in doubtful.items():
+            doubtful.setdefault((int(row["range"]), int(row["cluster"])), []).append((int(row["row"]), int(owner[at])))
+        for (number, cluster), pairs in doubtful.items():
             rows, documents = np.array(sorted(pairs), np.int64).T
-            for place, doc_id, cosine in self._nearest_kept(part, cluster, rows, choice.partner):
-                document = int(documents[place])
+            for index, doc_id, cosine in self._nearest_kept(number, cluster, rows, choice.partner):
+                document = int(documents[index])
                 if cosine > most[document]:
                     most[document] = cosine
                     choice.partner[document] = len(self.cosines) + len(self.extra)
                     self.extra.append((doc_id, cosine))
 
     def _nearest_kept(
-        self, part: int, cluster: int, rows: NDArray[np.int64], partner: NDArray[np.int64]
+        self, number: int, cluster: int, rows: NDArray[np.int64], partner: NDArray[np.int64]
     ) -> Iterator[tuple[int, int, float]]:
-        """(place in rows, doc_id, cosine) of the nearest kept earlier row of each of some rows of a cluster."""
-        table, vectors = self._parts[part].table(), self._parts[part].vectors()
-        first = self._first(part, cluster)
+        """(index into rows, doc_id, cosine) of the nearest kept earlier row of each of some rows of a cluster.
+
+        number: of the cluster range."""
+        table, vectors = self._ranges[number].table(), self._ranges[number].vectors()
+        first = self._first(number, cluster)
         ids = table["doc_id"][first : rows[-1]]
         ranks = self.ranks(ids)
         kept = first + np.flatnonzero((ranks < 0) | (partner[ranks] < 0))
@@ -196,15 +200,15 @@ class Neighbourhoods:
                 value = cosines[np.arange(len(mine)), top]
                 better = value > best
                 best[better], who[better] = value[better], others[top[better]]
-            for place in np.flatnonzero(best >= 0).tolist():
-                yield start + place, int(table["doc_id"][who[place]]), float(best[place])
+            for index in np.flatnonzero(best >= 0).tolist():
+                yield start + index, int(table["doc_id"][who[index]]), float(best[index])
 
-    def _first(self, part: int, cluster: int) -> int:
-        """The first row of a cluster in its part."""
-        if part not in self._clusters:
-            table = self._parts[part].table()
-            self._clusters[part] = {int(table["cluster"][first]): first for first, _ in clusters_of(table)}
-        return self._clusters[part][cluster]
+    def _first(self, number: int, cluster: int) -> int:
+        """The first row of a cluster in its cluster range."""
+        if number not in self._clusters:
+            table = self._ranges[number].table()
+            self._clusters[number] = {int(table["cluster"][first]): first for first, _ in clusters_of(table)}
+        return self._clusters[number][cluster]
 
     def partners(self, choice: Choice) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.float64]]:
         """Of the documents that go: their ranks, and the doc_id and cosine of the one that decided."""
@@ -243,8 +247,8 @@ def _array(scratch: Path | None, name: str, kind: Any, size: int) -> NDArray[Any
 def solve(removed: Callable[[float], int], floor: float, target: int) -> float:
     """The lowest threshold of floor..1, in steps of 1 / STEPS, at which at most `target` documents go.
 
-    removed: documents that go at a threshold; it falls, but for single documents under the independent rule. 1 where
-    even that takes more.
+    removed: the number of documents that go at a threshold. It does not rise with the threshold, apart from single
+    documents under the independent rule. Returns 1 where more than `target` go even at 1.
     """
     low, high = int(np.ceil(round(floor * STEPS, 6))), STEPS
     while low < high:
@@ -258,11 +262,11 @@ def solve(removed: Callable[[float], int], floor: float, target: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Decide:
-    """Decide for the whole corpus. floor: of the lists; threshold or fraction: which of both is given; documents: in
-    the corpus; levels: further thresholds to count at, by both rules."""
+    """Decide for the whole corpus. floor: cosine from which the lists hold pairs. threshold, fraction: one of both is
+    given. documents: how many the corpus has. levels: further thresholds at which both rules count removals."""
 
     works: tuple[Path, ...]
-    parts: tuple[Part, ...]
+    cluster_ranges: tuple[ClusterRange, ...]
     one: bool
     floor: float
     rule: Rule
@@ -276,13 +280,13 @@ class Decide:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return f"decide-{len(self.parts)}-{len(self.works)}"
+        return f"decide-{len(self.cluster_ranges)}-{len(self.works)}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write drops.arrow, or in tag mode members.arrow."""
         entries = sum((path / "entries.bin").stat().st_size for path in self.works)
         scratch = folder if 2 * entries > self.share_bytes else None
-        near = Neighbourhoods(self.works, self.parts, self.one, scratch)
+        near = Neighbourhoods(self.works, self.cluster_ranges, self.one, scratch)
         threshold = self._threshold(near)
         levels = self._levels(near)
         choice = near.decide(self.rule, threshold)

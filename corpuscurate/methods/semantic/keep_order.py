@@ -1,9 +1,10 @@
 """Bring the rows of each cluster together, in keep order.
 
-Scatter: each worker spreads the rows of some splits over parts (runs of neighbouring clusters). Order: each part is
-sorted by cluster, place and doc_id. A row stands in each cluster that it is in: once where it lives, once where it
-visits (`probes`). On disk twice the vectors and `row_type` for each; in memory 40 bytes a row of the part at hand,
-never its vectors, so a part, or a cluster, may be larger than memory. The number of parts never changes the result.
+`Scatter` spreads the rows of some splits over ranges of neighbouring clusters. `Order` sorts each range by cluster,
+keep rank and doc_id. A document has a row in each cluster that it is in: in its own cluster, and in each further one
+in which it is compared (`probes`). On disk this takes twice the vectors and a `row_type` for each row; in memory 40
+bytes a row of one range, never its vectors, so a range, or a cluster, may be larger than memory. The number of ranges
+never changes the result.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ from corpuscurate.methods.dedup.sketches import KEEP_RANK, Source
 from corpuscurate.methods.semantic.clusters import Assigned, Clustered, joined, ranges
 from corpuscurate.methods.semantic.vectors import Vectors, mapped
 
-_MOST_PARTS = 256
+_MOST_RANGES = 256
 """A worker holds two files open for each."""
 _BLOCK_ROWS = 1 << 14
 _ROW_BYTES = 80
 
 
 def row_type(probes: int) -> np.dtype[Any]:
-    """What is stored of a row besides its vector. cluster: where it stands; clusters: all that it is in, its home
-    first; place: see `dedup.keep`; square: of its length."""
+    """What is stored of a row besides its vector. cluster: the one that the row belongs to; clusters: all clusters of
+    its document, its own first; keep_rank: the lowest is kept first (see `dedup.keep`); square: of the length."""
     return np.dtype(
         [
             ("doc_id", np.uint64),
-            ("place", np.uint64),
+            ("keep_rank", np.uint64),
             ("cluster", np.int32),
             ("square", np.int32),
             ("clusters", np.int32, (probes,)),
@@ -46,15 +47,15 @@ def row_type(probes: int) -> np.dtype[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where keep order comes from. by: hard (far from the centroid first), easy (near first), or rule: the source's
-    column of places."""
+class OrderRule:
+    """How the keep order of a split is made. by: hard (documents far from the centroid come first), easy (near ones
+    come first), or rule: the ranks that the keep rule gave, in a column of `source`; without a source, doc_id alone."""
 
     by: str
     source: Source | None = None
 
-    def places(self, ids: NDArray[np.uint64], cosines: NDArray[np.float64]) -> NDArray[np.uint64]:
-        """uint64[n], smaller = kept first."""
+    def keep_ranks(self, ids: NDArray[np.uint64], cosines: NDArray[np.float64]) -> NDArray[np.uint64]:
+        """uint64[n]: the rank of each document; the lowest is kept first. cosines: with the centroid of its cluster."""
         if self.by == "hard":
             return float_ranks(np.asarray(cosines))
         if self.by == "easy":
@@ -63,19 +64,20 @@ class Place:
             return np.zeros(len(ids), np.uint64)
         blocks = [(block["doc_id"], block[KEEP_RANK]) for block in self.source.blocks([KEEP_RANK])]
         known = joined([each for each, _ in blocks], np.uint64)
-        places = joined([each for _, each in blocks], np.uint64)
-        found: NDArray[np.uint64] = places[np.searchsorted(known, ids)]
+        ranks = joined([each for _, each in blocks], np.uint64)
+        found: NDArray[np.uint64] = ranks[np.searchsorted(known, ids)]
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """Spread the rows of some splits over parts. borders: int, the first cluster of each part; one: whether all rows
-    stand in cluster 0, whatever cluster they are in. only: which clusters are wanted, all where None."""
+    """Spread the rows of some splits over cluster ranges. borders: the first cluster of each range. one: whether all
+    documents are compared with all; then every row is put into cluster 0. only: bool[k], the clusters that are wanted;
+    all where None."""
 
     number: int
     of: int
-    files: tuple[tuple[Vectors, Assigned, Place], ...]
+    files: tuple[tuple[Vectors, Assigned, OrderRule], ...]
     borders: tuple[int, ...]
     one: bool
     only: NDArray[np.bool_] | None = None
@@ -86,38 +88,38 @@ class Scatter:
         return f"scatter-{self.number}of{self.of}-{fingerprint(self.borders)[:12]}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write <part>.rows and <part>.vectors."""
+        """Write <range>.rows and <range>.vectors for each range."""
         with ExitStack() as stack:
             outs = [
-                [stack.enter_context((folder / f"{part}.{kind}").open("wb")) for kind in ("rows", "vectors")]
-                for part in range(len(self.borders))
+                [stack.enter_context((folder / f"{number}.{kind}").open("wb")) for kind in ("rows", "vectors")]
+                for number in range(len(self.borders))
             ]
             sizes = np.zeros(len(self.borders), np.int64)
-            for file, assigned, place in self.files:
-                for rows, vectors in self._blocks(file, assigned, place):
+            for file, assigned, rule in self.files:
+                for rows, vectors in self._blocks(file, assigned, rule):
                     sizes += self._write(outs, rows, vectors)
         return {"sizes": sizes.tolist()}
 
-    def _blocks(self, file: Vectors, assigned: Assigned, place: Place) -> Any:
+    def _blocks(self, file: Vectors, assigned: Assigned, rule: OrderRule) -> Any:
         ids, squares, vectors, clusters = file.ids(), file.squares(), file.vectors(), assigned.clusters()
-        places = place.places(ids, assigned.cosines())
+        ranks = rule.keep_ranks(ids, assigned.cosines())
         for start in range(0, file.rows, _BLOCK_ROWS):
-            part = slice(start, start + _BLOCK_ROWS)
-            rows = np.empty(len(ids[part]), row_type(assigned.probes))
-            rows["doc_id"], rows["place"], rows["square"] = ids[part], places[part], squares[part]
-            rows["clusters"] = clusters[part]
+            block = slice(start, start + _BLOCK_ROWS)
+            rows = np.empty(len(ids[block]), row_type(assigned.probes))
+            rows["doc_id"], rows["keep_rank"], rows["square"] = ids[block], ranks[block], squares[block]
+            rows["clusters"] = clusters[block]
             for each in range(1 if self.one else assigned.probes):
                 rows["cluster"] = 0 if self.one else rows["clusters"][:, each]
                 if self.only is None:
-                    yield rows, vectors[part]
+                    yield rows, vectors[block]
                 else:
                     wanted = self.only[rows["cluster"]]
-                    yield rows[wanted], vectors[part][wanted]
+                    yield rows[wanted], vectors[block][wanted]
 
     def _write(self, outs: list[Any], rows: NDArray[Any], vectors: NDArray[np.int8]) -> NDArray[np.int64]:
-        part = np.searchsorted(np.array(self.borders), rows["cluster"], "right") - 1
-        order = np.argsort(part, kind="stable")
-        sizes = np.bincount(part, minlength=len(self.borders))
+        range_of = np.searchsorted(np.array(self.borders), rows["cluster"], "right") - 1
+        order = np.argsort(range_of, kind="stable")
+        sizes = np.bincount(range_of, minlength=len(self.borders))
         start = 0
         for (rows_file, vectors_file), size in zip(outs, sizes.tolist(), strict=True):
             if size:
@@ -129,8 +131,8 @@ class Scatter:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """The rows of some clusters, sorted by cluster, place and doc_id."""
+class ClusterRange:
+    """The rows of some neighbouring clusters, sorted by cluster, keep rank and doc_id."""
 
     folder: Path
     rows: int
@@ -148,10 +150,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Sort one part. clusters: the first, and the one behind the last. pieces: folders of `Scatter` and how many rows
-    each has for this part."""
+    """Sort one cluster range. clusters: its first one, and the one behind its last. pieces: the folders of `Scatter`,
+    and how many rows each holds for this range."""
 
-    part: int
+    number: int
     clusters: tuple[int, int]
     pieces: tuple[tuple[Path, int], ...]
     dimension: int
@@ -160,15 +162,15 @@ class Order:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return "order-{}-{}".format(*self.clusters)  # another number of parts may cut elsewhere
+        return "order-{}-{}".format(*self.clusters)  # another number of ranges may cut elsewhere
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write rows.bin and vectors.bin."""
         kind = row_type(self.probes)
         pieces = [(path, size) for path, size in self.pieces if size]
-        tables = [mapped(path / f"{self.part}.rows", kind, (size,)) for path, size in pieces]
-        vectors = [mapped(path / f"{self.part}.vectors", np.int8, (size, self.dimension)) for path, size in pieces]
-        keys = [joined([table[name] for table in tables], kind[name]) for name in ("doc_id", "place", "cluster")]
+        tables = [mapped(path / f"{self.number}.rows", kind, (size,)) for path, size in pieces]
+        vectors = [mapped(path / f"{self.number}.vectors", np.int8, (size, self.dimension)) for path, size in pieces]
+        keys = [joined([table[name] for table in tables], kind[name]) for name in ("doc_id", "keep_rank", "cluster")]
         order = np.lexsort(keys)
         starts = np.concatenate([[0], np.cumsum([size for _, size in pieces])]).astype(np.int64)
         with (folder / "rows.bin").open("wb") as rows_file, (folder / "vectors.bin").open("wb") as vectors_file:
@@ -180,7 +182,7 @@ class Order:
 
 
 def _gather(pieces: Sequence[NDArray[Any]], starts: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Rows of pieces that stand one after the other."""
+    """The rows of these numbers, where the pieces are numbered one after the other from `starts` on."""
     out = np.empty((len(rows), *pieces[0].shape[1:]), pieces[0].dtype)
     piece = np.searchsorted(starts, rows, "right") - 1
     for number in np.unique(piece).tolist():
@@ -191,41 +193,42 @@ def _gather(pieces: Sequence[NDArray[Any]], starts: NDArray[np.int64], rows: NDA
     return out
 
 
-def part_borders(sizes: NDArray[np.int64], parts: int) -> tuple[int, ...]:
-    """The first cluster of each of at most `parts` runs of clusters with about equal numbers of rows."""
+def range_borders(sizes: NDArray[np.int64], count: int) -> tuple[int, ...]:
+    """The first cluster of each of at most `count` cluster ranges with about equal numbers of rows."""
     ends = np.cumsum(sizes)
-    targets = np.arange(1, parts) * (int(ends[-1]) / parts)
+    targets = np.arange(1, count) * (int(ends[-1]) / count)
     return tuple(sorted({0, *(min(int(i) + 1, len(sizes) - 1) for i in np.searchsorted(ends, targets))}))
 
 
 def order_corpus(
     corpus: Corpus,
     clustered: Clustered,
-    places: Sequence[Place],
+    rules: Sequence[OrderRule],
     one: bool,
     basis: Any,
     only: NDArray[np.bool_] | None = None,
-) -> list[Part]:
-    """Bring clusters together. places: of each split. one: all documents as one cluster. only: bool[k], the clusters
-    that are wanted, all where None; then the basis must tell which."""
+) -> list[ClusterRange]:
+    """Bring the rows of each cluster together, in keep order. rules: one for each split. one: whether all documents
+    form one cluster. basis: see `Corpus.run`. only: bool[k], the clusters that are wanted (the basis must tell which);
+    all where None."""
     sizes = clustered.sizes().sum(axis=1) * (1 if only is None else only)
     rows = clustered.rows if one else int(sizes.sum())
-    count = min(_MOST_PARTS, ranges_for_memory(corpus, rows, clustered.dimension + _ROW_BYTES + 4 * clustered.stored))
-    borders = (0,) if one else part_borders(sizes, count)
-    files = tuple(zip(clustered.files, clustered.assigned, places, strict=True))
+    count = min(_MOST_RANGES, ranges_for_memory(corpus, rows, clustered.dimension + _ROW_BYTES + 4 * clustered.stored))
+    borders = (0,) if one else range_borders(sizes, count)
+    files = tuple(zip(clustered.files, clustered.assigned, rules, strict=True))
     runs = ranges(len(files), 4 * corpus.workers)
     works = [Scatter(i, len(runs), files[run.start : run.stop], borders, one, only) for i, run in enumerate(runs)]
     scattered = corpus.run(works, "bringing clusters together", basis=basis)
     ends = (*borders[1:], len(sizes))
     orders = [
         Order(
-            part,
-            (borders[part], ends[part]),
-            tuple((done.folder, done.result["sizes"][part]) for done in scattered),
+            number,
+            (borders[number], ends[number]),
+            tuple((done.folder, done.result["sizes"][number]) for done in scattered),
             clustered.dimension,
             clustered.stored,
         )
-        for part in range(len(borders))
+        for number in range(len(borders))
     ]
     done = corpus.run(orders, "sorting clusters", basis=basis)
-    return [Part(each.folder, each.result["rows"], clustered.dimension, clustered.stored) for each in done]
+    return [ClusterRange(each.folder, each.result["rows"], clustered.dimension, clustered.stored) for each in done]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.core.doc_ids import chosen, hashed
+from corpuscurate.core.doc_ids import hashed, sampled
 from corpuscurate.core.errors import MissingExtraError
 from corpuscurate.kernels.embedding.neighbour_lists import add_rows, lengths
 from corpuscurate.methods.semantic.threads import one_pool
@@ -28,9 +28,9 @@ CENTROIDS = "centroids.npy"
 SAMPLE = "sample.npy"
 SAMPLE_IDS = "sample-ids.npy"
 SMALL = 8192
-"""So many documents are compared all with all: that costs less than a second, and no border loses a pair."""
+"""Up to this many documents are compared all with all: that costs less than a second, and no border loses a pair."""
 EACH = 64
-"""Documents of the sample for a cluster."""
+"""Documents of the sample per cluster."""
 LEAST = 50_000
 STILL = 100
 
@@ -80,7 +80,7 @@ class Clustering:
 
 
 def choose_clusters(documents: int, clusters: int | None, *, small: int = SMALL) -> tuple[int, str]:
-    """The number of clusters for so many documents, and why. clusters: what the recipe says, if anything."""
+    """Choose the number of clusters for a number of documents, and say why. clusters: the recipe's number, if any."""
     if clusters is not None:
         k = max(1, min(clusters, documents))
         return (
@@ -128,13 +128,13 @@ class Fit:
 def read_sample(
     files: Sequence[Vectors], wanted: int, seed: int
 ) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.uint64]]:
-    """About so many vectors, squares and ids of all files, in order of doc_id."""
+    """Read about `wanted` rows of all files, in order of doc_id: vectors int8[n, d], squares int32[n], doc_ids."""
     total = sum(file.rows for file in files)
     width = files[0].dimension if files else 1
     vectors, squares, names = [np.empty((0, width), np.int8)], [np.empty(0, np.int32)], [np.empty(0, np.uint64)]
     for file in files:
         ids = file.ids()
-        rows = np.flatnonzero(chosen(ids, seed, wanted, total))
+        rows = np.flatnonzero(sampled(ids, seed, wanted, total))
         vectors.append(file.vectors()[rows])
         squares.append(file.squares()[rows])
         names.append(ids[rows])
@@ -146,8 +146,8 @@ def fit(
 ) -> tuple[NDArray[np.float32], list[float]]:
     """Centroids float32[k, d] (whole numbers), k at most the rows at hand, and the mean cosine by iteration.
 
-    It begins with k documents by hash, and ends when at most one document in `STILL` moves, or after so many
-    iterations. A centroid that loses all its documents gets the one that is farthest from its own.
+    It begins with k documents by hash, and ends when at most one document in `STILL` moves, or after
+    `how.iterations`. A centroid that loses all its documents gets the one that is farthest from its own.
     """
     weights = (_WEIGHT / np.sqrt(squares.astype(np.float64))).astype(np.int64)
     k = max(1, min(how.clusters, len(vectors)))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.corpus import Corpus
 from corpuscurate.kernels.embedding.neighbour_lists import nearest_cosines
 from corpuscurate.methods.semantic.clusters import joined
-from corpuscurate.methods.semantic.keep_order import Part
+from corpuscurate.methods.semantic.keep_order import ClusterRange
 from corpuscurate.methods.semantic.pairs import WORK_PAIRS, X_ROWS, Y_ROWS, clusters_of
 from corpuscurate.methods.semantic.threads import one_pool
 from corpuscurate.methods.semantic.vectors import mapped
@@ -22,11 +22,12 @@ from corpuscurate.methods.semantic.vectors import mapped
 
 @dataclass(frozen=True, slots=True)
 class Nearby:
-    """Compare rows start..stop-1 of a part with all that live in their clusters."""
+    """Compare rows start..stop-1 of a cluster range with all documents whose own cluster is one of theirs. number: of
+    the range, of `of` ranges."""
 
-    part: int
-    parts: int
-    file: Part
+    number: int
+    of: int
+    cluster_range: ClusterRange
     start: int
     stop: int
     neighbours: int
@@ -35,11 +36,12 @@ class Nearby:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return f"nearby-{self.part}of{self.parts}-{self.file.folder.name}-{self.start}-{self.stop}-{self.neighbours}"
+        rows = f"{self.cluster_range.folder.name}-{self.start}-{self.stop}"
+        return f"nearby-{self.number}of{self.of}-{rows}-{self.neighbours}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write ids.bin (uint64[n], ascending; a row may occur in several works) and best.bin (float64[n, k])."""
-        table, vectors = self.file.table(), self.file.vectors()
+        """Write ids.bin (uint64[n], ascending; a document may occur in several works) and best.bin (float64[n, k])."""
+        table, vectors = self.cluster_range.table(), self.cluster_range.vectors()
         best = np.full((self.stop - self.start, self.neighbours), -2.0)
         with one_pool(1):
             for first, stop in clusters_of(table):
@@ -69,7 +71,8 @@ class Nearby:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """The mean cosine with the nearest neighbours for the documents of a split. works: folders, rows of `Nearby`."""
+    """Compute the mean cosine of each document of a split with its nearest neighbours. ids: its file of doc_ids. works:
+    folder and number of rows of each `Nearby`."""
 
     split: int
     ids: Path
@@ -114,17 +117,19 @@ def mean_of(best: NDArray[np.float64]) -> NDArray[np.float64]:
     return means
 
 
-def nearby(corpus: Corpus, parts: Sequence[Part], neighbours: int, one: bool, basis: Any) -> list[tuple[Path, int]]:
-    """Compare all documents with those in their clusters: folders and rows of the works."""
+def nearby(
+    corpus: Corpus, cluster_ranges: Sequence[ClusterRange], neighbours: int, one: bool, basis: Any
+) -> list[tuple[Path, int]]:
+    """Compare all documents with those in their clusters. Returns the folder and the number of rows of each work."""
     works = []
-    for number, part in enumerate(parts):
-        sizes = np.zeros(part.rows, np.int64)
-        for first, stop in clusters_of(part.table()):
+    for number, each in enumerate(cluster_ranges):
+        sizes = np.zeros(each.rows, np.int64)
+        for first, stop in clusters_of(each.table()):
             sizes[first:stop] = stop - first
         done = np.cumsum(sizes) // WORK_PAIRS
-        borders = [0, *(np.flatnonzero(np.diff(done)) + 1).tolist(), part.rows]
+        borders = [0, *(np.flatnonzero(np.diff(done)) + 1).tolist(), each.rows]
         works += [
-            Nearby(number, len(parts), part, start, stop, neighbours, one)
+            Nearby(number, len(cluster_ranges), each, start, stop, neighbours, one)
             for start, stop in itertools.pairwise(borders)
             if stop > start
         ]

@@ -21,32 +21,33 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.kernels.embedding.neighbour_lists import BINS, LISTED, collect
-from corpuscurate.methods.semantic.keep_order import Part
+from corpuscurate.methods.semantic.keep_order import ClusterRange
 from corpuscurate.methods.semantic.threads import one_pool
 
 X_ROWS = 2048
 Y_ROWS = 8192
 WORK_PAIRS = 1 << 27
-"""Comparisons of one work, about."""
+"""Approximate number of comparisons of one work."""
 
 LIST = np.dtype(
     [
         ("doc_id", np.uint64),
-        ("place", np.uint64),
+        ("keep_rank", np.uint64),
         ("beyond", np.float64),
         ("row", np.int64),
         ("cluster", np.int32),
-        ("part", np.int32),
+        ("range", np.int32),
         ("size", np.int64),
     ]
 )
-"""A document's list within one cluster. row: in its part; size: entries."""
+"""A document's list within one cluster. range, row: of the document there; beyond: highest cosine that found no room;
+size: entries."""
 ENTRY = np.dtype([("doc_id", np.uint64), ("cosine", np.float64)])
 """Entries of a list, in keep order."""
 
 
 def clusters_of(table: NDArray[Any]) -> list[tuple[int, int]]:
-    """(first, stop) rows of each cluster of a part."""
+    """(first, stop) rows of each cluster of a cluster range."""
     numbers = table["cluster"]
     edges = np.flatnonzero(np.diff(numbers)) + 1
     borders = [0, *edges.tolist(), len(numbers)]
@@ -55,11 +56,12 @@ def clusters_of(table: NDArray[Any]) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Compare rows start..stop-1 of a part with all before them in their clusters."""
+    """Compare rows start..stop-1 of a cluster range with all rows before them in their clusters. number: of the range,
+    of `of` ranges."""
 
-    part: int
-    parts: int
-    file: Part
+    number: int
+    of: int
+    cluster_range: ClusterRange
     start: int
     stop: int
     floor: float
@@ -68,11 +70,11 @@ class Pairs:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return f"pairs-{self.part}of{self.parts}-{self.file.folder.name}-{self.start}-{self.stop}"
+        return f"pairs-{self.number}of{self.of}-{self.cluster_range.folder.name}-{self.start}-{self.stop}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write lists.bin, entries.bin and histogram.npy."""
-        table, vectors = self.file.table(), self.file.vectors()
+        table, vectors = self.cluster_range.table(), self.cluster_range.vectors()
         histogram = np.zeros(BINS + 1, np.int64)
         compared = found = 0
         with (
@@ -86,7 +88,7 @@ class Pairs:
                     rows = table[first:stop]
                     block = _Cluster(rows, vectors[first:stop], self.floor, self.one, histogram)
                     for lists, entries in block.lists(begin - first, end - first):
-                        lists["part"], lists["row"] = self.part, lists["row"] + first
+                        lists["range"], lists["row"] = self.number, lists["row"] + first
                         lists_file.write(lists.tobytes())
                         entries_file.write(entries.tobytes())
                     compared += block.compared
@@ -145,7 +147,7 @@ class _Cluster:
         used = np.flatnonzero(counts)
         lists = np.empty(len(used), LIST)
         rows = self.rows[start + used]
-        lists["doc_id"], lists["place"], lists["beyond"] = rows["doc_id"], rows["place"], beyond[used]
+        lists["doc_id"], lists["keep_rank"], lists["beyond"] = rows["doc_id"], rows["keep_rank"], beyond[used]
         lists["row"], lists["cluster"], lists["size"] = start + used, self.cluster, counts[used]
         filled = np.arange(LISTED) < counts[used, None]
         there = np.where(filled, neighbours[used], np.iinfo(np.int32).max)
@@ -157,7 +159,8 @@ class _Cluster:
 
 
 def cuts(table: NDArray[Any], work_pairs: int) -> list[tuple[int, int]]:
-    """Runs of rows of a part with about so many comparisons each: large clusters are cut, small ones put together."""
+    """Cut the rows of a cluster range into runs of about `work_pairs` comparisons: large clusters are cut, small ones
+    put together."""
     cost = np.zeros(len(table), np.int64)
     for first, stop in clusters_of(table):
         cost[first:stop] = np.arange(stop - first)
@@ -171,9 +174,10 @@ def cuts(table: NDArray[Any], work_pairs: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The lists of all documents. works: folders in order of part and row."""
+    """The lists of all documents. works: the folders of `Pairs`, by range and row. compared: how many comparisons were
+    made. pairs: how many have a cosine of at least `floor`. histogram: int64[BINS + 1], pairs by cosine."""
 
-    parts: tuple[Part, ...]
+    cluster_ranges: tuple[ClusterRange, ...]
     works: tuple[Path, ...]
     floor: float
     one: bool
@@ -182,18 +186,20 @@ class Found:
     histogram: NDArray[np.int64]
 
 
-def find_pairs(corpus: Corpus, parts: Sequence[Part], floor: float, one: bool, basis: Any) -> Found:
+def find_pairs(
+    corpus: Corpus, cluster_ranges: Sequence[ClusterRange], floor: float, one: bool, basis: Sequence[Any]
+) -> Found:
     """Compare all documents within their clusters."""
     works = []
-    for number, part in enumerate(parts):
-        for start, stop in cuts(part.table(), WORK_PAIRS):
-            works.append(Pairs(number, len(parts), part, start, stop, floor, one))
+    for number, cluster_range in enumerate(cluster_ranges):
+        for start, stop in cuts(cluster_range.table(), WORK_PAIRS):
+            works.append(Pairs(number, len(cluster_ranges), cluster_range, start, stop, floor, one))
     done: list[Done] = corpus.run(works, "comparing within clusters", basis=[*basis, floor])
     histogram = np.zeros(BINS + 1, np.int64)
     for each in done:
         histogram += np.load(each.folder / "histogram.npy")
     return Found(
-        tuple(parts),
+        tuple(cluster_ranges),
         tuple(each.folder for each in done),
         floor,
         one,

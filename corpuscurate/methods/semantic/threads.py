@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def one_pool(threads: int) -> Iterator[None]:
-    """Let BLAS, OpenMP and FAISS use so many threads within the block, so that workers don't crowd each other."""
+    """Limit BLAS, OpenMP and FAISS to `threads` threads within the block, so that workers do not compete for cores."""
     with suppress(ImportError):
         import faiss
 

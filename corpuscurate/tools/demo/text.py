@@ -34,7 +34,7 @@ _SKIPPED = {"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packag
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text with its place: `docstring/json/decoder.py::JSONDecoder`."""
+    """A text with its path: `docstring/json/decoder.py::JSONDecoder`."""
 
     id: str
     kind: str
@@ -149,16 +149,16 @@ def _docstrings(path: Path, name: str, package: str) -> Iterator[Document]:
     tree = _parse(path)
     nodes: list[tuple[ast.AST, str]] = [(tree, "")] if tree else []
     while nodes:
-        node, place = nodes.pop()
+        node, qualname = nodes.pop()
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node)
             if text:
-                yield Document(f"docstring/{name}{place and f'::{place}'}", "docstring", package, text)
+                yield Document(f"docstring/{name}{qualname and f'::{qualname}'}", "docstring", package, text)
         for child in getattr(node, "body", []):
             if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                nodes.append((child, f"{place}.{child.name}" if place else child.name))
+                nodes.append((child, f"{qualname}.{child.name}" if qualname else child.name))
             elif isinstance(child, ast.If | ast.Try):
-                nodes.append((child, place))
+                nodes.append((child, qualname))
 
 
 def _topics(path: Path) -> Iterator[Document]:

@@ -23,7 +23,7 @@ from corpuscurate.core.artefact import read_json, read_table
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import heads, to_numpy
 from corpuscurate.core.corpus import Corpus, Done, Settled, Work
-from corpuscurate.core.doc_ids import POSITION_BITS, chosen, is_in_sorted
+from corpuscurate.core.doc_ids import POSITION_BITS, is_in_sorted, sampled
 from corpuscurate.core.errors import InputError, MissingExtraError, OutputError
 from corpuscurate.core.handles import read_sealed
 from corpuscurate.core.run_folder import DROPPED, MANIFEST, REPORT, STATE
@@ -88,7 +88,7 @@ class MapTrial(ClustersCorpus):
 
     word: ClassVar[str] = ""
 
-    documents: int = Field(5000, description="documents on the map, about", ge=1)
+    documents: int = Field(5000, description="approximate number of documents on the map", ge=1)
 
     def sample_heads(self, batch: Batch) -> dict[str, pa.Array]:
         """The beginning of each text (called by the engine, see `Corpus.reread`)."""
@@ -98,7 +98,7 @@ class MapTrial(ClustersCorpus):
         """See `GlobalStage`."""
         every = [to_numpy(read_table(path).column("doc_id")).astype(np.uint64) for path in corpus.sketches()]
         total = sum(len(ids) for ids in every)
-        without = tuple(ids[~chosen(ids, self.seed + 9, self.documents, total)] for ids in every)
+        without = tuple(ids[~sampled(ids, self.seed + 9, self.documents, total)] for ids in every)
         some = _Some(corpus, without, ["map", self.documents])
         clustered = cluster_corpus(some, self, small=0)
         files = tuple(zip(clustered.files, clustered.assigned, strict=True))
@@ -122,17 +122,20 @@ class Layout:
         return "layout"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write places.npy (float32[n, 2]), clusters.npy, and the doc_ids of each split."""
+        """Write positions.npy (float32[n, 2]), clusters.npy, and the doc_ids of each split."""
         vectors = np.concatenate([file.vectors() for file, _ in self.files])
-        np.save(folder / "places.npy", places(vectors, self.seed))
+        np.save(folder / "positions.npy", lay_out(vectors, self.seed))
         np.save(folder / "clusters.npy", joined([each.clusters()[:, 0] for _, each in self.files], np.int32))
         for number, (file, _) in enumerate(self.files):
             np.save(folder / f"{number:05d}.npy", file.ids())
         return {"documents": len(vectors)}
 
 
-def places(vectors: NDArray[np.int8], seed: int) -> NDArray[np.float32]:
-    """UMAP of stored vectors by cosine: float32[n, 2]. The same for the same versions and kind of CPU."""
+def lay_out(vectors: NDArray[np.int8], seed: int) -> NDArray[np.float32]:
+    """Positions in the plane, float32[n, 2]: UMAP of stored vectors by cosine.
+
+    The same for the same versions and kind of CPU. Raises MissingExtraError without UMAP.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -248,7 +251,7 @@ def _rows(
     stats: Mapping[str, Any], manifest: Manifest, fates: tuple[NDArray[np.uint64], list[str]]
 ) -> tuple[pa.Table, list[str]]:
     layout = Path(stats["layout"])
-    where: NDArray[np.float32] = np.load(layout / "places.npy")
+    where: NDArray[np.float32] = np.load(layout / "positions.npy")
     ids = joined([np.load(path) for path in sorted(layout.glob("[0-9]*.npy"))], np.uint64)
     texts = pa.concat_tables([read_table(Path(path)) for path in stats["texts"]]).sort_by("doc_id")
     order = np.argsort(ids)

@@ -54,19 +54,19 @@ def group(values: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def scaled(places: NDArray[np.float32]) -> NDArray[np.float64]:
+def scaled(positions: NDArray[np.float32]) -> NDArray[np.float64]:
     """Coordinates in pixels of the canvas, one tenth exact."""
-    low, high = places.min(axis=0, initial=np.inf), places.max(axis=0, initial=-np.inf)
+    low, high = positions.min(axis=0, initial=np.inf), positions.max(axis=0, initial=-np.inf)
     span = np.where(high > low, high - low, 1.0)
-    pixels: NDArray[np.float64] = MARGIN + (places - low).astype(np.float64) / span * (SIZE - 2 * MARGIN)
+    pixels: NDArray[np.float64] = MARGIN + (positions - low).astype(np.float64) / span * (SIZE - 2 * MARGIN)
     return np.round(pixels, 1)
 
 
 def write_map(
-    path: Path, title: str, note: str, places: NDArray[np.float32], columns: dict[str, list[str]], texts: list[str]
+    path: Path, title: str, note: str, positions: NDArray[np.float32], columns: dict[str, list[str]], texts: list[str]
 ) -> None:
     """Write the page. columns: what can be coloured by, also shown for the document under the pointer."""
-    pixels = scaled(places)
+    pixels = scaled(positions)
     heads = [" · ".join(row) for row in zip(*columns.values(), strict=True)]
     data = {
         "x": pixels[:, 0].tolist(),

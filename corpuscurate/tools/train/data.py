@@ -94,13 +94,13 @@ def _digest(path: Path) -> str:
     return f"xxh3-128:{digest.hexdigest()}"
 
 
-def _check_columns(manifest: Manifest, given: LabelledInput, place: str) -> None:
+def _check_columns(manifest: Manifest, given: LabelledInput, where: str) -> None:
     wanted = [*given.label_columns, *([given.group] if given.group else [])]
     names = list(dict.fromkeys(name for file in manifest.files for name in FORMATS[file.format].columns(file)))
     for column in [given.text, *wanted]:
         if column not in names and names:
             raise InputError(
-                f"{place}: the input has no column {column!r}. The columns there are: {', '.join(names)}."
+                f"{where}: the input has no column {column!r}. The columns there are: {', '.join(names)}."
                 f" {did_you_mean(column, names)}"
             )
 
@@ -123,7 +123,7 @@ def _rows(batch: Batch, given: LabelledInput, name: str) -> pa.RecordBatch:
     else:
         columns = [group_names(batch.columns[column]).to_pylist() for column in given.label_columns]
         votes = [[str(vote) for vote in row if vote is not None] for row in zip(*columns, strict=True)]
-        if len(columns) > 1:  # the place of a vote names its annotator: keep the gaps
+        if len(columns) > 1:  # the index of a vote names its annotator: keep the gaps
             votes = [list(row) if any(row) else [] for row in zip(*columns, strict=True)]
     group = pa.nulls(size, pa.large_string()) if given.group is None else group_names(batch.columns[given.group])
     ids = pa.nulls(size, pa.large_string()) if batch.id is None else batch.id

@@ -17,9 +17,9 @@ def roc_auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
     yes, no = int(positive.sum()), int((~positive).sum())
     if not yes or not no:
         return float("nan")
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    _, value, counts = np.unique(scores, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    ranks = (last - (counts - 1) / 2)[place]
+    ranks = (last - (counts - 1) / 2)[value]
     return float((ranks[positive].sum() - yes * (yes + 1) / 2) / (yes * no))
 
 
@@ -39,11 +39,11 @@ def precision_recall(predicted: NDArray[np.bool_], positive: NDArray[np.bool_]) 
 def calibration(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> dict[str, Any]:
     """How far scores are from shares: bins of equal width with mean score and share of positives; the expected
     calibration error (Guo et al. 2017: the mean distance, weighted by documents) and the Brier score."""
-    place = np.clip((scores * CALIBRATION_BINS).astype(np.int64), 0, CALIBRATION_BINS - 1)
+    bin_of = np.clip((scores * CALIBRATION_BINS).astype(np.int64), 0, CALIBRATION_BINS - 1)
     bins = []
     error = 0.0
     for number in range(CALIBRATION_BINS):
-        inside = place == number
+        inside = bin_of == number
         if inside.any():
             mean, share = float(scores[inside].mean()), float(positive[inside].mean())
             error += abs(mean - share) * inside.sum() / len(scores)
@@ -122,7 +122,7 @@ def evaluate(
 
 
 def telling(scores: NDArray[np.float64], positive: NDArray[np.bool_], count: int) -> dict[str, NDArray[np.int64]]:
-    """Documents worth reading, as places: best, worst, and the most confident errors of both kinds."""
+    """Documents worth reading, as indices: best, worst, and the most confident errors of both kinds."""
     order = np.argsort(scores, kind="stable")
     return {
         "highest": order[::-1][:count],

@@ -47,8 +47,8 @@ class FasttextTrainer:
         lines = folder / "train.txt"
         write_lines(documents, labels, mixed(documents, rows), names, lines)
         chosen = parameters.model_dump(exclude={"quantize", "min_n", "max_n", "word_ngrams", "min_count"})
-        settled = parameters.settled(len(rows))
-        chosen |= settled
+        schedule = parameters.schedule(len(rows))
+        chosen |= schedule
         try:
             model = _package().train_supervised(
                 str(lines), wordNgrams=parameters.word_ngrams, minn=parameters.min_n, maxn=parameters.max_n,
@@ -56,7 +56,7 @@ class FasttextTrainer:
             )  # fmt: skip
         except RuntimeError as error:
             raise CorpusCurateError(
-                f"fastText's training failed: {error}. A smaller parameters.lr than {settled['lr']:g} usually helps."
+                f"fastText's training failed: {error}. A smaller parameters.lr than {schedule['lr']:g} usually helps."
             ) from error
         path = folder / "model.bin"
         model.save_model(str(path))
@@ -71,14 +71,16 @@ class FasttextTrainer:
             small = folder / "model.ftz"
             model.save_model(str(small))
         lines.unlink()
-        return FasttextClassifier(path, names, small, settled)
+        return FasttextClassifier(path, names, small, schedule)
 
 
 class FasttextClassifier:
     """A trained fastText model, scored by our own kernels."""
 
-    def __init__(self, path: Path, names: tuple[str, ...], small: Path | None, settled: dict[str, Any]) -> None:
-        self.settled = settled
+    def __init__(
+        self, path: Path, names: tuple[str, ...], small: Path | None, chosen_parameters: dict[str, Any]
+    ) -> None:
+        self.chosen_parameters = chosen_parameters
         self.path = path
         self.names = names
         self.small = small

@@ -64,17 +64,17 @@ class _Remembered:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self._places: dict[int, int] = {}
+        self._numbers: dict[int, int] = {}
         self._rows: list[NDArray[np.float32]] = []
 
     def embed(self, texts: pa.LargeStringArray) -> NDArray[np.float32]:
         hashes = [xxhash.xxh3_128_intdigest(text.as_buffer()) for text in texts]
-        fresh = {each: i for i, each in enumerate(hashes) if each not in self._places}
+        fresh = {each: i for i, each in enumerate(hashes) if each not in self._numbers}
         if fresh:
             rows = self._embedder.embed(texts.take(pa.array(list(fresh.values()), pa.int64())))
-            self._places |= {each: len(self._rows) + i for i, each in enumerate(fresh)}
+            self._numbers |= {each: len(self._rows) + i for i, each in enumerate(fresh)}
             self._rows.extend(rows)
-        found = [self._rows[self._places[each]] for each in hashes]
+        found = [self._rows[self._numbers[each]] for each in hashes]
         return np.stack(found) if found else np.zeros((0, self._embedder.dimension), np.float32)
 
 
@@ -149,8 +149,8 @@ class HeadTrainer:
         for inside, known, unseen in self._left_out(documents, rows, vectors, parameters, folder):
             if len(np.unique(grades[~inside])) < 2:
                 continue
-            for place, each in enumerate(ridge_path(known, grades[~inside], strengths)):
-                scores[place, inside] = linear(unseen, each.weights, each.bias)[:, 0]
+            for number, each in enumerate(ridge_path(known, grades[~inside], strengths)):
+                scores[number, inside] = linear(unseen, each.weights, each.bias)[:, 0]
         judged = ~np.isnan(scores[0])
         if len(np.unique(grades[judged])) < 2:  # one group holds all
             return min(ridge_path(vectors, grades, strengths), key=lambda each: each.spread)
@@ -176,13 +176,13 @@ class HeadTrainer:
         for inside, known, unseen in self._left_out(documents, rows, vectors, parameters, folder):
             if len(np.unique(labels[~inside])) < count:
                 continue
-            for place, strength in enumerate(strengths):
+            for number, strength in enumerate(strengths):
                 each = logistic(known, labels[~inside], count, strength)
-                logits[place, inside] = linear(unseen, each.weights, each.bias)
+                logits[number, inside] = linear(unseen, each.weights, each.bias)
         judged = ~np.isnan(logits[0, :, 0])
         if len(np.unique(labels[judged])) < count:
             return logistic(vectors, labels, count, parameters.strength)
-        found = [aligned(part[judged], labels[judged]) for part in logits]
+        found = [aligned(each[judged], labels[judged]) for each in logits]
         best = int(np.argmin([each.loss for each in found]))
         fitted = logistic(vectors, labels, count, strengths[best])
         slope, offsets = found[best].slope, found[best].offsets
@@ -256,7 +256,7 @@ class HeadClassifier:
         self._rows = rows
 
     @property
-    def settled(self) -> dict[str, Any]:
+    def chosen_parameters(self) -> dict[str, Any]:
         """See `Classifier`."""
         return {"strength": self.head.settings.strength}
 
@@ -355,7 +355,7 @@ class HeadClassifier:
 
 
 def _folds(documents: Documents, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A fold for each row, int64[rows]: by the hash of its group, whose documents stay together, or of its place."""
+    """A fold for each row, int64[rows]: by the hash of its group, whose documents stay together, or of its number."""
     groups = documents.table.column("group").take(pa.array(rows)).to_pylist()
     names = [f"row {row}" if group is None else f"group {group}" for row, group in zip(rows, groups, strict=True)]
     return np.array([xxhash.xxh3_64_intdigest(name.encode()) % FOLDS for name in names], np.int64)

@@ -60,7 +60,7 @@ def out_of_fold(
 
 
 def likely_wrong(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Places of documents whose label is likely wrong, the surest first."""
+    """Indices of documents whose label is likely wrong, the surest first: int64."""
     find = _cleanlab("filter").find_label_issues
     if len(np.unique(labels)) < probabilities.shape[1]:
         return np.zeros(0, np.int64)

@@ -152,8 +152,8 @@ class _Job:
         self.say(f"looking for labels that are likely wrong: {self.recipe.labels.folds} trainings")
         rows = parts.train
         found = out_of_fold(train, documents, labels, rows, parts.cluster, self.recipe.labels.folds, self.folder)
-        places = likely_wrong(labels[rows], found)
-        chosen = rows[places]
+        indices = likely_wrong(labels[rows], found)
+        chosen = rows[indices]
         table = documents.table
         ids, sources = (_values(table, name, chosen) for name in ("id", "source"))
         texts = beginnings(documents, chosen.tolist())
@@ -163,11 +163,11 @@ class _Job:
                 "id": ids[i],
                 "source": sources[i],
                 "label": documents.names[labels[row]],
-                "likely": documents.names[int(found[place].argmax())],
-                "probability_of_label": round(float(found[place, labels[row]]), 6),
+                "likely": documents.names[int(found[index].argmax())],
+                "probability_of_label": round(float(found[index, labels[row]]), 6),
                 "text": texts[i],
             }
-            for i, (row, place) in enumerate(zip(chosen.tolist(), places.tolist(), strict=True))
+            for i, (row, index) in enumerate(zip(chosen.tolist(), indices.tolist(), strict=True))
         ]
         return chosen, listed
 
@@ -189,14 +189,15 @@ class _Job:
             "labels": list(names),
             "counted_as_positive": [name for name, is_wanted in zip(names, wanted, strict=True) if is_wanted],
             "score": "probability" if graded is None else "grade",
-            "parameters": {**self.parameters.model_dump(mode="json"), **classifier.settled},
+            "parameters": {**self.parameters.model_dump(mode="json"), **classifier.chosen_parameters},
             "split": recipe.split.model_dump(mode="json"),
             "versions": versions(),
             "test": evaluate(probabilities, held, names, wanted, sources, graded),
             "own_evaluation": classifier.own_evaluation(documents, parts.test),
             "words": classifier.words(positive, SHOWN_WORDS),
             "documents": {
-                kind: self._shown(documents, names, held, scores, parts.test, places) for kind, places in chosen.items()
+                kind: self._shown(documents, names, held, scores, parts.test, indices)
+                for kind, indices in chosen.items()
             },
             "data": {
                 "files": documents.digests,
@@ -218,13 +219,13 @@ class _Job:
         held: NDArray[np.int64],
         scores: NDArray[np.float64],
         rows: NDArray[np.int64],
-        places: NDArray[np.int64],
+        indices: NDArray[np.int64],
     ) -> list[dict[str, Any]]:
-        ids = _values(documents.table, "id", rows[places])
-        texts = beginnings(documents, rows[places].tolist())
+        ids = _values(documents.table, "id", rows[indices])
+        texts = beginnings(documents, rows[indices].tolist())
         return [
-            {"id": ids[i], "label": names[held[place]], "score": float(scores[place]), "text": texts[i]}
-            for i, place in enumerate(places.tolist())
+            {"id": ids[i], "label": names[held[index]], "score": float(scores[index]), "text": texts[i]}
+            for i, index in enumerate(indices.tolist())
         ]
 
 

@@ -192,7 +192,7 @@ def _newton(
             return found, step
         found, loss = found + size * move, after
     raise CorpusCurateError(
-        "the logistic head does not settle: its labels can be told apart all but perfectly. Raise parameters.strength."
+        "the logistic head does not converge: its labels can be told apart almost perfectly. Raise parameters.strength."
     )
 
 

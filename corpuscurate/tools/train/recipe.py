@@ -85,7 +85,7 @@ class FasttextParameters(_Section):
     seed: int = Field(0, description="of the random numbers", ge=0)
     quantize: bool = Field(False, description="also write the smaller .ftz")
 
-    def settled(self, documents: int) -> dict[str, Any]:
+    def schedule(self, documents: int) -> dict[str, Any]:
         """`epoch` and `lr` for a number of training documents.
 
         fastText takes a step a document, and its own defaults (5 and 0.1) are for hundreds of thousands of them. Where

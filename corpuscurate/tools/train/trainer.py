@@ -30,8 +30,8 @@ class Classifier(Protocol):
         """The words that speak most for and against a label, with their weights: {"for": ..., "against": ...}."""
 
     @property
-    def settled(self) -> dict[str, Any]:
-        """Parameters that were left to the trainer, as they were chosen; the card shows them."""
+    def chosen_parameters(self) -> dict[str, Any]:
+        """The values of parameters that the recipe left to the trainer; the card shows them."""
 
     def save(self, folder: Path) -> list[str]:
         """Write the model into `folder`; the names of its files, the main one first."""

@@ -18,13 +18,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.core.doc_ids import is_in_sorted
+from corpuscurate.core.doc_ids import hashed, is_in_sorted
 from corpuscurate.kernels.duplicates.queries import index_queries, match_queries, pair_similarities
 from corpuscurate.methods.dedup.bands import SHINGLES, value_column
 from corpuscurate.methods.dedup.sketches import KEEP_RANK, Source
 from corpuscurate.methods.dedup.unit_files import Units, room_for
 
 LOOSE_ROWS = 2
+_QUERY_SEED, _MATCH_SEED = 31, 33
+"""Of the sample of queries, and of the sample of a query's matches."""
 _ROWS = 4096
 PAIR = np.dtype(
     [
@@ -38,12 +40,9 @@ PAIR = np.dtype(
 )
 
 
-def hashed(ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64 of doc_ids: the order in which they are sampled."""
-    x = ids + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return x ^ x >> np.uint64(31)
+def hashed_pairs(queries: NDArray[np.uint64], ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A hash of each pair of a query and a match, by which matches are sampled."""
+    return hashed(ids ^ hashed(queries, _MATCH_SEED), _MATCH_SEED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class Queries:
                 ids = block["doc_id"][block[SHINGLES] != 0]
                 documents += len(ids)
                 best = np.concatenate([best, ids])
-                best = best[np.argsort(hashed(best), kind="stable")[: self.count]]
+                best = best[np.argsort(hashed(best, _QUERY_SEED), kind="stable")[: self.count]]
         return documents, np.sort(best)
 
 
@@ -128,7 +127,7 @@ class Match:
                 found = np.empty(len(row), PAIR)
                 found["query"], found["query_keep_rank"] = ids[query], keep_ranks[query]
                 found["doc_id"], found["keep_rank"] = piece["doc_id"][row], piece[KEEP_RANK][row]
-                found["met"], found["hash"] = met, hashed(found["doc_id"] ^ hashed(found["query"]))
+                found["met"], found["hash"] = met, hashed_pairs(found["query"], found["doc_id"])
                 pairs = fewest_of_each(np.concatenate([pairs, found]), self.most)
         np.save(folder / "pairs.npy", pairs)
         np.save(folder / "counts.npy", counts)

@@ -22,7 +22,7 @@ from corpuscurate.core.artefact import read_table
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT, group_names, heads, lengths_bytes, to_numpy
 from corpuscurate.core.corpus import Corpus, Settled
-from corpuscurate.core.doc_ids import POSITION_BITS, chosen
+from corpuscurate.core.doc_ids import POSITION_BITS, sampled
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
@@ -52,7 +52,7 @@ class QualityTrial(GlobalStage):
 
     word: ClassVar[str] = ""
 
-    documents: int = Field(20_000, description="documents in the sample, about", ge=1)
+    documents: int = Field(20_000, description="approximate number of documents in the sample", ge=1)
     columns: tuple[str, ...] = Field((), description="columns of the input that the stages and the breakdown need")
     by: tuple[str, ...] = Field((), description="columns to break down by")
     stages: tuple[Any, ...] = Field((), description="streaming stages, the last of which scores", exclude=True)
@@ -79,14 +79,14 @@ class QualityTrial(GlobalStage):
         size = len(batch)
         passage = run_stages(list(enumerate(self.stages)), batch)
         batch, alive = passage.batch, passage.alive
-        place = np.full(size, -1)
-        place[alive] = np.arange(len(alive))
-        where = pa.array(place, pa.int64(), mask=place < 0)
+        row = np.full(size, -1)
+        row[alive] = np.arange(len(alive))
+        where = pa.array(row, pa.int64(), mask=row < 0)
         scored = f"{self.stages[-1].label}.{SCORE}"
         scores = batch.columns[scored].take(where) if size else pa.array([], pa.float64())
         found = {
             SCORE: scores.cast(pa.float64()),
-            "reached": pa.array(place >= 0),
+            "reached": pa.array(row >= 0),
             "text_bytes": pa.array(lengths_bytes(batch.text)).take(where).cast(pa.int64()),
             "text": heads(batch.text, TEXT_BYTES).take(where),
         }
@@ -122,7 +122,7 @@ class Sample:
     def run(self, folder: Path) -> dict[str, Any]:
         """Write wanted.npy."""
         ids = to_numpy(read_table(self.sketches).column("doc_id")).astype(np.uint64)
-        np.save(folder / "wanted.npy", ids[chosen(ids, _SEED, self.documents, self.total)])
+        np.save(folder / "wanted.npy", ids[sampled(ids, _SEED, self.documents, self.total)])
         return {}
 
 
@@ -142,12 +142,12 @@ def tune(
     examples: documents on each side of a threshold. by: columns of the input, or of stages before. thresholds: shown
     besides those of KEEP and the recipe's own. Raises RecipeError where there is no such stage, and a run's errors.
     """
-    place = _place(spec.stages, label)
+    index = _scoring_index(spec.stages, label)
     check_spec(spec, base)
-    scoring = spec.stages[place]
-    before = [stage for stage in spec.stages[:place] if isinstance(stage, StreamingStage)]
-    left_out = [stage.label for stage in spec.stages[:place] if isinstance(stage, GlobalStage)]
-    columns = _columns(before, scoring, spec.stages[:place], by)
+    scoring = spec.stages[index]
+    before = [stage for stage in spec.stages[:index] if isinstance(stage, StreamingStage)]
+    left_out = [stage.label for stage in spec.stages[:index] if isinstance(stage, GlobalStage)]
+    columns = _columns(before, scoring, spec.stages[:index], by)
     low, high = getattr(scoring, "min_score", None), getattr(scoring, "max_score", None)
     free: dict[str, Any] = {name: None for name in ("min_score", "max_score") if name in type(scoring).model_fields}
     stages = (*before, scoring.model_copy(update={**free, "mode": "tag"}))
@@ -171,18 +171,19 @@ def tune(
     }
 
 
-def _place(stages: Sequence[Stage], label: str | None) -> int:
+def _scoring_index(stages: Sequence[Stage], label: str | None) -> int:
+    """The index of the one stage that adds a score, of this label if any. Raises RecipeError for none or several."""
     scoring = [i for i, stage in enumerate(stages) if isinstance(stage, StreamingStage) and SCORE in stage.adds()]
-    places = [i for i in scoring if label in (None, stages[i].label)]
-    if not places:
+    indices = [i for i in scoring if label in (None, stages[i].label)]
+    if not indices:
         known = ", ".join(stage.label for stage in stages)
         what = "that adds a score" if label is None else f"{label!r} that adds a score"
         raise RecipeError(f"the recipe has no stage {what}, such as fasttext_quality; its stages: {known}.")
-    if len(places) > 1:
+    if len(indices) > 1:
         raise RecipeError(
-            f"several stages add a score: {', '.join(stages[i].label for i in places)}. Say --stage NAME."
+            f"several stages add a score: {', '.join(stages[i].label for i in indices)}. Say --stage NAME."
         )
-    return places[0]
+    return indices[0]
 
 
 def _columns(
@@ -259,10 +260,10 @@ class _Evidence:
         }
 
     def _losses(self, kept: NDArray[np.bool_], column: pa.DictionaryArray) -> list[dict[str, Any]]:
-        places = column.indices.to_numpy()
+        numbers = column.indices.to_numpy()
         names = column.dictionary.to_pylist()
-        documents = np.bincount(places, minlength=len(names))
-        left = np.bincount(places[kept], minlength=len(names))
+        documents = np.bincount(numbers, minlength=len(names))
+        left = np.bincount(numbers[kept], minlength=len(names))
         order = sorted(range(len(names)), key=lambda i: (-documents[i], names[i]))[:SHOWN_VALUES]
         return [
             {
@@ -274,17 +275,17 @@ class _Evidence:
             for i in order
         ]
 
-    def _examples(self, places: NDArray[np.int64]) -> list[dict[str, Any]]:
-        taken = self.rows.select(["doc_id", "text"]).take(pa.array(places, pa.int64()))
+    def _examples(self, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
+        taken = self.rows.select(["doc_id", "text"]).take(pa.array(rows, pa.int64()))
         pairs = zip(taken.column("doc_id").to_pylist(), taken.column("text").to_pylist(), strict=True)
         return [
             {
                 "doc_id": doc_id,
                 "shard": self.shards[doc_id >> POSITION_BITS],
-                "score": float(self.scores[place]),
+                "score": float(self.scores[row]),
                 "text": text,
             }
-            for place, (doc_id, text) in zip(places.tolist(), pairs, strict=True)
+            for row, (doc_id, text) in zip(rows.tolist(), pairs, strict=True)
         ]
 
 

@@ -32,7 +32,7 @@ from corpuscurate.kernels.embedding.neighbour_lists import BINS
 from corpuscurate.methods.dedup.sketches import sources_of
 from corpuscurate.methods.semantic.clusters import Clustered, cluster_corpus
 from corpuscurate.methods.semantic.decide import Decide
-from corpuscurate.methods.semantic.keep_order import Place, order_corpus
+from corpuscurate.methods.semantic.keep_order import OrderRule, order_corpus
 from corpuscurate.methods.semantic.pairs import ENTRY, LIST, Found, find_pairs
 from corpuscurate.methods.semantic.vectors import Vectors, mapped
 from corpuscurate.stages.semantic import Semantic
@@ -62,13 +62,13 @@ class SemanticTrial(Semantic):
         clustered = cluster_corpus(corpus, self)
         only = chosen_clusters(clustered.sizes()[:, 0], self.documents, self.seed)
         basis = [*clustered.basis, "trial", self.documents, self.parameters()["keep"]]
-        parts = order_corpus(corpus, clustered, self._places(corpus, clustered), False, basis, only)
-        found = find_pairs(corpus, parts, self.floor, False, basis)
+        cluster_ranges = order_corpus(corpus, clustered, self._order_rules(corpus, clustered), False, basis, only)
+        found = find_pairs(corpus, cluster_ranges, self.floor, False, basis)
         documents = int(clustered.sizes()[only, 0].sum())
         steps = np.arange(int(np.ceil(self.floor * 100 - 1e-9)), 101)
         levels = tuple((steps / 100).tolist())
         decide = Decide(
-            found.works, found.parts, False, found.floor, self.rule, 1.0, None, documents, True,
+            found.works, found.cluster_ranges, False, found.floor, self.rule, 1.0, None, documents, True,
             corpus.memory_bytes // 2, levels,
         )  # fmt: skip
         decided = corpus.run([decide], "thresholds")[0].result
@@ -83,11 +83,11 @@ class SemanticTrial(Semantic):
         }
         return Settled([], [], stats)
 
-    def _places(self, corpus: Corpus, clustered: Clustered) -> list[Place]:
-        rule = self.rule_of_places
+    def _order_rules(self, corpus: Corpus, clustered: Clustered) -> list[OrderRule]:
+        rule = self.shared_rule
         if rule is None:
-            return [Place(str(self.keep))] * len(clustered.files)
-        return [Place("rule", source) for source in sources_of(corpus, rule).files]
+            return [OrderRule(str(self.keep))] * len(clustered.files)
+        return [OrderRule("rule", source) for source in sources_of(corpus, rule).files]
 
     def _examples(self, corpus: Corpus, clustered: Clustered, found: Found) -> list[dict[str, Any]]:
         picked = corpus.run([Pick(found.works, found.floor, self.examples, clustered.files)], "choosing examples")[0]
@@ -103,7 +103,7 @@ class SemanticTrial(Semantic):
 
 
 def chosen_clusters(sizes: NDArray[np.int64], documents: int, seed: int) -> NDArray[np.bool_]:
-    """Clusters by hash of their number, until they hold so many documents."""
+    """bool[k]: clusters in the order of the hash of their number, until they hold at least `documents` documents."""
     order = np.argsort(hashed(np.arange(len(sizes), dtype=np.uint64), seed + 5), kind="stable")
     before = np.cumsum(sizes[order]) - sizes[order]
     only = np.zeros(len(sizes), np.bool_)
@@ -179,16 +179,16 @@ def tune(
     folder: kept for another look, a temporary one where None. Raises RecipeError where there is no such stage, and the
     errors of a run.
     """
-    places = [i for i, stage in enumerate(spec.stages) if isinstance(stage, Semantic) and label in (None, stage.label)]
-    if not places:
+    indices = [i for i, stage in enumerate(spec.stages) if isinstance(stage, Semantic) and label in (None, stage.label)]
+    if not indices:
         known = ", ".join(stage.label for stage in spec.stages)
         raise RecipeError(f"the recipe has no stage {label or 'semantic'!r} to tune; its stages: {known}.")
-    stage = spec.stages[places[0]]
+    stage = spec.stages[indices[0]]
     own = {name: getattr(stage, name) for name in Semantic.model_fields}
     trial = SemanticTrial(**{**own, "mode": "drop", "name": LABEL, "documents": documents, "examples": examples})
-    shortened = replace(spec, stages=(*spec.stages[: places[0]], trial))
-    with _folder(folder) as place:
-        return dict(settle_only(shortened, base=base, folder=place, progress=progress)[LABEL])
+    shortened = replace(spec, stages=(*spec.stages[: indices[0]], trial))
+    with _folder(folder) as work:
+        return dict(settle_only(shortened, base=base, folder=work, progress=progress)[LABEL])
 
 
 @contextmanager

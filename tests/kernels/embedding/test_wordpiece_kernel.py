@@ -126,16 +126,16 @@ def test_document_vectors_equal_naive(texts, limit, small, rng):
     read, words = reader((True, True, True, True)), vocabulary()
     size, setting = len(words), (True, True, True, True)
     rows = np.array([[rng.randrange(-99, 99) for _ in range(6)] for _ in range(size // 2)])
-    places = np.array([rng.randrange(size // 2) for _ in range(size)], np.int32)
+    row_of = np.array([rng.randrange(size // 2) for _ in range(size)], np.int32)
     factors = np.array([rng.choice([0.5, 1.0, 2.0]) for _ in range(size)], np.float32)
     column = array(texts)
     out = np.full((len(texts), 6), np.nan, np.float32)
     offsets = np.frombuffer(column.buffers()[1], np.int64)[1:]
     data = np.frombuffer(column.buffers()[2], np.uint8)
     stored = rows.astype(np.int8) if small else rows.astype(np.float32)
-    assert embed_tokens(offsets, data, read.bert, read.pieces, limit, places, factors, stored, out) == len(texts)
+    assert embed_tokens(offsets, data, read.bert, read.pieces, limit, row_of, factors, stored, out) == len(texts)
     for text, row in zip(texts, out, strict=True):
         found = tokenise(text, words, setting, ADDED, 20)[:limit]
-        total = sum((factors[t] * rows[places[t]].astype(float) for t in found), np.zeros(6))
+        total = sum((factors[t] * rows[row_of[t]].astype(float) for t in found), np.zeros(6))
         length = np.linalg.norm(total)
         np.testing.assert_allclose(row, total / length if length else total, atol=1e-6)

@@ -36,9 +36,9 @@ def column(texts):
 
 
 def table(words):
-    keys, places = np.zeros(64, np.uint64), np.empty(64, np.int32)
-    assert fill_table(np.array(words, np.uint64), keys, places) == len(words)
-    return keys, places
+    keys, numbers = np.zeros(64, np.uint64), np.empty(64, np.int32)
+    assert fill_table(np.array(words, np.uint64), keys, numbers) == len(words)
+    return keys, numbers
 
 
 @settings(max_examples=60, deadline=None)
@@ -87,18 +87,18 @@ def test_passages_by_hand():
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(st.integers(-1, 9), max_size=20), max_size=6))
 def test_the_matrix_of_passages_equals_its_definition(rows):
-    places = np.array([place for row in rows for place in row], np.int32)
+    numbers = np.array([number for row in rows for number in row], np.int32)
     starts = np.cumsum([0, *(len(row) for row in rows)]).astype(np.int64)
-    ends, columns = np.empty(len(rows) + 1, np.int64), np.empty(len(places), np.int32)
-    values = np.empty(len(places), np.float32)
-    size = chunk_rows(starts, places, 10, ends, columns, values)
+    ends, columns = np.empty(len(rows) + 1, np.int64), np.empty(len(numbers), np.int32)
+    values = np.empty(len(numbers), np.float32)
+    size = chunk_rows(starts, numbers, 10, ends, columns, values)
     idf = np.linspace(0, 3, 10)
     weight_rows(ends, columns, idf, values)
     dense = np.zeros((len(rows), 10))
     for i in range(len(rows)):
         dense[i, columns[ends[i] : ends[i + 1]]] = values[ends[i] : ends[i + 1]]
     for i, row in enumerate(rows):
-        expected = [idf[place] * (1 + math.log(row.count(place))) if place in row else 0 for place in range(10)]
+        expected = [idf[number] * (1 + math.log(row.count(number))) if number in row else 0 for number in range(10)]
         length = math.hypot(*expected)
         assert dense[i].tolist() == pytest.approx([x / length for x in expected] if length else dense[i].tolist())
     turned_starts, turned_columns = np.empty(11, np.int64), np.empty(size, np.int32)

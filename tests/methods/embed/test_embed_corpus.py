@@ -13,7 +13,6 @@ from support.embed import static_folder
 from support.embed_toy import EmbedOnly
 
 from corpuscurate.core.columns import JSON, TEXT, heads
-from corpuscurate.core.doc_ids import in_sample
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.spec import Settings, Sink, Source
 from corpuscurate.methods.embed.base import EMBEDDING, Learned, Static, embedding_column, embedding_rows, unit_rows
@@ -44,7 +43,7 @@ def run(folder, out, embedder, *, workers=1, batch_bytes=16 << 20, split_bytes=2
     runner = "local" if workers > 1 else "inprocess"
     settings = Settings(workers=workers, runner=runner, batch_bytes=batch_bytes)
     report = Pipeline(source, stages, Sink(path=str(out)), settings).run(overwrite=overwrite)
-    (found,) = (stage["account"] for stage in report["stages"] if stage["label"] == "embed_only")
+    (found,) = (stage["stats"] for stage in report["stages"] if stage["label"] == "embed_only")
     return found
 
 
@@ -77,12 +76,12 @@ def expected_rows(folder, ids, embedder):
 def test_static_embeds_what_is_alive_in_order(corpus, static, tmp_path):
     import hashlib
 
-    account = run(corpus, tmp_path / "out", static)
-    texts, rows = expected_rows(corpus, account["ids"], static)
+    stats = run(corpus, tmp_path / "out", static)
+    texts, rows = expected_rows(corpus, stats["ids"], static)
     assert 20 < len(texts) < 300
     assert len(set(texts)) == len(texts)  # `exact` dropped the others
     assert all(len(each.split()) >= 3 for each in texts)
-    assert hashlib.sha256(rows.tobytes()).hexdigest() == account["digest"]
+    assert hashlib.sha256(rows.tobytes()).hexdigest() == stats["digest"]
 
 
 @pytest.mark.parametrize("kind", ["static", "learned"])
@@ -111,11 +110,11 @@ def test_a_fitted_model_is_used_as_it_is(corpus, tmp_path):
 
     fit([pa.array([text(n) for n in range(50)], pa.large_string())], LEARNED, tmp_path)
     embedder = Learned(model=str(tmp_path))
-    account = run(corpus, tmp_path / "out", embedder)
-    _, rows = expected_rows(corpus, account["ids"], embedder)
+    stats = run(corpus, tmp_path / "out", embedder)
+    _, rows = expected_rows(corpus, stats["ids"], embedder)
     import hashlib
 
-    assert hashlib.sha256(rows.tobytes()).hexdigest() == account["digest"]
+    assert hashlib.sha256(rows.tobytes()).hexdigest() == stats["digest"]
 
 
 @pytest.mark.parametrize("format", ["jsonl", "parquet"])
@@ -133,7 +132,7 @@ def test_embeddings_of_the_input(tmp_path, format):
     source, sink = Source(paths=(str(tmp_path / f"in.{format}"),)), Sink(path=str(tmp_path / "out"))
     report = Pipeline(source, [stage], sink, Settings(runner="inprocess")).run()
     expected = np.array([[0.6, 0.8], [0, 0], [0, 0], [1, 0], [-1, 0]], np.float32)
-    assert report["stages"][0]["account"]["digest"] == hashlib.sha256(expected.tobytes()).hexdigest()
+    assert report["stages"][0]["stats"]["digest"] == hashlib.sha256(expected.tobytes()).hexdigest()
 
 
 def test_embeddings_of_different_lengths_are_refused(tmp_path):
@@ -152,7 +151,7 @@ def test_no_document_is_left(corpus, tmp_path):
         report = Pipeline(
             Source(paths=(str(corpus / "*.jsonl"),)), stages, Sink(path=str(out)), Settings(runner="inprocess")
         ).run()
-        assert report["stages"][1]["account"]["ids"] == []
+        assert report["stages"][1]["stats"]["ids"] == []
 
 
 def as_json(values):
@@ -196,16 +195,6 @@ def test_heads_are_whole_characters(texts, limit):
         assert given_text.startswith(head)
         assert len(head.encode()) <= limit
         assert head == given_text or len(head.encode()) > limit - 4
-
-
-def test_a_sample_has_about_the_share_that_is_asked_for():
-    ids = np.arange(200_000, dtype=np.uint64) << np.uint64(13)
-    assert in_sample(ids, 10, 10).all()
-    assert in_sample(ids, 11, 0).all()
-    for share in (0.5, 0.01):
-        chosen = in_sample(ids, int(share * 1e9), 10**9)
-        assert chosen.mean() == pytest.approx(share, rel=0.05)
-        assert not (chosen & ~in_sample(ids, int(share * 1.1e9), 10**9)).any()  # a larger sample holds the smaller
 
 
 def test_unit_rows():

@@ -77,8 +77,8 @@ def test_classes_score_the_probability_of_a_label(classes):
     texts = [text for text in TEXTS if text.strip()]
     expected = np.exp(logits(classes, texts))
     expected /= expected.sum(axis=1, keepdims=True)
-    for place, name in enumerate(("bad", "fair", "good")):
-        np.testing.assert_allclose(scorer(classes, name).score(array(texts)), expected[:, place], atol=2e-6)
+    for index, name in enumerate(("bad", "fair", "good")):
+        np.testing.assert_allclose(scorer(classes, name).score(array(texts)), expected[:, index], atol=2e-6)
 
 
 @needs_it

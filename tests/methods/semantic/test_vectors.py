@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive import neighbours as naive
 
-from corpuscurate.core.doc_ids import chosen, hashed
 from corpuscurate.methods.semantic.vectors import LENGTH, quantised
 
 ROW = st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=40).map(lambda row: np.array(row, np.float64))
@@ -49,14 +48,3 @@ def test_cosines_are_near_those_of_the_embeddings():
     assert np.abs(found - rows @ rows.T).max() < 0.004
     assert (found - rows @ rows.T).std() < 0.0008
     assert (np.diag(found) == 1.0).all()
-
-
-def test_a_sample_is_a_matter_of_the_id_alone():
-    ids = np.arange(100_000, dtype=np.uint64) * np.uint64(977)
-    whole = chosen(ids, 3, 10_000, 100_000)
-    assert abs(whole.sum() - 10_000) < 500
-    assert (chosen(ids[500:900], 3, 10_000, 100_000) == whole[500:900]).all()
-    assert not (whole == chosen(ids, 4, 10_000, 100_000)).all()
-    assert chosen(ids[:10], 3, 10, 10).all()
-    assert len(np.unique(hashed(ids, 0))) == len(ids)
-    assert chosen(np.array([2**64 - 1, 0], np.uint64), 0, 1, 10).dtype == np.bool_

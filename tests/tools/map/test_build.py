@@ -14,7 +14,7 @@ from corpuscurate.core.errors import InputError, MissingExtraError, OutputError
 from corpuscurate.methods.semantic.vectors import quantised
 from corpuscurate.stages.length import Length
 from corpuscurate.stages.semantic import Semantic
-from corpuscurate.tools.map.build import make_map, places
+from corpuscurate.tools.map.build import lay_out, make_map
 from corpuscurate.tools.map.page import MARGIN, SIZE, group, scaled
 
 EVIL = "</script><script>alert('x')</script><!-- & \u2028"
@@ -84,15 +84,15 @@ def test_no_finished_run(tmp_path):
 @pytest.mark.parametrize("size", [0, 1, 4, 30])
 def test_layouts_of_any_size(size):
     vectors = quantised(families(1, size, topics=2) if size else np.zeros((0, 4), np.float32))[0]
-    found = places(vectors, 0)
+    found = lay_out(vectors, 0)
     assert found.shape == (size, 2) and found.dtype == np.float32 and np.isfinite(found).all()
-    assert (places(vectors, 0) == found).all()
+    assert (lay_out(vectors, 0) == found).all()
 
 
 def test_missing_umap_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(MissingExtraError, match=r"corpuscurate\[map\]"):
-        places(np.ones((9, 2), np.int8), 0)
+        lay_out(np.ones((9, 2), np.int8), 0)
 
 
 def test_groups_and_pixels():

@@ -343,7 +343,7 @@ def test_the_order_of_the_input_changes_nothing(tmp_path):
     ],
 )
 def test_few_documents_are_learned_from_longer(documents, given, epoch, lr):
-    assert FasttextParameters(**given).settled(documents) == {"epoch": epoch, "lr": pytest.approx(lr)}
+    assert FasttextParameters(**given).schedule(documents) == {"epoch": epoch, "lr": pytest.approx(lr)}
 
 
 def test_the_card_tells_what_was_left_to_the_trainer(tmp_path):
