@@ -10,6 +10,7 @@ import typer
 from corpuscurate.commands.guard import guarded
 from corpuscurate.commands.options import AsJson, Debug
 from corpuscurate.commands.show import print_json, printable
+from corpuscurate.core.run_folder import DATA
 
 Out = Annotated[Path, typer.Argument(help="output folder of a finished run")]
 Name = Annotated[str, typer.Argument(metavar="ID", help="the document's id, or its doc_id with --doc-id")]
@@ -26,7 +27,7 @@ def explain(out: Out, name: Name, by_doc_id: ByDocId = False, as_json: AsJson = 
         print_json(found)
         return
     if found["fate"] == "kept":
-        print(printable(f"{name} was kept: it is in {out / 'data'}."))
+        print(printable(f"{name} was kept: it is in {out / DATA}."))
         return
     for row in found["chain"]:
         print(printable(sentence(row)))

@@ -81,7 +81,7 @@ def sync_tree(folder: Path, *, forget: bool = False) -> None:
             os.close(handle)
 
 
-def forget_file(path: Path) -> None:
+def forget_file(path: str | os.PathLike[str]) -> None:
     """Let a file that the run does not read again, and that is on disk, leave the system's cache.
 
     Its memory serves what is written next, which otherwise takes fresh memory, or pushes the input out of the cache.

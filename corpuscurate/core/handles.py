@@ -48,6 +48,10 @@ class Artefact:
             check(self)
         return self.uri
 
+    def resolve(self) -> Path:
+        """The local path: numpy.memmap asks this of whatever is path-like."""
+        return Path(self.__fspath__()).resolve()
+
     @property
     def name(self) -> str:
         """Its file name."""

@@ -6,11 +6,12 @@ Nothing here depends on workers, memory, batch size or the order of finishing: t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from corpuscurate.core.artefact import fingerprint
+from corpuscurate.core.errors import DamagedError, InputError
 from corpuscurate.core.os_errors import is_about_output, output_error
 from corpuscurate.core.spec import Spec
 from corpuscurate.engine.check import check_spec
@@ -26,6 +27,8 @@ from corpuscurate.engine.session import MemoryWatch, Session, locked
 from corpuscurate.engine.steps import Steps, source_value, stage_value
 from corpuscurate.io.files import expand
 from corpuscurate.kernels.compile import is_cold
+
+T = TypeVar("T")
 
 
 def run_spec(
@@ -63,7 +66,10 @@ def run_spec(
             output.begin(identity, manifest, overwrite)
             report = output.pending_report(identity)
             if report is None:
-                report = _run(spec, manifest, output, shown, warnings, identity, started, runner)
+                report = mended(
+                    lambda notes: _run(spec, manifest, output, shown, [*warnings, *notes], identity, started, runner),
+                    output.state,
+                )
             public = output.publish(report)
             output.tidy(spec.settings.retain)
             return public
@@ -71,6 +77,24 @@ def run_spec(
         if is_about_output(error):
             raise output_error(error, Path(error.filename or output.path)) from error
         raise
+
+
+def mended(work: Callable[[Sequence[str]], T], state: Path) -> T:
+    """The result of `work`, which is begun again where it met a damaged file of `state`: that file goes, and what made
+    it is done again. work: is given what to warn of. Raises InputError for a damaged file of another run."""
+    notes: list[str] = []
+    while True:
+        try:
+            return work(notes)
+        except DamagedError as error:
+            path = Path(error.path)
+            if not path.is_relative_to(state):
+                raise InputError(f"{error}. It belongs to an earlier run: run that one again.") from error
+            note = f"{error}; it is made again"
+            if note in notes:
+                raise
+            notes.append(note)
+            path.unlink(missing_ok=True)
 
 
 def run_identity(spec: Spec, manifest: Manifest) -> str:
@@ -112,6 +136,7 @@ def _run(
             settled=steps.settled,
             counts=steps.counts,
             written=steps.written,
+            parts=steps.parts,
             outputs=output.collect(steps.write_tasks),
             conflicts=steps.conflicts,
             warnings=session.warnings,

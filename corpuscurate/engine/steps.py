@@ -17,9 +17,10 @@ from corpuscurate.engine.ledger.index import index_value
 from corpuscurate.engine.ledger.report import versions
 from corpuscurate.engine.passes.arrange import GatherBody, PlaceBody, Scatter
 from corpuscurate.engine.passes.count import count_split, first_ids
+from corpuscurate.engine.passes.dropped import Names
 from corpuscurate.engine.passes.measure import MeasureBody
 from corpuscurate.engine.passes.settle import discard_scratch, is_local, settle
-from corpuscurate.engine.passes.write import Names, WriteBody
+from corpuscurate.engine.passes.write import WriteBody
 from corpuscurate.engine.plan import (
     Counted,
     Pass,

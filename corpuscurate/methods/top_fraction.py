@@ -25,6 +25,7 @@ from corpuscurate.core.artefact import read_table, table_writer, write_table
 from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.corpus import DROPS
 from corpuscurate.core.doc_ids import is_in_sorted
+from corpuscurate.core.handles import Artefact
 from corpuscurate.kernels.selection import choose, count_digits, pareto_keys
 from corpuscurate.methods.dedup.keep import MISSING, float_ranks
 from corpuscurate.methods.dedup.sketches import record_batches
@@ -79,7 +80,7 @@ class Sketches:
     """Consecutive sketch files: columns doc_id, score, and group where `grouped`. without: for each file the
     sorted doc_ids that an earlier stage dropped."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[Artefact, ...]
     without: tuple[NDArray[np.uint64], ...]
     grouped: bool
 
@@ -94,7 +95,7 @@ class Sketches:
             yield from file
 
     def _blocks(
-        self, path: Path, out: NDArray[np.uint64]
+        self, path: Artefact, out: NDArray[np.uint64]
     ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.float64], pa.Array]]:
         names = ["doc_id", "score", *(["group"] if self.grouped else [])]
         for batch in record_batches(path, names, names):
@@ -155,7 +156,7 @@ def _summed(tables: Sequence[pa.Table]) -> pa.Table:
 class Merge:
     """All groups of the corpus with their sizes, in order of their names, and the number that each keeps."""
 
-    surveys: tuple[Path, ...]
+    surveys: tuple[Artefact, ...]
     rule: Rule
 
     @property
@@ -192,8 +193,8 @@ class Count:
     of: int
     sketches: Sketches
     rule: Rule
-    groups: Path
-    state: Path
+    groups: Artefact
+    state: Artefact
     done_bits: int
     bits: int
 
@@ -225,8 +226,8 @@ class Narrow:
     After the last round also `room` for each range: int64[ranges, groups], in which the lower ranges come first.
     """
 
-    counts: tuple[Path, ...]
-    state: Path
+    counts: tuple[Artefact, ...]
+    state: Artefact
     done_bits: int
     bits: int
 
@@ -268,8 +269,8 @@ class Emit:
     of: int
     sketches: Sketches
     rule: Rule
-    groups: Path
-    state: Path
+    groups: Artefact
+    state: Artefact
     span: tuple[float, float] | None
     tag: bool
 

@@ -78,11 +78,11 @@ class Diversity(ClustersCorpus):
             "warnings": [],
         }
         if self.mode == "tag":
-            return Settled([], [each.folder / TAGS_FILE for each in done], stats)
-        files = [each.folder / DROPS_FILE for each in done]
+            return Settled([], [each.files[TAGS_FILE] for each in done], stats)
+        files = [each.files[DROPS_FILE] for each in done]
         if stats["without_direction"]:
             zeros = corpus.run([Zeros(clustered.files)], "documents without anything to embed")[0]
-            files.append(zeros.folder / DROPS_FILE)
+            files.append(zeros.files[DROPS_FILE])
         return Settled(files, [], stats)
 
 
@@ -133,7 +133,7 @@ class Choose:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return f"choose-{self.number}of{self.of}-{self.cluster_range.folder.name}-{self.start}-{self.stop}"
+        return f"choose-{self.number}of{self.of}-{self.cluster_range.files.name}-{self.start}-{self.stop}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write drops.arrow, or in tag mode tags.arrow."""

@@ -109,7 +109,7 @@ class Exact(GlobalStage):
         stats = {"documents": documents, **merge_stats(each.result for each in reduced)}
         warnings = keep_warnings(sources, self.keep) + giant_warning(stats["clusters"], documents)
         name = TAGS_FILE if tag else DROPS_FILE
-        files = [each.folder / name for each in reduced if each.result["clusters_total"]]
+        files = [each.files[name] for each in reduced if each.result["clusters_total"]]
         return Settled([] if tag else files, files if tag else [], {**stats, "warnings": warnings})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from corpuscurate.core.artefact import read_table
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import group_names, numbers
 from corpuscurate.core.corpus import Corpus, Done, Settled
+from corpuscurate.core.handles import Artefact
 from corpuscurate.core.stage import GlobalStage
 from corpuscurate.methods.top_fraction import (
     COUNTS,
@@ -114,9 +114,9 @@ class KeepBest(GlobalStage):
         rule = Rule(self.fraction, self.order == "asc", alpha, seed)
         ranges = self._ranges(corpus)
         surveys = corpus.run([Survey(i, len(ranges), each) for i, each in enumerate(ranges)], "survey")
-        (merged,) = corpus.run([Merge(tuple(each.folder / GROUPS for each in surveys), rule)], "groups")
-        groups = merged.folder / GROUPS
-        state = merged.folder / STATE
+        (merged,) = corpus.run([Merge(tuple(each.files[GROUPS] for each in surveys), rule)], "groups")
+        groups = merged.files[GROUPS]
+        state = merged.files[STATE]
         if self.fraction is not None:
             state = self._select(corpus, ranges, rule, merged)
         span = _span(surveys)
@@ -124,7 +124,7 @@ class KeepBest(GlobalStage):
         emitted = corpus.run(
             [Emit(i, len(ranges), each, rule, groups, state, span, tag) for i, each in enumerate(ranges)], "emit"
         )
-        files = [each.folder / (TAGGED if tag else DROPPED) for each in emitted]
+        files = [each.files[TAGGED if tag else DROPPED] for each in emitted]
         stats = self._stats(rule, surveys, emitted, groups, state, span)
         return Settled([] if tag else files, files if tag else [], stats)
 
@@ -137,17 +137,17 @@ class KeepBest(GlobalStage):
             Sketches(tuple(paths[i : i + size]), tuple(without[i : i + size]), self.group is not None) for i in starts
         ]
 
-    def _select(self, corpus: Corpus, ranges: list[Sketches], rule: Rule, merged: Done) -> Path:
+    def _select(self, corpus: Corpus, ranges: list[Sketches], rule: Rule, merged: Done) -> Artefact:
         bits = bits_a_round(merged.result["groups"])
-        state = merged.folder / STATE
+        state = merged.files[STATE]
         for done in range(0, 64, bits):
             works = [
-                Count(i, len(ranges), each, rule, merged.folder / GROUPS, state, done, bits)
+                Count(i, len(ranges), each, rule, merged.files[GROUPS], state, done, bits)
                 for i, each in enumerate(ranges)
             ]
-            counts = tuple(each.folder / COUNTS for each in corpus.run(works, f"count bits {done + 1}-{done + bits}"))
+            counts = tuple(each.files[COUNTS] for each in corpus.run(works, f"count bits {done + 1}-{done + bits}"))
             (narrowed,) = corpus.run([Narrow(counts, state, done, bits)], "narrow")
-            state = narrowed.folder / STATE
+            state = narrowed.files[STATE]
         return state
 
     def _stats(
@@ -155,12 +155,12 @@ class KeepBest(GlobalStage):
         rule: Rule,
         surveys: list[Done],
         emitted: list[Done],
-        groups: Path,
-        state: Path,
+        groups: Artefact,
+        state: Artefact,
         span: tuple[float, float] | None,
     ) -> dict[str, Any]:
         table = read_table(groups)
-        kept = sum((np.load(each.folder / COUNTS) for each in emitted), np.zeros(table.num_rows, np.int64))
+        kept = sum((np.load(each.files[COUNTS]) for each in emitted), np.zeros(table.num_rows, np.int64))
         cuts = np.load(state)["prefixes"]
         documents = table["documents"].to_numpy()
         shown = np.lexsort((np.arange(len(kept)), -documents))[:SHOWN_GROUPS]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -16,6 +15,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import row_arrays
 from corpuscurate.core.corpus import Corpus, Done, Settled
 from corpuscurate.core.earlier_runs import indexes_of, with_indexes
+from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.core.local_path import LocalPaths
 from corpuscurate.core.stage import GlobalStage
 from corpuscurate.kernels.hashing import HASH_VERSION
@@ -270,7 +270,7 @@ class _SettleStep:
             "identical",
         )
         bands, rows = self.stage.bands_and_rows
-        without = tuple(done.folder / "copies.npy" for done in copies if done.result["copies"])
+        without = tuple(done.files["copies.npy"] for done in copies if done.result["copies"])
         names = value_columns(self.stage.values)
         distinct = find_distinct(self.corpus, self.sources, SHINGLES, names, without)
         buckets = find_buckets(self.corpus, distinct, bands, rows, self.stage.value_type)
@@ -292,7 +292,7 @@ class _SettleStep:
             "s_curve": s_curve(bands, rows),
         }
         name = TAGS_FILE if self.stage.mode == "tag" else DROPS_FILE
-        files = [done.folder / name for done in verified if done.result["clusters_total"]]
+        files = [done.files[name] for done in verified if done.result["clusters_total"]]
         tag = self.stage.mode == "tag"
         return Settled([] if tag else files, files if tag else [], {**stats, "warnings": self._warnings(stats)})
 
@@ -302,9 +302,9 @@ class _SettleStep:
         stage = self.stage
         bytes_each = 4 * stage.values + (_SET_BYTES if stage.verify == "exact" else 0)
         work = Candidates(
-            tuple((i // key_ranges, done.folder) for i, done in enumerate(buckets)),
+            tuple((i // key_ranges, done.files) for i, done in enumerate(buckets)),
             distinct,
-            tuple(done.folder for done in copies),
+            tuple(done.files for done in copies),
             self.corpus.workers,
             self._share_bytes(),
             bytes_each,
@@ -320,12 +320,12 @@ class _SettleStep:
         values = 0 if stage.verify == "none" else stage.values
         copied = self.corpus.run(
             [
-                CandidateRows(i, len(ranges), files, plan.folder, values, stage.value_type)
+                CandidateRows(i, len(ranges), files, plan.files, values, stage.value_type)
                 for i, files in enumerate(ranges)
             ],
             "signatures",
         )
-        candidate_rows = tuple((done.folder, done.result["candidates"], done.result["rows"]) for done in copied)
+        candidate_rows = tuple((done.files, done.result["candidates"], done.result["rows"]) for done in copied)
         prefiltered, units = self._units(plan, candidate_rows) if stage.verify == "exact" else ([], ())
         parts = plan.result["parts"]
         return self.corpus.run(
@@ -333,7 +333,7 @@ class _SettleStep:
                 VerifyPart(
                     i,
                     parts,
-                    plan.folder,
+                    plan.files,
                     candidate_rows,
                     prefiltered[i] if prefiltered else None,
                     units,
@@ -355,17 +355,17 @@ class _SettleStep:
         )
 
     def _units(
-        self, plan: Done, candidate_rows: tuple[tuple[Path, int, int], ...]
-    ) -> tuple[list[Path], tuple[Path, ...]]:
+        self, plan: Done, candidate_rows: tuple[tuple[Artefacts, int, int], ...]
+    ) -> tuple[list[Artefact], tuple[Artefact, ...]]:
         """Read the units of the candidates that pass the prefilter. Returns the files of their doc_ids, one a part, and
         the files of their units, one a sketch file."""
         stage, parts = self.stage, plan.result["parts"]
         few = fewest_equal_values(stage.threshold, stage.values)
         shape = stage.values, stage.value_type
-        works = [Prefilter(i, parts, plan.folder, candidate_rows, *shape, few, LARGE_BUCKET) for i in range(parts)]
-        prefiltered = [done.folder / "prefiltered.npy" for done in self.corpus.run(works, "prefilter")]
-        wanted = self.corpus.run([Wanted(tuple(prefiltered), first_ids(self.sources))], "wanted")[0].folder
-        paths = [wanted / f"{i:06d}.npy" for i in range(len(self.sources.files))]
+        works = [Prefilter(i, parts, plan.files, candidate_rows, *shape, few, LARGE_BUCKET) for i in range(parts)]
+        prefiltered = [done.files["prefiltered.npy"] for done in self.corpus.run(works, "prefilter")]
+        wanted = self.corpus.run([Wanted(tuple(prefiltered), first_ids(self.sources))], "wanted")[0].files
+        paths = [wanted[f"{i:06d}.npy"] for i in range(len(self.sources.files))]
         title, own = "units of candidates", len(self.sources.own)
         units = self.corpus.reread(paths[:own], "candidate_units", title)
         for corpus, base in enumerate(self.sources.numbers.bases):

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from corpuscurate.core.artefact import write_table
 from corpuscurate.core.corpus import Corpus, Settled
+from corpuscurate.core.handles import Artefacts
 from corpuscurate.methods.dedup.clusters import DROPS_FILE, TAGS_FILE
 from corpuscurate.methods.semantic.clusters import ClustersCorpus, cluster_corpus, joined, share_of, without_partner
 from corpuscurate.methods.semantic.keep_order import OrderRule, order_corpus
@@ -64,15 +65,15 @@ class Outliers(ClustersCorpus):
         basis = [*clustered.basis, "nearest"]
         cluster_ranges = order_corpus(corpus, clustered, [OrderRule("rule")] * len(clustered.files), one, basis)
         works = tuple(nearby(corpus, cluster_ranges, self.neighbours, one, [*basis, self.neighbours]))
-        means = [Means(i, file.folder / "ids.bin", works, self.neighbours) for i, file in enumerate(clustered.files)]
-        done = [each.folder for each in corpus.run(means, "mean cosines", basis=[*basis, self.neighbours])]
+        means = [Means(i, file.files["ids.bin"], works, self.neighbours) for i, file in enumerate(clustered.files)]
+        done = [each.files for each in corpus.run(means, "mean cosines", basis=[*basis, self.neighbours])]
         files = tuple(zip(clustered.files, done, strict=True))
         cut = corpus.run([Cut(files, self.min_similarity, self.remove_fraction)], "choosing")[0]
         stats = {**clustered.stats, "probes": clustered.probes, "warnings": [], **cut.result}
         if self.mode == "drop":
-            return Settled([cut.folder / DROPS_FILE] if stats["outliers"] else [], [], stats)
+            return Settled([cut.files[DROPS_FILE]] if stats["outliers"] else [], [], stats)
         tags = [Tag(i, file, folder) for i, (file, folder) in enumerate(files)]
-        return Settled([], [each.folder / TAGS_FILE for each in corpus.run(tags, "tags")], stats)
+        return Settled([], [each.files[TAGS_FILE] for each in corpus.run(tags, "tags")], stats)
 
 
 def outlying(
@@ -93,7 +94,7 @@ def outlying(
 class Cut:
     """Choose which documents go. files: vectors, and the folder with their means, of each split."""
 
-    files: tuple[tuple[Vectors, Path], ...]
+    files: tuple[tuple[Vectors, Artefacts], ...]
     minimum: float | None
     fraction: float | None
 
@@ -125,7 +126,7 @@ class Tag:
 
     split: int
     file: Vectors
-    means: Path
+    means: Artefacts
 
     @property
     def key(self) -> str:
@@ -134,6 +135,6 @@ class Tag:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write tags.arrow."""
-        means = pa.array(np.fromfile(self.means / "means.bin", np.float64), from_pandas=True)
+        means = pa.array(np.fromfile(self.means["means.bin"], np.float64), from_pandas=True)
         write_table(folder / TAGS_FILE, pa.table({"doc_id": self.file.ids(), "similarity": means}))
         return {"documents": self.file.rows}

@@ -16,6 +16,7 @@ from corpuscurate.core.artefact import read_table, write_table
 from corpuscurate.core.columns import one_array
 from corpuscurate.core.corpus import Corpus, Settled
 from corpuscurate.core.doc_ids import is_in_sorted
+from corpuscurate.core.handles import Artefact
 from corpuscurate.methods.dedup.clusters import DROPS_FILE, TAGS_FILE
 from corpuscurate.methods.semantic.clusters import (
     Assigned,
@@ -71,9 +72,9 @@ class Prototypes(ClustersCorpus):
         ]
         stats = {**clustered.stats, "warnings": [], **ranked.result}
         if self.mode == "drop":
-            return Settled([ranked.folder / DROPS_FILE] if stats["pruned"] else [], [], stats)
-        tags = [Tag(i, file, assigned, ranked.folder / DROPS_FILE) for i, (file, assigned) in enumerate(files)]
-        return Settled([], [done.folder / TAGS_FILE for done in corpus.run(tags, "tags")], stats)
+            return Settled([ranked.files[DROPS_FILE]] if stats["pruned"] else [], [], stats)
+        tags = [Tag(i, file, assigned, ranked.files[DROPS_FILE]) for i, (file, assigned) in enumerate(files)]
+        return Settled([], [done.files[TAGS_FILE] for done in corpus.run(tags, "tags")], stats)
 
 
 def pruned(
@@ -137,7 +138,7 @@ class Tag:
     split: int
     file: Vectors
     assigned: Assigned
-    drops: Path
+    drops: Artefact
 
     @property
     def key(self) -> str:

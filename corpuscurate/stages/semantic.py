@@ -18,6 +18,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import one_array
 from corpuscurate.core.corpus import Corpus, Settled
 from corpuscurate.core.doc_ids import is_in_sorted
+from corpuscurate.core.handles import Artefact
 from corpuscurate.kernels.embedding.neighbour_lists import BINS
 from corpuscurate.methods.dedup.clusters import (
     DROPS_FILE,
@@ -190,11 +191,11 @@ class _Settle:
         settled = {**stats, "warnings": warnings}
         if stage.mode == "tag":
             tags = [
-                Tag(i, file, assigned, decided.folder / MEMBERS_FILE)
+                Tag(i, file, assigned, decided.files[MEMBERS_FILE])
                 for i, (file, assigned) in enumerate(zip(clustered.files, clustered.assigned, strict=True))
             ]
-            return Settled([], [done.folder / TAGS_FILE for done in self.corpus.run(tags, "tags")], settled)
-        return Settled([decided.folder / DROPS_FILE] if stats["duplicates"] else [], [], settled)
+            return Settled([], [done.files[TAGS_FILE] for done in self.corpus.run(tags, "tags")], settled)
+        return Settled([decided.files[DROPS_FILE]] if stats["duplicates"] else [], [], settled)
 
     def _order_rules(self, splits: int) -> tuple[list[OrderRule], list[str]]:
         """The order rule of each split, and warnings about the keep rule."""
@@ -295,7 +296,7 @@ class Tag:
     split: int
     file: Vectors
     assigned: Assigned
-    members: Path
+    members: Artefact
 
     @property
     def key(self) -> str:

@@ -44,8 +44,9 @@ def test_the_first_bound_that_fails_is_the_reason_and_bounds_are_allowed():
     assert outcome_of(min_b=None, min_a=0.1).reason.tolist() == [0, 1, 2, 0]
 
 
-def test_measures_only_in_mode_tag():
-    assert outcome_of().measures == {}
+def test_measures_of_the_rules_in_force_always_and_all_in_mode_tag():
+    assert set(outcome_of().measures) == {name for name in Ratio.measured if Ratio().wants(name)}
+    assert "b" not in outcome_of(min_b=None).measures
     measures = outcome_of(mode="tag").measures
     assert {name: column.type for name, column in measures.items()} == Ratio.measured
     assert measures["b"].to_pylist() == [2, 1, 1, 9]

@@ -27,7 +27,7 @@ NAMES = "|".join(
 
 
 def test_the_names_are_found():
-    assert {"docs.arrow", "report.json", "done.json", "index.json"} <= set(FILES)
+    assert {"docs.arrow", "report.json", "settled.json", "index.json"} <= set(FILES)
     assert re.search(NAMES, 'out / "_run"')
     assert re.search(NAMES, "folder / 'docs.arrow'")
     assert re.search(NAMES, 'f"settle-{label}"')
@@ -43,4 +43,6 @@ def test_names_sort_in_order():
     numbers = [0, 9, 10, 99_999, 100_000, 99_999_999]
     names = [run_folder.part_name(number, "parquet") for number in numbers]
     assert sorted(names, key=str.encode) == names
-    assert run_folder.published(run_folder.unpublished("data", names[3])) == ("data", names[3])
+    assert run_folder.published(run_folder.unpublished("data", names[3])) == f"data/{names[3]}"
+    part = run_folder.unpublished("data", names[4], "train")
+    assert run_folder.published(part) == f"data/train/{names[4]}"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
 from corpuscurate.engine.manifest import coalesce
 from corpuscurate.engine.plan import (
-    Part,
+    OutputPart,
     Pass,
     SplitCount,
     added_columns,
@@ -106,8 +106,13 @@ def test_small_splits_share_a_part_and_large_ones_make_several() -> None:
         [count(1, 40, at=0), count(1, 70, at=100), count(1, 30, at=200, dropped=1), count(1, 250, at=300, cuts=3)], 100
     )
     assert [group.splits for group in groups] == [(0, 1), (2, 3)]
-    assert groups[0].parts == (Part(0, 0, 109),)
-    assert groups[1].parts == (Part(1, 200, 209), Part(2, 300, 309), Part(3, 310, 319), Part(4, 320, 329))
+    assert groups[0].parts == (OutputPart(0, 0, 109),)
+    assert groups[1].parts == (
+        OutputPart(1, 200, 209),
+        OutputPart(2, 300, 309),
+        OutputPart(3, 310, 319),
+        OutputPart(4, 320, 329),
+    )
     assert [group.dropped for group in groups] == [None, 0]
 
 

@@ -15,8 +15,10 @@ import pytest
 from support.engine import digests, record, rows, table, write_corpus
 
 from corpuscurate import Pipeline, Settings, Sink, Source
-from corpuscurate.core.artefact import read_json, write_json
+from corpuscurate.core.artefact import read_json
 from corpuscurate.core.errors import BadInputError, InputError, OutputError, StageError
+from corpuscurate.core.handles import write_sealed
+from corpuscurate.core.run_folder import SETTLED, attempt_folder
 from corpuscurate.core.stage import Stage
 from corpuscurate.engine.passes.write import WriteBody
 from corpuscurate.engine.run import run_spec
@@ -101,12 +103,14 @@ class StopsAfter(InProcessRunner):
     left = 0
 
     def run(self, tasks: Sequence[Task], beat: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-        for place, task in enumerate(tasks):
+        for index, task in enumerate(tasks):
             if StopsAfter.left == 0:
-                (task.final.parent / f".{task.final.name}.1.tmp").mkdir(parents=True, exist_ok=True)
+                half = task.home.with_name(attempt_folder(task.home.name, "killed"))
+                half.mkdir(parents=True)
+                (half / "data.part-00000.parquet").write_bytes(b"half")
                 raise KeyboardInterrupt
             StopsAfter.left -= 1
-            yield place, perform(task)
+            yield index, perform(task)
 
 
 def test_a_run_stopped_at_any_task_goes_on_to_the_same_bytes(folder: Path) -> None:
@@ -274,7 +278,7 @@ class Meddles(InProcessRunner):
 
     def run(self, tasks: Sequence[Task], beat: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         if tasks and isinstance(tasks[0].body, WriteBody):
-            pq.write_table(pa.table({"text": ["other text", "one text"]}), tasks[0].final.parents[3] / "rows.parquet")
+            pq.write_table(pa.table({"text": ["other text", "one text"]}), tasks[0].home.parents[3] / "rows.parquet")
         yield from super().run(tasks, beat)
 
 
@@ -322,7 +326,7 @@ def test_kept_artefacts_follow_retain(folder: Path) -> None:
         made = pipeline(folder, retain, stages=(Exact(),))
         Pipeline(made.source, made.stages, made.sink, Settings(workers=1, retain=retain), folder).run()  # type: ignore[arg-type]
         state = folder / retain / "_run"
-        assert {path.name for path in state.iterdir() if path.is_dir()} == wanted
+        assert {path.name.split(".")[0] for path in state.iterdir() if path.is_dir()} == wanted
         assert (state / "run.json").exists()
         assert pipeline(folder, retain, stages=(Exact(),)).run()["documents"]["input"] == 172
 
@@ -373,14 +377,14 @@ def test_what_a_settling_decided_is_flushed_to_disk_before_it_counts(
     decided: list[Path] = []
 
     def remember(path: Path, value: Any, **options: Any) -> None:
-        if path.name == "settled.json":
-            folders = [(path.parent / name).parent for name in value["drops"]]
+        if path.name == SETTLED:
+            folders = [(path.parent / name).parent for name, _, _ in value["files"]["drops"]]
             decided.extend(folders)
             missing.extend(each for each in folders if each not in flushed)
-        write_json(path, value, **options)
+        write_sealed(path, value, **options)
 
     monkeypatch.setattr("corpuscurate.engine.passes.settle.sync_tree", flushed.append)
-    monkeypatch.setattr("corpuscurate.engine.passes.settle.write_json", remember)
+    monkeypatch.setattr("corpuscurate.engine.passes.settle.write_sealed", remember)
     pipeline(folder).run()
     assert decided and not missing
 
@@ -389,7 +393,7 @@ def test_a_decision_whose_removal_was_cut_short_is_made_again(folder: Path) -> N
     run = replace(pipeline(folder), settings=Settings(workers=1, runner="inprocess", retain="all"))
     run.run()
     wanted = digests(folder / "out")
-    removed = list((folder / "out" / "_run").glob("settle-*/*/drops.arrow"))
+    removed = list((folder / "out" / "_run").glob("settle-*/*.attempt/drops.arrow"))
     for path in removed:
         path.unlink()  # and its marker is still there
     run.run(overwrite=True)

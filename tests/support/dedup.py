@@ -11,16 +11,22 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from corpuscurate.core.artefact import read_table, table_writer
+from corpuscurate.core.artefact import digest_file, read_table, table_writer
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import lengths_bytes
 from corpuscurate.core.corpus import DROPS, Done, Settled
+from corpuscurate.core.handles import Artefact, Artefacts, attempt, commit
 from corpuscurate.core.stage import GlobalStage
 
 
 def make_batch(texts: Sequence[str], ids: Sequence[int], columns: dict[str, pa.Array] | None = None) -> Batch:
     text = pa.array(list(texts), pa.large_string())
     return Batch(np.array(ids, np.uint64), text, lengths_bytes(text), None, columns or {})
+
+
+def artefact_of(path: Path) -> Artefact:
+    """A file that a test wrote, as a handle."""
+    return Artefact(str(path), path.stat().st_size, digest_file(path))
 
 
 @dataclass
@@ -47,9 +53,9 @@ class DoubleCorpus:
                     rows = {"doc_id": pa.array(batch.doc_id), **self.stage.sketch(batch)}
                     assert list(rows) == schema.names
                     writer.write(pa.record_batch(rows, schema=schema))
-            self.paths.append(path)
+            self.paths.append(artefact_of(path))
 
-    def sketches(self) -> Sequence[Path]:
+    def sketches(self) -> Sequence[Artefact]:
         return self.paths
 
     def dropped(self, split: int):
@@ -62,12 +68,14 @@ class DoubleCorpus:
             assert work.key not in self.keys
             assert "/" not in work.key
             self.keys.add(work.key)
-            folder = self.folder / work.key
-            folder.mkdir()
-            done.append(Done(folder, pickle.loads(pickle.dumps(work)).run(folder)))  # noqa: S301
+            home = self.folder / work.key
+            with attempt(home) as folder:
+                result = pickle.loads(pickle.dumps(work)).run(folder)  # noqa: S301
+                assert commit(home, folder, {})
+            done.append(Done(Artefacts(str(home)), result))
         return done
 
-    def reread(self, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
+    def reread(self, wanted: Sequence[Artefact], sketch: str, title: str) -> list[Artefact]:
         self.rereads += 1
         assert len(wanted) == len(self.batches)
         paths = []
@@ -88,11 +96,11 @@ class DoubleCorpus:
             table = pa.concat_tables(tables)
             with table_writer(out, table.schema) as writer:
                 writer.write_table(table)
-            paths.append(out)
+            paths.append(artefact_of(out))
         return paths
 
 
-def rows_of(paths: Sequence[Path]) -> list[dict]:
+def rows_of(paths: Sequence[Artefact]) -> list[dict]:
     """All rows of drop or tag files, by doc_id; each file must be sorted and no doc_id may be in two."""
     rows: list[dict] = []
     for path in paths:

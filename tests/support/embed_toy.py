@@ -47,7 +47,7 @@ class EmbedOnly(EmbedsCorpus):
                 ids.append(numbers)
         whole = np.concatenate([np.zeros(0, np.uint64), *ids])
         assert (np.diff(whole.astype(np.int64)) > 0).all()
-        made = [path.parent.stat().st_mtime_ns for path in files]
+        made = [Path(path).parent.stat().st_mtime_ns for path in files]
         done = corpus.run([NoDrops()], "nothing")
         stats = {"clusters": [], "digest": digest.hexdigest(), "ids": whole.tolist(), "made": made}
-        return Settled([each.folder / "drops.arrow" for each in done], stats=stats)
+        return Settled([each.files["drops.arrow"] for each in done], stats=stats)

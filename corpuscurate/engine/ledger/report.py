@@ -22,8 +22,11 @@ from corpuscurate.engine.plan import Counted
 
 @dataclass(frozen=True)
 class Facts:
-    """What a run knows at its end. measured: stats by pass and split; settled: stats by label; written: stats
-    of the writing tasks; outputs: files with bytes and digests; seconds: wall time by step; started: epoch seconds."""
+    """What a run knows at its end.
+
+    measured: stats by pass and split; settled: stats by label; written: stats of the writing tasks; parts: [name, rows]
+    of each file of data/; outputs: files with bytes and digests; seconds: wall time by step; started: epoch seconds.
+    """
 
     spec: Spec
     manifest: Manifest
@@ -32,6 +35,7 @@ class Facts:
     settled: Mapping[str, Mapping[str, Any]]
     counts: Sequence[Counted]
     written: Sequence[Mapping[str, Any]]
+    parts: Sequence[Sequence[Any]]
     outputs: Sequence[Mapping[str, Any]]
     conflicts: Mapping[str, str]
     warnings: Sequence[str]
@@ -56,14 +60,19 @@ def build_report(facts: Facts) -> dict[str, Any]:
         "dropped": sum(each["dropped"] for each in facts.written),
         "quarantined": sum(each["quarantined"] for each in facts.written),
     }
-    stages = [_stage_row(facts, place, stage) for place, stage in enumerate(facts.spec.stages)]
-    check_balance(totals, quarantined, stages)
+    rows = {
+        "written": sum(count for _, count in facts.parts),
+        "extra_copies": sum(count.write.extra_copies for count in facts.counts),
+    }
+    stages = [_stage_row(facts, index, stage) for index, stage in enumerate(facts.spec.stages)]
+    check_balance(totals, rows, quarantined, stages)
     text_bytes = sum(each["text_bytes"] for each in first)
     wall = time.time() - facts.started
     return {
         "corpuscurate": versions()["corpuscurate"],
         "fingerprint": facts.identity,
         "documents": totals,
+        "rows": rows,
         "bytes": {
             "files": len(facts.manifest.files),
             "stored": sum(file.size for file in facts.manifest.files),
@@ -103,13 +112,18 @@ def _sum_counts(counts: Any) -> dict[str, int]:
 
 
 def check_balance(
-    totals: Mapping[str, int], quarantined: Mapping[str, int], stages: Sequence[Mapping[str, Any]]
+    totals: Mapping[str, int],
+    rows: Mapping[str, int],
+    quarantined: Mapping[str, int],
+    stages: Sequence[Mapping[str, Any]],
 ) -> None:
     """Hold the numbers of the measuring, settling and writing passes against each other."""
     by_stage = sum(row["dropped"] for row in stages)
     problems = []
     if totals["input"] != totals["kept"] + totals["dropped"] + totals["quarantined"]:
         problems.append("input is not kept + dropped + quarantined")
+    if rows["written"] != totals["kept"] + rows["extra_copies"]:
+        problems.append("the rows of data/ are not kept + extra copies")
     if by_stage != totals["dropped"]:
         problems.append(f"the stages dropped {by_stage}")
     if sum(quarantined.values()) != totals["quarantined"]:
@@ -120,7 +134,7 @@ def check_balance(
         )
 
 
-def _stage_row(facts: Facts, place: int, stage: Stage) -> dict[str, Any]:
+def _stage_row(facts: Facts, index: int, stage: Stage) -> dict[str, Any]:
     stats = [
         stats["stages"][stage.label]
         for measured in facts.measured
@@ -135,7 +149,7 @@ def _stage_row(facts: Facts, place: int, stage: Stage) -> dict[str, Any]:
     row["edits"] = _edits(stats)
     row["measures"] = _measures(stats)
     if isinstance(stage, GlobalStage):
-        row |= _global_row(facts, place, stage, row)
+        row |= _global_row(facts, index, stage, row)
     row["dropped"] = row["documents_in"] - row["documents_out"]
     row["seconds"] = round(seconds, 3)
     row["mb_per_second"] = round(row["bytes_in"] / 1e6 / seconds, 1) if seconds > 0 else None
@@ -143,21 +157,24 @@ def _stage_row(facts: Facts, place: int, stage: Stage) -> dict[str, Any]:
     return row
 
 
-def _global_row(facts: Facts, place: int, stage: GlobalStage, row: Mapping[str, Any]) -> dict[str, Any]:
+def _global_row(facts: Facts, index: int, stage: GlobalStage, row: Mapping[str, Any]) -> dict[str, Any]:
     """Its sketches saw every document of its pass; what stages before it in the pass dropped did not reach it."""
-    sharing = [each for each, other in enumerate(facts.spec.stages[:place]) if isinstance(other, GlobalStage)]
+    sharing = [each for each, other in enumerate(facts.spec.stages[:index]) if isinstance(other, GlobalStage)]
     before = []
     for each in reversed(sharing):
-        if any(not isinstance(s, GlobalStage) for s in facts.spec.stages[each + 1 : place]):
+        if any(not isinstance(s, GlobalStage) for s in facts.spec.stages[each + 1 : index]):
             break
         before.append(each)
     gone = [count.taken[each] for count in facts.counts for each in before if each in count.taken]
-    taken = [count.taken[place] for count in facts.counts if place in count.taken]
+    taken = [count.taken[index] for count in facts.counts if index in count.taken]
     documents_in = row["documents_in"] - sum(t.documents for t in gone)
     bytes_in = row["bytes_in"] - sum(t.bytes for t in gone)
     names = list(stage.reasons())
     reasons = _sum_counts({names[number - 1]: n for number, n in t.reasons.items()} for t in taken)
+    cuts = [count.cut.get(index, {}) for count in facts.counts]
+    edits = _edits([{"edits": {names[number - 1]: cut for number, cut in each.items()}} for each in cuts])
     return {
+        "edits": edits,
         "documents_in": documents_in,
         "bytes_in": bytes_in,
         "documents_out": documents_in - sum(t.documents for t in taken),

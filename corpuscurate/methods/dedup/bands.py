@@ -171,7 +171,7 @@ class Buckets:
         reader = Reader(self.kind)
         for file in self.files:
             chosen, done, number = np.fromfile(file.rows, np.bool_), 0, file.first
-            with file.path.open("rb", buffering=0) as source:
+            with Path(file.path).open("rb", buffering=0) as source:
                 for block in file.blocks:
                     keys = np.full(block.rows, seed, np.uint64)
                     for column in reader.read(source, block, self.band * self.rows, self.rows) if block.rows else ():

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import forget_file
 from corpuscurate.core.doc_ids import between
+from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.kernels.duplicates.pick_rows import find_sorted, pick_rows
 from corpuscurate.methods.dedup.bands import value_column
 from corpuscurate.methods.dedup.column_blocks import Reader, blocks_of
@@ -28,7 +29,7 @@ class CandidateRows:
     number: int
     of: int
     files: tuple[Source, ...]
-    plan: Path
+    plan: Artefacts
     values: int
     kind: str
 
@@ -40,8 +41,8 @@ class CandidateRows:
     def run(self, folder: Path) -> dict[str, Any]:
         """Write keep_ranks.bin, uint64 a candidate, and signatures.bin, the values of each candidate in buckets. The
         result has the numbers of both."""
-        documents = np.load(self.plan / "documents.npy", mmap_mode="r")
-        bucketed = np.load(self.plan / "bucketed.npy", mmap_mode="r")
+        documents = np.load(self.plan["documents.npy"], mmap_mode="r")
+        bucketed = np.load(self.plan["bucketed.npy"], mmap_mode="r")
         candidates = rows = 0
         with (folder / "keep_ranks.bin").open("wb") as ranks, (folder / "signatures.bin").open("wb") as signatures:
             for source in self.files:
@@ -61,7 +62,7 @@ class CandidateRows:
         """Write the signatures of the chosen rows of each record batch."""
         names = [value_column(j) for j in range(self.values)]
         reader, table = Reader(self.kind), np.empty((max(map(len, chosen), default=0), self.values), self.kind)
-        with source.path.open("rb", buffering=0) as file:
+        with Path(source.path).open("rb", buffering=0) as file:
             for block, rows in zip(blocks_of(source.path, source.schema, names), chosen, strict=True):
                 if len(rows):
                     pick_rows(reader.read(file, block, 0, self.values), rows, table)
@@ -82,7 +83,7 @@ def _rows_of(ids: NDArray[np.uint64], live: NDArray[np.bool_], wanted: NDArray[n
 class Table:
     """The rows of several files as one table. counts: rows of each file. width: values of a row (0: a single value)."""
 
-    def __init__(self, paths: list[Path], counts: list[int], dtype: Any, width: int = 0) -> None:
+    def __init__(self, paths: list[Artefact], counts: list[int], dtype: Any, width: int = 0) -> None:
         self._dtype, self._shape = dtype, (width,) if width else ()
         self._ends = np.cumsum(counts)
         self._pieces = [

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.core.handles import Artefacts
 from corpuscurate.kernels.duplicates.components import Indices, flatten, union_stars
 from corpuscurate.kernels.duplicates.components_to_parts import (
     order_by_part,
@@ -45,9 +46,9 @@ class Candidates:
     folders of `IdenticalWords`. share_bytes: memory of a worker. bytes_each: approximate bytes of a candidate there.
     """
 
-    buckets: tuple[tuple[int, Path], ...]
+    buckets: tuple[tuple[int, Artefacts], ...]
     distinct: tuple[DistinctFile, ...]
-    copies: tuple[Path, ...]
+    copies: tuple[Artefacts, ...]
     workers: int
     share_bytes: int
     bytes_each: int
@@ -63,9 +64,9 @@ class Candidates:
         result has the numbers of candidates, of those in buckets, of identical copies, and of parts."""
         ranks = Ranks(sum(file.count for file in self.distinct))
         for _, path in self.buckets:
-            ranks.add(np.load(path / "documents.npy"))
+            ranks.add(np.load(path["documents.npy"]))
         bucketed = self._doc_ids(ranks.freeze())
-        both = [np.load(path / name) for path in self.copies for name in ("copies.npy", "originals.npy")]
+        both = [np.load(path[name]) for path in self.copies for name in ("copies.npy", "originals.npy")]
         documents = distinct(np.concatenate([bucketed, *both]))
         np.save(folder / "documents.npy", documents)
         np.save(folder / "bucketed.npy", bucketed)
@@ -73,7 +74,7 @@ class Candidates:
         index = np.searchsorted(documents, bucketed).astype(kind)
         parent = np.arange(len(documents), dtype=kind)
         for _, path in self.buckets:
-            numbers, offsets = np.load(path / "documents.npy"), np.load(path / "offsets.npy")
+            numbers, offsets = np.load(path["documents.npy"]), np.load(path["offsets.npy"])
             union_buckets(parent, numbers, offsets, ranks.words, ranks.before, index)
         copies = self._copies(documents)
         union_stars(parent, copies.ravel(), np.arange(0, copies.size + 1, 2))
@@ -100,7 +101,7 @@ class Candidates:
         pairs = [np.empty((0, 2), index_type(len(documents)))]
         for path in self.copies:
             names = ("copies.npy", "originals.npy")
-            both = [np.searchsorted(documents, np.load(path / name)) for name in names]
+            both = [np.searchsorted(documents, np.load(path[name])) for name in names]
             pairs.append(np.stack(both, axis=1).astype(pairs[0].dtype))
         return np.concatenate(pairs)
 
@@ -140,7 +141,7 @@ class Candidates:
                 for i in range(parts)
             ]
             for band, path in self.buckets:
-                numbers, offsets = np.load(path / "documents.npy"), np.load(path / "offsets.npy")
+                numbers, offsets = np.load(path["documents.npy"]), np.load(path["offsets.npy"])
                 members, sizes = np.empty(len(numbers), kind), np.empty(len(offsets) - 1, kind)
                 where = ranks.words, ranks.before, spread.part, spread.local, last
                 spread_buckets(numbers, offsets, *where, ends[0], ends[1], members, sizes)
@@ -210,12 +211,12 @@ class PlannedPart:
     groups: NDArray[np.int64]
 
 
-def read_part(folder: Path, part: int) -> PlannedPart:
+def read_part(plan: Artefacts, part: int) -> PlannedPart:
     """Part number `part` of a plan."""
-    everyone = np.load(folder / "documents.npy", mmap_mode="r")
-    indices, groups, copies = (np.load(folder / f"part-{part}-{name}.npy") for name in ("indices", "groups", "copies"))
-    members, sizes = (np.fromfile(folder / f"part-{part}-{name}.bin", indices.dtype) for name in ("members", "sizes"))
-    made = np.load(folder / "bands.npy")[part]
+    everyone = np.load(plan["documents.npy"], mmap_mode="r")
+    indices, groups, copies = (np.load(plan[f"part-{part}-{name}.npy"]) for name in ("indices", "groups", "copies"))
+    members, sizes = (np.fromfile(plan[f"part-{part}-{name}.bin"], indices.dtype) for name in ("members", "sizes"))
+    made = np.load(plan["bands.npy"])[part]
     return PlannedPart(
         everyone[indices],
         indices.astype(np.int64),

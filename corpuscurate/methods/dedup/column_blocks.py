@@ -6,13 +6,15 @@ bytes, so the offsets of the columns are looked up once.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from corpuscurate.core.handles import Artefact
 
 _NOT_ADJACENT = "the columns of a sketch file are not adjacent"
 
@@ -26,7 +28,7 @@ class Block(NamedTuple):
     rows: int
 
 
-def blocks_of(path: Path, schema: Sequence[str], names: Sequence[str]) -> list[Block]:
+def blocks_of(path: Artefact, schema: Sequence[str], names: Sequence[str]) -> list[Block]:
     """The blocks of an Arrow file, a record batch each. schema: its columns. names: adjacent columns of one type,
     without nulls. Raises RuntimeError where they are not at equal distances."""
     first = schema.index(names[0])
@@ -35,7 +37,7 @@ def blocks_of(path: Path, schema: Sequence[str], names: Sequence[str]) -> list[B
     fields = [first, first + min(1, len(names) - 1), first + len(names) - 1]
     found = []
     # The whole file is mapped: of chosen fields, Arrow would give copies at other addresses.
-    with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
+    with pa.memory_map(os.fspath(path)) as mapped, pa.ipc.open_file(mapped) as reader:
         base = mapped.read_buffer(1).address
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number)

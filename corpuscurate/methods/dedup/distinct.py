@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.core.doc_ids import between, is_in_sorted
+from corpuscurate.core.handles import Artefact
 from corpuscurate.methods.dedup.column_blocks import Block, blocks_of
 from corpuscurate.methods.dedup.sketches import Source, Sources
 
@@ -28,11 +29,11 @@ class DistinctFile:
     uint64, ascending. rows: file of bool, whether each row of the file is one of them. blocks: the columns that the
     buckets are made of."""
 
-    path: Path
+    path: Artefact
     first: int
     count: int
-    ids: Path
-    rows: Path
+    ids: Artefact
+    rows: Artefact
     blocks: tuple[Block, ...]
 
 
@@ -46,7 +47,7 @@ class Distinct:
     files: tuple[Source, ...]
     where: str
     columns: tuple[str, ...]
-    copies: tuple[Path, ...]
+    copies: tuple[Artefact, ...]
 
     @property
     def key(self) -> str:
@@ -80,7 +81,7 @@ def _among(copies: Sequence[NDArray[np.uint64]], first: np.uint64, last: np.uint
 
 
 def find_distinct(
-    corpus: Corpus, sources: Sources, where: str, columns: Sequence[str], copies: Sequence[Path]
+    corpus: Corpus, sources: Sources, where: str, columns: Sequence[str], copies: Sequence[Artefact]
 ) -> tuple[DistinctFile, ...]:
     """The distinct documents of all sketch files. where, columns, copies: as in `Distinct`."""
     ranges = sources.ranges(4 * corpus.workers)
@@ -91,7 +92,7 @@ def find_distinct(
     for each, files in zip(done, ranges, strict=True):
         found_in = zip(files, each.result["counts"], each.result["blocks"], strict=True)
         for i, (source, count, blocks) in enumerate(found_in):
-            paths = each.folder / f"{i}-ids.npy", each.folder / f"{i}-rows.bin"
+            paths = each.files[f"{i}-ids.npy"], each.files[f"{i}-rows.bin"]
             found.append(DistinctFile(source.path, first, count, *paths, tuple(Block(*block) for block in blocks)))
             first += count
     return tuple(found)

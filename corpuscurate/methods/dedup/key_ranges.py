@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.core.earlier_runs import Numbers
+from corpuscurate.core.handles import Artefact
 from corpuscurate.kernels.duplicates.bands import shared_keys, sieve_add
 from corpuscurate.methods.dedup.distinct import index_type
 from corpuscurate.methods.dedup.sketches import KEEP_RANK, Source, Sources
@@ -105,7 +106,7 @@ class Partition:
 class KeyRange:
     """The rows of one key range, in files of `row`."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[Artefact, ...]
     row: np.dtype[Any]
 
 
@@ -118,7 +119,7 @@ def partition(
     row = RANKED_ROW if any(file.keep != "first" for file in sources.own) else ROW
     works = [Partition(i, len(file_ranges), files, high, low, where, count, row) for i, files in enumerate(file_ranges)]
     done = corpus.run(works, "partition")
-    return done, [KeyRange(tuple(each.folder / f"{i}.bin" for each in done), row) for i in range(count)]
+    return done, [KeyRange(tuple(each.files[f"{i}.bin"] for each in done), row) for i in range(count)]
 
 
 def equal_groups(key_range: KeyRange, numbers: Numbers) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.core.doc_ids import is_in_sorted
+from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.kernels.duplicates.verify import prefilter_members
 from corpuscurate.methods.dedup.candidate_rows import Table
 from corpuscurate.methods.dedup.candidates import PlannedPart, distinct, read_part
@@ -27,8 +28,8 @@ class Prefilter:
 
     part: int
     of: int
-    plan: Path
-    candidate_rows: tuple[tuple[Path, int, int], ...]
+    plan: Artefacts
+    candidate_rows: tuple[tuple[Artefacts, int, int], ...]
     values: int
     value_type: str
     few: int
@@ -42,10 +43,10 @@ class Prefilter:
     def run(self, folder: Path) -> dict[str, Any]:
         """Write prefiltered.npy: doc_ids, uint64, sorted. The result has their number."""
         part = read_part(self.plan, self.part)
-        everyone = np.load(self.plan / "bucketed.npy", mmap_mode="r")
+        everyone = np.load(self.plan["bucketed.npy"], mmap_mode="r")
         found = is_in_sorted(part.documents, everyone)
         rows = np.cumsum(found) - 1
-        paths = [path / "signatures.bin" for path, _, _ in self.candidate_rows]
+        paths = [path["signatures.bin"] for path, _, _ in self.candidate_rows]
         counts = [count for _, _, count in self.candidate_rows]
         indices = np.searchsorted(everyone, part.documents[found])
         signatures = Table(paths, counts, self.value_type, self.values).take(indices)
@@ -60,7 +61,7 @@ class Wanted:
     """Split the doc_ids of some sorted files by sketch file. firsts: the first doc_id of each sketch file, -1 for an
     empty one."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[Artefact, ...]
     firsts: tuple[int, ...]
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.corpus import Corpus
 from corpuscurate.core.doc_ids import between, is_in_sorted
 from corpuscurate.core.earlier_runs import ALONE, EarlierRun, Numbers, number_runs
+from corpuscurate.core.handles import Artefact
 from corpuscurate.methods.dedup.keep import NO_SCALE, Keep, comparable, keep_ranks_and_scales
 
 KEEP_RANK = "keep_rank"
@@ -34,12 +36,12 @@ class Source:
     keep rank 0. base: added to its doc_ids.
     """
 
-    path: Path
+    path: Artefact
     schema: tuple[str, ...]
-    without: tuple[Path, ...] = ()
+    without: tuple[Artefact, ...] = ()
     keep: Keep = "first"
     mixed: bool = False
-    kept: Path | None = None
+    kept: Artefact | None = None
     base: int = 0
 
     @property
@@ -127,13 +129,13 @@ class DroppedIds:
         return {"documents": len(self.ids)}
 
 
-def record_batches(path: Path, schema: Sequence[str], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def record_batches(path: Artefact, schema: Sequence[str], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The record batches of an Arrow file of columns `schema`, with the named columns alone.
 
     Read and not mapped: mapping few columns of many costs more for its pages than copying them.
     """
     options = pa.ipc.IpcReadOptions(included_fields=[schema.index(name) for name in names], use_threads=False)
-    with pa.OSFile(str(path), "rb") as file, pa.ipc.open_file(file, options=options) as reader:
+    with pa.OSFile(os.fspath(path), "rb") as file, pa.ipc.open_file(file, options=options) as reader:
         for number in range(reader.num_record_batches):
             yield reader.get_batch(number)
 
@@ -181,7 +183,7 @@ def sources_of(corpus: Corpus, keep: Keep, earlier: Sequence[tuple[EarlierRun, M
     done = (
         corpus.run([DroppedIds(split, ids) for split, ids in gone.items()], "documents dropped before") if gone else []
     )
-    without = {split: (each.folder / "ids.npy",) for split, each in zip(gone, done, strict=True)}
+    without = {split: (each.files["ids.npy"],) for split, each in zip(gone, done, strict=True)}
     files = tuple(Source(path, schema, without.get(i, ()), keep, mixed) for i, path in enumerate(paths))
     numbers = number_runs([run for run, _ in earlier], max((_last_id(file) for file in files), default=-1))
     others = tuple(
@@ -205,8 +207,8 @@ def _last_id(file: Source) -> int:
     return last
 
 
-def _column_names(path: Path) -> tuple[str, ...]:
-    with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
+def _column_names(path: Artefact) -> tuple[str, ...]:
+    with pa.memory_map(os.fspath(path)) as mapped, pa.ipc.open_file(mapped) as reader:
         return tuple(reader.schema.names)
 
 

@@ -6,6 +6,7 @@ A unit takes 4 bytes on disk; a set is made from units when its document is comp
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.core.columns import to_numpy
+from corpuscurate.core.handles import Artefact
 from corpuscurate.kernels.sketch.shingle_sets import shingle_sets
 from corpuscurate.methods.dedup.sketches import record_batches
 
@@ -32,7 +34,7 @@ def unit_columns(units: pa.LargeListArray) -> dict[str, pa.Array]:
 class _BatchRows(NamedTuple):
     """Rows of a record batch of a file. first: the index of the first document among those wanted."""
 
-    path: Path
+    path: Artefact
     batch: int
     first: int
     rows: NDArray[np.int64]
@@ -44,7 +46,7 @@ class Units:
     counts: int64[wanted], units of each.
     """
 
-    def __init__(self, paths: Sequence[Path], wanted: NDArray[np.uint64]) -> None:
+    def __init__(self, paths: Sequence[Artefact], wanted: NDArray[np.uint64]) -> None:
         self.counts = np.zeros(len(wanted), np.int64)
         self._located = [rows for path in paths for rows in _batch_rows(path, wanted, self.counts)]
         if not self.counts.all():  # every candidate has units
@@ -64,7 +66,7 @@ class Units:
         bounds = np.searchsorted(chosen, [*(each.first for each in self._located), len(self.counts)]).tolist()
         needed = [each for each in zip(self._located, bounds, bounds[1:], strict=False) if each[1] < each[2]]
         for path, pieces in groupby(needed, lambda each: each[0].path):
-            with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
+            with pa.memory_map(os.fspath(path)) as mapped, pa.ipc.open_file(mapped) as reader:
                 for located, low, high in pieces:
                     lists = reader.get_batch(located.batch).column(UNITS)
                     rows = located.rows[chosen[low:high] - located.first]
@@ -81,7 +83,7 @@ def room_for(most: int, scratch: Path, share_bytes: int) -> NDArray[np.uint64]:
     return np.memmap(scratch, np.uint64, "w+", shape=(most,))
 
 
-def _batch_rows(path: Path, wanted: NDArray[np.uint64], counts: NDArray[np.int64]) -> Iterator[_BatchRows]:
+def _batch_rows(path: Artefact, wanted: NDArray[np.uint64], counts: NDArray[np.int64]) -> Iterator[_BatchRows]:
     """The rows of the `wanted` documents in a file, in their order; fills in their counts."""
     for number, batch in enumerate(record_batches(path, ["doc_id", COUNT, UNITS], ["doc_id", COUNT])):
         ids = to_numpy(batch.column("doc_id"))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.doc_ids import is_in_sorted
 from corpuscurate.core.earlier_runs import Numbers
+from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.kernels.duplicates.components import best_neighbours, flatten, star_edges
 from corpuscurate.kernels.duplicates.components_to_parts import order_buckets, renumber_buckets
 from corpuscurate.kernels.duplicates.greedy import UNVERIFIED, settle_greedily
@@ -66,10 +67,10 @@ class VerifyPart:
 
     part: int
     of: int
-    plan: Path
-    candidate_rows: tuple[tuple[Path, int, int], ...]
-    prefiltered: Path | None
-    units: tuple[Path, ...]
+    plan: Artefacts
+    candidate_rows: tuple[tuple[Artefacts, int, int], ...]
+    prefiltered: Artefact | None
+    units: tuple[Artefact, ...]
     kind: Verify
     threshold: float
     ngram: int
@@ -106,9 +107,9 @@ class VerifyPart:
     def _in_keep_order(self, plan: PlannedPart) -> tuple[NDArray[np.uint64], PlannedPart]:
         """The documents in keep order, and the part with its indices changed to that; buckets sorted by group."""
         counts = [count for _, count, _ in self.candidate_rows]
-        if sum(counts) != len(np.load(self.plan / "documents.npy", mmap_mode="r")):
+        if sum(counts) != len(np.load(self.plan["documents.npy"], mmap_mode="r")):
             raise RuntimeError("candidates are missing from the sketch files")
-        ranks = Table([path / "keep_ranks.bin" for path, _, _ in self.candidate_rows], counts, np.uint64).take(
+        ranks = Table([path["keep_ranks.bin"] for path, _, _ in self.candidate_rows], counts, np.uint64).take(
             plan.indices
         )
         order = _keep_order(ranks, self.numbers.is_own(plan.documents))
@@ -176,13 +177,13 @@ class VerifyPart:
         self, folder: Path, documents: NDArray[np.uint64], part: PlannedPart
     ) -> Iterator[tuple[Buckets, Sketches]]:
         """Blocks of buckets, and the sketches of their documents, which are valid until the next block is asked for."""
-        everyone = np.load(self.plan / "bucketed.npy", mmap_mode="r")
+        everyone = np.load(self.plan["bucketed.npy"], mmap_mode="r")
         compared = everyone if self.prefiltered is None else np.load(self.prefiltered)
         rows = np.searchsorted(compared, documents)  # of those in buckets
         width = 0 if self.kind == "none" else self.values
         counts = [count if width else 0 for _, _, count in self.candidate_rows]
         table = Table(
-            [path / "signatures.bin" for path, _, _ in self.candidate_rows], counts, self.value_type, self.values
+            [path["signatures.bin"] for path, _, _ in self.candidate_rows], counts, self.value_type, self.values
         )
         units = Units(self.units, compared) if self.kind == "exact" else None
         sizes = np.full(len(documents), width) if units is None else np.append(units.most_shingles(self.ngram), 0)[rows]

@@ -19,6 +19,7 @@ embedder alone (`basis` of `Corpus.run` and `Corpus.reread`; a stage can use it 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +33,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from corpuscurate.core.artefact import digest_file, fingerprint
 from corpuscurate.core.columns import to_numpy
+from corpuscurate.core.handles import Artefact
 from corpuscurate.core.local_path import FromRecipe, LocalPath
 
 
@@ -176,21 +178,21 @@ def embedding_rows(column: pa.FixedSizeListArray) -> NDArray[np.float32]:
     return rows
 
 
-def embedding_batches(path: Path) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.float32]]]:
+def embedding_batches(path: Path | Artefact) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.float32]]]:
     """(doc_id uint64[m] ascending, unit rows float32[m, d]) of a file of embeddings, memory-mapped, batch by batch.
 
     How rows fall into batches depends on the run's batch size: results must not depend on it.
     """
-    with pa.memory_map(str(path)) as source:
+    with pa.memory_map(os.fspath(path)) as source:
         file = pa.ipc.open_file(source)
         for number in range(file.num_record_batches):
             batch = file.get_batch(number)
             yield to_numpy(batch.column("doc_id")), embedding_rows(batch.column(EMBEDDING))
 
 
-def embedding_shape(path: Path) -> tuple[int, int]:
+def embedding_shape(path: Path | Artefact) -> tuple[int, int]:
     """(rows, dimension) of a file of embeddings; only its footer and headers are read."""
-    with pa.memory_map(str(path)) as source:
+    with pa.memory_map(os.fspath(path)) as source:
         file = pa.ipc.open_file(source)
         rows = sum(file.get_batch(number).num_rows for number in range(file.num_record_batches))
         return rows, file.schema.field(EMBEDDING).type.list_size

@@ -26,6 +26,7 @@ from corpuscurate.core.columns import heads, lengths_bytes, one_array, to_numpy
 from corpuscurate.core.corpus import Corpus
 from corpuscurate.core.doc_ids import sampled
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.handles import Artefact
 from corpuscurate.core.run_folder import ROWS
 from corpuscurate.core.stage import GlobalStage
 from corpuscurate.methods.embed.base import (
@@ -106,7 +107,7 @@ def embedding_basis(embedder: Parameters) -> list[Any]:
     return ["embeddings", VERSION, embedder_value(embedder)]
 
 
-def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> list[Path]:
+def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> list[Artefact]:
     """Embed every document that is alive: one Arrow IPC file a split, in input order.
 
     Columns: doc_id (uint64, ascending), embedding (fixed_size_list<float32>[d], unit rows; the zero row for a document
@@ -126,14 +127,14 @@ def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> l
     if isinstance(embedder, Learned) and embedder.model is None:
         total = sum(done.result["bytes"] for done in alive)
         picked = corpus.run(
-            [Pick(number, done.folder / ALIVE, total, embedder) for number, done in enumerate(alive)],
+            [Pick(number, done.files[ALIVE], total, embedder) for number, done in enumerate(alive)],
             "choosing a sample",
             basis=basis,
         )
-        texts = corpus.reread([done.folder / WANTED for done in picked], "sample_text", "reading a sample", basis=basis)
+        texts = corpus.reread([done.files[WANTED] for done in picked], "sample_text", "reading a sample", basis=basis)
         fitted = corpus.run([Fit(tuple(texts), embedder, corpus.workers)], "learning word vectors", basis=basis)
-        model = str(fitted[0].folder)
-    wanted = [done.folder / WANTED for done in alive]
+        model = fitted[0].files.folder
+    wanted = [done.files[WANTED] for done in alive]
     return corpus.reread(wanted, "embed_text", "embedding", arguments={"model": model}, basis=basis)
 
 
@@ -146,7 +147,7 @@ class Alive:
     """The documents of a split that are to be embedded. dropped: those to leave out, ascending."""
 
     split: int
-    sketches: Path
+    sketches: Artefact
     dropped: NDArray[np.uint64]
 
     @property
@@ -171,7 +172,7 @@ class Pick:
     """The sample of a split. total: bytes to learn from in the whole corpus (see `SAMPLE_TEXT_BYTES`)."""
 
     split: int
-    alive: Path
+    alive: Artefact
     total: int
     embedder: Learned
 
@@ -192,7 +193,7 @@ class Pick:
 class Fit:
     """Learning from the texts of the sample. threads: how many, which changes nothing in the result."""
 
-    texts: tuple[Path, ...]
+    texts: tuple[Artefact, ...]
     embedder: Learned
     threads: int
 
@@ -214,7 +215,7 @@ class FromColumn:
     """Rows that were in the input, brought to length 1. dimension: of every row."""
 
     split: int
-    sketches: Path
+    sketches: Artefact
     dropped: NDArray[np.uint64]
     dimension: int
 
@@ -240,7 +241,7 @@ class FromColumn:
         return {}
 
 
-def _from_column(corpus: Corpus, sketches: Any, basis: Any, embedder: Column) -> list[Path]:
+def _from_column(corpus: Corpus, sketches: Any, basis: Any, embedder: Column) -> list[Artefact]:
     lengths: set[int] = set()
     for path in sketches:
         found = pc.unique(pc.list_value_length(read_table(path).column(EMBEDDING)))
@@ -252,4 +253,4 @@ def _from_column(corpus: Corpus, sketches: Any, basis: Any, embedder: Column) ->
         )
     dimension = lengths.pop() if lengths else 1
     works = [FromColumn(number, path, corpus.dropped(number), dimension) for number, path in enumerate(sketches)]
-    return [done.folder / ROWS for done in corpus.run(works, "reading embeddings", basis=basis)]
+    return [done.files[ROWS] for done in corpus.run(works, "reading embeddings", basis=basis)]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.corpus import Corpus
 from corpuscurate.core.doc_ids import hashed
+from corpuscurate.core.handles import Artefacts
 from corpuscurate.kernels.embedding.neighbour_lists import BINS
 from corpuscurate.methods.semantic.clusters import Assigned, Clustered
 from corpuscurate.methods.semantic.kmeans import CENTROIDS, SAMPLE, SAMPLE_IDS, Nearest
@@ -31,7 +32,7 @@ class Borders:
     split: int
     file: Vectors
     assigned: Assigned
-    fitted: Path
+    fitted: Artefacts
     wanted: int
     floor: float
 
@@ -47,7 +48,7 @@ class Borders:
         rows = vectors.astype(np.float32)
         squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
         with one_pool(1):
-            nearest = Nearest(np.load(self.fitted / CENTROIDS).astype(np.float32))
+            nearest = Nearest(np.load(self.fitted[CENTROIDS]).astype(np.float32))
             mine = nearest.search(vectors, self.assigned.probes)[0] if len(ids) else np.empty((0, 1), np.int64)
             others, clusters = self.file.vectors(), self.assigned.clusters()
             names, other_squares = self.file.ids(), self.file.squares().astype(np.float64)
@@ -65,11 +66,11 @@ class Borders:
         return {}
 
 
-def _some(fitted: Path, wanted: int) -> tuple[NDArray[np.uint64], NDArray[np.int8]]:
+def _some(fitted: Artefacts, wanted: int) -> tuple[NDArray[np.uint64], NDArray[np.int8]]:
     """doc_ids and vectors of `wanted` documents of the sample, chosen by hash."""
-    ids: NDArray[np.uint64] = np.load(fitted / SAMPLE_IDS)
+    ids: NDArray[np.uint64] = np.load(fitted[SAMPLE_IDS])
     order = np.sort(np.argsort(hashed(ids, _SEED), kind="stable")[:wanted])
-    return ids[order], np.load(fitted / SAMPLE, mmap_mode="r")[order]
+    return ids[order], np.load(fitted[SAMPLE], mmap_mode="r")[order]
 
 
 def estimate_borders(
@@ -87,7 +88,7 @@ def estimate_borders(
         for i, (file, assigned) in enumerate(zip(clustered.files, clustered.assigned, strict=True))
     ]
     for done in corpus.run(works, "estimating pairs across borders", basis=[*basis, floor, wanted]):
-        counts += np.load(done.folder / "borders.npy")
+        counts += np.load(done.files["borders.npy"])
     return counts
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from corpuscurate.core.corpus import DROPS, Corpus
+from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.methods.embed.corpus import EmbedsCorpus, embed_corpus, embedding_basis
 from corpuscurate.methods.semantic.kmeans import (
     BLOCK_ROWS,
@@ -72,21 +73,21 @@ class ClustersCorpus(EmbedsCorpus):
 class Assigned:
     """The clusters of a file's rows. probes: how many clusters each row belongs to."""
 
-    folder: Path
+    files: Artefacts
     rows: int
     probes: int
 
     def clusters(self) -> NDArray[np.int32]:
         """int32[n, probes], nearest first, memory-mapped."""
-        return mapped(self.folder / "clusters.bin", np.int32, (self.rows, self.probes))
+        return mapped(self.files["clusters.bin"], np.int32, (self.rows, self.probes))
 
     def cosines(self) -> NDArray[np.float64]:
         """float64[n]: with the centroid of the first cluster."""
-        return mapped(self.folder / "cosines.bin", np.float64, (self.rows,))
+        return mapped(self.files["cosines.bin"], np.float64, (self.rows,))
 
     def counts(self) -> NDArray[np.int64]:
         """int64[k, probes]: how many rows have a cluster as their nearest, as their second nearest, and so on."""
-        counts: NDArray[np.int64] = np.load(self.folder / "counts.npy")
+        counts: NDArray[np.int64] = np.load(self.files["counts.npy"])
         return counts
 
 
@@ -97,7 +98,7 @@ class Clustered:
 
     files: tuple[Vectors, ...]
     assigned: tuple[Assigned, ...]
-    fitted: Path
+    fitted: Artefacts
     clusters: int
     probes: int
     stats: dict[str, Any]
@@ -137,7 +138,7 @@ class Assign:
 
     split: int
     file: Vectors
-    centroids: Path
+    centroids: Artefact
     probes: int
     threads: int
 
@@ -187,9 +188,9 @@ def cluster_corpus(corpus: Corpus, stage: ClustersCorpus, probes: int = 1, small
     probes = min(probes, k)
     threads = max(1, corpus.workers // max(1, len(files)))
     stored = 1 if probes >= k else probes
-    works = [Assign(i, file, fitted.folder / CENTROIDS, stored, threads) for i, file in enumerate(files)]
+    works = [Assign(i, file, fitted.files[CENTROIDS], stored, threads) for i, file in enumerate(files)]
     done = corpus.run(works, "assigning clusters", basis=basis)
-    assigned = tuple(Assigned(each.folder, each.result["rows"], stored) for each in done)
+    assigned = tuple(Assigned(each.files, each.result["rows"], stored) for each in done)
     stats = {
         "documents": rows + sum(file.zeros for file in files),
         "without_direction": sum(file.zeros for file in files),
@@ -198,7 +199,7 @@ def cluster_corpus(corpus: Corpus, stage: ClustersCorpus, probes: int = 1, small
         "sample": fitted.result["sample"],
         "mean_cosine_by_iteration": fitted.result["mean_cosine"],
     }
-    clustered = Clustered(files, assigned, fitted.folder, k, probes, stats, basis)
+    clustered = Clustered(files, assigned, fitted.files, k, probes, stats, basis)
     sizes = stats["cluster_sizes"] = size_distribution(clustered.sizes()[:, 0])
     stats["notes"] = [
         f"{k:,} {'cluster' if k == 1 else 'clusters'}: {stats['k_reason']}; sizes: median {sizes['median']:,}, "

@@ -24,6 +24,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import write_table
+from corpuscurate.core.handles import Artefacts
 from corpuscurate.kernels.embedding.neighbour_lists import decide_independent, decide_paper
 from corpuscurate.methods.dedup.clusters import cluster_stats, write_clusters
 from corpuscurate.methods.semantic.clusters import joined, share_of
@@ -55,11 +56,11 @@ class Neighbourhoods:
     """The neighbour lists of all works. documents: uint64[m], the documents with a list, in keep order."""
 
     def __init__(
-        self, works: tuple[Path, ...], cluster_ranges: tuple[ClusterRange, ...], one: bool, scratch: Path | None
+        self, works: tuple[Artefacts, ...], cluster_ranges: tuple[ClusterRange, ...], one: bool, scratch: Path | None
     ) -> None:
         """scratch: a folder for what is paged; None: memory."""
         self._ranges, self._one = cluster_ranges, one
-        lists = [np.fromfile(path / "lists.bin", LIST) for path in works]
+        lists = [np.fromfile(path["lists.bin"], LIST) for path in works]
         self.lists = joined(lists, LIST)
         self.order = np.lexsort((self.lists["cluster"], self.lists["doc_id"], self.lists["keep_rank"]))
         ids = self.lists["doc_id"][self.order]
@@ -77,7 +78,7 @@ class Neighbourhoods:
         start = 0
         for path, rows in zip(works, lists, strict=True):
             size = int(rows["size"].sum())
-            entries = mapped(path / "entries.bin", ENTRY, (size,))
+            entries = mapped(path["entries.bin"], ENTRY, (size,))
             for at in range(0, size, 1 << 20):
                 block = entries[at : at + (1 << 20)]
                 here = slice(start + at, start + at + len(block))
@@ -265,7 +266,7 @@ class Decide:
     """Decide for the whole corpus. floor: cosine from which the lists hold pairs. threshold, fraction: one of both is
     given. documents: how many the corpus has. levels: further thresholds at which both rules count removals."""
 
-    works: tuple[Path, ...]
+    works: tuple[Artefacts, ...]
     cluster_ranges: tuple[ClusterRange, ...]
     one: bool
     floor: float
@@ -284,7 +285,7 @@ class Decide:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write drops.arrow, or in tag mode members.arrow."""
-        entries = sum((path / "entries.bin").stat().st_size for path in self.works)
+        entries = sum(path["entries.bin"].size for path in self.works)
         scratch = folder if 2 * entries > self.share_bytes else None
         near = Neighbourhoods(self.works, self.cluster_ranges, self.one, scratch)
         threshold = self._threshold(near)

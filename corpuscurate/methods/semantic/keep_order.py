@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import fingerprint
 from corpuscurate.core.corpus import Corpus
+from corpuscurate.core.handles import Artefacts
 from corpuscurate.methods.dedup.keep import float_ranks
 from corpuscurate.methods.dedup.key_ranges import ranges_for_memory
 from corpuscurate.methods.dedup.sketches import KEEP_RANK, Source
@@ -134,18 +135,18 @@ class Scatter:
 class ClusterRange:
     """The rows of some neighbouring clusters, sorted by cluster, keep rank and doc_id."""
 
-    folder: Path
+    files: Artefacts
     rows: int
     dimension: int
     probes: int
 
     def table(self) -> NDArray[Any]:
         """`row_type`[n], memory-mapped."""
-        return mapped(self.folder / "rows.bin", row_type(self.probes), (self.rows,))
+        return mapped(self.files["rows.bin"], row_type(self.probes), (self.rows,))
 
     def vectors(self) -> NDArray[np.int8]:
         """int8[n, d], memory-mapped."""
-        return mapped(self.folder / "vectors.bin", np.int8, (self.rows, self.dimension))
+        return mapped(self.files["vectors.bin"], np.int8, (self.rows, self.dimension))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class Order:
 
     number: int
     clusters: tuple[int, int]
-    pieces: tuple[tuple[Path, int], ...]
+    pieces: tuple[tuple[Artefacts, int], ...]
     dimension: int
     probes: int
 
@@ -168,8 +169,8 @@ class Order:
         """Write rows.bin and vectors.bin."""
         kind = row_type(self.probes)
         pieces = [(path, size) for path, size in self.pieces if size]
-        tables = [mapped(path / f"{self.number}.rows", kind, (size,)) for path, size in pieces]
-        vectors = [mapped(path / f"{self.number}.vectors", np.int8, (size, self.dimension)) for path, size in pieces]
+        tables = [mapped(path[f"{self.number}.rows"], kind, (size,)) for path, size in pieces]
+        vectors = [mapped(path[f"{self.number}.vectors"], np.int8, (size, self.dimension)) for path, size in pieces]
         keys = [joined([table[name] for table in tables], kind[name]) for name in ("doc_id", "keep_rank", "cluster")]
         order = np.lexsort(keys)
         starts = np.concatenate([[0], np.cumsum([size for _, size in pieces])]).astype(np.int64)
@@ -224,11 +225,11 @@ def order_corpus(
         Order(
             number,
             (borders[number], ends[number]),
-            tuple((done.folder, done.result["sizes"][number]) for done in scattered),
+            tuple((done.files, done.result["sizes"][number]) for done in scattered),
             clustered.dimension,
             clustered.stored,
         )
         for number in range(len(borders))
     ]
     done = corpus.run(orders, "sorting clusters", basis=basis)
-    return [ClusterRange(each.folder, each.result["rows"], clustered.dimension, clustered.stored) for each in done]
+    return [ClusterRange(each.files, each.result["rows"], clustered.dimension, clustered.stored) for each in done]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.core.corpus import Corpus
+from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.kernels.embedding.neighbour_lists import nearest_cosines
 from corpuscurate.methods.semantic.clusters import joined
 from corpuscurate.methods.semantic.keep_order import ClusterRange
@@ -36,7 +37,7 @@ class Nearby:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        rows = f"{self.cluster_range.folder.name}-{self.start}-{self.stop}"
+        rows = f"{self.cluster_range.files.name}-{self.start}-{self.stop}"
         return f"nearby-{self.number}of{self.of}-{rows}-{self.neighbours}"
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -75,8 +76,8 @@ class Means:
     folder and number of rows of each `Nearby`."""
 
     split: int
-    ids: Path
-    works: tuple[tuple[Path, int], ...]
+    ids: Artefact
+    works: tuple[tuple[Artefacts, int], ...]
     neighbours: int
 
     @property
@@ -89,10 +90,10 @@ class Means:
         ids = np.fromfile(self.ids, np.uint64)
         best = np.full((len(ids), self.neighbours), -2.0)
         for path, rows in self.works if len(ids) else ():
-            known = mapped(path / "ids.bin", np.uint64, (rows,))
+            known = mapped(path["ids.bin"], np.uint64, (rows,))
             low, high = int(np.searchsorted(known, ids[0])), int(np.searchsorted(known, ids[-1], "right"))
             found = np.array(known[low:high])
-            values = mapped(path / "best.bin", np.float64, (rows, self.neighbours))[low:high]
+            values = mapped(path["best.bin"], np.float64, (rows, self.neighbours))[low:high]
             at = np.minimum(np.searchsorted(ids, found), len(ids) - 1)
             there = np.flatnonzero(ids[at] == found)
             while len(there):  # a document can stand in several clusters of one work: each time its first is merged
@@ -119,7 +120,7 @@ def mean_of(best: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def nearby(
     corpus: Corpus, cluster_ranges: Sequence[ClusterRange], neighbours: int, one: bool, basis: Any
-) -> list[tuple[Path, int]]:
+) -> list[tuple[Artefacts, int]]:
     """Compare all documents with those in their clusters. Returns the folder and the number of rows of each work."""
     works = []
     for number, each in enumerate(cluster_ranges):
@@ -133,9 +134,9 @@ def nearby(
             for start, stop in itertools.pairwise(borders)
             if stop > start
         ]
-    return [(done.folder, done.result["rows"]) for done in corpus.run(works, "nearest neighbours", basis=basis)]
+    return [(done.files, done.result["rows"]) for done in corpus.run(works, "nearest neighbours", basis=basis)]
 
 
-def all_means(folders: Sequence[Path]) -> NDArray[np.float64]:
+def all_means(folders: Sequence[Artefacts]) -> NDArray[np.float64]:
     """What `Means` wrote for all splits, in order."""
-    return joined([np.fromfile(folder / "means.bin", np.float64) for folder in folders], np.float64)
+    return joined([np.fromfile(folder["means.bin"], np.float64) for folder in folders], np.float64)

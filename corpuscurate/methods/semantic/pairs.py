@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.core.corpus import Corpus, Done
+from corpuscurate.core.handles import Artefacts
 from corpuscurate.kernels.embedding.neighbour_lists import BINS, LISTED, collect
 from corpuscurate.methods.semantic.keep_order import ClusterRange
 from corpuscurate.methods.semantic.threads import one_pool
@@ -70,7 +71,7 @@ class Pairs:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return f"pairs-{self.number}of{self.of}-{self.cluster_range.folder.name}-{self.start}-{self.stop}"
+        return f"pairs-{self.number}of{self.of}-{self.cluster_range.files.name}-{self.start}-{self.stop}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write lists.bin, entries.bin and histogram.npy."""
@@ -178,7 +179,7 @@ class Found:
     made. pairs: how many have a cosine of at least `floor`. histogram: int64[BINS + 1], pairs by cosine."""
 
     cluster_ranges: tuple[ClusterRange, ...]
-    works: tuple[Path, ...]
+    works: tuple[Artefacts, ...]
     floor: float
     one: bool
     compared: int
@@ -197,10 +198,10 @@ def find_pairs(
     done: list[Done] = corpus.run(works, "comparing within clusters", basis=[*basis, floor])
     histogram = np.zeros(BINS + 1, np.int64)
     for each in done:
-        histogram += np.load(each.folder / "histogram.npy")
+        histogram += np.load(each.files["histogram.npy"])
     return Found(
         tuple(cluster_ranges),
-        tuple(each.folder for each in done),
+        tuple(each.files for each in done),
         floor,
         one,
         sum(each.result["compared"] for each in done),

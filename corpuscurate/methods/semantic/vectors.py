@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.methods.embed.base import embedding_batches, embedding_shape
 
 LENGTH = 4000
@@ -32,29 +33,29 @@ _BLOCK_ROWS = 1 << 14
 class Vectors:
     """A stored file of vectors. rows: how many; dimension: of each; zeros: documents without a direction, left out."""
 
-    folder: Path
+    files: Artefacts
     rows: int
     dimension: int
     zeros: int
 
     def vectors(self) -> NDArray[np.int8]:
         """int8[n, d], memory-mapped."""
-        return mapped(self.folder / "vectors.bin", np.int8, (self.rows, self.dimension))
+        return mapped(self.files["vectors.bin"], np.int8, (self.rows, self.dimension))
 
     def ids(self) -> NDArray[np.uint64]:
         """uint64[n], ascending."""
-        return np.fromfile(self.folder / "ids.bin", np.uint64)
+        return np.fromfile(self.files["ids.bin"], np.uint64)
 
     def zero_ids(self) -> NDArray[np.uint64]:
         """Documents without a direction, ascending."""
-        return np.fromfile(self.folder / "zeros.bin", np.uint64)
+        return np.fromfile(self.files["zeros.bin"], np.uint64)
 
     def squares(self) -> NDArray[np.int32]:
         """int32[n]: the square of each row's length."""
-        return np.fromfile(self.folder / "squares.bin", np.int32)
+        return np.fromfile(self.files["squares.bin"], np.int32)
 
 
-def mapped(path: Path, kind: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+def mapped(path: Artefact, kind: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     """A raw file as an array, memory-mapped; an empty file, which cannot be mapped, as an empty array."""
     return np.memmap(path, kind, "r", shape=shape) if np.prod(shape) else np.empty(shape, kind)
 
@@ -74,7 +75,7 @@ class Quantise:
     """Store the embeddings of a split."""
 
     split: int
-    path: Path
+    path: Artefact
 
     @property
     def key(self) -> str:
@@ -104,7 +105,7 @@ class Quantise:
         return {"rows": rows, "zeros": zeros}
 
 
-def quantise(corpus: Corpus, paths: list[Path], basis: Any) -> list[Vectors]:
+def quantise(corpus: Corpus, paths: list[Artefact], basis: Any) -> list[Vectors]:
     """Store the embeddings of all splits (`embed_corpus`). Raises InputError for rows that are too long."""
     shapes = [embedding_shape(path) for path in paths]
     dimension = max((width for _, width in shapes), default=1)
@@ -115,4 +116,4 @@ def quantise(corpus: Corpus, paths: list[Path], basis: Any) -> list[Vectors]:
 
 
 def _vectors(done: Done, dimension: int) -> Vectors:
-    return Vectors(done.folder, done.result["rows"], dimension, done.result["zeros"])
+    return Vectors(done.files, done.result["rows"], dimension, done.result["zeros"])

@@ -25,7 +25,7 @@ from corpuscurate.core.columns import heads, to_numpy
 from corpuscurate.core.corpus import Corpus, Done, Settled, Work
 from corpuscurate.core.doc_ids import POSITION_BITS, is_in_sorted, sampled
 from corpuscurate.core.errors import InputError, MissingExtraError, OutputError
-from corpuscurate.core.handles import read_sealed
+from corpuscurate.core.handles import Artefact, read_sealed
 from corpuscurate.core.run_folder import DROPPED, MANIFEST, REPORT, STATE
 from corpuscurate.core.spec import Settings, Sink, Source, Spec
 from corpuscurate.engine.manifest import Manifest, build_manifest
@@ -58,7 +58,7 @@ class _Some:
     def workers(self) -> int:
         return self.whole.workers
 
-    def sketches(self) -> Sequence[Path]:
+    def sketches(self) -> Sequence[Artefact]:
         return self.whole.sketches()
 
     def dropped(self, split: int) -> NDArray[np.uint64]:
@@ -69,17 +69,19 @@ class _Some:
 
     def reread(
         self,
-        wanted: Sequence[Path],
+        wanted: Sequence[Artefact],
         sketch: str,
         title: str,
         *,
         arguments: Mapping[str, Any] | None = None,
         basis: Any = None,
-    ) -> list[Path]:
+    ) -> list[Artefact]:
         own = None if basis is None else [self.basis, basis]
         return self.whole.reread(wanted, sketch, title, arguments=arguments, basis=own)
 
-    def reread_earlier(self, corpus: int, base: int, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
+    def reread_earlier(
+        self, corpus: int, base: int, wanted: Sequence[Artefact], sketch: str, title: str
+    ) -> list[Artefact]:
         return self.whole.reread_earlier(corpus, base, wanted, sketch, title)
 
 
@@ -103,9 +105,9 @@ class MapTrial(ClustersCorpus):
         clustered = cluster_corpus(some, self, small=0)
         files = tuple(zip(clustered.files, clustered.assigned, strict=True))
         layout = corpus.run([Layout(files, self.seed)], "laying out")[0]
-        wanted = [layout.folder / f"{number:05d}.npy" for number in range(len(files))]
+        wanted = [layout.files[f"{number:05d}.npy"] for number in range(len(files))]
         texts = corpus.reread(wanted, "sample_heads", "reading texts")
-        where = {"layout": str(layout.folder), "texts": [str(path) for path in texts]}
+        where = {"layout": layout.files.folder, "texts": [path.uri for path in texts]}
         return Settled([], [], {**clustered.stats, **where, "corpus": total})
 
 

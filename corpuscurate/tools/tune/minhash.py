@@ -72,9 +72,9 @@ class MinHashTrial(MinHash):
         bandings = self.bandings()
         merged = self._match(corpus, sources, queries, tuple(bandings))
         judged = self._judge(corpus, sources, merged)
-        pairs, counts = np.load(merged.folder / "pairs.npy"), np.load(merged.folder / "counts.npy")
-        similarity = np.load(judged.folder / "similarity.npy")
-        weight = _weights(pairs, np.load(queries.folder / "ids.npy"), counts)
+        pairs, counts = np.load(merged.files["pairs.npy"]), np.load(merged.files["counts.npy"])
+        similarity = np.load(judged.files["similarity.npy"])
+        weight = _weights(pairs, np.load(queries.files["ids.npy"]), counts)
         stats = {
             **queries.result,
             **merged.result,
@@ -93,24 +93,24 @@ class MinHashTrial(MinHash):
         few = fewest_equal_values(LEVELS[0], self.values)
         matched = corpus.run(
             [
-                Match(number, file, queries.folder, self.values, few, bandings, MATCHES)
+                Match(number, file, queries.files, self.values, few, bandings, MATCHES)
                 for number, file in enumerate(sources.files)
             ],
             "matching",
         )
-        return corpus.run([Merge(tuple(done.folder for done in matched), first_ids(sources), MATCHES)], "merging")[0]
+        return corpus.run([Merge(tuple(done.files for done in matched), first_ids(sources), MATCHES)], "merging")[0]
 
     def _judge(self, corpus: Corpus, sources: Sources, merged: Done) -> Done:
-        wanted = [merged.folder / f"{number:05d}.npy" for number in range(len(sources.files))]
+        wanted = [merged.files[f"{number:05d}.npy"] for number in range(len(sources.files))]
         units = tuple(corpus.reread(wanted, "candidate_units", "units of pairs"))
         share = corpus.memory_bytes // 4
-        work = Judge(merged.folder, units, self.ngram, share, LEVELS, self.examples, first_ids(sources))
+        work = Judge(merged.files, units, self.ngram, share, LEVELS, self.examples, first_ids(sources))
         return corpus.run([work], "comparing")[0]
 
     def _examples(
         self, corpus: Corpus, sources: Sources, judged: Done, pairs: NDArray[Any], similarity: NDArray[np.float64]
     ) -> list[dict[str, Any]]:
-        wanted = [judged.folder / f"{number:05d}.npy" for number in range(len(sources.files))]
+        wanted = [judged.files[f"{number:05d}.npy"] for number in range(len(sources.files))]
         texts: dict[int, str] = {}
         for path in corpus.reread(wanted, "sample_heads", "reading examples"):
             rows = read_table(path)

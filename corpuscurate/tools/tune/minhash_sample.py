@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.core.doc_ids import hashed, is_in_sorted
+from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.kernels.duplicates.queries import index_queries, match_queries, pair_similarities
 from corpuscurate.methods.dedup.bands import SHINGLES, value_column
 from corpuscurate.methods.dedup.sketches import KEEP_RANK, Source
@@ -93,7 +94,7 @@ class Match:
 
     number: int
     file: Source
-    queries: Path
+    queries: Artefacts
     values: int
     few: int
     bandings: tuple[tuple[int, int], ...]
@@ -107,7 +108,7 @@ class Match:
     def run(self, folder: Path) -> dict[str, Any]:
         """pairs.npy: PAIR, at most `most` a query; counts.npy: int64[q], how many there were."""
         ids, keep_ranks, signatures = (
-            np.load(self.queries / f"{name}.npy") for name in ("ids", "keep_ranks", "signatures")
+            np.load(self.queries[f"{name}.npy"]) for name in ("ids", "keep_ranks", "signatures")
         )
         loose = min(LOOSE_ROWS, self.values)
         heads = np.full(1 << max(4, (2 * signatures.size).bit_length()), -1, np.int64)
@@ -164,7 +165,7 @@ class Merge:
     """Bring the matches of all sketch files together, and write who they are. firsts: the first doc_id of each sketch
     file, -1 for an empty one."""
 
-    matched: tuple[Path, ...]
+    matched: tuple[Artefacts, ...]
     firsts: tuple[int, ...]
     most: int
 
@@ -175,10 +176,10 @@ class Merge:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """pairs.npy: PAIR; counts.npy: int64[q]; <split>.npy: the doc_ids of each sketch file."""
-        pairs = np.concatenate([np.empty(0, PAIR), *(np.load(path / "pairs.npy") for path in self.matched)])
+        pairs = np.concatenate([np.empty(0, PAIR), *(np.load(path["pairs.npy"]) for path in self.matched)])
         pairs = fewest_of_each(pairs, self.most)
         np.save(folder / "pairs.npy", pairs)
-        counts = np.sum([np.load(path / "counts.npy") for path in self.matched], axis=0)
+        counts = np.sum([np.load(path["counts.npy"]) for path in self.matched], axis=0)
         np.save(folder / "counts.npy", counts)
         write_by_split(folder, np.unique(np.concatenate([pairs["query"], pairs["doc_id"]])), self.firsts)
         return {"pairs": len(pairs), "matches": int(counts.sum())}
@@ -197,8 +198,8 @@ def write_by_split(folder: Path, ids: NDArray[np.uint64], firsts: Sequence[int])
 class Judge:
     """Compute the true similarity of each pair. units: files of units. examples: pairs to read at each level."""
 
-    merged: Path
-    units: tuple[Path, ...]
+    merged: Artefacts
+    units: tuple[Artefact, ...]
     ngram: int
     share_bytes: int
     levels: tuple[float, ...]
@@ -212,7 +213,7 @@ class Judge:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """similarity.npy: float64, of each pair; <split>.npy: the doc_ids of the examples."""
-        pairs = np.load(self.merged / "pairs.npy")
+        pairs = np.load(self.merged["pairs.npy"])
         ids = np.unique(np.concatenate([pairs["query"], pairs["doc_id"]]))
         units, scratch = Units(self.units, ids), folder / "sets.tmp"
         sets = room_for(int(units.most_shingles(self.ngram).sum()), scratch, self.share_bytes)

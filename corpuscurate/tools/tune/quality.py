@@ -24,6 +24,7 @@ from corpuscurate.core.columns import TEXT, group_names, heads, lengths_bytes, t
 from corpuscurate.core.corpus import Corpus, Settled
 from corpuscurate.core.doc_ids import POSITION_BITS, sampled
 from corpuscurate.core.errors import RecipeError
+from corpuscurate.core.handles import Artefact
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
 from corpuscurate.engine.check import check_spec
@@ -100,9 +101,9 @@ class QualityTrial(GlobalStage):
         files = list(corpus.sketches())
         total = sum(read_table(path).num_rows for path in files)
         works = [Sample(number, path, total, self.documents) for number, path in enumerate(files)]
-        wanted = [done.folder / "wanted.npy" for done in corpus.run(works, "choosing a sample")]
+        wanted = [done.files["wanted.npy"] for done in corpus.run(works, "choosing a sample")]
         rows = corpus.reread(wanted, "score", "scoring")
-        return Settled([], [], {"corpus": total, "rows": [str(path) for path in rows]})
+        return Settled([], [], {"corpus": total, "rows": [path.uri for path in rows]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class Sample:
     """The documents of a split that belong to the sample. total: documents of the corpus."""
 
     split: int
-    sketches: Path
+    sketches: Artefact
     total: int
     documents: int
 

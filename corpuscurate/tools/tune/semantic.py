@@ -25,6 +25,7 @@ from corpuscurate.core.columns import heads
 from corpuscurate.core.corpus import Corpus, Settled
 from corpuscurate.core.doc_ids import hashed
 from corpuscurate.core.errors import RecipeError
+from corpuscurate.core.handles import Artefacts
 from corpuscurate.core.spec import Spec
 from corpuscurate.engine.progress import Progress
 from corpuscurate.engine.run import settle_only
@@ -91,7 +92,7 @@ class SemanticTrial(Semantic):
 
     def _examples(self, corpus: Corpus, clustered: Clustered, found: Found) -> list[dict[str, Any]]:
         picked = corpus.run([Pick(found.works, found.floor, self.examples, clustered.files)], "choosing examples")[0]
-        wanted = [picked.folder / f"{number:05d}.npy" for number in range(len(clustered.files))]
+        wanted = [picked.files[f"{number:05d}.npy"] for number in range(len(clustered.files))]
         texts: dict[int, str] = {}
         for path in corpus.reread(wanted, "sample_heads", "reading examples"):
             rows = read_table(path)
@@ -125,7 +126,7 @@ def _level(level: dict[str, Any], documents: int, histogram: NDArray[np.int64]) 
 class Pick:
     """Choose pairs to read, by hash, at each level of cosines. works: folders of `Pairs`."""
 
-    works: tuple[Path, ...]
+    works: tuple[Artefacts, ...]
     floor: float
     count: int
     files: tuple[Vectors, ...]
@@ -147,10 +148,10 @@ class Pick:
             np.save(folder / f"{number:05d}.npy", np.intersect1d(ids, file.ids()))
         return {"pairs": pairs}
 
-    def _candidates(self, path: Path) -> Iterator[tuple[int, list[tuple[int, int, int, float]]]]:
+    def _candidates(self, path: Artefacts) -> Iterator[tuple[int, list[tuple[int, int, int, float]]]]:
         """Of each level the pairs of one work with the lowest hash: (hash, earlier, later, cosine)."""
-        lists = np.fromfile(path / "lists.bin", LIST)
-        entries = mapped(path / "entries.bin", ENTRY, (int(lists["size"].sum()),))
+        lists = np.fromfile(path["lists.bin"], LIST)
+        entries = mapped(path["entries.bin"], ENTRY, (int(lists["size"].sum()),))
         later = np.repeat(lists["doc_id"], lists["size"])
         levels = np.floor((entries["cosine"] - self.floor) / STEP + 1e-9).astype(np.int64)
         levels[entries["cosine"] >= 1.0] = np.iinfo(np.int64).max

@@ -1,4 +1,4 @@
-"""What is there under its final name is whole; what is wanted is decided by the fingerprint."""
+"""What has a marker is whole; what is wanted is decided by the fingerprint."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import pytest
 
 from corpuscurate.core.artefact import whole_folder
 from corpuscurate.core.errors import OutputError
-from corpuscurate.engine.ledger.resume import result_of, run_tasks
-from corpuscurate.engine.task import Task, explain_os_error, perform
+from corpuscurate.core.handles import Artefacts, marker_path
+from corpuscurate.core.os_errors import is_about_output, output_error
+from corpuscurate.engine.ledger.resume import run_tasks
+from corpuscurate.engine.task import Task, finished_result, perform
 
 
 @dataclass(frozen=True)
@@ -29,25 +31,44 @@ class Writes:
         return {"n": len(self.text)}
 
 
+@dataclass(frozen=True)
+class Fails:
+    error: OSError
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        raise self.error
+
+
+def made(home: Path) -> Path:
+    """Where a finished task left its file."""
+    return Path(Artefacts(str(home)).folder) / "a.txt"
+
+
 def test_a_finished_task_is_known_by_its_fingerprint_alone(tmp_path: Path) -> None:
     task = Task(tmp_path / "t", "f1", Writes())
-    assert result_of(task) is None
+    assert finished_result(task) is None
     assert perform(task) == {"n": 5}
-    assert result_of(task) == {"n": 5}
-    assert result_of(Task(tmp_path / "t", "f2", Writes())) is None
+    assert finished_result(task) == {"n": 5}
+    assert finished_result(Task(tmp_path / "t", "f2", Writes())) is None
+    assert list(tmp_path.iterdir()) == [], "what another fingerprint left is gone, so that the task can be done"
 
 
 def test_trap_5_a_lost_a_short_and_a_changed_file_are_all_noticed(tmp_path: Path) -> None:
     task = Task(tmp_path / "t", "f1", Writes())
     for harm in (lambda p: p.unlink(), lambda p: p.write_text("hell"), lambda p: p.write_text("jello")):
         perform(task)
-        harm(tmp_path / "t" / "a.txt")
-        assert result_of(task) is None
-    (tmp_path / "t" / "done.json").write_text("{")
-    assert result_of(task) is None
+        harm(made(tmp_path / "t"))
+        assert finished_result(task) is None
+    perform(task)
+    marker_path(tmp_path / "t").write_text("{")
+    assert finished_result(task) is None
+    perform(task)
+    whole = marker_path(tmp_path / "t").read_text()
+    marker_path(tmp_path / "t").write_text(whole.replace('"n": 5', '"n": 6'))
+    assert finished_result(task) is None, "the result is covered too"
 
 
-def test_a_failing_task_leaves_nothing_under_its_name_and_keeps_what_was_there(tmp_path: Path) -> None:
+def test_a_failing_task_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
     task = Task(tmp_path / "t", "f1", Writes(fails=True))
     with pytest.raises(ValueError, match="in the middle"):
         perform(task)
@@ -55,29 +76,30 @@ def test_a_failing_task_leaves_nothing_under_its_name_and_keeps_what_was_there(t
     perform(Task(tmp_path / "t", "old", Writes("old")))
     with pytest.raises(ValueError, match="in the middle"):
         perform(task)
-    assert (tmp_path / "t" / "a.txt").read_text() == "old"
+    assert made(tmp_path / "t").read_text() == "old"
 
 
 def test_a_folder_replaces_an_older_one_whole(tmp_path: Path) -> None:
-    perform(Task(tmp_path / "t", "old", Writes("old")))
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "a.txt").write_text("old")
     with whole_folder(tmp_path / "t") as folder:
         (folder / "b.txt").write_text("new")
     assert [path.name for path in (tmp_path / "t").iterdir()] == ["b.txt"]
 
 
-def test_only_what_is_not_finished_is_run_and_accounts_keep_their_order(tmp_path: Path) -> None:
+def test_only_what_is_not_finished_is_run_and_results_keep_their_order(tmp_path: Path) -> None:
     tasks = [Task(tmp_path / str(n), "f", Writes("x" * n)) for n in range(4)]
     perform(tasks[2])
     ran: list[str] = []
 
     def backwards(given: Sequence[Task], beat: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-        for place in reversed(range(len(given))):
-            ran.append(given[place].final.name)
-            yield place, perform(given[place])
+        for index in reversed(range(len(given))):
+            ran.append(given[index].home.name)
+            yield index, perform(given[index])
 
     told: list[str] = []
-    accounts = run_tasks(tasks, backwards, lambda task: told.append(task.final.name), lambda name, size: None)
-    assert accounts == [{"n": 0}, {"n": 1}, {"n": 2}, {"n": 3}]
+    results = run_tasks(tasks, backwards, lambda task: told.append(task.home.name), lambda name, size: None)
+    assert results == [{"n": 0}, {"n": 1}, {"n": 2}, {"n": 3}]
     assert ran == ["3", "1", "0"]
     assert sorted(told) == ["0", "1", "2", "3"]
 
@@ -87,9 +109,9 @@ def test_the_largest_first_where_it_is_asked_for(tmp_path: Path) -> None:
     ran: list[str] = []
 
     def in_turn(given: Sequence[Task], beat: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-        for place, task in enumerate(given):
-            ran.append(task.final.name)
-            yield place, perform(task)
+        for index, task in enumerate(given):
+            ran.append(task.home.name)
+            yield index, perform(task)
 
     done = run_tasks(tasks, in_turn, lambda task: None, lambda name, size: None, largest_first=True)
     assert done == [{"n": 0}, {"n": 1}, {"n": 2}, {"n": 3}]
@@ -104,21 +126,25 @@ def test_a_runner_that_leaves_out_a_task_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (errno.ENOSPC, "the disk is full"),
-        (errno.EACCES, "no permission to write there"),
-        (errno.EROFS, "read-only"),
+        (errno.ENOSPC, "The disk or quota is full"),
+        (errno.EACCES, "Make the output folder writable"),
+        (errno.EROFS, "choose another `output: path:`"),
     ],
 )
 def test_errors_of_the_disk_say_what_to_do(number: int, words: str, tmp_path: Path) -> None:
-    error = explain_os_error(OSError(number, "x", str(tmp_path / "f")), tmp_path)
-    assert isinstance(error, OutputError)
-    assert words in str(error)
-    assert str(tmp_path / "f") in str(error)
+    error = OSError(number, "x", str(tmp_path / "f"))
+    assert is_about_output(error)
+    with pytest.raises(OutputError, match=words) as said:
+        perform(Task(tmp_path / "t", "f", Fails(error)))
+    assert str(tmp_path / "f") in str(said.value)
+    assert str(output_error(said.value, tmp_path)) == str(said.value), "said once"
 
 
 def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
     error = OSError(errno.EIO, "broken")
-    assert explain_os_error(error, tmp_path) is error
+    with pytest.raises(OSError, match="broken") as said:
+        perform(Task(tmp_path / "t", "f", Fails(error)))
+    assert not isinstance(said.value, OutputError)
 
 
 def test_what_only_this_run_needs_is_not_flushed_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +152,7 @@ def test_what_only_this_run_needs_is_not_flushed_to_disk(tmp_path: Path, monkeyp
     monkeypatch.setattr("corpuscurate.core.artefact.os.fsync", flushed.append)
     perform(Task(tmp_path / "t", "f1", Writes(), durable=False))
     assert flushed == []
-    assert result_of(Task(tmp_path / "t", "f1", Writes())) == {"n": 5}
+    assert finished_result(Task(tmp_path / "t", "f1", Writes())) == {"n": 5}
     perform(Task(tmp_path / "u", "f1", Writes()))
     assert len(flushed) >= 3, "the file, its marker and the folder"
 
@@ -141,5 +167,4 @@ def test_files_that_nothing_reads_again_leave_the_cache_and_are_whole(
     assert left == []
     task = Task(tmp_path / "last", "f", Writes("abc"), last=True)
     perform(task)
-    assert (tmp_path / "last" / "a.txt").stat().st_ino in left
-    assert result_of(task) == {"n": 3}
+    assert made(tmp_path / "last").stat().st_ino in left
