@@ -31,7 +31,7 @@ from support.settle import (
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.stage import GlobalStage, stage_classes
 
-CLAIMS = ({"workers": 2, "memory_bytes": 1 << 40}, {"workers": 7, "memory_bytes": 1 << 12})
+CLAIMS = ({"workers": 2, "memory_bytes": 1 << 40}, {"workers": 7, "memory_bytes": 1 << 16})
 """What corpora of one decision claim to have; the one they are compared with: one worker, 1 GiB."""
 DOCUMENTS = documents(1, 120)
 FEW = {

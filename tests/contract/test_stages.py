@@ -22,7 +22,7 @@ from support.examples import TESTS, examples, ours, own_tests
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import JSON, TEXT
-from corpuscurate.core.stage import Edit, GlobalStage, Outcome, Stage, StreamingStage, stage_classes
+from corpuscurate.core.stage import Edit, GlobalStage, Outcome, Stage, StreamingStage
 
 TEXTS = [
     "",
