@@ -16,6 +16,7 @@ from corpuscurate.methods.dedup import key_ranges
 from corpuscurate.stages.exact import Exact
 
 DATA = os.environ.get("CORPUSCURATE_DATA")
+EXAMPLES = [{}, {"keep": {"by": "score"}}]
 
 
 def expected_clusters(texts: list[str], ids: list[int]) -> dict[int, set[int]]:

@@ -17,6 +17,11 @@ from corpuscurate.methods.dedup.bands import value_column
 from corpuscurate.stages import minhash
 from corpuscurate.stages.minhash import MinHash
 
+EXAMPLES = [
+    {},
+    {"settling": "greedy", "threshold": 0.7, "keep": "longest"},
+    {"verify": "signature", "signature": "classic", "keep": {"by": "score", "order": "asc"}},
+]
 CATCH_ALL = {"values": 40, "bands": 40, "rows": 1}  # misses J = .5 once in 10^12, J = 1/3 once in 10^7
 
 
