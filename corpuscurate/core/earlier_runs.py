@@ -108,7 +108,8 @@ def _open(path: Path, name: str) -> EarlierRun:
         sketches = [(each["folder"], each["sketch"]) for each in header["stages"]]
         wanted += [run.artefact(folder, split, name) for folder, name in sketches for split in range(run.splits)]
     except DamagedError as error:
-        raise InputError(f"index {path}: {error}. {_AGAIN}") from error
+        where = os.path.relpath(error.path, path)
+        raise InputError(f"index {path}: {where} is gone or damaged. {_AGAIN}") from error
     missing = [file for file in wanted if not Path(file.uri).is_file()]
     if missing:
         raise InputError(f"index {path}: {os.path.relpath(missing[0].uri, path)} is gone. {_AGAIN}")

@@ -199,7 +199,9 @@ def test_what_differs_is_said(base: Path) -> None:
     with pytest.raises(InputError, match="holds no finished run"):
         run(base, "b", (Exact(index=(str(base / "b"),)),))
     bare = run(base, "a", (Exact(),), out="bare", retain="none")
-    with pytest.raises(InputError, match=r"is gone. Run it again with a deduplication and `run: \{retain: index\}`"):
+    with pytest.raises(
+        InputError, match=r"is gone or damaged. Run it again with a deduplication and `run: \{retain: index\}`"
+    ):
         run(base, "b", (Exact(index=(str(bare),)),))
     assert not (base / "out-b").exists()
 
@@ -243,6 +245,6 @@ def test_a_run_does_not_replace_its_own_index(tmp_path: Path) -> None:
     Pipeline(source, (Exact(),), sink, Settings(runner="inprocess")).run()
     before = digests(tmp_path / "out")
     again = Pipeline(source, (Exact(index=(str(tmp_path / "in" / ".." / "out"),)),), sink, Settings(runner="inprocess"))
-    with pytest.raises(RecipeError, match=r"stages\[0\] \(exact\): the index .* is the output folder, whose run this"):
+    with pytest.raises(RecipeError, match=r"stages\[0\] \(exact\): the index .* is the output folder, whose run would"):
         again.run(overwrite=True)
     assert digests(tmp_path / "out") == before
