@@ -10,12 +10,8 @@ To register: subclass in a module of `corpuscurate.stages` (or of a package with
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -26,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.corpus import Corpus, Settled
 from corpuscurate.core.errors import RecipeError, did_you_mean
+from corpuscurate.core.plugins import load_plugins
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,18 +176,9 @@ class GlobalStage(Stage):
 _REGISTRY: dict[str, type[Stage]] = {}
 
 
-@cache
-def _load_all() -> None:
-    package = importlib.import_module("corpuscurate.stages")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"corpuscurate.stages.{module.name}")
-    for point in entry_points(group="corpuscurate.stages"):
-        point.load()
-
-
 def stage_classes() -> dict[str, type[Stage]]:
     """Every stage by its recipe word, entry points included, sorted."""
-    _load_all()
+    load_plugins("corpuscurate.stages", "corpuscurate.stages")
     return dict(sorted(_REGISTRY.items()))
 
 

@@ -27,7 +27,7 @@ from corpuscurate.core.run_folder import COLUMNS, DOCS
 from corpuscurate.core.stage import Outcome, Stage, StreamingStage
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.progress import beat
-from corpuscurate.io.base import FORMATS, BadRecord, Chunk, SourceFile, Span, Want
+from corpuscurate.io.base import BadRecord, Chunk, SourceFile, Span, Want, input_format
 
 DOCS_SCHEMA = pa.schema(
     [
@@ -91,7 +91,7 @@ def read_chunks(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chun
 
 def _guarded(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
     try:
-        yield from FORMATS[file.format].read(file, span, want)
+        yield from input_format(file.format).read(file, span, want)
     except FileNotFoundError as error:
         raise InputError(f"{file.name} was there when the run began and is gone now.") from error
     except CorpusCurateError:

@@ -27,11 +27,8 @@ from corpuscurate.engine.plan import (
 )
 from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
-from corpuscurate.io.base import Want
+from corpuscurate.io.base import OutputShape, Want, output_format
 from corpuscurate.io.column_types import merge, unify_types
-from corpuscurate.io.writers import OutputShape
-
-COLUMNAR = ("parquet", "arrow")
 
 
 def source_value(spec: Spec) -> dict[str, Any]:
@@ -106,7 +103,7 @@ class Steps:
         """Run a measuring pass."""
         stages = self.spec.stages
         folder = self.session.state / f"measure-{current.number}"
-        column_types = current.number == 0 and self.spec.sink.format in COLUMNAR
+        column_types = current.number == 0 and output_format(self.spec.sink.format).columnar
         reserved = tuple(added_columns(stages)) if current.number == 0 else ()
         reader = self.reader(
             current.number - 1, self.columns_for(current), column_types=column_types, reserved=reserved
@@ -215,7 +212,7 @@ class Steps:
 
         sink, source = self.spec.sink, self.spec.source
         schema = pa.schema([])
-        if sink.format in COLUMNAR:
+        if output_format(sink.format).columnar:
             found = [result["column_types"] for result in self.measured[0] if result["column_types"] is not None]
             schema, self.conflicts = unify_types(merge(found))
         return OutputShape(sink.format, schema, source.text, source.id, added, sink.row_group_bytes)

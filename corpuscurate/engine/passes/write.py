@@ -39,12 +39,10 @@ from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.measure import BAD_SCHEMA
 from corpuscurate.engine.plan import WriteGroup
 from corpuscurate.engine.task import DIGESTS
-from corpuscurate.io.base import SourceFile
+from corpuscurate.io.base import OutputShape, SourceFile, Writer, open_writer
 from corpuscurate.io.files_out import explained
 from corpuscurate.io.output_rows import is_json_form
-from corpuscurate.io.writers import OutputShape, Writer, open_writer
 
-SUFFIX = {"parquet": "parquet", "arrow": "arrow", "jsonl": "jsonl", "jsonl.gz": "jsonl.gz", "jsonl.zst": "jsonl.zst"}
 ROW_GROUP_ROWS = 1 << 16
 """Rows of a row group in dropped/ and quarantine/."""
 
@@ -160,7 +158,7 @@ class _Writing:
     def __init__(self, body: WriteBody, folder: Path, stack: ExitStack) -> None:
         self.body = body
         self.folder = folder
-        self.suffix = SUFFIX[body.shape.format]
+        self.suffix = body.shape.format
         self.parts = list(body.group.parts)
         self.writer: Writer | None = None
         self.kept_in_part = 0
