@@ -101,6 +101,12 @@ def _resolved(schema: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, An
     return schema
 
 
+def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a value may be that may also be null, where that is one thing."""
+    options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
+    return options[0] if len(options) == 1 else schema
+
+
 def schema_at(model: type[BaseModel], loc: Sequence[str | int]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The JSON schema of a value deep inside `model`, and the shared schemas it may name.
 
@@ -110,6 +116,7 @@ def schema_at(model: type[BaseModel], loc: Sequence[str | int]) -> tuple[dict[st
     shared: dict[str, Any] = whole.get("$defs", {})
     schema = whole
     for step in loc:
+        schema = _resolved(_not_null(schema), shared)
         tagged = schema.get("discriminator", {}).get("mapping", {}).get(step)
         if tagged:
             schema = {"$ref": tagged}

@@ -117,7 +117,7 @@ STAGES = [
     (
         "- embed: {embedder: {kind: learnt}}",
         "recipe.yaml:4: stages[0].embed.embedder: {kind: learnt} is not allowed: must be a mapping with kind:"
-        " one of learned, table",
+        " one of learned, table. The nearest names are: learned, table.",
     ),
     (
         "- embed: {embedder: {dimensions: 8}}",

@@ -11,9 +11,8 @@ from pydantic import ValidationError
 from support.embed import array, bert_folder
 
 from corpuscurate.core.errors import MissingExtraError, RecipeError
-from corpuscurate.methods.embed.base import SentenceTransformers
 from corpuscurate.methods.embed.make import dimension_of, make_embedder
-from corpuscurate.methods.embed.sentence import resolve
+from corpuscurate.methods.embed.sentence import SentenceTransformers, resolve
 from corpuscurate.methods.embed.windows import lengths
 
 INSTALLED = importlib.util.find_spec("sentence_transformers") is not None
