@@ -54,6 +54,16 @@ class Outcome:
     edits: Mapping[str, Edit] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Where a stage stands that comes from a plain Python file (`core.user_code`): the file's path, the name of the
+    class in it, and the digest of its content."""
+
+    path: str
+    name: str
+    digest: str
+
+
 class Stage(BaseModel):
     """A rule with its parameters. Fields are recipe keys; their descriptions and bounds are the documentation."""
 
@@ -65,6 +75,8 @@ class Stage(BaseModel):
     """Part of the fingerprint: raise it when the output changes for the same parameters."""
     source: ClassVar[str] = ""
     """Where the rule was published."""
+    code: ClassVar[Code | None] = None
+    """Set for a stage that a recipe takes from a plain Python file."""
     shorthand: ClassVar[str] = ""
     """The field that `- word: value` sets; without it, the only required one."""
 
@@ -78,7 +90,8 @@ class Stage(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        if cls.__dict__.get("word"):  # its own: a subclass without one does not take its parent's place
+        own = cls.__dict__.get("word")  # a subclass without one does not take its parent's place
+        if own and not cls.__module__.startswith(USER_CODE):  # nor does a user's file take that of a word in recipes
             _REGISTRY[cls.word] = cls
 
     @property
@@ -123,6 +136,15 @@ class Stage(BaseModel):
         Asked for before anything runs: raise InputError or RecipeError here when such a file cannot be used.
         """
         return self.parameters()
+
+
+def code_value(stage: Stage) -> list[str]:
+    """What a fingerprint covers of a stage that is no part of this or another package: the content of the file that it
+    comes from; of a subclass without a word of its own its name, which tells it from its parent. Else nothing."""
+    kind = type(stage)
+    if kind.code is not None:
+        return [kind.code.name, kind.code.digest]
+    return [] if kind.__dict__.get("word") else [f"{kind.__module__}.{kind.__qualname__}"]
 
 
 class StreamingStage(Stage):
@@ -174,6 +196,8 @@ class GlobalStage(Stage):
 
 
 _REGISTRY: dict[str, type[Stage]] = {}
+USER_CODE = "corpuscurate.core.user_code."
+"""How the names of modules begin that are plain Python files of a user."""
 
 
 def stage_classes() -> dict[str, type[Stage]]:

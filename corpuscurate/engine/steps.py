@@ -7,7 +7,7 @@ from typing import Any
 from corpuscurate.core.artefact import fingerprint
 from corpuscurate.core.earlier_runs import write_index
 from corpuscurate.core.spec import Spec
-from corpuscurate.core.stage import Stage
+from corpuscurate.core.stage import Stage, code_value
 from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids
 from corpuscurate.engine.ledger.index import index_value
 from corpuscurate.engine.ledger.report import versions
@@ -38,9 +38,7 @@ def source_value(spec: Spec) -> dict[str, Any]:
 
 def stage_value(stage: Stage) -> list[Any]:
     """What of a stage a fingerprint covers."""
-    kind = type(stage)  # a user's subclass without a word of its own is told from its parent by its name
-    own = [] if kind.__dict__.get("word") else [f"{kind.__module__}.{kind.__qualname__}"]
-    return [stage.word, stage.version, stage.label, stage.identity(), *own]
+    return [stage.word, stage.version, stage.label, stage.identity(), *code_value(stage)]
 
 
 class Steps:
@@ -109,7 +107,7 @@ class Steps:
             current.number - 1, self.columns_for(current), column_types=column_types, reserved=reserved
         )
         sketching = [
-            [stage.word, stage.version, stage.label, stage.sketch_parameters()]
+            [stage.word, stage.version, stage.label, stage.sketch_parameters(), *code_value(stage)]
             for stage in global_stages(stages, current)
         ]
         identity = fingerprint(

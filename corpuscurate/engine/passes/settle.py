@@ -17,7 +17,7 @@ from corpuscurate.core.corpus import Done, Work
 from corpuscurate.core.doc_ids import id_range
 from corpuscurate.core.earlier_runs import open_runs
 from corpuscurate.core.run_folder import BASIS, DOCS, MARKER, SETTLED
-from corpuscurate.core.stage import GlobalStage, Stage
+from corpuscurate.core.stage import GlobalStage, Stage, code_value
 from corpuscurate.engine.documents import FinishedPass, Reader, Verdicts, dropped_ids
 from corpuscurate.engine.passes.measure import sketch_name
 from corpuscurate.engine.passes.reread import EarlierBody, RereadBody, texts_of
@@ -67,7 +67,7 @@ class EngineCorpus:
         """Where results that depend on a basis stand, and the fingerprint of all that they depend on."""
         if basis is None:
             return self.folder, self.fingerprint
-        whole = fingerprint([self.documents, self.stage.word, self.stage.version, basis])
+        whole = fingerprint([self.documents, self.stage.word, self.stage.version, basis, *code_value(self.stage)])
         self.bases.add(BASIS + whole)
         return self.folder / (BASIS + whole), whole
 

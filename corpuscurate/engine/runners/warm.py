@@ -29,8 +29,8 @@ VARIABLE = "CORPUSCURATE_WARM"
 
 
 def to_text(spec: Spec, formats: Sequence[str]) -> str:
-    """What to load for a spec, for `from_text` in another process. Stages of the caller's own script are left out."""
-    stages = [s for s in spec.stages if type(s).__module__ != "__main__"]
+    """What to load for a spec, for `from_text` in another process; not the stages of a caller's script or file."""
+    stages = [s for s in spec.stages if type(s).__module__ != "__main__" and s.code is None]
     value = {
         "stages": [[s.word, s.model_dump(mode="json")] for s in stages],
         "formats": sorted(set(formats)),
