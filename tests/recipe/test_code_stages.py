@@ -215,8 +215,8 @@ def test_no_verb_runs_code_without_leave(folder, verb):
         found.stderr.replace("\n", " ")
         .strip()
         .endswith(
-            "recipe.yaml:4: stages[1].python: 'code/bad.py:MostDigits' is code of yours, which runs only where you allow"
-            " it: give --allow-code (in Python: allow_code=True) if you trust this recipe and that file"
+            "recipe.yaml:4: stages[1].python: 'code/bad.py:MostDigits' is code of yours, which runs only where you"
+            " allow it: give --allow-code (in Python: allow_code=True) if you trust this recipe and that file"
         )
     )
     assert not (folder / "out").exists()

@@ -179,7 +179,7 @@ SECTIONS = [
     (
         "input: {paths: a}\noutput: {path: o, format: csv}",
         "recipe.yaml:2: output.format: 'csv' is not allowed: must be one of arrow, jsonl, jsonl.gz, jsonl.zst, parquet."
-        " The nearest names are: arrow, parquet, jsonl.gz.",
+        " The nearest names are: jsonl, jsonl.gz, jsonl.zst.",
     ),
     (
         "input:\n  paths: a\n  format: 3\noutput: {path: o}",

@@ -44,6 +44,12 @@ def fitted(folder, arrays, parameters=PARAMETERS, threads=1):
     return load(folder)
 
 
+def example(folder):
+    """For the contract tests."""
+    fitted(folder / "model", [array(corpus(20))])
+    return Learned(model=str(folder / "model"))
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return fitted(tmp_path_factory.mktemp("m") / "model", [array(corpus(200))])

@@ -20,20 +20,29 @@ needs_it = pytest.mark.skipif(not INSTALLED, reason="sentence-transformers is no
 TEXTS = ["hello world", "", " \n", "the 漢字! " * 9, "a b c " * 200, "unable", "hello world again 12", "x"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def saved(target):
     """A transformer with random weights, one layer, 16 dimensions, at most 24 tokens."""
     pytest.importorskip("sentence_transformers")
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
-    target = tmp_path_factory.mktemp("model")
     bert_folder(target / "plain", "BertModel")
     first = Transformer(str(target / "plain"))
     first.max_seq_length = 24
     model = SentenceTransformer(modules=[first, Pooling(16, "mean")], device="cpu")
     model.save(str(target / "whole"))
     return target / "whole"
+
+
+def example(folder):
+    """For the contract tests."""
+    return SentenceTransformers(model=str(saved(folder)), batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny model."""
+    return saved(tmp_path_factory.mktemp("model"))
 
 
 def embedder(folder, **more):

@@ -17,6 +17,11 @@ from corpuscurate.methods.embed.tensors import read_tensors, write_tensors
 TEXTS = ["hello world", "", " \n", "unable, the 漢字!", "\u200b", "héllo " * 300, "x" * 30, "[SEP] the"]
 
 
+def example(folder):
+    """For the contract tests."""
+    return Static(model=str(static_folder(folder)))
+
+
 def embedder(folder, **more):
     return make_embedder(Static(model=str(folder), **more))
 
