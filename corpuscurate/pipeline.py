@@ -32,12 +32,12 @@ class Pipeline(Spec):
     """The folder that relative paths start from; None: the current one when it runs."""
 
     @classmethod
-    def from_recipe(cls, path: str | Path, overrides: Overrides | None = None) -> Self:
+    def from_recipe(cls, path: str | Path, overrides: Overrides | None = None, *, allow_code: bool = False) -> Self:
         """The pipeline of a recipe file; its relative paths start from the recipe's folder.
 
-        Raises RecipeError with file, line and key path.
+        allow_code: run the Python files that the recipe names. Raises RecipeError with file, line and key path.
         """
-        spec, base = load_recipe(path, overrides)
+        spec, base = load_recipe(path, overrides, allow_code=allow_code)
         return cls(spec.source, spec.stages, spec.sink, spec.settings, base)
 
     def to_recipe(self, path: str | Path | None = None) -> str:

@@ -36,8 +36,11 @@ from scipy.sparse import csr_matrix
 
 from corpuscurate.core.columns import heads
 from corpuscurate.methods.embed import learned
-from corpuscurate.methods.embed.base import Embedder, Learned, SentenceTransformers, Static
+from corpuscurate.methods.embed.base import Embedder
+from corpuscurate.methods.embed.learned import Learned
 from corpuscurate.methods.embed.make import make_embedder
+from corpuscurate.methods.embed.sentence import SentenceTransformers
+from corpuscurate.methods.embed.static import Static
 
 SOURCES = ("bench/part-000", "books/classic_books", "neardup/msdocs_vba-00", "quality/onestop_english")
 Rows = NDArray[np.float32]

@@ -36,7 +36,7 @@ from host import machine, today
 from corpuscurate.core.columns import TEXT
 from corpuscurate.core.spec import Source
 from corpuscurate.engine.manifest import build_manifest
-from corpuscurate.io.base import FORMATS, Want
+from corpuscurate.io.base import Want, input_format
 from corpuscurate.methods.quality.fasttext_model import read_model
 from corpuscurate.methods.quality.fasttext_scorer import Scorer
 
@@ -115,7 +115,7 @@ def every_text(data: Path) -> Iterator[pa.LargeStringArray]:
     manifest = build_manifest(Source(paths=(str(data),)), data)
     for split in manifest.splits:
         for file, span in zip(split.files, split.spans, strict=True):
-            form = FORMATS[file.format]
+            form = input_format(file.format)
             for column in sorted(set(COLUMNS) & set(form.columns(file)), key=COLUMNS.index):
                 for chunk in form.read(file, span, Want(text=column)):
                     if chunk.batch is not None:

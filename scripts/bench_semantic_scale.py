@@ -94,7 +94,7 @@ def write_input(folder: Path, documents: int, dimension: int) -> None:
 def run(folder: Path, name: str, workers: int, **parameters: Any) -> dict[str, Any]:
     """A whole run over the input; the report."""
     from corpuscurate import Pipeline, Settings, Sink, Source
-    from corpuscurate.methods.embed.base import Column
+    from corpuscurate.methods.embed.column import Column
     from corpuscurate.stages.semantic import Semantic
 
     stage = Semantic(embedder=Column(column="e"), **parameters)

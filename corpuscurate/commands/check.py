@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from corpuscurate.commands.guard import guarded
-from corpuscurate.commands.options import AsJson, Debug, Inputs, Output, Recipe, Runner, Sets, Workers, overrides
+from corpuscurate.commands.options import (
+    AllowCode,
+    AsJson,
+    Debug,
+    Inputs,
+    Output,
+    Recipe,
+    Runner,
+    Sets,
+    Workers,
+    overrides,
+)
 from corpuscurate.commands.show import print_json, printable
 
 
@@ -15,6 +26,7 @@ def check(
     workers: Workers = None,
     runner: Runner = None,
     sets: Sets = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -24,7 +36,7 @@ def check(
     """
     from corpuscurate.recipe.load import load_recipe
 
-    spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets))
+    spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
     from corpuscurate.engine.check import check_spec
 
     warnings = check_spec(spec, base)

@@ -25,6 +25,12 @@ Sets = Annotated[
         "--set", "-s", metavar="KEY=VALUE", help="Any value of the recipe, such as stages.minhash.threshold=0.9."
     ),
 ]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code", help="Run the Python files that the recipe names. Only for a recipe and files you trust."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

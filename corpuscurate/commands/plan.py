@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from corpuscurate.commands.guard import guarded
-from corpuscurate.commands.options import AsJson, Debug, Inputs, Output, Recipe, Runner, Sets, Workers, overrides
+from corpuscurate.commands.options import (
+    AllowCode,
+    AsJson,
+    Debug,
+    Inputs,
+    Output,
+    Recipe,
+    Runner,
+    Sets,
+    Workers,
+    overrides,
+)
 from corpuscurate.commands.show import console, print_json, printable, size, table
 
 
@@ -17,13 +28,14 @@ def plan(
     workers: Workers = None,
     runner: Runner = None,
     sets: Sets = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Show the passes, tasks, reading, writing and disk space of a run; nothing is run."""
     from corpuscurate.recipe.load import load_recipe
 
-    spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets))
+    spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
     from corpuscurate.engine.estimate import plan_spec
 
     planned = plan_spec(spec, base)

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from corpuscurate.commands.guard import guarded
-from corpuscurate.commands.options import AsJson, Debug, Inputs, Output, Quiet, Recipe, Runner, Sets, Workers, overrides
+from corpuscurate.commands.options import (
+    AllowCode,
+    AsJson,
+    Debug,
+    Inputs,
+    Output,
+    Quiet,
+    Recipe,
+    Runner,
+    Sets,
+    Workers,
+    overrides,
+)
 from corpuscurate.commands.show import print_json
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run that the output folder holds.")]
@@ -21,6 +33,7 @@ def run(
     workers: Workers = None,
     runner: Runner = None,
     sets: Sets = None,
+    allow_code: AllowCode = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -32,7 +45,7 @@ def run(
     from corpuscurate.engine.progress import NoProgress
     from corpuscurate.recipe.load import load_recipe
 
-    spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets))
+    spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
     from corpuscurate.engine.run import run_spec
 
     if quiet:

@@ -8,7 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from corpuscurate.commands.guard import guarded
-from corpuscurate.commands.options import AsJson, Debug, Inputs, Quiet, Recipe, Runner, Sets, Workers, overrides
+from corpuscurate.commands.options import (
+    AllowCode,
+    AsJson,
+    Debug,
+    Inputs,
+    Quiet,
+    Recipe,
+    Runner,
+    Sets,
+    Workers,
+    overrides,
+)
 from corpuscurate.commands.show import console, print_json, printable, table
 
 SHOWN = 300
@@ -29,6 +40,7 @@ def minhash(
     workers: Workers = None,
     runner: Runner = None,
     sets: Sets = None,
+    allow_code: AllowCode = False,
     documents: Documents = 1000,
     examples: Examples = 3,
     label: Label = None,
@@ -45,7 +57,7 @@ def minhash(
     from corpuscurate.engine.progress import NoProgress
     from corpuscurate.recipe.load import load_recipe
 
-    spec, base = load_recipe(recipe, overrides(inputs, None, workers, runner, sets))
+    spec, base = load_recipe(recipe, overrides(inputs, None, workers, runner, sets), allow_code=allow_code)
     from corpuscurate.tools.tune.minhash import tune
 
     options: dict[str, Any] = {"documents": documents, "examples": examples, "label": label, "folder": work}

@@ -8,7 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from corpuscurate.commands.guard import guarded
-from corpuscurate.commands.options import AsJson, Debug, Inputs, Quiet, Recipe, Runner, Sets, Workers, overrides
+from corpuscurate.commands.options import (
+    AllowCode,
+    AsJson,
+    Debug,
+    Inputs,
+    Quiet,
+    Recipe,
+    Runner,
+    Sets,
+    Workers,
+    overrides,
+)
 from corpuscurate.commands.show import console, print_json, printable, table
 
 SHOWN = 300
@@ -30,6 +41,7 @@ def semantic(
     workers: Workers = None,
     runner: Runner = None,
     sets: Sets = None,
+    allow_code: AllowCode = False,
     documents: Documents = 50_000,
     examples: Examples = 3,
     label: Label = None,
@@ -47,7 +59,7 @@ def semantic(
     from corpuscurate.engine.progress import NoProgress
     from corpuscurate.recipe.load import load_recipe
 
-    spec, base = load_recipe(recipe, overrides(inputs, None, workers, runner, sets))
+    spec, base = load_recipe(recipe, overrides(inputs, None, workers, runner, sets), allow_code=allow_code)
     from corpuscurate.tools.tune.semantic import tune, write_html
 
     options: dict[str, Any] = {"documents": documents, "examples": examples, "label": label, "folder": work}

@@ -11,8 +11,21 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import psutil
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    ValidationInfo,
+)
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import with_info_after_validator_function
 
+from corpuscurate.core.errors import did_you_mean
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
 
 _UNITS = {"": 1, "b": 1} | {
@@ -50,6 +63,33 @@ def _as_tuple(value: Any) -> Any:
 Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Marks text that must be one of the known names of a kind. What is known is told by who validates, as context
+    (kind -> names): this layer is below readers and writers. Without context any name passes, and `check` looks."""
+
+    kind: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return with_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), NAMES: self.kind}
+
+    def _checked(self, value: str, info: ValidationInfo) -> str:
+        known = (info.context or {}).get(self.kind)
+        if known is not None and value not in known:
+            raise ValueError(f"must be one of {', '.join(known)}. {did_you_mean(value, known)}")
+        return value
+
+
+NAMES = "x-names"
+"""Key of a JSON schema: the kind of names that a text must be one of."""
+INPUT_FORMATS, OUTPUT_FORMATS = "input formats", "output formats"
+InputFormatName = Annotated[str, Named(INPUT_FORMATS)]
+OutputFormatName = Annotated[str, Named(OUTPUT_FORMATS)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -58,7 +98,7 @@ class Source(_Section):
     """`input:` which shards to read and which of their columns matter."""
 
     paths: Paths = Field(description="files, folders or globs; local, or any fsspec URL", min_length=1)
-    format: Literal["jsonl", "parquet", "arrow", "text"] | None = Field(None, description="instead of the suffix")
+    format: InputFormatName | None = Field(None, description="instead of the suffix")
     text: str = Field("text", description="column with the text")
     id: str | None = Field(None, description="column with your own id, carried into dropped/ and every report")
     on_bad_input: Literal["quarantine", "fail"] = Field("quarantine", description="what an unreadable record does")
@@ -76,7 +116,7 @@ class Sink(_Section):
     path: Annotated[str, AfterValidator(_from_home)] = Field(
         description="folder; must be new, empty, or hold this same run", min_length=1
     )
-    format: Literal["parquet", "jsonl.zst", "jsonl.gz", "jsonl", "arrow"] = Field("parquet", description="of data/")
+    format: OutputFormatName = Field("parquet", description="of data/")
     dropped_text: bool = Field(False, description="write the text of dropped documents too")
     part_bytes: Bytes = Field(128 << 20, description="uncompressed size at which a part is closed", ge=1)
     row_group_bytes: Bytes = Field(32 << 20, description="uncompressed size of a Parquet row group", ge=1)

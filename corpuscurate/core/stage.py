@@ -10,12 +10,8 @@ To register: subclass in a module of `corpuscurate.stages` (or of a package with
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -26,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.corpus import Corpus, Settled
 from corpuscurate.core.errors import RecipeError, did_you_mean
+from corpuscurate.core.plugins import load_plugins
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +63,16 @@ class Outcome:
     edits: Mapping[str, Edit] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Where a stage stands that comes from a plain Python file (`core.user_code`): the file's path, the name of the
+    class in it, and the digest of its content."""
+
+    path: str
+    name: str
+    digest: str
+
+
 class Stage(BaseModel):
     """A rule with its parameters. Fields are recipe keys; their descriptions and bounds are the documentation."""
 
@@ -77,6 +84,8 @@ class Stage(BaseModel):
     """Part of the fingerprint: raise it when the output changes for the same parameters."""
     source: ClassVar[str] = ""
     """Where the rule was published."""
+    code: ClassVar[Code | None] = None
+    """Set for a stage that a recipe takes from a plain Python file."""
     shorthand: ClassVar[str] = ""
     """The field that `- word: value` sets; without it, the only required one."""
 
@@ -90,7 +99,8 @@ class Stage(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        if cls.__dict__.get("word"):  # its own: a subclass without one does not take its parent's place
+        own = cls.__dict__.get("word")  # a subclass without one does not take its parent's place
+        if own and not cls.__module__.startswith(USER_CODE):  # nor does a user's file take that of a word in recipes
             _REGISTRY[cls.word] = cls
 
     @property
@@ -135,6 +145,15 @@ class Stage(BaseModel):
         Asked for before anything runs: raise InputError or RecipeError here when such a file cannot be used.
         """
         return self.parameters()
+
+
+def code_value(stage: Stage) -> list[str]:
+    """What a fingerprint covers of a stage that is no part of this or another package: the content of the file that it
+    comes from; of a subclass without a word of its own its name, which tells it from its parent. Else nothing."""
+    kind = type(stage)
+    if kind.code is not None:
+        return [kind.code.name, kind.code.digest]
+    return [] if kind.__dict__.get("word") else [f"{kind.__module__}.{kind.__qualname__}"]
 
 
 class StreamingStage(Stage):
@@ -197,20 +216,13 @@ class GlobalStage(Stage):
 
 
 _REGISTRY: dict[str, type[Stage]] = {}
-
-
-@cache
-def _load_all() -> None:
-    package = importlib.import_module("corpuscurate.stages")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"corpuscurate.stages.{module.name}")
-    for point in entry_points(group="corpuscurate.stages"):
-        point.load()
+USER_CODE = "corpuscurate.core.user_code."
+"""How the names of modules begin that are plain Python files of a user."""
 
 
 def stage_classes() -> dict[str, type[Stage]]:
     """Every stage by its recipe word, entry points included, sorted."""
-    _load_all()
+    load_plugins("corpuscurate.stages", "corpuscurate.stages")
     return dict(sorted(_REGISTRY.items()))
 
 

@@ -16,7 +16,7 @@ from corpuscurate.core.run_folder import DATA, DOCS, DROPPED, REPORT, STATE, mea
 from corpuscurate.core.spec import Sink, Source, Spec, is_global, is_streaming
 from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.engine.plan import added_columns
-from corpuscurate.io.base import FORMATS, SourceFile
+from corpuscurate.io.base import SourceFile, input_format, output_format
 from corpuscurate.io.files import expand
 
 _TEXT_TYPE = re.compile(r"(dictionary<values=)?(large_)?string(_view)?\b|null$")
@@ -49,12 +49,14 @@ def check_spec(spec: Spec, base: Path) -> list[str]:
 
     Raises RecipeError (labels, parameters, order) and InputError (no file, a missing column, the output in the input).
     """
+    check_formats(spec)
     files = expand(spec.source.paths, base, spec.source.format)
     return check_files(spec, base, files)
 
 
 def check_files(spec: Spec, base: Path, files: Sequence[SourceFile]) -> list[str]:
     """`check_spec` for input that has been expanded already."""
+    check_formats(spec)
     check_labels(spec.stages)
     check_output(spec.source, spec.sink, base, files)
     for stage in spec.stages:
@@ -67,6 +69,18 @@ def check_files(spec: Spec, base: Path, files: Sequence[SourceFile]) -> list[str
         *check_added(spec.stages, columns),
         *order_warnings(spec.stages),
     ]
+
+
+def check_formats(spec: Spec) -> None:
+    """The formats that the spec names are known: a recipe was checked for them, Python code was not. Raises
+    RecipeError."""
+    wanted = {"input.format": (spec.source.format, input_format), "output.format": (spec.sink.format, output_format)}
+    for key, (name, known) in wanted.items():
+        try:
+            if name is not None:
+                known(name)
+        except RecipeError as error:
+            raise RecipeError(f"{key}: {error}") from None
 
 
 def check_indexes(spec: Spec, base: Path) -> None:
@@ -93,13 +107,13 @@ def read_columns(files: Sequence[SourceFile]) -> Columns:
     unreadable: dict[str, str] = {}
     for file in files[::step]:
         try:
-            columns: Mapping[str, Any] = FORMATS[file.format].columns(file)
+            columns: Mapping[str, Any] = input_format(file.format).columns(file)
         except InputError as error:
             unreadable[file.name] = str(error)
             continue
         if columns:
             found[file.name] = columns
-    columnar = frozenset(file.name for file in files[::step] if file.format in ("parquet", "arrow"))
+    columnar = frozenset(file.name for file in files[::step] if input_format(file.format).columnar)
     return Columns(found, unreadable, columnar)
 
 

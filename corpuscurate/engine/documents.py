@@ -28,7 +28,7 @@ from corpuscurate.engine.edits import CutSpans
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.progress import beat
 from corpuscurate.engine.streaming import apply_stage, stages_named_with
-from corpuscurate.io.base import FORMATS, BadRecord, Chunk, SourceFile, Span, Want
+from corpuscurate.io.base import BadRecord, Chunk, SourceFile, Span, Want, input_format
 
 DOCS_SCHEMA = pa.schema(
     [
@@ -98,7 +98,7 @@ def read_chunks(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chun
 
 def _guarded(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
     try:
-        yield from FORMATS[file.format].read(file, span, want)
+        yield from input_format(file.format).read(file, span, want)
     except FileNotFoundError as error:
         raise InputError(f"{file.name} was there when the run began and is gone now.") from error
     except CorpusCurateError:

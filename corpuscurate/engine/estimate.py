@@ -12,6 +12,7 @@ from corpuscurate.core.spec import Spec
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.engine.plan import cut_passes, global_stages
 from corpuscurate.engine.run import run_identity
+from corpuscurate.io.base import output_format
 
 
 def plan_spec(spec: Spec, base: Path) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def disk_estimate(spec: Spec, manifest: Manifest) -> int:
     """About how much disk a run needs at most: the dataset uncompressed where the format is, and the artefacts."""
     held = sum(split.bytes for split in manifest.splits)
     documents = held / DOCUMENT_BYTES
-    ratio = {"jsonl": 1.1, "arrow": 1.1}.get(spec.sink.format, 0.45)
+    ratio = 0.45 if output_format(spec.sink.format).compressed else 1.1
     artefacts = documents * 80
     for stage in spec.stages:
         if hasattr(stage, "sketch_schema"):

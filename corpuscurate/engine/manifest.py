@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from corpuscurate.core.spec import Source
-from corpuscurate.io.base import FORMATS, SourceFile, Span
+from corpuscurate.io.base import SourceFile, Span, input_format
 from corpuscurate.io.files import expand, file_state
 
 MAX_SPANS = 4096
@@ -68,6 +68,6 @@ def coalesce(files: Sequence[SourceFile], spans: Iterable[Span], split_bytes: in
 def build_manifest(source: Source, base: Path) -> Manifest:
     """Look at the input and number it. Raises InputError when a pattern matches no file."""
     files = expand(source.paths, base, source.format)
-    spans = (span for file in files for span in FORMATS[file.format].split(file, source.split_bytes))
+    spans = (span for file in files for span in input_format(file.format).split(file, source.split_bytes))
     splits = coalesce(files, spans, source.split_bytes)
     return Manifest(tuple(files), tuple(splits), tuple(file_state(file) for file in files))

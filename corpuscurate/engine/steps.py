@@ -11,7 +11,7 @@ from corpuscurate.core.earlier_runs import write_index
 from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder
 from corpuscurate.core.spec import Spec
-from corpuscurate.core.stage import GlobalStage, Stage
+from corpuscurate.core.stage import GlobalStage, Stage, code_value
 from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids, edits_of
 from corpuscurate.engine.ledger.index import index_value
 from corpuscurate.engine.ledger.report import versions
@@ -34,11 +34,8 @@ from corpuscurate.engine.plan import (
 )
 from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
-from corpuscurate.io.base import Want
+from corpuscurate.io.base import OutputShape, Want, output_format
 from corpuscurate.io.column_types import merge, unify_types
-from corpuscurate.io.writers import OutputShape
-
-COLUMNAR = ("parquet", "arrow")
 
 
 def source_value(spec: Spec) -> dict[str, Any]:
@@ -48,9 +45,7 @@ def source_value(spec: Spec) -> dict[str, Any]:
 
 def stage_value(stage: Stage) -> list[Any]:
     """What of a stage a fingerprint covers."""
-    kind = type(stage)  # a user's subclass without a word of its own is told from its parent by its name
-    own = [] if kind.__dict__.get("word") else [f"{kind.__module__}.{kind.__qualname__}"]
-    return [stage.word, stage.version, stage.label, stage.identity(), *own]
+    return [stage.word, stage.version, stage.label, stage.identity(), *code_value(stage)]
 
 
 class Steps:
@@ -115,13 +110,13 @@ class Steps:
         """Run a measuring pass."""
         stages = self.spec.stages
         folder = self.session.state / measure_folder(current.number)
-        column_types = current.number == 0 and self.spec.sink.format in COLUMNAR
+        column_types = current.number == 0 and output_format(self.spec.sink.format).columnar
         reserved = tuple(added_columns(stages)) if current.number == 0 else ()
         reader = self.reader(
             current.number - 1, self.columns_for(current), column_types=column_types, reserved=reserved
         )
         sketching = [
-            [stage.word, stage.version, stage.label, stage.sketch_parameters()]
+            [stage.word, stage.version, stage.label, stage.sketch_parameters(), *code_value(stage)]
             for stage in global_stages(stages, current)
         ]
         identity = fingerprint(
@@ -288,7 +283,7 @@ class Steps:
 
         sink, source = self.spec.sink, self.spec.source
         schema = pa.schema([])
-        if sink.format in COLUMNAR:
+        if output_format(sink.format).columnar:
             found = [result["column_types"] for result in self.measured[0] if result["column_types"] is not None]
             schema, self.conflicts = unify_types(merge(found))
         return OutputShape(sink.format, schema, source.text, source.id, added, sink.row_group_bytes)

@@ -1,6 +1,1 @@
-"""Readers and writers. Importing this package fills `base.FORMATS`."""
-
-from corpuscurate.io import arrow_ipc, jsonl, parquet
-from corpuscurate.io import text as textfile
-
-__all__ = ["arrow_ipc", "jsonl", "parquet", "textfile"]
+"""Readers and writers: one file a format, which registers itself (`base`)."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from corpuscurate.core.errors import InputError
-from corpuscurate.io.base import Chunk, Format, SourceFile, Span, Want, register
+from corpuscurate.io.base import Chunk, InputFormat, SourceFile, Span, Want, register
 from corpuscurate.io.columnar import (
     DAMAGE,
     UTF8_ERROR,
@@ -29,7 +29,7 @@ from corpuscurate.io.columnar import (
     pruned,
     text_lengths,
 )
-from corpuscurate.io.files import SUFFIXES, open_seekable
+from corpuscurate.io.files import open_seekable
 from corpuscurate.io.parquet import pack
 
 MAGIC = b"ARROW1"
@@ -239,4 +239,4 @@ def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-ARROW = register(Format("arrow", SUFFIXES["arrow"], read, split, columns))
+ARROW = register(InputFormat("arrow", (".arrow", ".feather", ".ipc"), read, split, columns, columnar=True))

@@ -1,7 +1,8 @@
-"""What all readers and writers share: files, spans, chunks, the quarantine, and the two forms of `Batch.rest`.
+"""What readers and writers share: files, spans, chunks, the quarantine, the two forms of `Batch.rest`, the registry.
 
-A format is one file in this folder that defines a `Format` and registers it (`register`). Readers are generators of
-`Chunk`s over one `Span` of one file.
+A format is one file in this folder that defines an `InputFormat` (a reader), an `OutputFormat` (a writer) or both, and
+registers them (`register`). In a package of its own it is an entry point of the group `corpuscurate.readers` or
+`corpuscurate.writers`. Readers are generators of `Chunk`s over one `Span` of one file.
 
 `Batch.rest` (only where `Want.rest`) is a RecordBatch in one of two forms, told apart by its schema metadata:
 - form "json": columns `line` (large_binary, the record's line without line end), `text_start`, `text_end` (int64: where
@@ -12,11 +13,16 @@ A format is one file in this folder that defines a `Format` and registers it (`r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
 
 from corpuscurate.core.batch import Batch
+from corpuscurate.core.errors import RecipeError, did_you_mean
+from corpuscurate.core.plugins import load_plugins
 
 REST_FORM = b"corpuscurate.rest"
 HEAD_BYTES = 256
@@ -113,12 +119,15 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
-    """One file format. suffixes: without compression suffix, e.g. (".jsonl", ".ndjson").
+class InputFormat:
+    """A format that can be read. name: the word of `input: format:`. suffixes: in small letters and without that of a
+    compression, such as (".jsonl", ".ndjson"); no two formats share one.
 
     read(file, span, want): the chunks of a span, in order. split(file, split_bytes): the spans of a file, none larger
     than it must be. columns(file): names and types as the file tells them (for JSONL: of its first records, type
     as text), for `check`; raises InputError when the file cannot be opened.
+    compressible: a file may be compressed as a whole and read through `files.open_bytes`. columnar: all records of a
+    file have the same typed columns. sample: a tiny file whose reading compiles the format's kernels, if it has any.
     """
 
     name: str
@@ -126,12 +135,110 @@ class Format:
     read: Callable[[SourceFile, Span, Want], Iterator[Chunk]]
     split: Callable[[SourceFile, int], list[Span]]
     columns: Callable[[SourceFile], dict[str, str]]
+    compressible: bool = False
+    columnar: bool = False
+    sample: bytes = b""
 
 
-FORMATS: dict[str, Format] = {}
+@dataclass(frozen=True, slots=True)
+class OutputShape:
+    """What an output part looks like. schema: the user's columns, of unified types; empty where the format is not
+    columnar. text, id: names of columns; id may be None. added: columns that stages added, full name -> type.
+    row_group_bytes: size, in `Batch.record_bytes`, at which a row group or record batch is closed.
+    """
+
+    format: str
+    schema: pa.Schema
+    text: str
+    id: str | None
+    added: Mapping[str, pa.DataType]
+    row_group_bytes: int
 
 
-def register(format: Format) -> Format:
-    """Make a format known under its name."""
-    FORMATS[format.name] = format
+class Writer(Protocol):
+    """An output part. Batches come in order; the bytes of the file depend on their rows, not on their borders."""
+
+    def write(self, batch: Batch) -> None:
+        """Append the documents of a batch that has `rest` and the columns `shape.added`. Raises OutputError."""
+
+    def close(self) -> str:
+        """Finish the file; its digest, see `artefact.digest_file`. Raises OutputError."""
+
+    def abort(self) -> None:
+        """Remove the file. Never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """A format that can be written. name: the word of `output: format:`, and the suffix of the parts.
+
+    open(path, shape): a writer of a new file; raises OutputError. columnar: all records have the same typed columns, so
+    `shape.schema` is needed, for which the whole input is looked at. compressed: parts are smaller than their text.
+    """
+
+    name: str
+    open: Callable[[Path, OutputShape], Writer]
+    columnar: bool = False
+    compressed: bool = False
+
+
+F = TypeVar("F", InputFormat, OutputFormat)
+
+_INPUT: dict[str, InputFormat] = {}
+_OUTPUT: dict[str, OutputFormat] = {}
+_BY_SUFFIX: dict[str, str] = {}
+
+
+def register(format: F) -> F:
+    """Make a format known under its name. Raises ValueError where a suffix is taken by another one."""
+    if isinstance(format, OutputFormat):
+        _OUTPUT[format.name] = format
+        return format
+    for suffix in format.suffixes:
+        if _BY_SUFFIX.setdefault(suffix, format.name) != format.name:
+            raise ValueError(f"the suffix {suffix} of the format {format.name} is that of {_BY_SUFFIX[suffix]}")
+    _INPUT[format.name] = format
     return format
+
+
+def _load() -> None:
+    load_plugins("corpuscurate.io", "corpuscurate.readers", "corpuscurate.writers")
+
+
+def input_formats() -> dict[str, InputFormat]:
+    """Every format that can be read by its name, entry points included, sorted."""
+    _load()
+    return dict(sorted(_INPUT.items()))
+
+
+def output_formats() -> dict[str, OutputFormat]:
+    """Every format that can be written by its name, entry points included, sorted."""
+    _load()
+    return dict(sorted(_OUTPUT.items()))
+
+
+def input_format(name: str) -> InputFormat:
+    """The format that is read under a name. Raises RecipeError with the nearest names."""
+    _load()
+    if name not in _INPUT:
+        raise RecipeError(f"unknown input format {name!r}. {did_you_mean(name, _INPUT)}")
+    return _INPUT[name]
+
+
+def output_format(name: str) -> OutputFormat:
+    """The format that is written under a name. Raises RecipeError with the nearest names."""
+    _load()
+    if name not in _OUTPUT:
+        raise RecipeError(f"unknown output format {name!r}. {did_you_mean(name, _OUTPUT)}")
+    return _OUTPUT[name]
+
+
+def open_writer(path: Path, shape: OutputShape) -> Writer:
+    """A writer for `shape.format` at `path`, inside a folder that only appears when it is whole. Raises OutputError."""
+    return output_format(shape.format).open(path, shape)
+
+
+def format_of_suffix(suffix: str) -> str | None:
+    """The name of the format whose files end so (".jsonl"), if any."""
+    _load()
+    return _BY_SUFFIX.get(suffix)

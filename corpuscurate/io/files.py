@@ -20,20 +20,12 @@ import pyarrow as pa
 
 from corpuscurate.core.doc_ids import POSITION_BITS
 from corpuscurate.core.errors import InputError, nearest
-from corpuscurate.io.base import SourceFile
+from corpuscurate.io.base import SourceFile, format_of_suffix, input_format, input_formats
 from corpuscurate.io.decompress import Inflated, Truncated, decompress
 
 __all__ = ["Truncated", "expand", "file_state", "open_bytes", "open_seekable"]
 
-SUFFIXES = {
-    "jsonl": (".jsonl", ".ndjson"),
-    "parquet": (".parquet", ".pq"),
-    "arrow": (".arrow", ".feather", ".ipc"),
-    "text": (".txt", ".md"),
-}
-"""Format -> its suffixes. Stands here and not in the formats, so that a folder can be listed without them."""
 COMPRESSIONS = {".gz": "gz", ".gzip": "gz", ".zst": "zst", ".zstd": "zst"}
-COMPRESSIBLE = ("jsonl", "text")
 _VERSION_KEYS = (
     *("ETag", "etag", "generation", "md5", "Content-MD5"),
     *("Last-Modified", "LastModified", "last_modified", "updated", "modified", "mtime"),
@@ -41,7 +33,6 @@ _VERSION_KEYS = (
 """How fsspec's file systems call what changes with a file's content, the surest first."""
 MAX_FILES = 1 << 24
 MAX_FILE_BYTES = 1 << POSITION_BITS
-_FORMAT_OF = {suffix: name for name, suffixes in SUFFIXES.items() for suffix in suffixes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +53,8 @@ def kind_of(name: str) -> tuple[str | None, str | None]:
     compression = COMPRESSIONS.get(plain.suffix)
     if compression:
         plain = plain.with_suffix("")
-    format = _FORMAT_OF.get(plain.suffix)
-    if compression and format not in (None, *COMPRESSIBLE):
+    format = format_of_suffix(plain.suffix)
+    if compression and format is not None and not input_format(format).compressible:
         return None, compression
     return format, compression
 
@@ -74,8 +65,11 @@ def expand(patterns: Sequence[str], base: Path, format: str | None) -> list[Sour
     patterns: files, folders (all files below with a known suffix; names that begin with "." or "_" are left out),
     globs with `**`, or fsspec URLs; a folder that a glob matches counts as named. base: the folder that relative
     patterns start from. format: used instead of the suffix; a folder then gives every file that has no other
-    format's suffix. Of two names for one file the first in the order is used. Raises InputError.
+    format's suffix. Of two names for one file the first in the order is used. Raises InputError, and RecipeError for
+    an unknown format.
     """
+    if format is not None:
+        input_format(format)
     found: list[_Found] = []
     for pattern in patterns:
         matches = _expand_url(pattern, format) if _is_url(pattern) else _expand_local(pattern, base, format)
@@ -106,7 +100,7 @@ def _found(name: str, path: str, real: str, size: int, format: str | None, *, in
     if format is None and known is None:
         raise InputError(_unknown_suffix(inner or name, compression))
     kind = cast(str, format or known)
-    if compression and kind not in COMPRESSIBLE:
+    if compression and not input_format(kind).compressible:
         raise InputError(f"{name}: a {kind} file cannot be read compressed as a whole. Decompress it first.")
     if size > MAX_FILE_BYTES:
         raise InputError(f"{name} has {size} bytes, more than {MAX_FILE_BYTES} (1 TiB). Split it.")
@@ -116,11 +110,13 @@ def _found(name: str, path: str, real: str, size: int, format: str | None, *, in
 def _unknown_suffix(name: str, compression: str | None) -> str:
     plain = PurePosixPath(name).with_suffix("") if compression else PurePosixPath(name)
     suffix = "".join(part.suffix for part in ((plain, PurePosixPath(name)) if compression else (plain,)))
-    known = "; ".join(f"{kind}: {', '.join(suffixes)}" for kind, suffixes in SUFFIXES.items())
+    formats = input_formats()
+    known = "; ".join(f"{kind}: {', '.join(each.suffixes)}" for kind, each in formats.items())
+    compressible = [kind for kind, each in formats.items() if each.compressible]
     return (
         f"{name}: the suffix {suffix!r} tells no format. Known are {known}; "
-        f"of these {' and '.join(COMPRESSIBLE)} may be followed by {', '.join(COMPRESSIONS)}. "
-        f"Otherwise say what the files are with `format:` ({', '.join(SUFFIXES)})."
+        f"of these {' and '.join(compressible)} may be followed by {', '.join(COMPRESSIONS)}. "
+        f"Otherwise say what the files are with `format:` ({', '.join(formats)})."
     )
 
 

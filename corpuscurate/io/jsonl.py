@@ -23,7 +23,7 @@ from corpuscurate.io.base import (
     REST_FORM,
     BadRecord,
     Chunk,
-    Format,
+    InputFormat,
     SourceFile,
     Span,
     Want,
@@ -31,7 +31,7 @@ from corpuscurate.io.base import (
     register,
 )
 from corpuscurate.io.column_types import TypeCollector, unify_types
-from corpuscurate.io.files import MAX_FILE_BYTES, SUFFIXES
+from corpuscurate.io.files import MAX_FILE_BYTES
 from corpuscurate.io.json_scan import Bools, Ints, LineScanner, Scan, copied
 from corpuscurate.io.line_blocks import line_blocks, too_large
 from corpuscurate.kernels.json.lines import BROKEN, KEY_LONE, LONE, NULL, STRING, TOO_LARGE
@@ -233,4 +233,7 @@ def _columns(file: SourceFile) -> dict[str, str]:
     }
 
 
-JSONL = register(Format("jsonl", SUFFIXES["jsonl"], _read, _split, _columns))
+_TEXTS = ("One small document, with a few words.\r\n- and a line …", "Ünïcode text: 文字, \u0301 and more.", "")
+SAMPLE = b"".join(orjson.dumps({"id": i, "text": text, "n": 1}) + b"\n" for i, text in enumerate(_TEXTS))
+
+JSONL = register(InputFormat("jsonl", (".jsonl", ".ndjson"), _read, _split, _columns, compressible=True, sample=SAMPLE))

@@ -7,9 +7,6 @@ a whole row group its final types.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,28 +15,13 @@ from numpy.typing import NDArray
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT, large_lists, lengths_bytes, one_array, text_buffers
 from corpuscurate.core.errors import InputError, OutputError
-from corpuscurate.io.base import REST_FORM
+from corpuscurate.io.base import REST_FORM, OutputShape
 from corpuscurate.io.json_columns import columns_from_json, is_json_text
 from corpuscurate.io.write_json import json_texts
 
 STRING_BYTES = (1 << 31) - 1
 """What one `string` array can hold."""
 _FIELD_ID = b"PARQUET:field_id"
-
-
-@dataclass(frozen=True, slots=True)
-class OutputShape:
-    """What an output part looks like. schema: the user's columns, of unified types; empty for JSON lines. text, id:
-    names of columns; id may be None. added: columns that stages added, full name -> type. row_group_bytes: size, in
-    `Batch.record_bytes`, at which a row group or record batch is closed.
-    """
-
-    format: str
-    schema: pa.Schema
-    text: str
-    id: str | None
-    added: Mapping[str, pa.DataType]
-    row_group_bytes: int
 
 
 def is_json_form(rest: pa.RecordBatch) -> bool:

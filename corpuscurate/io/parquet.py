@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpuscurate.core.errors import InputError
-from corpuscurate.io.base import Chunk, Format, SourceFile, Span, Want, register
+from corpuscurate.io.base import Chunk, InputFormat, SourceFile, Span, Want, register
 from corpuscurate.io.columnar import (
     DAMAGE,
     Rows,
@@ -24,7 +24,7 @@ from corpuscurate.io.columnar import (
     plain,
     pruned,
 )
-from corpuscurate.io.files import SUFFIXES, open_bytes, open_seekable
+from corpuscurate.io.files import open_bytes, open_seekable
 
 MAGIC = b"PAR1"
 MAX_BATCH_ROWS = 1 << 16
@@ -216,4 +216,4 @@ class _RowGroup:
             )
 
 
-PARQUET = register(Format("parquet", SUFFIXES["parquet"], read, split, columns))
+PARQUET = register(InputFormat("parquet", (".parquet", ".pq"), read, split, columns, columnar=True))

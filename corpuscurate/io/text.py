@@ -16,7 +16,7 @@ from corpuscurate.io.base import (
     REST_FORM,
     BadRecord,
     Chunk,
-    Format,
+    InputFormat,
     SourceFile,
     Span,
     Want,
@@ -25,7 +25,7 @@ from corpuscurate.io.base import (
 )
 from corpuscurate.io.columnar import bad_file, census_chunk
 from corpuscurate.io.decompress import Truncated
-from corpuscurate.io.files import SUFFIXES, open_bytes
+from corpuscurate.io.files import open_bytes
 
 PATH = "path"
 BOM = b"\xef\xbb\xbf"
@@ -92,4 +92,4 @@ def _batch(file: SourceFile, want: Want, text: str, size: int) -> Batch:
     )
 
 
-TEXTFILE = register(Format("text", SUFFIXES["text"], read, split, columns))
+TEXTFILE = register(InputFormat("text", (".txt", ".md"), read, split, columns, compressible=True))

@@ -15,9 +15,10 @@ from pyarrow import ipc
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.errors import OutputError
 from corpuscurate.core.os_errors import explained
+from corpuscurate.io.base import OutputFormat, OutputShape, register
 from corpuscurate.io.canonical import canonical
 from corpuscurate.io.files_out import OutputFile
-from corpuscurate.io.output_rows import OutputShape, RowGroups, assemble, final_schema, finish, flat_schema
+from corpuscurate.io.output_rows import RowGroups, assemble, final_schema, finish, flat_schema
 
 ZSTD_LEVEL = 3
 PLAIN_GROUP_ROWS = 1 << 16
@@ -191,3 +192,7 @@ def write_plain_parquet(path: Path, table: pa.Table) -> None:
             writer.is_open = False
         file.discard()
         raise
+
+
+PARQUET = register(OutputFormat("parquet", ColumnWriter, columnar=True, compressed=True))
+ARROW = register(OutputFormat("arrow", ColumnWriter, columnar=True))

@@ -11,8 +11,9 @@ import pyarrow as pa
 import zstandard
 
 from corpuscurate.core.batch import Batch
+from corpuscurate.io.base import OutputFormat, OutputShape, register
 from corpuscurate.io.files_out import OutputFile
-from corpuscurate.io.output_rows import OutputShape, check_utf8, is_json_form, required_rest
+from corpuscurate.io.output_rows import check_utf8, is_json_form, required_rest
 from corpuscurate.io.write_json import lines_from_columns, splice_lines
 
 BLOCK_BYTES = 1 << 20
@@ -92,3 +93,8 @@ def _with_text(
     columns = [text if field.name == name else column for field, column in zip(rest.schema, rest.columns, strict=True)]
     names = [*rest.schema.names, *added]
     return pa.RecordBatch.from_arrays([*columns, *added.values()], names=names)
+
+
+JSONL = register(OutputFormat("jsonl", LineWriter))
+JSONL_GZ = register(OutputFormat("jsonl.gz", LineWriter, compressed=True))
+JSONL_ZST = register(OutputFormat("jsonl.zst", LineWriter, compressed=True))

@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from corpuscurate.core.spec import format_bytes, parse_bytes
+from corpuscurate.core.spec import INPUT_FORMATS, NAMES, OUTPUT_FORMATS, format_bytes, parse_bytes
+from corpuscurate.io.base import input_formats, output_formats
 
 _BOUNDS = (("exclusiveMinimum", ">"), ("minimum", ">="), ("exclusiveMaximum", "<"), ("maximum", "<="))
 _KINDS = {
@@ -19,6 +20,11 @@ _KINDS = {
     "object": "a mapping",
 }
 _PLURALS = {"integer": "whole numbers", "number": "numbers", "string": "texts", "object": "mappings"}
+
+
+def known_names() -> dict[str, list[str]]:
+    """The names that a text marked with `spec.Named` may be, by kind."""
+    return {INPUT_FORMATS: list(input_formats()), OUTPUT_FORMATS: list(output_formats())}
 
 
 def bounds(schema: Mapping[str, Any]) -> str:
@@ -41,6 +47,8 @@ def _list_words(schema: Mapping[str, Any], shared: Mapping[str, Any]) -> str:
 
 
 def _string_words(schema: Mapping[str, Any]) -> str:
+    if NAMES in schema:
+        return f"one of {', '.join(known_names()[schema[NAMES]])}"
     if "pattern" in schema:
         return f"text that matches {schema['pattern']}"
     return "text, not empty" if schema.get("minLength") else "text"
@@ -93,6 +101,12 @@ def _resolved(schema: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, An
     return schema
 
 
+def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a value may be that may also be null, where that is one thing."""
+    options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
+    return options[0] if len(options) == 1 else schema
+
+
 def schema_at(model: type[BaseModel], loc: Sequence[str | int]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The JSON schema of a value deep inside `model`, and the shared schemas it may name.
 
@@ -102,6 +116,7 @@ def schema_at(model: type[BaseModel], loc: Sequence[str | int]) -> tuple[dict[st
     shared: dict[str, Any] = whole.get("$defs", {})
     schema = whole
     for step in loc:
+        schema = _resolved(_not_null(schema), shared)
         tagged = schema.get("discriminator", {}).get("mapping", {}).get(step)
         if tagged:
             schema = {"$ref": tagged}

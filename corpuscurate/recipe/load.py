@@ -19,10 +19,14 @@ from corpuscurate.core.labels import check_label
 from corpuscurate.core.local_path import anchored
 from corpuscurate.core.spec import Settings, Sink, Source, Spec
 from corpuscurate.core.stage import Stage, stage_class, stage_classes
+from corpuscurate.core.user_code import load_stage
+from corpuscurate.recipe.describe import shorten
 from corpuscurate.recipe.values import build, plain_values
 from corpuscurate.recipe.yaml_tree import Node, child_path, dump_yaml, node_from, parse_yaml, read_yaml
 
 SECTIONS = ("input", "stages", "output", "run")
+CODE = "python"
+"""The word of a stage from a plain Python file: `{python: my_filters.py:Digits, max_digit_ratio: 0.3}`."""
 BESIDE = ("name", "mode")
 """Keys that may stand beside a stage's word: `{minhash: {...}, name: near}`."""
 
@@ -54,21 +58,23 @@ class _Use:
         return name.value if name is not None and isinstance(name.value, str) else self.model.word
 
 
-def load_recipe(path: str | Path, overrides: Overrides | None = None) -> tuple[Spec, Path]:
+def load_recipe(path: str | Path, overrides: Overrides | None = None, *, allow_code: bool = False) -> tuple[Spec, Path]:
     """The spec of a recipe file and the folder its relative paths start from.
 
+    allow_code: run the Python files that the recipe names; without it nothing of the user's is run.
     Raises RecipeError whose message has a line for every fault: `recipe.yaml:7: stages[2].minhash.threshold: ...`.
     """
     file = Path(path)
-    spec = _spec(read_yaml(file), str(file), overrides or Overrides())
     base = file.absolute().parent
+    spec = _spec(read_yaml(file), str(file), overrides or Overrides(), base if allow_code else None)
     stages = [(stage, anchored(stage, base)) for stage in spec.stages]
     return replace(spec, stages=tuple(stage.model_copy(update=paths) for stage, paths in stages)), base
 
 
-def spec_from_mapping(mapping: Mapping[str, Any]) -> Spec:
-    """The spec of a recipe given as plain Python values. Raises RecipeError."""
-    return _spec(node_from(dict(mapping)), "", Overrides())
+def spec_from_mapping(mapping: Mapping[str, Any], *, allow_code: bool = False) -> Spec:
+    """The spec of a recipe given as plain Python values; paths of Python files, which are run where `allow_code` is
+    set, start from the current folder. Raises RecipeError."""
+    return _spec(node_from(dict(mapping)), "", Overrides(), Path.cwd() if allow_code else None)
 
 
 def spec_to_mapping(spec: Spec) -> dict[str, Any]:
@@ -90,14 +96,18 @@ def dump_recipe(spec: Spec) -> str:
 def stage_item(stage: Stage) -> Any:
     """A stage as an item of `stages:`, in its shortest form."""
     params = plain_values(stage, leave_out=frozenset(("name",)))
+    if stage.code is not None:
+        named = {} if stage.name is None else {"name": stage.name}
+        return {CODE: f"{stage.code.path}:{stage.code.name}", **params, **named}
     if stage.name is not None:
         return {stage.word: params or None, "name": stage.name}
     return {stage.word: params} if params else stage.word
 
 
-def _spec(root: Node, origin: str, overrides: Overrides) -> Spec:
+def _spec(root: Node, origin: str, overrides: Overrides, code_from: Path | None) -> Spec:
+    """code_from: the folder that paths of Python files start from; None: no such file may be run."""
     sections, faults = _sections(root)
-    uses = _uses(sections.get("stages"), faults)
+    uses = _uses(sections.get("stages"), faults, code_from)
     _override(sections, uses, overrides, Node({}, f"{origin}:1" if origin else "", ""))
     source = _section(Source, sections.get("input"), root, "input", faults)
     sink = _section(Sink, sections.get("output"), root, "output", faults)
@@ -138,7 +148,7 @@ def _section(model: type[Any], node: Node | None, root: Node, key: str, faults: 
     return value
 
 
-def _uses(node: Node | None, faults: list[str]) -> list[_Use]:
+def _uses(node: Node | None, faults: list[str], code_from: Path | None) -> list[_Use]:
     if node is None or node.value is None:
         return []
     if not isinstance(node.value, list):
@@ -147,13 +157,13 @@ def _uses(node: Node | None, faults: list[str]) -> list[_Use]:
     uses = []
     for item in node.value:
         try:
-            uses.append(_use(item))
+            uses.append(_use(item, code_from))
         except RecipeError as error:
             faults.append(str(error))
     return uses
 
 
-def _use(item: Node) -> _Use:
+def _use(item: Node, code_from: Path | None) -> _Use:
     """The long form of `- normalize`, `- length: {...}`, `- where: "..."` or `- {minhash: {...}, name: near}`."""
     if isinstance(item.value, str):
         model = _model(item.value, item)
@@ -162,6 +172,9 @@ def _use(item: Node) -> _Use:
         raise RecipeError(
             item.error("a stage must be its name, or its name with a mapping: `- length: {min_words: 50}`")
         )
+    if CODE in item.value:
+        params = Node({key: value for key, value in item.value.items() if key != CODE}, item.place, item.path)
+        return _Use(_code_model(item.value[CODE], code_from), params, item)
     words = [key for key in item.value if key not in BESIDE]
     if len(words) != 1:
         raise RecipeError(_not_one_word(item, words))
@@ -174,6 +187,23 @@ def _use(item: Node) -> _Use:
         if key in item.value:
             params.value[key] = item.value[key]
     return _Use(model, params, item)
+
+
+def _code_model(node: Node, code_from: Path | None) -> type[Stage]:
+    """The stage that `python:` names."""
+    if not isinstance(node.value, str):
+        raise RecipeError(node.error("must be FILE.py:CLASS; the parameters of the stage stand beside it"))
+    if code_from is None:
+        raise RecipeError(
+            node.error(
+                f"{shorten(node.value)} is code of yours, which runs only where you allow it: give --allow-code"
+                " (in Python: allow_code=True) if you trust this recipe and that file"
+            )
+        )
+    try:
+        return load_stage(node.value, code_from)
+    except RecipeError as error:
+        raise RecipeError(node.error(str(error))) from error
 
 
 def _model(word: str, node: Node) -> type[Stage]:

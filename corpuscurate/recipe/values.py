@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from corpuscurate.core.errors import did_you_mean
-from corpuscurate.recipe.describe import allowed_at, bounds, schema_at, shorten
+from corpuscurate.recipe.describe import allowed_at, bounds, known_names, schema_at, shorten
 from corpuscurate.recipe.yaml_tree import Node, child_path
 
 M = TypeVar("M", bound=BaseModel)
@@ -25,7 +25,7 @@ def build(model: type[M], node: Node, what: str) -> tuple[M | None, list[str]]:
     except (TypeError, ValueError):
         return None, [_not_plain(node)]
     try:
-        return model.model_validate_json(text), []
+        return model.model_validate_json(text, context=known_names()), []
     except ValidationError as error:
         return None, _messages(model, node, what, error.errors())
 
@@ -74,7 +74,15 @@ def _message(model: type[BaseModel], node: Node, what: str, fault: ErrorDetails,
         return here.error(f"unknown key. {did_you_mean(str(steps[-1]), known)}".rstrip())
     if kind in ("value_error", "assertion_error"):
         return here.error(_own_words(fault, here, steps))
-    return here.error(f"{shorten(here.plain())} is not allowed: {_wanted(model, fault)}{_hint(here)}")
+    return here.error(f"{shorten(here.plain())} is not allowed: {_wanted(model, fault)}{_nearest(fault)}{_hint(here)}")
+
+
+def _nearest(fault: ErrorDetails) -> str:
+    """The kinds most like the one that was given, where a mapping names a kind that there is not."""
+    if fault["type"] != "union_tag_invalid":
+        return ""
+    known = [tag.strip().strip("'") for tag in fault["ctx"]["expected_tags"].split(",")]
+    return f". {did_you_mean(str(fault['ctx']['tag']), known)}"
 
 
 def _own_words(fault: ErrorDetails, here: Node, steps: tuple[str | int, ...]) -> str:

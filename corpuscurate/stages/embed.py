@@ -12,12 +12,12 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.stage import Outcome, StreamingStage
 from corpuscurate.methods.embed.base import (
     EMBEDDING,
-    Column,
     EmbedderParameters,
-    Learned,
+    Parameters,
     embedding_column,
     embedding_type,
 )
+from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.make import dimension_of, embedder_value, make_embedder
 
 
@@ -38,13 +38,13 @@ class Embed(StreamingStage):
 
     @field_validator("embedder")
     @classmethod
-    def _can_stream(cls, value: Any) -> Any:
+    def _can_stream(cls, value: Parameters) -> Parameters:
         if isinstance(value, Column):
             raise ValueError("the vectors are in a column already: there is nothing to embed")
-        if isinstance(value, Learned) and value.model is None:
+        if value.sample_to_fit():
             raise ValueError(
-                "`learned` needs `model`, the folder of a fitted model, here: fitting needs the whole corpus once. "
-                "A head trained on learned embeddings has one in its folder, `embedder`. Stages that work on "
+                f"`{value.kind}` needs `model`, the folder of a fitted model, here: fitting needs the whole corpus "
+                "once. A head trained on learned embeddings has one in its folder, `embedder`. Stages that work on "
                 "embeddings fit their own"
             )
         return value

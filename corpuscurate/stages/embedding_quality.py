@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import to_numpy
@@ -18,7 +18,8 @@ from corpuscurate.core.errors import InputError, RecipeError
 from corpuscurate.core.filter import Filter
 from corpuscurate.core.local_path import FromRecipe
 from corpuscurate.core.stage import Outcome
-from corpuscurate.methods.embed.base import Column, Learned, Parameters, SentenceTransformers, Static, of_a_column
+from corpuscurate.methods.embed.base import ByKind, Parameters, of_a_column
+from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.make import embedder_value, make_embedder
 from corpuscurate.methods.embed.sequence import (
     SequenceClassification,
@@ -30,15 +31,7 @@ from corpuscurate.methods.embed.sequence import (
 from corpuscurate.methods.embed.vectors import vectors
 from corpuscurate.methods.quality.heads import as_units, check_embedder, head_digest, read_head
 
-
-def _named(value: Any) -> Any:
-    return {"kind": value} if isinstance(value, str) else value
-
-
-Scoring = Annotated[
-    Annotated[Learned | Static | SentenceTransformers | Column | SequenceClassification, Field(discriminator="kind")],
-    BeforeValidator(_named),
-]
+Scoring = Annotated[Parameters | SequenceClassification, ByKind(more=(SequenceClassification,))]
 
 
 class EmbeddingQuality(Filter):
@@ -89,10 +82,11 @@ class EmbeddingQuality(Filter):
                 "`head` is needed, the folder of a trained head; or `embedder: {kind: sequence-classification, model:"
                 " ...}`, which has its own"
             )
-        if isinstance(self.embedder, Learned) and self.embedder.model is None:
+        if isinstance(self.embedder, Parameters) and self.embedder.sample_to_fit():
             raise ValueError(
-                "`learned` needs `model` here: the folder of the model that the head was trained with, `embedder` in"
-                " the head's own where it was learned with it. Or leave `embedder` out: the head knows its own"
+                f"`{self.embedder.kind}` needs `model` here: the folder of the model that the head was trained with,"
+                " `embedder` in the head's own where it was learned with it. Or leave `embedder` out: the head knows"
+                " its own"
             )
         return self
 

@@ -76,12 +76,16 @@ def _rows(dropped: ds.Dataset, condition: pc.Expression) -> list[dict[str, Any]]
     return found
 
 
+_SEARCHED = ("parquet", "arrow")
+"""Formats of data/ that pyarrow can search for a document."""
+
+
 def _must_be_kept(out: Path, report: dict[str, Any], name: str, by_doc_id: bool) -> None:
     """Raise InputError unless the document is in data/, as far as that can be seen there."""
     from corpuscurate.io.json_columns import is_json_text  # brings the kernels, which nothing else here needs
 
     sink, column = report["recipe"]["output"]["format"], report["recipe"]["input"]["id"]
-    if by_doc_id or column is None or sink not in ("parquet", "arrow"):
+    if by_doc_id or column is None or sink not in _SEARCHED:
         hint = "" if by_doc_id or column else " The recipe names no id column (`input: id:`): use --doc-id."
         raise InputError(
             f"no document {name!r} in {out / DROPPED}: it was kept, or it is no document of this run.{hint}"

@@ -15,6 +15,17 @@ from corpuscurate.io import arrow_ipc
 from corpuscurate.io.base import Want
 
 
+def packed(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return sink.getvalue().to_pybytes()
+
+
+EXAMPLE = packed(pa.table({"text": ["one", "", "zwölf", "four 🦊", "five"], "n": [1, None, 3, 4, 5]}))
+DAMAGED = b"no Arrow file"
+
+
 def write(path: Path, table: pa.Table, rows: int = 50, stream: bool = False, compression: str | None = None) -> Path:
     options = ipc.IpcWriteOptions(compression=compression, emit_dictionary_deltas=True)
     make = ipc.new_stream if stream else ipc.new_file

@@ -15,7 +15,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from corpuscurate.core.errors import InputError
 from corpuscurate.io import files
-from corpuscurate.io.base import FORMATS
+from corpuscurate.io.base import InputFormat, input_formats, register
 from corpuscurate.io.files import Truncated, expand, file_state, open_bytes, open_seekable
 
 
@@ -30,10 +30,13 @@ def names(found) -> list[str]:
     return [file.name for file in found]
 
 
-def test_suffixes_are_those_of_the_formats():
-    import corpuscurate.io  # noqa: F401
-
-    assert {name: format.suffixes for name, format in FORMATS.items()} == files.SUFFIXES
+def test_no_two_formats_share_a_suffix():
+    taken = [suffix for format in input_formats().values() for suffix in format.suffixes]
+    assert len(taken) == len(set(taken))
+    text = input_formats()["text"]
+    with pytest.raises(ValueError, match=r"the suffix \.md of the format notes is that of text"):
+        register(InputFormat("notes", (".md",), text.read, text.split, text.columns))
+    assert "notes" not in input_formats()
 
 
 @pytest.mark.parametrize(

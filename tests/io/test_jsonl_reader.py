@@ -21,6 +21,9 @@ from corpuscurate.io import jsonl
 from corpuscurate.io.base import HEAD_BYTES, SourceFile, Span, Want
 from corpuscurate.io.jsonl import JSONL
 
+EXAMPLE = '{"text": "one", "n": 1}\n{"n": null, "text": ""}\r\n{"text": "zwölf"}\n{"text": "four 🦊"}'.encode()
+DAMAGED = b"no JSON"
+
 MASK = (1 << POSITION_BITS) - 1
 
 

@@ -20,6 +20,16 @@ from corpuscurate.io import parquet
 from corpuscurate.io.base import Want
 
 
+def packed(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, row_group_size=2)
+    return sink.getvalue().to_pybytes()
+
+
+EXAMPLE = packed(pa.table({"text": ["one", "", "zwölf", "four 🦊", "five"], "n": [1, None, 3, 4, 5]}))
+DAMAGED = EXAMPLE[:-9]
+
+
 def write(path: Path, table: pa.Table, rows: int = 50, **options) -> Path:
     pq.write_table(table, path, row_group_size=rows, **options)
     return path

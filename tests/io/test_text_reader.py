@@ -13,6 +13,9 @@ from corpuscurate.core.errors import InputError
 from corpuscurate.io import text as textfile
 from corpuscurate.io.base import REST_FORM, Want
 
+EXAMPLE = "one\r\ntwo 🦊".encode()
+DAMAGED = b"one \xff"
+
 
 @pytest.mark.parametrize(
     ("name", "pack"),

@@ -30,9 +30,9 @@ from corpuscurate.core.errors import InputError, OutputError
 from corpuscurate.io import files_out as output
 from corpuscurate.io import output_rows as assemble
 from corpuscurate.io import write_columns, write_lines
-from corpuscurate.io.base import REST_FORM, Want
+from corpuscurate.io.base import REST_FORM, OutputShape, Want, open_writer
 from corpuscurate.io.column_types import merge, types_of_schema, unify_types
-from corpuscurate.io.writers import OutputShape, open_writer, write_plain_parquet
+from corpuscurate.io.write_columns import write_plain_parquet
 
 FORMATS = ["parquet", "arrow", "jsonl", "jsonl.gz", "jsonl.zst"]
 ADDED = {"length.words": pa.int32(), "score.value": pa.float64(), "lang.name": pa.large_string()}

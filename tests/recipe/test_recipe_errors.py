@@ -117,7 +117,7 @@ STAGES = [
     (
         "- embed: {embedder: {kind: learnt}}",
         "recipe.yaml:4: stages[0].embed.embedder: {kind: learnt} is not allowed: must be a mapping with kind:"
-        " one of learned, table",
+        " one of learned, table. The nearest names are: learned, table.",
     ),
     (
         "- embed: {embedder: {dimensions: 8}}",
@@ -178,7 +178,12 @@ SECTIONS = [
     ),
     (
         "input: {paths: a}\noutput: {path: o, format: csv}",
-        "recipe.yaml:2: output.format: 'csv' is not allowed: must be one of parquet, jsonl.zst, jsonl.gz, jsonl, arrow",
+        "recipe.yaml:2: output.format: 'csv' is not allowed: must be one of arrow, jsonl, jsonl.gz, jsonl.zst, parquet."
+        " The nearest names are: jsonl, jsonl.gz, jsonl.zst.",
+    ),
+    (
+        "input:\n  paths: a\n  format: 3\noutput: {path: o}",
+        "recipe.yaml:3: input.format: 3 is not allowed: must be one of arrow, jsonl, parquet, text or null",
     ),
     (
         "input: {paths: a}\noutput: {path: o}\nrun:\n  workers: 0",

@@ -13,9 +13,10 @@ from support.embed import static_folder
 from corpuscurate import curate
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.spec import Settings, Sink, Source
-from corpuscurate.methods.embed.base import Learned, Static, embedding_rows
-from corpuscurate.methods.embed.learned import fit
+from corpuscurate.methods.embed.base import embedding_rows
+from corpuscurate.methods.embed.learned import Learned, fit
 from corpuscurate.methods.embed.make import make_embedder
+from corpuscurate.methods.embed.static import Static
 from corpuscurate.pipeline import Pipeline
 from corpuscurate.recipe.load import load_recipe
 from corpuscurate.stages.embed import Embed

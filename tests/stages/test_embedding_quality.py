@@ -14,8 +14,8 @@ from support.embed import static_folder
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT
 from corpuscurate.core.errors import CorpusCurateError, RecipeError
-from corpuscurate.methods.embed.base import Static
 from corpuscurate.methods.embed.make import make_embedder
+from corpuscurate.methods.embed.static import Static
 from corpuscurate.methods.quality.heads import Head, Settings, origin_of, write_head
 from corpuscurate.pipeline import curate
 from corpuscurate.recipe.load import load_recipe

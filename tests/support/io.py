@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-import corpuscurate.io  # noqa: F401 - fills FORMATS
 from corpuscurate.core.batch import Batch
-from corpuscurate.io.base import FORMATS, BadRecord, SourceFile, Want
+from corpuscurate.io.base import BadRecord, SourceFile, Want, input_format
 from corpuscurate.io.files import expand
 
 POSITION = np.uint64((1 << 40) - 1)
@@ -25,7 +24,7 @@ def source(path: Path, format: str | None = None) -> SourceFile:
 def batches(
     file: SourceFile, want: Want, split_bytes: int = 1 << 30
 ) -> Iterator[tuple[Batch | None, tuple[BadRecord, ...]]]:
-    format = FORMATS[file.format]
+    format = input_format(file.format)
     for span in format.split(file, split_bytes):
         for chunk in format.read(file, span, want):
             yield chunk.batch, chunk.bad

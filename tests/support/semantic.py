@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from support.dedup import corpus_of
 
-from corpuscurate.methods.embed.base import Column
+from corpuscurate.methods.embed.column import Column
 
 COLUMN = Column(column="e")
 

@@ -8,7 +8,7 @@ from typing import Any
 from corpuscurate.core.earlier_runs import must_match, open_runs
 from corpuscurate.core.run_folder import measure_folder, sketch_file
 from corpuscurate.core.spec import Spec
-from corpuscurate.core.stage import GlobalStage
+from corpuscurate.core.stage import GlobalStage, code_value
 from corpuscurate.engine.plan import Pass, cut_passes, edits_before
 
 
@@ -28,7 +28,10 @@ def index_value(spec: Spec, cut: Sequence[Pass]) -> dict[str, Any]:
                         "word": stage.word,
                         "label": stage.label,
                         "header": header,
-                        "edits": [[edit.word, edit.version, _plain(edit.identity())] for edit in edits],
+                        "code": code_value(stage),
+                        "edits": [
+                            [edit.word, edit.version, _plain(edit.identity()), *code_value(edit)] for edit in edits
+                        ],
                         "edited_later": len(everything) > len(edits),
                         "folder": measure_folder(current.number),
                         "sketch": sketch_file(stage.label),
@@ -47,5 +50,7 @@ def check_edits(spec: Spec) -> None:
     for stage in spec.stages:
         if isinstance(stage, GlobalStage):
             for run in open_runs(stage.corpora()):
+                their_code = run.stage(stage.word, stage.label).get("code", [])
+                must_match(run, f"the code of {stage.word}", their_code, code_value(stage))
                 theirs = run.stage(stage.word, stage.label)["edits"]
                 must_match(run, f"the edits of text before {stage.word}", theirs, ours[stage.label])

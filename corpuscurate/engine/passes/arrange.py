@@ -27,10 +27,9 @@ from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.core.run_folder import DATA, DOCS, PIECES, part_name, placement_file, unpublished
 from corpuscurate.engine.documents import FinishedPass, alive_ids
 from corpuscurate.engine.passes.count import copies_of
-from corpuscurate.engine.passes.write import SUFFIX, Keeper
+from corpuscurate.engine.passes.write import Keeper
 from corpuscurate.engine.task import DIGESTS
-from corpuscurate.io.output_rows import OutputShape
-from corpuscurate.io.writers import open_writer
+from corpuscurate.io.base import OutputShape, open_writer
 
 _FIXED = ("part", "rank", "doc_id", "record_bytes", "text", "id")
 _COLUMN, _REST = "column.", "rest."
@@ -221,7 +220,7 @@ class GatherBody:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write data.part-*; the result tells its rows."""
-        name = part_name(self.number, SUFFIX[self.shape.format])
+        name = part_name(self.number, self.shape.format)
         file = unpublished(DATA, name, self.partition)
         groups = _by_schema([_piece(path, number) for path, number in self.pieces])
         tables = [pa.Table.from_batches(group).unify_dictionaries().combine_chunks() for group in groups]

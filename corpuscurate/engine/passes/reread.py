@@ -23,7 +23,8 @@ from corpuscurate.engine.documents import ColumnSource, Reader, read_chunks, rep
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.measure import sketch_rows
 from corpuscurate.engine.streaming import stages_named_with
-from corpuscurate.io.base import FORMATS, SourceFile, Want
+from corpuscurate.io.base import SourceFile, Want, input_format
+from corpuscurate.io.files import kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +78,6 @@ class RereadBody:
             yield ready, None
 
 
-_FORMS = {
-    "parquet": ("parquet", None),
-    "arrow": ("arrow", None),
-    "jsonl": ("jsonl", None),
-    "jsonl.gz": ("jsonl", "gz"),
-    "jsonl.zst": ("jsonl", "zst"),
-}
-
-
 def texts_of(run: EarlierRun, stage: GlobalStage) -> None:
     """Make sure that data/ of an earlier run holds the texts that its stage saw. Raises InputError."""
     instead = "Use `verify: signature`, which compares the sketches alone."
@@ -94,6 +86,8 @@ def texts_of(run: EarlierRun, stage: GlobalStage) -> None:
             f"index {run.path}: a stage ordered, dealt or copied its documents, so their texts cannot be found in its "
             f"data/ by number. {instead}"
         )
+    if kind_of(f"part.{run.header['format']}")[0] is None:
+        raise InputError(f"index {run.path}: its format {run.header['format']} can be written, not read. {instead}")
     if run.stage(stage.word, stage.label)["edited_later"]:
         raise InputError(
             f"index {run.path}: stages after its {stage.word} edited the text, so the texts that were compared there "
@@ -159,11 +153,13 @@ class EarlierBody:
 
     def _batches(self) -> Any:
         path = self.run_of.path / self.part
-        form, compression = _FORMS[self.run_of.header["format"]]
+        form, compression = kind_of(path.name)
+        assert form is not None  # noqa: S101  by texts_of
         file = SourceFile(0, str(path), str(path), path.stat().st_size, form, compression)
+        reader = input_format(form)
         want = Want(text=self.run_of.header["text"], max_record_bytes=1 << 30)
-        for span in FORMATS[form].split(file, 1 << 62):
-            for chunk in FORMATS[form].read(file, span, want):
+        for span in reader.split(file, 1 << 62):
+            for chunk in reader.read(file, span, want):
                 if chunk.bad:
                     raise InputError(f"index {self.run_of.path}: {self.part} has a record that cannot be read.")
                 if chunk.batch is not None:

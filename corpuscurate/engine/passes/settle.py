@@ -30,7 +30,7 @@ from corpuscurate.core.run_folder import (
     settle_folder,
     sketch_file,
 )
-from corpuscurate.core.stage import GlobalStage, Stage
+from corpuscurate.core.stage import GlobalStage, Stage, code_value
 from corpuscurate.engine.documents import FinishedPass, Reader, Verdicts, dropped_ids, edits_of
 from corpuscurate.engine.passes.reread import EarlierBody, RereadBody, texts_of
 from corpuscurate.engine.session import Session
@@ -87,7 +87,7 @@ class EngineCorpus:
         """Where results that depend on a basis stand, and the fingerprint of all that they depend on."""
         if basis is None:
             return self.folder, self.fingerprint
-        whole = fingerprint([self.documents, self.stage.word, self.stage.version, basis])
+        whole = fingerprint([self.documents, self.stage.word, self.stage.version, basis, *code_value(self.stage)])
         self.bases.add(BASIS + whole)
         return self.folder / (BASIS + whole), whole
 

@@ -29,11 +29,8 @@ from corpuscurate.engine.passes.dropped import EDITS_SCHEMA, ROW_GROUP_ROWS, Nam
 from corpuscurate.engine.passes.measure import BAD_SCHEMA
 from corpuscurate.engine.plan import COPY, OutputPart, WriteGroup
 from corpuscurate.engine.task import DIGESTS
-from corpuscurate.io.base import SourceFile
-from corpuscurate.io.output_rows import OutputShape, is_json_form
-from corpuscurate.io.writers import Writer, open_writer
-
-SUFFIX = {"parquet": "parquet", "arrow": "arrow", "jsonl": "jsonl", "jsonl.gz": "jsonl.gz", "jsonl.zst": "jsonl.zst"}
+from corpuscurate.io.base import OutputShape, SourceFile, Writer, open_writer
+from corpuscurate.io.output_rows import is_json_form
 
 
 def without_text(batch: Batch, name: str) -> Batch:
@@ -132,7 +129,7 @@ class Parts:
         self._parts.pop(0)
 
     def _name(self) -> str:
-        return part_name(self._parts[0].number, SUFFIX[self._shape.format])
+        return part_name(self._parts[0].number, self._shape.format)
 
 
 class _Writing:

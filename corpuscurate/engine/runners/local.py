@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
+from corpuscurate.core import user_code
 from corpuscurate.core.errors import WorkerError
 from corpuscurate.engine.progress import EVERY_SECONDS, Sink, connect
 from corpuscurate.engine.runners.memory import keep_freed_memory, worker_environment
@@ -39,8 +40,10 @@ AHEAD = 2
 """Tasks handed out for each worker: enough that none waits, few enough that an error stops soon."""
 
 
-def _start_worker(beats: Beats, caller: int) -> None:
+def _start_worker(beats: Beats, caller: int, code: tuple[user_code.Source, ...]) -> None:
     import pyarrow as pa
+
+    user_code.know(code)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the parent, which ends the workers
     keep_freed_memory()
@@ -127,7 +130,10 @@ class LocalRunner:
         context = start_fork_server(self._warm)
         self._beats = context.SimpleQueue()
         self._pool = ProcessPoolExecutor(
-            self.workers, mp_context=context, initializer=_start_worker, initargs=(self._beats, os.getpid())
+            self.workers,
+            mp_context=context,
+            initializer=_start_worker,
+            initargs=(self._beats, os.getpid(), user_code.sources()),
         )
         return self
 

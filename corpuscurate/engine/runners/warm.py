@@ -20,7 +20,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import JSON
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage, stage_class
-from corpuscurate.io.base import FORMATS, SourceFile, Want
+from corpuscurate.io.base import SourceFile, Want, input_format, output_format
 
 LOG = logging.getLogger(__name__)
 TEXTS = ("One small document, with a few words.\r\n- and a line …", "Ünïcode text: 文字, \u0301 and more.", "")
@@ -29,12 +29,12 @@ VARIABLE = "CORPUSCURATE_WARM"
 
 
 def to_text(spec: Spec, formats: Sequence[str]) -> str:
-    """What to load for a spec, for `from_text` in another process. Stages of the caller's own script are left out."""
-    stages = [s for s in spec.stages if type(s).__module__ != "__main__"]
+    """What to load for a spec, for `from_text` in another process; not the stages of a caller's script or file."""
+    stages = [s for s in spec.stages if type(s).__module__ != "__main__" and s.code is None]
     value = {
         "stages": [[s.word, s.model_dump(mode="json")] for s in stages],
         "formats": sorted(set(formats)),
-        "columnar": spec.sink.format in ("parquet", "arrow"),
+        "columnar": output_format(spec.sink.format).columnar,
     }
     return orjson.dumps(value).decode()
 
@@ -70,19 +70,15 @@ def warm_stage(stage: Stage) -> None:
 
 
 def warm_format(name: str, column_types: bool) -> None:
-    """Read a tiny file; only JSON lines have kernels of their own."""
-    if name != "jsonl":
+    """Read a tiny file, where the format has kernels of its own."""
+    format = input_format(name)
+    if not format.sample:
         return
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "warm.jsonl")
-        path.write_bytes(
-            b"".join(orjson.dumps({"id": i, "text": text, "n": 1}) + b"\n" for i, text in enumerate(TEXTS))
-        )
-        file = SourceFile(0, path.name, str(path), path.stat().st_size, "jsonl")
+        path = Path(folder, f"warm{format.suffixes[0]}")
+        path.write_bytes(format.sample)
+        file = SourceFile(0, path.name, str(path), len(format.sample), name)
         for rest in (False, True):
-            for span in FORMATS["jsonl"].split(file, 1 << 20):
-                list(
-                    FORMATS["jsonl"].read(
-                        file, span, Want(id="id", columns=("n",), rest=rest, column_types=column_types)
-                    )
-                )
+            want = Want(id="id", columns=("n",), rest=rest, column_types=column_types)
+            for span in format.split(file, 1 << 20):
+                list(format.read(file, span, want))

@@ -1,5 +1,8 @@
 """The interface of embedders: texts in, unit rows out; their parameters in recipes; and files of embeddings.
 
+An embedder is one file in this folder with a subclass of `Parameters` that has a `kind` and says how it is made; in a
+package of its own it is an entry point of the group `corpuscurate.embedders`.
+
 How a global stage gets embeddings (see `embed.corpus`):
 
     class Semantic(EmbedsCorpus):                 # brings the parameter `embedder`, sketch_schema() and sketch()
@@ -20,21 +23,34 @@ embedder alone (`basis` of `Corpus.run` and `Corpus.reread`; a stage can use it 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeAlias
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    SerializationInfo,
+    TypeAdapter,
+    ValidationInfo,
+)
+from pydantic_core import CoreSchema, to_json
+from pydantic_core.core_schema import plain_serializer_function_ser_schema, with_info_plain_validator_function
 
 from corpuscurate.core.artefact import digest_file, fingerprint
 from corpuscurate.core.columns import to_numpy
+from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.handles import Artefact
-from corpuscurate.core.local_path import FromRecipe, LocalPath
+from corpuscurate.core.plugins import load_plugins
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,72 +80,98 @@ class Embedder(Protocol):
         """Fingerprint of weights and parameters: equal ones give equal rows (same versions, same kind of CPU)."""
 
 
-class _Parameters(BaseModel):
+class Parameters(BaseModel):
+    """The parameters of an embedder, an `embedder:` of a recipe. A subclass with a `kind` of its own makes it known:
+    `kind: Literal["my-kind"] = "my-kind"`. Frozen and picklable; equal ones make equal embedders."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
 
+    kind: str
 
-class Learned(_Parameters):
-    """Word vectors learned from the corpus itself: sees rewording, noise and topic, not paraphrase. No download."""
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "kind" in cls.__annotations__:  # its own: a subclass without one does not take its parent's place
+            _KINDS[cls.model_fields["kind"].default] = cls
 
-    kind: Literal["learned"] = "learned"
-    dimension: int = Field(256, description="length of a vector, a multiple of 64", ge=64, le=1024, multiple_of=64)
-    sample_bytes: int = Field(
-        32 << 20, description="text to learn from: documents chosen by hash", ge=1 << 16, le=1 << 30
-    )
-    vocabulary: int = Field(100_000, description="most words that are learned", ge=1, le=2_000_000)
-    seed: int = Field(0, description="of the random parts", ge=0, le=2**63 - 1)
-    model: Annotated[str | None, FromRecipe()] = Field(
-        None, description="folder of a model that was fitted before; nothing is fitted then"
-    )
+    def make_embedder(self) -> Embedder:
+        """The embedder; `make.make_embedder` keeps it. Packages that are slow to import are imported here, and a
+        missing one raises MissingExtraError. Raises RecipeError for files that cannot be used, ValueError where there
+        is no embedder (yet)."""
+        raise ValueError(f"{self!r} makes no embedder: its model is not fitted yet, or its rows are in a column")
 
+    def model_folder(self) -> Path | None:
+        """The folder with the model's files, whose digest says what rows depend on; None where there is none. Raises
+        RecipeError where it should be there."""
+        return None
 
-class Static(_Parameters):
-    """A Model2Vec or StaticEmbedding folder (tokenizer.json and safetensors): a row a token, looked up and averaged."""
+    def row_length(self) -> int:
+        """Length of a row, without loading weights where it can be told so. ValueError where it is not known."""
+        return self.make_embedder().dimension
 
-    kind: Literal["static"] = "static"
-    model: LocalPath = Field(description="folder with tokenizer.json and model.safetensors", min_length=1)
-    max_tokens: int | None = Field(None, description="tokens of a document that are used; all where null", ge=1)
+    def sample_to_fit(self) -> int:
+        """About how many bytes of text a model must be fitted on first (`fit`); 0 where none must."""
+        return 0
 
+    def fit(self, texts: Iterable[pa.LargeStringArray], folder: Path, *, threads: int = 1) -> dict[str, Any]:
+        """Fit a model and write its files into `folder`, which exists; nothing depends on `threads`. JSON-able counts.
 
-class SentenceTransformers(_Parameters):
-    """Any sentence-transformers model. Documents longer than `max_tokens` are cut (head) or averaged over windows."""
-
-    kind: Literal["sentence-transformers"] = "sentence-transformers"
-    model: Annotated[str, FromRecipe(only_existing=True)] = Field(
-        description="folder, Hugging Face name, or installed package that holds a model", min_length=1
-    )
-    device: Literal["cpu", "cuda"] = Field("cpu", description="where it runs")
-    half: bool = Field(False, description="16-bit weights and sums; only on cuda")
-    window: Literal["head", "mean"] = Field(
-        "head", description="head: the first max_tokens tokens; mean: the mean over windows of that length"
-    )
-    max_tokens: int | None = Field(None, description="tokens of a window, special ones included; the model's own", ge=8)
-    batch_size: int = Field(32, description="texts computed at once; part of the result's bytes", ge=1, le=4096)
-    prompt: str = Field("", description='put before each text, such as "passage: " for the E5 models')
-
-    @model_validator(mode="after")
-    def _half_where_it_works(self) -> SentenceTransformers:
-        if self.half and self.device == "cpu":
-            raise ValueError("half: true needs device: cuda (on a CPU 16-bit sums are slower, not faster)")
-        return self
+        Only for those with a field `model`, which is set to the folder afterwards.
+        """
+        raise ValueError(f"nothing is fitted for the embedder {self.kind!r}")
 
 
-class Column(_Parameters):
-    """Embeddings that are already there, in a column of lists of numbers; rows are brought to length 1."""
-
-    kind: Literal["column"] = "column"
-    column: str = Field(description="the column's name; `embed.embedding` for what an `embed` stage made", min_length=1)
+_KINDS: dict[str, type[Parameters]] = {}
 
 
-def _named(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"kind": value}
-    return {"kind": "learned", **value} if isinstance(value, dict) else value
+def embedder_kinds() -> dict[str, type[Parameters]]:
+    """The parameters of every embedder by kind, entry points included, sorted."""
+    load_plugins("corpuscurate.methods.embed", "corpuscurate.embedders")
+    return dict(sorted(_KINDS.items()))
 
 
-EmbedderParameters = Annotated[
-    Annotated[Learned | Static | SentenceTransformers | Column, Field(discriminator="kind")], BeforeValidator(_named)
-]
+@dataclass(frozen=True, slots=True)
+class ByKind:
+    """Annotation of a field: one of the embedders that are known when a value is checked, told by its `kind`; the kind
+    alone may stand for a mapping. default: the kind of a mapping that names none; "" to refuse it. without: kinds
+    that don't fit; more: further models with a `kind`."""
+
+    default: str = ""
+    without: tuple[str, ...] = ()
+    more: tuple[type[BaseModel], ...] = ()
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        dumped = plain_serializer_function_ser_schema(_dumped, info_arg=True)
+        return with_info_plain_validator_function(self._checked, serialization=dumped)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return handler(self._union().core_schema)
+
+    def _union(self) -> TypeAdapter[Any]:
+        known = [model for kind, model in embedder_kinds().items() if kind not in self.without]
+        return _union_of((*known, *self.more))
+
+    def _checked(self, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str):
+            value = {"kind": value}
+        elif isinstance(value, dict) and self.default:
+            value = {"kind": self.default, **value}
+        if info.mode == "json":  # as strict as JSON can be: lists for tuples
+            return self._union().validate_json(to_json(value), context=info.context)
+        return self._union().validate_python(value, context=info.context)
+
+
+def _dumped(value: BaseModel, info: SerializationInfo) -> dict[str, Any]:
+    return value.model_dump(mode=info.mode)
+
+
+@lru_cache(maxsize=16)
+def _union_of(models: tuple[type[BaseModel], ...]) -> TypeAdapter[Any]:
+    union: Any = reduce(or_, models)
+    return TypeAdapter(Annotated[union, Field(discriminator="kind")])
+
+
+EmbedderParameters = Annotated[Parameters, ByKind(default="learned")]
 """`embedder:` of a recipe: a mapping with `kind` (`learned` where it is left out), or the kind alone."""
 
 
@@ -143,10 +185,15 @@ def of_a_column(value: Any) -> Any:
     return {**rest, "embedder": {"kind": "column", "column": value["embedding"]}}
 
 
-Parameters: TypeAlias = Learned | Static | SentenceTransformers | Column
-
 EMBEDDING = "embedding"
 """Name of the column in files of embeddings."""
+
+
+def checked_folder(kind: str, name: str) -> Path:
+    """The folder of a model. Raises RecipeError where it is none."""
+    if not Path(name).is_dir():
+        raise RecipeError(f"the model of the embedder {kind!r} is not there: {name!r} is no folder.")
+    return Path(name)
 
 
 def folder_digest(folder: Path) -> str:

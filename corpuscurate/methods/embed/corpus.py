@@ -31,15 +31,15 @@ from corpuscurate.core.run_folder import ROWS
 from corpuscurate.core.stage import GlobalStage
 from corpuscurate.methods.embed.base import (
     EMBEDDING,
-    Column,
     EmbedderParameters,
-    Learned,
     Parameters,
     embedding_column,
     embedding_type,
     of_a_column,
     unit_rows,
 )
+from corpuscurate.methods.embed.column import Column
+from corpuscurate.methods.embed.learned import Learned
 from corpuscurate.methods.embed.make import embedder_value, make_embedder
 from corpuscurate.methods.embed.vectors import vectors
 
@@ -124,10 +124,11 @@ def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> l
         basis=basis,
     )
     model: str | None = None
-    if isinstance(embedder, Learned) and embedder.model is None:
+    sample_bytes = embedder.sample_to_fit()
+    if sample_bytes:
         total = sum(done.result["bytes"] for done in alive)
         picked = corpus.run(
-            [Pick(number, done.files[ALIVE], total, embedder) for number, done in enumerate(alive)],
+            [Pick(number, done.files[ALIVE], total, sample_bytes) for number, done in enumerate(alive)],
             "choosing a sample",
             basis=basis,
         )
@@ -169,12 +170,13 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """The sample of a split. total: bytes to learn from in the whole corpus (see `SAMPLE_TEXT_BYTES`)."""
+    """The sample of a split. total: bytes to learn from in the whole corpus (see `SAMPLE_TEXT_BYTES`); sample_bytes:
+    how many of them are wanted."""
 
     split: int
     alive: Artefact
     total: int
-    embedder: Learned
+    sample_bytes: int
 
     @property
     def key(self) -> str:
@@ -184,7 +186,7 @@ class Pick:
     def run(self, folder: Path) -> dict[str, Any]:
         """Write wanted.npy."""
         ids: NDArray[np.uint64] = to_numpy(read_table(self.alive).column("doc_id")).astype(np.uint64)
-        picked = ids[sampled(ids, LEARNING_SEED, self.embedder.sample_bytes, self.total)]
+        picked = ids[sampled(ids, LEARNING_SEED, self.sample_bytes, self.total)]
         np.save(folder / WANTED, picked)
         return {"documents": len(picked)}
 
@@ -194,7 +196,7 @@ class Fit:
     """Learning from the texts of the sample. threads: how many, which changes nothing in the result."""
 
     texts: tuple[Artefact, ...]
-    embedder: Learned
+    embedder: Parameters
     threads: int
 
     @property
@@ -204,10 +206,8 @@ class Fit:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write the model's files."""
-        from corpuscurate.methods.embed.learned import fit
-
         arrays = (one_array(read_table(path).column("text")) for path in self.texts)
-        return fit(arrays, self.embedder, folder, threads=self.threads)
+        return self.embedder.fit(arrays, folder, threads=self.threads)
 
 
 @dataclass(frozen=True, slots=True)

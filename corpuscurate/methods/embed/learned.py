@@ -28,15 +28,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 from corpuscurate.core.artefact import digest_file, fingerprint, read_json, write_json
 from corpuscurate.core.columns import text_buffers
 from corpuscurate.core.errors import RecipeError
+from corpuscurate.core.local_path import FromRecipe
 from corpuscurate.kernels.embedding.linear import random_rows
 from corpuscurate.kernels.embedding.wordvectors import (
     chunk_rows,
@@ -49,7 +51,7 @@ from corpuscurate.kernels.embedding.wordvectors import (
     word_hashes,
 )
 from corpuscurate.kernels.text.unicode import tables
-from corpuscurate.methods.embed.base import Learned, Resources
+from corpuscurate.methods.embed.base import Embedder, Parameters, Resources, checked_folder
 from corpuscurate.methods.embed.spectrum import Sparse, right_vectors
 from corpuscurate.methods.embed.tensors import read_tensors, write_tensors
 
@@ -63,6 +65,41 @@ FORM = 1
 """Version of the files."""
 SETTINGS = "learned.json"
 WEIGHTS = "model.safetensors"
+
+
+class Learned(Parameters):
+    """Word vectors learned from the corpus itself: sees rewording, noise and topic, not paraphrase. No download."""
+
+    kind: Literal["learned"] = "learned"
+    dimension: int = Field(256, description="length of a vector, a multiple of 64", ge=64, le=1024, multiple_of=64)
+    sample_bytes: int = Field(
+        32 << 20, description="text to learn from: documents chosen by hash", ge=1 << 16, le=1 << 30
+    )
+    vocabulary: int = Field(100_000, description="most words that are learned", ge=1, le=2_000_000)
+    seed: int = Field(0, description="of the random parts", ge=0, le=2**63 - 1)
+    model: Annotated[str | None, FromRecipe()] = Field(
+        None, description="folder of a model that was fitted before; nothing is fitted then"
+    )
+
+    def make_embedder(self) -> Embedder:
+        """See `base.Parameters`."""
+        return super().make_embedder() if self.model is None else load(Path(self.model))
+
+    def model_folder(self) -> Path | None:
+        """See `base.Parameters`."""
+        return None if self.model is None else checked_folder(self.kind, self.model)
+
+    def row_length(self) -> int:
+        """See `base.Parameters`."""
+        return self.dimension if self.model is None else self.make_embedder().dimension
+
+    def sample_to_fit(self) -> int:
+        """See `base.Parameters`."""
+        return self.sample_bytes if self.model is None else 0
+
+    def fit(self, texts: Iterable[pa.LargeStringArray], folder: Path, *, threads: int = 1) -> dict[str, Any]:
+        """See `base.Parameters`, and `fit`."""
+        return fit(texts, self, folder, threads=threads)
 
 
 def fit(texts: Iterable[pa.LargeStringArray], parameters: Learned, folder: Path, *, threads: int = 1) -> dict[str, Any]:

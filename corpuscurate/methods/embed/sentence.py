@@ -11,20 +11,57 @@ import importlib.util
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from corpuscurate.core.artefact import fingerprint
 from corpuscurate.core.errors import MissingExtraError, RecipeError
-from corpuscurate.methods.embed.base import Resources, SentenceTransformers, folder_digest, unit_rows
+from corpuscurate.core.local_path import FromRecipe
+from corpuscurate.methods.embed.base import Parameters, Resources, folder_digest, unit_rows
 from corpuscurate.methods.embed.windows import Shapes, Windows, groups, longest_window
 
 FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
 VERSION = 1
+
+
+class SentenceTransformers(Parameters):
+    """Any sentence-transformers model. Documents longer than `max_tokens` are cut (head) or averaged over windows."""
+
+    kind: Literal["sentence-transformers"] = "sentence-transformers"
+    model: Annotated[str, FromRecipe(only_existing=True)] = Field(
+        description="folder, Hugging Face name, or installed package that holds a model", min_length=1
+    )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where it runs")
+    half: bool = Field(False, description="16-bit weights and sums; only on cuda")
+    window: Literal["head", "mean"] = Field(
+        "head", description="head: the first max_tokens tokens; mean: the mean over windows of that length"
+    )
+    max_tokens: int | None = Field(None, description="tokens of a window, special ones included; the model's own", ge=8)
+    batch_size: int = Field(32, description="texts computed at once; part of the result's bytes", ge=1, le=4096)
+    prompt: str = Field("", description='put before each text, such as "passage: " for the E5 models')
+
+    @model_validator(mode="after")
+    def _half_where_it_works(self) -> SentenceTransformers:
+        if self.half and self.device == "cpu":
+            raise ValueError("half: true needs device: cuda (on a CPU 16-bit sums are slower, not faster)")
+        return self
+
+    def make_embedder(self) -> SentenceEmbedder:
+        """See `base.Parameters`."""
+        return SentenceEmbedder(self)
+
+    def model_folder(self) -> Path:
+        """See `base.Parameters`."""
+        return resolve(self.model)
+
+    def row_length(self) -> int:
+        """See `base.Parameters`."""
+        return sentence_dimension(self.model_folder())
 
 
 @lru_cache(maxsize=16)

@@ -12,23 +12,45 @@ scale is needed for a direction. Nothing but numbers and JSON is read.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 from corpuscurate.core.artefact import fingerprint
 from corpuscurate.core.columns import text_buffers
 from corpuscurate.core.errors import RecipeError
+from corpuscurate.core.local_path import LocalPath
 from corpuscurate.kernels.embedding.wordpiece import VERSION, embed_tokens
-from corpuscurate.methods.embed.base import Resources, Static, folder_digest
+from corpuscurate.methods.embed.base import Parameters, Resources, checked_folder, folder_digest
 from corpuscurate.methods.embed.tensors import read_tensors
 from corpuscurate.methods.embed.wordpiece import read_wordpiece
 
 ROWS = ("embeddings", "embedding.weight")
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
+
+
+class Static(Parameters):
+    """A Model2Vec or StaticEmbedding folder (tokenizer.json and safetensors): a row a token, looked up and averaged."""
+
+    kind: Literal["static"] = "static"
+    model: LocalPath = Field(description="folder with tokenizer.json and model.safetensors", min_length=1)
+    max_tokens: int | None = Field(None, description="tokens of a document that are used; all where null", ge=1)
+
+    def make_embedder(self) -> StaticEmbedder:
+        """See `base.Parameters`."""
+        return StaticEmbedder(self)
+
+    def model_folder(self) -> Path:
+        """See `base.Parameters`."""
+        return checked_folder(self.kind, self.model)
+
+    def row_length(self) -> int:
+        """See `base.Parameters`."""
+        return int(_weights(self.model_folder())[0].shape[1])
 
 
 class StaticEmbedder:
@@ -65,11 +87,6 @@ class StaticEmbedder:
         bert, pieces = self._tokens.bert, self._tokens.pieces
         embed_tokens(offsets, data, bert, pieces, self._limit, self._row_of, self._factors, self._rows, out)
         return out
-
-
-def static_dimension(folder: Path) -> int:
-    """Length of a row of the model in `folder`."""
-    return int(_weights(folder)[0].shape[1])
 
 
 def _weights(folder: Path) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]:

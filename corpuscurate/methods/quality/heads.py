@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from corpuscurate.core.artefact import digest_file, fingerprint, read_json, write_json
 from corpuscurate.core.errors import RecipeError, did_you_mean
-from corpuscurate.methods.embed.base import Learned, Parameters, SentenceTransformers, Static, unit_rows
+from corpuscurate.methods.embed.base import ByKind, Parameters, unit_rows
 from corpuscurate.methods.embed.make import embedder_value
 from corpuscurate.methods.embed.tensors import read_tensors, write_tensors
 
@@ -34,8 +34,8 @@ _INDIFFERENT = ("device", "half", "batch_size")
 _UNIT = 1e-5
 """A row whose squared length is so near 1 is taken as it stands: it was divided by its length before."""
 
-Made = Annotated[Learned | Static | SentenceTransformers, Field(discriminator="kind")]
-_EMBEDDERS: TypeAdapter[Learned | Static | SentenceTransformers] = TypeAdapter(Made)
+Made = Annotated[Parameters, ByKind(without=("column",))]
+_EMBEDDERS: TypeAdapter[Parameters] = TypeAdapter(Made)
 
 
 class Settings(BaseModel):

@@ -31,7 +31,9 @@ from corpuscurate.core.spec import Settings, Sink, Source, Spec
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.engine.progress import Progress
 from corpuscurate.engine.run import settle_only
-from corpuscurate.methods.embed.base import Column, EmbedderParameters, Learned, Parameters
+from corpuscurate.methods.embed.base import EmbedderParameters, Parameters, embedder_kinds
+from corpuscurate.methods.embed.column import Column
+from corpuscurate.methods.embed.learned import Learned
 from corpuscurate.methods.semantic.clusters import Assigned, ClustersCorpus, cluster_corpus, joined
 from corpuscurate.methods.semantic.vectors import Vectors
 from corpuscurate.tools.map.page import write_map
@@ -233,7 +235,7 @@ def _embedder(report: Mapping[str, Any]) -> Parameters:
     """That of the first stage with one; a column that a stage made is not in the input."""
     adapter: TypeAdapter[Parameters] = TypeAdapter(EmbedderParameters)
     for stage in report["recipe"]["stages"]:
-        if "embedder" in stage:
+        if (stage.get("embedder") or {}).get("kind") in embedder_kinds():
             found = adapter.validate_python(stage["embedder"])
             if not (isinstance(found, Column) and "." in found.column):
                 return found

@@ -20,7 +20,7 @@ from corpuscurate.core.columns import group_names, large_string
 from corpuscurate.core.errors import InputError, did_you_mean
 from corpuscurate.core.spec import Source
 from corpuscurate.engine.manifest import Manifest, build_manifest
-from corpuscurate.io.base import FORMATS, Want
+from corpuscurate.io.base import Want, input_format
 from corpuscurate.tools.train.recipe import LabelledInput, Labels, TrainRecipe
 
 SCHEMA = pa.schema(
@@ -96,7 +96,7 @@ def _digest(path: Path) -> str:
 
 def _check_columns(manifest: Manifest, given: LabelledInput, where: str) -> None:
     wanted = [*given.label_columns, *([given.group] if given.group else [])]
-    names = list(dict.fromkeys(name for file in manifest.files for name in FORMATS[file.format].columns(file)))
+    names = list(dict.fromkeys(name for file in manifest.files for name in input_format(file.format).columns(file)))
     for column in [given.text, *wanted]:
         if column not in names and names:
             raise InputError(
@@ -110,7 +110,7 @@ def _batches(manifest: Manifest, given: LabelledInput, bad: Counter[str]) -> Ite
     want = Want(text=given.text, id=given.id, columns=columns)
     for split in manifest.splits:
         for file, span in zip(split.files, split.spans, strict=True):
-            for chunk in FORMATS[file.format].read(file, span, want):
+            for chunk in input_format(file.format).read(file, span, want):
                 bad.update(record.reason for record in chunk.bad)
                 if chunk.batch is not None and len(chunk.batch):
                     yield chunk.batch, given.source or file.name

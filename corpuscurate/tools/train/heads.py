@@ -8,16 +8,17 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from corpuscurate.core.errors import InputError
-from corpuscurate.methods.embed.base import Embedder, Learned, Parameters
+from corpuscurate.methods.embed.base import Embedder, Parameters
+from corpuscurate.methods.embed.learned import Learned
 from corpuscurate.methods.embed.make import make_embedder
 from corpuscurate.methods.quality.heads import EMBEDDER, Head, Made, Settings, linear, origin_of, write_head
 from corpuscurate.methods.semantic.threads import one_pool
@@ -39,16 +40,12 @@ FREQUENT = 20_000
 _erf = np.frompyfunc(math.erf, 1, 1)
 
 
-def _named(value: Any) -> Any:
-    return {"kind": value} if isinstance(value, str) else value
-
-
 class HeadParameters(BaseModel):
     """Parameters of `trainer: ridge` and `trainer: logistic`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    embedder: Annotated[Made, BeforeValidator(_named)] = Field(
+    embedder: Made = Field(
         default=Learned(),
         description="what makes vectors; `learned` without `model` learns from the training documents",
     )
@@ -219,13 +216,10 @@ class HeadTrainer:
     ) -> Any:
         if not _learns(parameters):
             return parameters
-        from corpuscurate.methods.embed.learned import fit
-
         own = folder / name
         shutil.rmtree(own, ignore_errors=True)
         own.mkdir()
-        assert isinstance(parameters, Learned)  # noqa: S101  by _learns
-        fit(documents.texts(rows), parameters, own)
+        parameters.fit(documents.texts(rows), own)
         return parameters.model_copy(update={"model": str(own)})
 
     def _remembered(self, documents: Documents, parameters: Parameters) -> _Remembered:
@@ -320,7 +314,7 @@ class HeadClassifier:
         """See `Classifier`. An embedder that was learned for this head goes with it."""
         head = self.head
         if self._learned:
-            shutil.copytree(str(self._embedder.model), folder / EMBEDDER)  # type: ignore[union-attr]
+            shutil.copytree(str(self._embedder.model_folder()), folder / EMBEDDER)
             value = {**head.settings.embedder, "model": EMBEDDER}
             head = replace(head, settings=head.settings.model_copy(update={"embedder": value}))
         return [*write_head(head, folder), *([EMBEDDER] if self._learned else [])]
@@ -362,7 +356,7 @@ def _folds(documents: Documents, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _learns(parameters: Parameters) -> bool:
-    return isinstance(parameters, Learned) and parameters.model is None
+    return parameters.sample_to_fit() > 0
 
 
 def _grades(names: tuple[str, ...]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from corpuscurate.core.errors import RecipeError, did_you_mean
-from corpuscurate.core.spec import Paths
+from corpuscurate.core.spec import InputFormatName, Paths
 from corpuscurate.recipe.values import build
 from corpuscurate.recipe.yaml_tree import node_from, read_yaml
 
@@ -29,7 +29,7 @@ class LabelledInput(_Section):
     """Documents with a label: one for all of them, or a column, or a column an annotator."""
 
     paths: Paths = Field(description="files, folders or globs", min_length=1)
-    format: Literal["jsonl", "parquet", "arrow", "text"] | None = Field(None, description="instead of the suffix")
+    format: InputFormatName | None = Field(None, description="instead of the suffix")
     text: str = Field("text", description="column with the text")
     id: str | None = Field(None, description="column with your own id, shown in lists of documents")
     label: str | None = Field(None, description="the label of all these documents", min_length=1)

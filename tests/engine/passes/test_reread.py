@@ -15,7 +15,7 @@ from corpuscurate.core.stage import StreamingStage
 from corpuscurate.engine.documents import Reader
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.reread import RereadBody
-from corpuscurate.io.base import FORMATS, SourceFile, Want
+from corpuscurate.io.base import SourceFile, Want, input_format
 from corpuscurate.stages.minhash import MinHash
 from corpuscurate.stages.normalize import Normalize
 
@@ -26,7 +26,7 @@ def reread(folder: Path, wanted: list[int], edits: tuple[StreamingStage, ...] = 
     path = folder / "in.parquet"
     pq.write_table(pa.table({"text": TEXTS}), path, row_group_size=25)
     file = SourceFile(0, path.name, str(path), path.stat().st_size, "parquet")
-    spans = tuple(FORMATS["parquet"].split(file, 1))
+    spans = tuple(input_format("parquet").split(file, 1))
     split = Split(0, (file,) * len(spans), spans)
     np.save(folder / "wanted.npy", np.array(wanted, np.uint64))
     stage = MinHash()

@@ -15,9 +15,11 @@ from support.embed_toy import EmbedOnly
 from corpuscurate.core.columns import JSON, TEXT, heads
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.spec import Settings, Sink, Source
-from corpuscurate.methods.embed.base import EMBEDDING, Learned, Static, embedding_column, embedding_rows, unit_rows
+from corpuscurate.methods.embed.base import EMBEDDING, embedding_column, embedding_rows, unit_rows
 from corpuscurate.methods.embed.corpus import FromColumn
+from corpuscurate.methods.embed.learned import Learned
 from corpuscurate.methods.embed.make import make_embedder
+from corpuscurate.methods.embed.static import Static
 from corpuscurate.methods.embed.vectors import vectors
 from corpuscurate.pipeline import Pipeline
 from corpuscurate.stages.exact import Exact

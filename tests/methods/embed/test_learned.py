@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from support.embed import array
 
 from corpuscurate.core.errors import RecipeError
-from corpuscurate.methods.embed.base import Learned
-from corpuscurate.methods.embed.learned import SETTINGS, WEIGHTS, fit, load
+from corpuscurate.methods.embed.learned import SETTINGS, WEIGHTS, Learned, fit, load
 from corpuscurate.methods.embed.make import dimension_of, make_embedder
 from corpuscurate.methods.embed.spectrum import Sparse, right_vectors
 
@@ -43,6 +42,12 @@ def fitted(folder, arrays, parameters=PARAMETERS, threads=1):
     folder.mkdir()
     fit(arrays, parameters, folder, threads=threads)
     return load(folder)
+
+
+def example(folder):
+    """For the contract tests."""
+    fitted(folder / "model", [array(corpus(20))])
+    return Learned(model=str(folder / "model"))
 
 
 @pytest.fixture(scope="module")

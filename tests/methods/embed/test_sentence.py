@@ -11,9 +11,8 @@ from pydantic import ValidationError
 from support.embed import array, bert_folder
 
 from corpuscurate.core.errors import MissingExtraError, RecipeError
-from corpuscurate.methods.embed.base import SentenceTransformers
 from corpuscurate.methods.embed.make import dimension_of, make_embedder
-from corpuscurate.methods.embed.sentence import resolve
+from corpuscurate.methods.embed.sentence import SentenceTransformers, resolve
 from corpuscurate.methods.embed.windows import lengths
 
 INSTALLED = importlib.util.find_spec("sentence_transformers") is not None
@@ -21,20 +20,29 @@ needs_it = pytest.mark.skipif(not INSTALLED, reason="sentence-transformers is no
 TEXTS = ["hello world", "", " \n", "the 漢字! " * 9, "a b c " * 200, "unable", "hello world again 12", "x"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def saved(target):
     """A transformer with random weights, one layer, 16 dimensions, at most 24 tokens."""
     pytest.importorskip("sentence_transformers")
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
-    target = tmp_path_factory.mktemp("model")
     bert_folder(target / "plain", "BertModel")
     first = Transformer(str(target / "plain"))
     first.max_seq_length = 24
     model = SentenceTransformer(modules=[first, Pooling(16, "mean")], device="cpu")
     model.save(str(target / "whole"))
     return target / "whole"
+
+
+def example(folder):
+    """For the contract tests."""
+    return SentenceTransformers(model=str(saved(folder)), batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny model."""
+    return saved(tmp_path_factory.mktemp("model"))
 
 
 def embedder(folder, **more):

@@ -10,11 +10,16 @@ from hypothesis import strategies as st
 from support.embed import ALPHABET, array, data_folder, static_folder, tokenizer_json, vocabulary
 
 from corpuscurate.core.errors import RecipeError
-from corpuscurate.methods.embed.base import Static
 from corpuscurate.methods.embed.make import dimension_of, make_embedder, model_digest
+from corpuscurate.methods.embed.static import Static
 from corpuscurate.methods.embed.tensors import read_tensors, write_tensors
 
 TEXTS = ["hello world", "", " \n", "unable, the 漢字!", "\u200b", "héllo " * 300, "x" * 30, "[SEP] the"]
+
+
+def example(folder):
+    """For the contract tests."""
+    return Static(model=str(static_folder(folder)))
 
 
 def embedder(folder, **more):

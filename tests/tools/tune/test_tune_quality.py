@@ -154,7 +154,7 @@ def test_a_score_that_is_kept_when_small(folder):
 def test_any_stage_that_scores_can_be_tuned(folder):
     from support.embed import static_folder
 
-    from corpuscurate.methods.embed.base import Static
+    from corpuscurate.methods.embed.static import Static
     from corpuscurate.methods.quality.heads import Head, Settings, origin_of, write_head
 
     embedder = Static(model=str(static_folder(folder / "static")))

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from corpuscurate.commands.app import app
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.spec import Settings, Sink, Source, Spec
-from corpuscurate.methods.embed.base import Column
+from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.semantic.vectors import quantised
 from corpuscurate.stages.length import Length
 from corpuscurate.stages.semantic import Semantic
