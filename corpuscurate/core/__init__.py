@@ -1,1 +1,1 @@
-"""The values that every room speaks in: stages, batches, artefacts, doc_ids, names of files."""
+"""The values that all rooms share: stages, batches, artefacts, doc_ids, names of files."""

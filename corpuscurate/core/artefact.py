@@ -23,16 +23,16 @@ from numpy.typing import NDArray
 from corpuscurate.core.columns import to_numpy
 
 GROUPED_BYTES = 32 << 20
-"""Of a record batch of sketches."""
+"""Approximate size of a record batch of sketches."""
 
 
 def canonical(value: Any) -> bytes:
-    """JSON with sorted keys: the form that is digested."""
+    """Canonical JSON (sorted keys) of a value: the bytes that are digested."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
 
 
 def fingerprint(value: Any) -> str:
-    """32 hex digits that name a JSON-able value."""
+    """xxh3-128 of the canonical JSON of a value, 32 hex digits."""
     return xxhash.xxh3_128_hexdigest(canonical(value))
 
 
@@ -82,9 +82,9 @@ def sync_tree(folder: Path, *, forget: bool = False) -> None:
 
 
 def forget_file(path: str | os.PathLike[str]) -> None:
-    """Let a file that the run does not read again, and that is on disk, leave the system's cache.
+    """Drop a file that is on disk, and that the run does not read again, from the system's page cache.
 
-    Its memory serves what is written next, which otherwise takes fresh memory, or pushes the input out of the cache.
+    Its memory is reused for the next writes, which would otherwise take fresh memory or evict the input from the cache.
     """
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -94,7 +94,7 @@ def forget_file(path: str | os.PathLike[str]) -> None:
 
 
 def leave_cache(handle: int) -> None:
-    """Let what is on disk of an open file leave the system's cache, and begin to write what is not."""
+    """Drop the written pages of an open file from the system's page cache, and start to write the others."""
     if hasattr(os, "posix_fadvise"):  # not on macOS
         with suppress(OSError):  # a hint, which not every file system takes
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -104,8 +104,8 @@ def leave_cache(handle: int) -> None:
 def whole_folder(final: Path, *, durable: bool = True, last: bool = False) -> Iterator[Path]:
     """A new folder that appears as `final` only when the block ends without an error; an old one is replaced.
 
-    durable: flushed to disk before it appears. Otherwise a crash of the machine may leave it with files cut short.
-    last: nothing reads it again, so it leaves the system's cache.
+    durable: flush it to disk before it appears. Otherwise a crash of the machine may leave truncated files.
+    last: nothing reads it again, so it leaves the system's page cache.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     part = final.with_name(f".{final.name}.{os.getpid()}.tmp")
@@ -133,8 +133,8 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatchFileWr
 class FewBatches:
     """Appends rows to a table in record batches of about `GROUPED_BYTES`.
 
-    Who maps a file column by column, many times, pays for each batch. A context manager, to be left before the writer
-    is closed.
+    A reader that maps a file column by column, many times, pays for each batch. A context manager; leave it before
+    the writer is closed.
     """
 
     def __init__(self, writer: pa.RecordBatchFileWriter) -> None:
@@ -178,7 +178,7 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
 
 
 def cached_table(path: str | os.PathLike[str]) -> pa.Table:
-    """`read_table`, kept open while it is likely to be asked for again; a replaced file is noticed."""
+    """`read_table` with a cache of the last tables; a replaced file is read again."""
     local = os.fspath(path)
     state = os.stat(local)  # noqa: PTH116
     return _cached(local, state.st_ino, state.st_mtime_ns, state.st_size)

@@ -19,8 +19,8 @@ class Batch:
     doc_id: uint64[n], ascending. text: large_string, never null, valid UTF-8. record_bytes: int64[n], the size of the
     record in the input, uncompressed (JSONL: the line; Parquet: text bytes plus the row group's mean of the rest).
     id: the user's id as text (null where the record has none), or None when the recipe names no id column.
-    columns: the columns that stages asked for (`Stage.reads`) by the user's name, and those that earlier stages
-    added, as `<stage>.<measure>`. rest: what only a writer needs, see `io.base`; None in a measuring pass.
+    columns: the input columns that stages read (`Stage.reads`), and those that earlier stages added, as
+    `<stage>.<measure>`. rest: the data that only a writer needs, see `io.base`; None in a measuring pass.
     """
 
     doc_id: NDArray[np.uint64]
@@ -64,8 +64,8 @@ class Batch:
         )
 
     def repeat(self, counts: NDArray[np.int64]) -> tuple[Batch, NDArray[np.int32]]:
-        """Each row as often as `counts` (int64[n], at least 1) says, copies side by side; and the number of each copy,
-        int32, from 0. The batch itself where all are 1."""
+        """Each row repeated `counts` times (int64[n], at least 1), copies side by side; and the number of each copy,
+        int32, from 0. The batch itself where all counts are 1."""
         if (counts == 1).all():
             return self, np.zeros(len(self), np.int32)
         rows = np.repeat(np.arange(len(self)), counts)

@@ -1,4 +1,4 @@
-"""The only border between Arrow and NumPy.
+"""The border between Arrow and NumPy: how columns become arrays for kernels and stages.
 
 Text is `large_string` everywhere: one layout, one kernel signature (`int64` offsets, `uint8` bytes). Columns that come
 from JSON lines are not typed by guessing: they arrive as `pa.json_()` arrays, the JSON text of each value, and are

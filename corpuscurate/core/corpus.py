@@ -1,4 +1,4 @@
-"""What a global stage meets when it settles: its works, the corpus that the engine offers, what it decides."""
+"""The settle step of a global stage: its works, the corpus that the engine gives it, its decision."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from corpuscurate.core.handles import Artefact, Artefacts
 
 
 class Work(Protocol):
-    """A picklable unit of a settling, run on any worker; finished ones are skipped on resume."""
+    """A picklable unit of work of a settle step, run on any worker; finished ones are skipped on resume."""
 
     @property
     def key(self) -> str:
-        """Name within the stage, unique, fit for a path part; it must tell the partition it belongs to."""
+        """Unique name within the stage, usable as a file name; it names how the work is divided (`band-3of8`)."""
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write files into `folder` (new, empty, renamed into place when this returns); return a JSON-able result."""
+        """Write files into `folder` (new, empty, committed when this returns); return a JSON-able result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Done:
 
 
 class Corpus(Protocol):
-    """What the engine offers a global stage that settles."""
+    """What the engine gives the settle step of a global stage."""
 
     @property
     def memory_bytes(self) -> int:
-        """Memory for all workers together; it may set the number of parts, never the result."""
+        """Memory for all workers together; it may set how work is divided, never the result."""
 
     @property
     def workers(self) -> int:
@@ -56,16 +56,16 @@ class Corpus(Protocol):
     def run(self, works: Sequence[Work], title: str, *, basis: Any = None) -> list[Done]:
         """Run works on the runner, with progress under `title`; results in the order of `works`.
 
-        basis: JSON-able, all that the results depend on besides the documents that are alive: then they are kept, and
-        found again, when other parameters of the stage change. None: they depend on all parameters.
+        basis: JSON-able, everything that the results depend on besides the alive documents: the results are kept, and
+        reused when other parameters of the stage change. None: they depend on all parameters.
         """
 
     def reread_earlier(
         self, corpus: int, base: int, wanted: Sequence[Artefact], sketch: str, title: str
     ) -> list[Artefact]:
         """As `reread` for the kept documents of an earlier run, from its data/: the `corpus`-th of the stage's
-        `corpora`, counted from 0. wanted: a file a split of that run. base: is added to its doc_ids, in `wanted` and in
-        the files of the answer. Raises InputError when the texts are not there as the sketch saw them."""
+        `corpora`, counted from 0. wanted: a file a split of that run. base: the offset of its doc_ids, in `wanted` and
+        in the returned files. Raises InputError when data/ does not hold the texts as the sketch saw them."""
 
     def reread(
         self,
@@ -79,8 +79,8 @@ class Corpus(Protocol):
         """Read the text of chosen documents again, as this stage saw it, and sketch it.
 
         wanted: for each sketch file an `.npy` of uint64 doc_ids, ascending. sketch: name of a method of the stage,
-        `(batch, **arguments) -> dict of columns`; arguments: picklable, say the folder of a model. basis: as for `run`;
-        it must tell what `wanted` and `arguments` were made from. Answers with one Arrow IPC file a split, as
+        `(batch, **arguments) -> dict of columns`; arguments: picklable, such as the folder of a model. basis: as for
+        `run`; it must cover everything that `wanted` and `arguments` depend on. Returns an Arrow IPC file a split, as
         `sketches` does.
         """
 
@@ -93,8 +93,8 @@ class Settled:
     in no file get `GlobalStage.tag_defaults`. edits: rows of EDITS, from a stage with `edits_text`. copies: rows of
     COPIES, from a stage with `copies_documents`; a document in no file is written once. order: rows of ORDER, from a
     stage with `orders_documents`; documents in no file follow the others, by doc_id. partition: rows of PARTITION,
-    from a stage with `partitions`; documents in no file belong to the first. What is said of a document that is
-    dropped, by this stage or a later one, has no effect.
+    from a stage with `partitions`; documents in no file belong to the first. Decisions about a document that this
+    stage or a later one drops have no effect.
 
     stats: JSON-able, for the report: at least {"clusters": [{"kept": doc_id, "size": n}, ... the ten largest]} for
     deduplication; "warnings": [str] are shown to the user.

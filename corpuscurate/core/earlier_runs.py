@@ -1,8 +1,8 @@
-"""Earlier runs as indexes: what a finished run leaves so that a later one can be deduplicated against it.
+"""Earlier runs as indexes: the files of a finished run that a later run is deduplicated against.
 
-In `_run/index.json` the header: which stages left sketches, from what and how they were made, the parts of data/. In
-`_run/kept/<split>.npy` the doc_ids that are in data/, in its order, 8 bytes each. The sketches and the user's ids stay
-in the folders of the measuring passes.
+`_run/index.json` is the header: the stages that have sketches, how the sketches were made, the parts of data/. The task
+`_run/kept` has, a file a split, the doc_ids of the documents in data/, ascending, 8 bytes each. The sketches and the
+user's ids stay in the folders of the measuring passes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FILES = 1 << (64 - POSITION_BITS)
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """A finished run as an index. path: its output folder. name: its name in dropped/. header: what INDEX holds."""
+    """A finished run as an index. path: its output folder. name: its name in dropped/. header: the content of INDEX."""
 
     path: Path
     name: str
@@ -41,7 +41,7 @@ class EarlierRun:
 
     @property
     def splits(self) -> int:
-        """Splits of its input: as many sketch files, and files of kept documents."""
+        """Number of splits of its input, which is the number of sketch files and of files of kept doc_ids."""
         return int(self.header["splits"])
 
     def kept(self, split: int) -> Artefact:
@@ -49,15 +49,15 @@ class EarlierRun:
         return Artefacts(str(self.path / STATE / KEPT))[kept_file(split)]
 
     def artefact(self, folder: str, split: int, name: str) -> Artefact:
-        """A file that a measuring pass left."""
+        """An artefact of a measuring pass."""
         return Artefacts(str(self.path / STATE / folder / task_folder(split)))[name]
 
     def docs(self, split: int) -> Artefact:
-        """What the first pass noted of the documents of a split."""
+        """The docs artefact of a split, from the first pass."""
         return self.artefact(measure_folder(0), split, DOCS)
 
     def stage(self, word: str, label: str) -> Mapping[str, Any]:
-        """What its stage of that word left; the one with the same label where there are several.
+        """The header entry of its stage with that word; the one with the same label where there are several.
 
         Raises InputError when it has none.
         """
@@ -72,7 +72,7 @@ class EarlierRun:
 
 
 def write_index(state: Path, header: Mapping[str, Any], kept: Iterable[NDArray[np.uint64]]) -> None:
-    """Leave a finished run's header and kept doc_ids, split after split, in its folder `_run`."""
+    """Write the index of a finished run into its folder `_run`. kept: the kept doc_ids, split by split."""
     home = state / KEPT
     remove_task(home)
     with attempt(home) as folder:
@@ -120,7 +120,7 @@ _AGAIN = "Run it again with a deduplication and `run: {retain: index}` (the defa
 
 
 def must_match(run: EarlierRun, what: str, theirs: Any, ours: Any) -> None:
-    """Raise InputError that names what differs when sketches of two runs cannot be compared."""
+    """Raise InputError, with the values that differ, where sketches of two runs cannot be compared."""
     if theirs == ours:
         return
     if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
@@ -136,7 +136,7 @@ def must_match(run: EarlierRun, what: str, theirs: Any, ours: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Doc_ids of several corpora as one numbering: this run's stay, those of the i-th index follow from bases[i] on."""
+    """One numbering for the doc_ids of several corpora: this run's stay, those of the i-th index start at bases[i]."""
 
     names: tuple[str, ...] = ()
     bases: tuple[int, ...] = ()
@@ -150,7 +150,7 @@ class Numbers:
         return np.searchsorted(np.array(self.bases, np.uint64), ids, "right").astype(np.int16)
 
     def local(self, ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """The doc_ids as their own corpus has them."""
+        """The doc_ids in the numbering of their own corpus."""
         return ids - np.array([0, *self.bases], np.uint64)[self.corpus(ids)]
 
 
@@ -159,8 +159,8 @@ ALONE = Numbers()
 
 
 def number_runs(runs: Sequence[EarlierRun], last_own: int) -> Numbers:
-    """Number earlier runs after this one, whose last doc_id is `last_own` (-1: none), each from a base of its own, one
-    that kept nothing included. Raises InputError when all files together are too many for a doc_id."""
+    """Number earlier runs after this one, whose last doc_id is `last_own` (-1: none). Each has a base of its own, even
+    one that kept nothing. Raises InputError when all files together are too many for a doc_id."""
     following = (last_own >> POSITION_BITS) + 1
     bases = []
     for run in runs:
@@ -177,7 +177,7 @@ def _kept_ids(run: EarlierRun) -> Iterable[NDArray[np.uint64]]:
 
 
 def indexes_of(stage: GlobalStage) -> list[tuple[EarlierRun, Mapping[str, Any]]]:
-    """The runs, and what their stage of the same kind left. Raises InputError when one cannot be compared with."""
+    """The stage's earlier runs, each with the header entry of its stage. Raises InputError where one does not fit."""
     found = []
     for run in open_runs(stage.corpora()):
         left = run.stage(stage.word, stage.label)
@@ -187,5 +187,5 @@ def indexes_of(stage: GlobalStage) -> list[tuple[EarlierRun, Mapping[str, Any]]]
 
 
 def with_indexes(stage: GlobalStage, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters as a fingerprint covers them: of each index its name and its run's fingerprint, not its path."""
+    """The parameters for a fingerprint: each index by its name and the fingerprint of its run, not by its path."""
     return {**parameters, "index": [[run.name, run.identity] for run, _ in indexes_of(stage)]}

@@ -34,7 +34,7 @@ class BadInputError(CorpusCurateError, ValueError):
 
 
 class DamagedError(CorpusCurateError, RuntimeError):
-    """A file of a run folder is not what was written. path: which; why: what is wrong with it."""
+    """A file of a run folder is missing or was changed since it was written. path: of the file; why: what is wrong."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(path, why)
@@ -46,11 +46,11 @@ class DamagedError(CorpusCurateError, RuntimeError):
 
 
 class BalanceError(CorpusCurateError, RuntimeError):
-    """input = kept + dropped + quarantined did not hold. Always a defect of corpuscurate."""
+    """The balance input = kept + dropped + quarantined does not hold. Always a defect of corpuscurate."""
 
 
 class WorkerError(CorpusCurateError, RuntimeError):
-    """A worker process died, usually for want of memory."""
+    """A worker process died, usually because memory ran out."""
 
 
 class MissingExtraError(CorpusCurateError, ImportError):

@@ -1,4 +1,4 @@
-"""What most filters are: measures of each document, held against bounds.
+"""The base of most filters: measures of each document, compared with bounds.
 
 A subclass names its measures in `measured`, its bounds as fields `min_<measure>` and `max_<measure>` (None: no bound),
 and computes the measures. Reasons, thresholds, values, tag columns and the check min <= max follow from the names.
@@ -29,7 +29,7 @@ class Filter(StreamingStage):
     """Each measure with its type: a column of `mode: tag`."""
 
     def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
-        """The measures of the batch, n values each; without bounds and in `mode: drop`, one may be left out."""
+        """The measures of the batch, n values each; a measure that `wants` denies may be left out."""
         raise TypeError(f"{type(self).__name__} defines no measure()")
 
     def bounds(self) -> dict[str, int | float]:
@@ -38,7 +38,7 @@ class Filter(StreamingStage):
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def wants(self, measure: str) -> bool:
-        """Whether anything asks for this measure."""
+        """Whether this measure is needed: it has a bound in force, or the mode is `tag`."""
         return self.mode == "tag" or not self.bounds().keys().isdisjoint({f"min_{measure}", f"max_{measure}"})
 
     def reasons(self) -> Mapping[str, float | None]:
@@ -59,7 +59,7 @@ class Filter(StreamingStage):
         return self
 
     def apply(self, batch: Batch) -> Outcome:
-        """Hold the measures against the bounds."""
+        """Compare the measures with the bounds."""
         found = self.measure(batch)
         reason, value = self.judge(found, len(batch))
         kinds = {name: kind for name, kind in self.measures().items() if self.wants(name)}

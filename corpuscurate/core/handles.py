@@ -1,10 +1,10 @@
-"""Artefacts as handles: what a task made is found through its marker, and checked before it is used.
+"""Artefacts as handles: the files of a task are found through its marker and checked before use.
 
-A task writes into a folder of its own attempt. When all of it is there, a marker is made, only where there is none yet:
-it names the folder, and size and digest of each file. Readers believe markers and nothing else, so a second attempt at
-the same task, on another node perhaps, can neither replace files that somebody reads nor be taken for the first. Each
-process that did not write a file checks its digest once, before it first uses it. Nothing here needs more of a file
-system than that a small file can be created if absent.
+Each attempt at a task writes into a folder of its own. When all files are complete, the marker is created, only if
+there is none yet: it names the folder, and the size and digest of each file. Readers trust markers alone, so a second
+attempt at the same task, such as one on another node, can neither replace files in use nor be taken for the first. Each
+process that did not write a file checks its digest once, before first use. All this requires of a file system is that
+it can create a small file if absent.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CHECKED: set[tuple[str, str]] = set()
 class Artefact:
     """A finished file. uri: where it is; size: bytes; digest: xxh3-64, 16 hex digits.
 
-    It is path-like: whoever opens it (`numpy.load`, `os.fspath`) has it checked first. A small, picklable value.
+    It is path-like: opening it (`numpy.load`, `os.fspath`) checks it first. A small, picklable value.
     """
 
     uri: str
@@ -60,12 +60,12 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True)
 class Artefacts:
-    """The files of a finished task, by name. home: where the task was to leave them; its marker stands beside."""
+    """The files of a finished task, by name. home: path of the task; its marker stands beside it."""
 
     home: str
 
     def __getitem__(self, name: str) -> Artefact:
-        """A file of the task. Raises DamagedError where the task is not finished, or made no such file."""
+        """A file of the task. Raises DamagedError where the task is not finished or has no such file."""
         files = self._marker()["files"]
         if name not in files:
             raise DamagedError(self.home, f"its task left no file {name!r}")
@@ -77,7 +77,7 @@ class Artefacts:
 
     @property
     def folder(self) -> str:
-        """Where the files are, for messages and for what moves them; read them by name."""
+        """The folder of the files, for messages and for moving them; to read a file, ask for it by name."""
         return f"{os.path.dirname(self.home)}/{self._marker()['data']}"  # noqa: PTH120  (a URI)
 
     @property
@@ -113,7 +113,7 @@ def _read_marker(path: Path, *_state: int) -> Mapping[str, Any] | None:
 
 
 def check(artefact: Artefact) -> None:
-    """Hold a file against its size and digest. Raises DamagedError."""
+    """Check a file against its recorded size and digest. Raises DamagedError."""
     path = Path(artefact.uri)
     try:
         size = path.stat().st_size
@@ -128,7 +128,7 @@ def check(artefact: Artefact) -> None:
 
 @contextmanager
 def attempt(home: Path) -> Iterator[Path]:
-    """A new folder for one attempt at the task of `home`; it goes when the block fails."""
+    """A new folder for one attempt at the task of `home`; it is deleted when the block fails."""
     home.parent.mkdir(parents=True, exist_ok=True)
     folder = home.with_name(attempt_folder(home.name, uuid.uuid4().hex[:12]))
     folder.mkdir()
@@ -148,11 +148,11 @@ def commit(
     durable: bool = True,
     last: bool = False,
 ) -> bool:
-    """Make the marker of a task, which names what an attempt left in `folder`; whether this attempt was the first.
+    """Create the marker of a task for the files of an attempt in `folder`. Returns whether this attempt was the first.
 
-    value: JSON-able, what else the marker tells. digests: of files that were digested while they were written. durable:
-    the files are flushed to disk before the marker is there. last: nothing reads them again, so they leave the system's
-    cache. The files of an attempt that was not the first are removed.
+    value: JSON-able, further entries of the marker. digests: of files that were digested while they were written.
+    durable: the files are flushed to disk before the marker is created. last: nothing reads the files again, so they
+    leave the system's cache. The files of an attempt that was not the first are deleted.
     """
     known = digests or {}
     files: dict[str, tuple[int, str]] = {
@@ -170,7 +170,7 @@ def commit(
 
 
 def read_commit(home: Path) -> Mapping[str, Any] | None:
-    """The marker of a task whose files are all there and whole; None otherwise, and then nothing is left of it."""
+    """The marker of a task whose files are all complete; None otherwise, and then the task's files are deleted."""
     path = marker_path(home)
     if not path.exists():
         return None
@@ -189,7 +189,7 @@ def read_commit(home: Path) -> Mapping[str, Any] | None:
 
 
 def remove_task(home: Path) -> None:
-    """Remove a task's marker and, after it, its files."""
+    """Delete a task's marker, then its files."""
     value = read_sealed(marker_path(home))
     marker_path(home).unlink(missing_ok=True)
     if isinstance(value, dict):
@@ -197,7 +197,7 @@ def remove_task(home: Path) -> None:
 
 
 def remove_abandoned(state: Path) -> None:
-    """Remove what attempts below `state` left that no marker names."""
+    """Delete the folders of attempts below `state` that no marker names."""
     for folder in state.rglob(attempt_folder("*", "*")):
         if folder.is_dir() and is_attempt_folder(folder.name):
             marker = read_sealed(folder.with_name(marker_of_attempt(folder.name)))
@@ -221,13 +221,13 @@ def read_sealed(path: Path) -> Any:
 
 
 def write_sealed(path: Path, value: Any, *, durable: bool = True) -> None:
-    """Write such a file, whole or not at all; an old one is replaced."""
+    """Write a JSON file with its own digest, whole or not at all; an old one is replaced."""
     part = _written(path, _sealed(value), durable)
     part.replace(path)
 
 
 def create_sealed(path: Path, value: Any, *, durable: bool = True) -> bool:
-    """Write such a file only where there is none; whether it was written."""
+    """Write a JSON file with its own digest only if there is none. Returns whether it was written."""
     part = _written(path, _sealed(value), durable)
     try:
         os.link(part, path)

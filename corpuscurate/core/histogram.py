@@ -1,4 +1,4 @@
-"""Histograms of measures: exact counts in bins that depend on no data, so that those of batches and tasks add up.
+"""Histograms of measures: exact counts in fixed bins, so that the counts of batches and tasks can be added.
 
 A bin is named by the upper 16 bits of a float64: sign, exponent and four bits of the mantissa, so 16 bins a power of
 two, each at most 6.25 % wide. Counts of integers below 32 are exact.
@@ -17,9 +17,9 @@ _BINS = 1 << 16
 
 
 def count_bins(values: NDArray[Any]) -> dict[str, int]:
-    """Bin -> number of values; nan and infinity are in no bin. values: numbers or truth values, any shape [n].
+    """Bin -> number of values; nan and infinity are in no bin. values: numbers or booleans, [n].
 
-    Keys are text, since they travel as JSON.
+    Keys are strings, since results of tasks are JSON.
     """
     numbers = values.astype(np.float64) + 0.0  # -0 is 0
     bins = (numbers[np.isfinite(numbers)].view(np.uint64) >> np.uint64(_SHIFT)).astype(np.int64)
@@ -29,7 +29,7 @@ def count_bins(values: NDArray[Any]) -> dict[str, int]:
 
 
 def merge_bins(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """The counts of all of them."""
+    """The sum of several bin counts."""
     total: dict[str, int] = {}
     for each in several:
         for name, count in each.items():

@@ -12,7 +12,7 @@ _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
 def check_label(label: str, taken: Mapping[str, str]) -> str:
-    """What is wrong with a stage's label, or "". taken: the labels before it, each with its place."""
+    """What is wrong with a stage's label, or "". taken: earlier labels, each with the position of its stage."""
     if not _LABEL.fullmatch(label):
         return f"the name {label!r} is not allowed: must be a letter, then up to 63 letters, digits, _ or -"
     if label in taken:
@@ -24,7 +24,7 @@ def check_label(label: str, taken: Mapping[str, str]) -> str:
 
 
 def check_labels(stages: Sequence[Stage]) -> None:
-    """Every label can be part of a column and of a file name, and is there once. Raises RecipeError."""
+    """Check that every label is unique and valid in column and file names. Raises RecipeError."""
     taken: dict[str, str] = {}
     for place, stage in enumerate(stages):
         if fault := check_label(stage.label, taken):

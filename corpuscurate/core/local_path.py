@@ -12,8 +12,8 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 @dataclass(frozen=True, slots=True)
 class FromRecipe:
-    """Marks a text field as a path that a recipe may give relative to itself. In Python it is taken as given, so
-    relative to the current folder. only_existing: it may be a name instead, so only what is there is a path."""
+    """Marks a text field as a path, in a recipe relative to the recipe's folder. In Python it is used as given, so
+    relative to the current folder. only_existing: the text may be a name instead; it is a path only if that exists."""
 
     only_existing: bool = False
 
@@ -26,7 +26,7 @@ def _as_tuple(value: Any) -> Any:
 
 
 LocalPaths = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_tuple), FromRecipe()]
-"""One or several; a recipe may give one as plain text."""
+"""One path or several; a recipe may give one as plain text."""
 
 
 def anchored(value: BaseModel, base: Path) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What is said when something cannot be written: the one place that turns an OSError into an OutputError."""
+"""Messages for failed writes: the only module that turns an OSError into an OutputError."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def output_error(error: OSError, path: Path) -> OutputError:
-    """The error for `path`, with what to do about it."""
+    """The error for `path`, with advice."""
     if isinstance(error, OutputError):
         return error
     why = error.strerror or " ".join(str(error).split())
@@ -29,7 +29,7 @@ def is_about_output(error: OSError) -> bool:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turns an OSError of the block, in which nothing but `path` is written, into an OutputError."""
+    """Turn an OSError of the block into an OutputError. The block writes nothing but `path`."""
     try:
         yield
     except OSError as error:

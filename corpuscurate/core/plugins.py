@@ -1,4 +1,4 @@
-"""Finding what registers itself: the modules of one of our packages, and the entry points of other packages."""
+"""Load modules that register themselves: those of our own packages, and entry points of other packages."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _LOADED: set[tuple[str, ...]] = set()
 
 
 def load_plugins(package: str, *groups: str) -> None:
-    """Import every module of a package of ours, and load every entry point of some groups; once a process.
+    """Import every module of one of our packages, and load every entry point of the groups; once a process.
 
-    Whoever is imported registers itself. An error of an entry point goes through with a note that names it.
+    Each module registers what it defines. An error of an entry point is raised with a note that names it.
     """
     key = (package, *groups)
     if key in _LOADED:

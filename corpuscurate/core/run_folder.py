@@ -2,11 +2,11 @@
 
     OUT/data/part-00000.parquet        and dropped/, edits/, quarantine/
     OUT/report.json
-    OUT/_run/run.json                  whose run this is, and the form of the folder
+    OUT/_run/run.json                  the fingerprint of the run, and the form of the folder
     OUT/_run/measure-0/00003           a split in a measuring pass: docs, columns, sketches, bad records
     OUT/_run/settle-minhash/<work>     a work of a stage's settle step; settled.json is its decision
     OUT/_run/write/00000               a writing task, until its files are published
-    OUT/_run/index.json, kept/         what a later run compares with
+    OUT/_run/index.json, kept/         the index for later runs
 
 A task `X` stands in two entries: its files in X.<attempt>.attempt/, its marker in X.done.json (`core/handles.py`).
 No other module spells one of these names (`tests/core/test_run_folder.py` holds it).
@@ -15,11 +15,11 @@ No other module spells one of these names (`tests/core/test_run_folder.py` holds
 from __future__ import annotations
 
 FORM = 2
-"""Of the run folder. A folder of another form is refused: its artefacts are not what this version expects."""
+"""Format number of the run folder. A folder of another form is refused: its artefacts differ."""
 
 DATA, DROPPED, QUARANTINE = "data", "dropped", "quarantine"
 EDITS = "edits"
-"""Only where a stage of the recipe may cut spans out of documents."""
+"""Written only where a stage of the recipe may cut spans out of documents."""
 KINDS = (DATA, DROPPED, QUARANTINE, EDITS)
 REPORT = "report.json"
 STATE = "_run"
@@ -32,19 +32,19 @@ PUBLISHING = "publish"
 WRITE, PLACE, GATHER = "write", "place", "gather"
 PIECES = "pieces.arrow"
 TEMPORARY = ".*.tmp"
-"""Pattern of what is not whole: left by a process that was killed."""
+"""Pattern of incomplete files, left by a process that was killed."""
 
 DOCS = "docs.arrow"
 COLUMNS = "columns.arrow"
 BAD = "bad.arrow"
 ROWS = "rows.arrow"
-"""What a second reading of documents makes."""
+"""The sketches of documents that were read again."""
 
 _MARKER, _ATTEMPT = ".done.json", ".attempt"
 SETTLED = "settled.json"
 IDENTITY = "identity.json"
 BASIS = "basis-"
-"""Folders within a global stage's own, of what does not depend on all its parameters (see `Corpus.run`)."""
+"""Prefix of folders within a stage's folder: results that depend on some parameters only (see `Corpus.run`)."""
 
 INDEX = "index.json"
 KEPT = "kept"
@@ -58,7 +58,7 @@ def marker_file(task: str) -> str:
 
 
 def attempt_folder(task: str, attempt: str) -> str:
-    """The files of one attempt at a task."""
+    """The folder of one attempt at a task."""
     return f"{task}.{attempt}{_ATTEMPT}"
 
 
@@ -68,17 +68,17 @@ def is_attempt_folder(name: str) -> bool:
 
 
 def is_attempt_of(name: str, task: str) -> bool:
-    """Whether a name is that of the files of an attempt at `task`."""
+    """Whether a name is that of an attempt at `task`."""
     return is_attempt_folder(name) and marker_of_attempt(name) == marker_file(task)
 
 
 def marker_of_attempt(name: str) -> str:
-    """The marker of the task whose attempt left the folder `name`."""
+    """The marker of the task that the attempt folder `name` belongs to."""
     return marker_file(name.removesuffix(_ATTEMPT).rsplit(".", 1)[0])
 
 
 def measure_folder(number: int) -> str:
-    """Of a measuring pass, within STATE."""
+    """The folder of a measuring pass, within STATE."""
     return f"{_MEASURE}{number}"
 
 
@@ -88,12 +88,12 @@ def is_measure_folder(name: str) -> bool:
 
 
 def settle_folder(label: str) -> str:
-    """Of a global stage, within STATE."""
+    """The folder of a global stage, within STATE."""
     return f"settle-{label}"
 
 
 def task_folder(number: int) -> str:
-    """Of a split or of a writing task, within its pass."""
+    """The task of a split or of a group of splits, within its pass."""
     return f"{number:05d}"
 
 
@@ -103,17 +103,17 @@ def sketch_file(label: str) -> str:
 
 
 def reread_folder(sketch: str, split: int, corpus: int | None = None) -> str:
-    """A split read again for a global stage, within the stage's folder. corpus: of an earlier run."""
+    """The task that reads a split again, within the stage's folder. corpus: number of an earlier run."""
     return f"reread-{sketch}-{split:05d}" if corpus is None else f"earlier-{corpus}-{sketch}-{split:05d}"
 
 
 def placement_file(split: int) -> str:
-    """Where the kept documents of a split go, of the task PLACE."""
+    """Part and rank of the kept documents of a split, a file of the task PLACE."""
     return f"{split:05d}.arrow"
 
 
 def kept_file(split: int) -> str:
-    """The doc_ids of a split that are in data/, within KEPT."""
+    """The kept doc_ids of a split, within KEPT."""
     return f"{split:05d}.npy"
 
 
@@ -123,11 +123,11 @@ def part_name(number: int, suffix: str) -> str:
 
 
 def unpublished(kind: str, part: str, partition: str | None = None) -> str:
-    """What a file of an output folder is called among the files of its writing task. partition: folder within."""
+    """Name of an output file in the folder of its writing task. partition: its folder within data/."""
     return f"{kind}.{part}" if partition is None else f"{kind}.{partition}.{part}"
 
 
 def published(name: str) -> str:
-    """Where a file named by `unpublished` goes: `data/part-00000.parquet` or `data/<partition>/part-00000.parquet`."""
+    """Final path of a file named by `unpublished`: `data/part-00000.parquet`, `data/<partition>/part-00000.parquet`."""
     folders, part = name.split(".part-", 1)
     return f"{folders.replace('.', '/')}/part-{part}"

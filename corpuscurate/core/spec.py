@@ -65,8 +65,9 @@ Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Marks text that must be one of the known names of a kind. What is known is told by who validates, as context
-    (kind -> names): this layer is below readers and writers. Without context any name passes, and `check` looks."""
+    """Marks text that must be one of the known names of a kind. The caller of the validation gives the known names as
+    context (kind -> names), since this layer is below readers and writers. Without context any name is accepted here,
+    and `engine.check` rejects an unknown one."""
 
     kind: str
 
@@ -84,7 +85,7 @@ class Named:
 
 
 NAMES = "x-names"
-"""Key of a JSON schema: the kind of names that a text must be one of."""
+"""Key in the JSON schema of a `Named` text; its value is the kind."""
 INPUT_FORMATS, OUTPUT_FORMATS = "input formats", "output formats"
 InputFormatName = Annotated[str, Named(INPUT_FORMATS)]
 OutputFormatName = Annotated[str, Named(OUTPUT_FORMATS)]
@@ -123,12 +124,12 @@ class Sink(_Section):
 
 
 def default_workers() -> int:
-    """The processors this process may use."""
+    """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_memory() -> int:
-    """Half of the machine's memory."""
+    """Half of the machine's memory, in bytes."""
     return int(psutil.virtual_memory().total) // 2
 
 
@@ -165,7 +166,7 @@ def is_streaming(stage: Stage) -> bool:
 
 
 def spec_value(spec: Spec) -> dict[str, Any]:
-    """All parameters, defaults included, as plain values: what fingerprints cover and reports show."""
+    """All parameters, defaults included, as plain values: the `recipe` of the report."""
     return {
         "input": spec.source.model_dump(mode="json"),
         "stages": [{"word": s.word, "version": s.version, "label": s.label, **s.parameters()} for s in spec.stages],

@@ -27,7 +27,7 @@ from corpuscurate.core.plugins import load_plugins
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What a stage removed or replaced for one reason: documents touched, and bytes taken out (may be negative)."""
+    """What a stage removed or replaced for one reason: number of documents, and bytes removed (may be negative)."""
 
     documents: int
     bytes: int
@@ -37,20 +37,19 @@ class Edit:
 
 
 FAILED = pa.list_(pa.struct([("rule", pa.int16()), ("value", pa.float64()), ("threshold", pa.float64())]))
-"""Rules of a stage that a document failed: number as in `Outcome.reason`, value, threshold (null: the stage's own)."""
+"""The rules that a document failed: number as in `Outcome.reason`, value, threshold (null: the stage's own)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a streaming stage says of a batch of n rows; every part is optional.
+    """The result of a streaming stage for a batch of n rows; every part is optional.
 
     text: the new text, n rows. columns: columns always added, keyed by measure (the engine prefixes the stage's
     label). reason: int16[n], 0 = keep, i >= 1 = drop for the i-th of `Stage.reasons()`; the first rule that fails.
-    value: float64[n], what was measured by the rule that failed (nan elsewhere). threshold: float64[n], what that
-    value was held against, where it differs by document; None or nan: the threshold of `Stage.reasons()`. failed:
-    FAILED[n], every rule that failed, for dropped/; null where only the first one is told. measures: what the rules in
-    force measured, always; the report has their histograms, and in `mode: tag` they are columns. edits: what was
-    removed, by reason.
+    value: float64[n], the value measured by that rule (nan elsewhere). threshold: float64[n], the threshold of that
+    rule where it differs by document; None or nan: the threshold of `Stage.reasons()`. failed: FAILED[n], every rule
+    that failed, for dropped/; null: only the first one is reported. measures: the measures of the rules in force,
+    always; the report shows their histograms, and in `mode: tag` they are columns. edits: what was removed, by reason.
     """
 
     text: pa.LargeStringArray | None = None
@@ -65,8 +64,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Where a stage stands that comes from a plain Python file (`core.user_code`): the file's path, the name of the
-    class in it, and the digest of its content."""
+    """The origin of a stage from a plain Python file (`core.user_code`): the path of the file, the name of the class
+    in it, and the digest of the file's content."""
 
     path: str
     name: str
@@ -117,12 +116,13 @@ class Stage(BaseModel):
         return {}
 
     def origin(self, measure: str) -> Any:
-        """What a column it adds was made with, JSON-able, for stages that must know; None where there is nothing to
-        tell. Embeddings tell their embedder."""
+        """What an added column was made with, JSON-able, for later stages that depend on it; None: nothing is
+        recorded. The origin of an embedding is its embedder."""
         return None
 
     def check_origins(self, origins: Mapping[str, Any]) -> None:
-        """Asked before anything runs. origins: of the columns it reads that earlier stages add, by full name.
+        """Check the origins of the columns that the stage reads, before a run. origins: by full column name, those of
+        columns that earlier stages add.
 
         Raises RecipeError where one does not fit.
         """
@@ -132,7 +132,7 @@ class Stage(BaseModel):
         return {}
 
     def reasons(self) -> Mapping[str, float | None]:
-        """Each reason for a drop, in the order of its number, with the threshold it is held against."""
+        """Each reason for a drop, in the order of its number, with its threshold (None: it has none)."""
         return {}
 
     def parameters(self) -> dict[str, Any]:
@@ -140,16 +140,16 @@ class Stage(BaseModel):
         return self.model_dump(mode="json", exclude={"name"})
 
     def identity(self) -> dict[str, Any]:
-        """What the fingerprint covers: the parameters; a stage that reads a file has its digest here, not its path.
+        """What the fingerprint covers: the parameters, with the digest of a file that the stage reads, not its path.
 
-        Asked for before anything runs: raise InputError or RecipeError here when such a file cannot be used.
+        Called before a run: raise InputError or RecipeError here when such a file cannot be used.
         """
         return self.parameters()
 
 
 def code_value(stage: Stage) -> list[str]:
-    """What a fingerprint covers of a stage that is no part of this or another package: the content of the file that it
-    comes from; of a subclass without a word of its own its name, which tells it from its parent. Else nothing."""
+    """What a fingerprint covers of a stage's code. A stage from a plain file: its class name and the digest of the
+    file. A subclass without a word of its own: its full name, which distinguishes it from its parent. Else nothing."""
     kind = type(stage)
     if kind.code is not None:
         return [kind.code.name, kind.code.digest]
@@ -171,8 +171,8 @@ class GlobalStage(Stage):
     """A rule over the whole corpus: `sketch` each batch, then `settle` once."""
 
     takes_rows: ClassVar[frozenset[str]] = frozenset()
-    """Methods for `Corpus.reread` with a parameter `rows` (int64, ascending; None: all), the wanted documents of the
-    batch: they are spared a copy of these documents' text."""
+    """Sketch methods for `Corpus.reread` that take a parameter `rows` (int64, ascending; None: all), the rows of the
+    wanted documents in the batch, which saves a copy of their text."""
 
     edits_text: ClassVar[bool] = False
     """Whether `settle` may return edits: the stages after it are measured anew, on the text as edited."""
@@ -182,7 +182,7 @@ class GlobalStage(Stage):
     """Whether `settle` returns an order. At most one stage of a pipeline may."""
 
     def partitions(self) -> tuple[str, ...]:
-        """Names of the folders within data/ among which `settle` deals the documents; none: they are not dealt."""
+        """Names of the partitions (folders within data/) that `settle` assigns documents to; empty: it assigns none."""
         return ()
 
     def corpora(self) -> tuple[str, ...]:
@@ -190,8 +190,8 @@ class GlobalStage(Stage):
         return ()
 
     def index_header(self) -> dict[str, Any] | None:
-        """All that its sketches must agree in with those of another run, text edits apart, JSON-able. None: they are no
-        index for later runs."""
+        """The values that must be equal in two runs for their sketches to be compared, text edits apart, JSON-able.
+        None: the sketches are no index for later runs."""
         return None
 
     def sketch_schema(self) -> pa.Schema:
@@ -199,7 +199,7 @@ class GlobalStage(Stage):
         raise TypeError(f"{type(self).__name__} defines no sketch_schema()")
 
     def sketch_parameters(self) -> dict[str, Any]:
-        """The parameters the sketch depends on: a change of any other one reuses the sketches."""
+        """The parameters that the sketch depends on: when any other one changes, the sketches are reused."""
         return self.parameters()
 
     def sketch(self, batch: Batch) -> dict[str, pa.Array]:
@@ -207,7 +207,7 @@ class GlobalStage(Stage):
         raise TypeError(f"{type(self).__name__} defines no sketch()")
 
     def settle(self, corpus: Corpus) -> Settled:
-        """Decide over all sketches. The result depends on nothing but them."""
+        """Decide from all sketches. The result depends on them, the parameters and earlier drops alone."""
         raise TypeError(f"{type(self).__name__} defines no settle()")
 
     def tag_defaults(self) -> Mapping[str, Any]:
@@ -217,7 +217,7 @@ class GlobalStage(Stage):
 
 _REGISTRY: dict[str, type[Stage]] = {}
 USER_CODE = "corpuscurate.core.user_code."
-"""How the names of modules begin that are plain Python files of a user."""
+"""Prefix of the module names of a user's plain Python files."""
 
 
 def stage_classes() -> dict[str, type[Stage]]:

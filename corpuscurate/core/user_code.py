@@ -1,11 +1,11 @@
 """Stages from a plain Python file beside a recipe, `- python: my_filters.py:Digits`.
 
-`load_stage` runs the file; nothing else does, and whoever calls it was allowed to by the user. The file becomes a
-module below this one, `corpuscurate.core.user_code.my_filters_<digest>`, so that its stages pickle by name. A worker
-process is given the source of what its caller had loaded (`sources`, `know`) and runs that, not the file, which may
-have changed meanwhile. The name ends in a digest of path and content: a file that was changed is another module.
+Only `load_stage` runs the file, and only its callers that have the user's permission call it. The file becomes a module
+below this one, `corpuscurate.core.user_code.my_filters_<digest>`, so that its stages pickle by name. A worker process
+receives the sources that its caller has loaded (`sources`, `know`) and runs them, not the files, which may have changed
+since. The name ends in a digest of path and content: a changed file is another module.
 
-The digest of the content stands in the stage's fingerprint (`Stage.code`); what the file imports does not.
+The digest of the content is part of the stage's fingerprint (`Stage.code`); modules that the file imports are not.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _BASES = "StreamingStage, Filter or GlobalStage"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file as it was read."""
+    """A Python file: its path and the content that was read."""
 
     path: str
     content: bytes
 
     @property
     def digest(self) -> str:
-        """Of the content alone."""
+        """xxh3-128 of the content alone, 32 hex digits."""
         return xxhash.xxh3_128_hexdigest(self.content)
 
     @property
@@ -54,12 +54,12 @@ _SOURCES: dict[str, Source] = {}
 
 
 def sources() -> tuple[Source, ...]:
-    """What has been loaded in this process, to be given to `know` in another one."""
+    """The sources loaded in this process, for `know` in another one."""
     return tuple(_SOURCES.values())
 
 
 def know(given: Iterable[Source]) -> None:
-    """Let modules of these sources be imported in this process; nothing runs before one is."""
+    """Make modules of these sources importable in this process; none is run yet."""
     _SOURCES.update({source.module: source for source in given})
 
 
