@@ -1,4 +1,4 @@
-"""A spec against its input, before anything runs: labels, columns, the order of stages, the output folder."""
+"""Checks of a spec against its input, before a run: labels, columns, the order of stages, the output folder."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from corpuscurate.io.base import SourceFile, input_format, output_format
 from corpuscurate.io.files import expand
 
 _TEXT_TYPE = re.compile(r"(dictionary<values=)?(large_)?string(_view)?\b|null$")
-"""How Arrow spells the types that a text column may have."""
+"""Matches the names of the Arrow types that a text column may have."""
 SAMPLE_FILES = 256
-"""Files whose columns are looked at; of more, this many at even distances."""
+"""Greatest number of files whose columns are read; of more files, this many at even distances."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns of the files looked at. of: file name -> column -> type. unreadable: file name -> what was said.
-    columnar: the files whose records all have the same columns."""
+    """The columns of the sampled files. of: file name -> column -> type. unreadable: file name -> message of the
+    error. columnar: the files whose records all have the same columns."""
 
     of: Mapping[str, Mapping[str, str]]
     unreadable: Mapping[str, str] = field(default_factory=dict)
@@ -36,16 +36,16 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """Every column of any file, in the order they were met."""
+        """Every column of any file, in order of first appearance."""
         return list(dict.fromkeys(name for columns in self.of.values() for name in columns))
 
     def lacking(self, name: str) -> list[str]:
-        """The files that have no such column."""
+        """The files without this column."""
         return [file for file, columns in self.of.items() if name not in columns]
 
 
 def check_spec(spec: Spec, base: Path) -> list[str]:
-    """Everything that can be known before a run. Answers with warnings.
+    """Check everything that can be checked before a run. Returns warnings.
 
     Raises RecipeError (labels, parameters, order) and InputError (no file, a missing column, the output in the input).
     """
@@ -72,7 +72,7 @@ def check_files(spec: Spec, base: Path, files: Sequence[SourceFile]) -> list[str
 
 
 def check_formats(spec: Spec) -> None:
-    """The formats that the spec names are known: a recipe was checked for them, Python code was not. Raises
+    """Check that the formats that the spec names exist: the recipe's loader does it too, Python code does not. Raises
     RecipeError."""
     wanted = {"input.format": (spec.source.format, input_format), "output.format": (spec.sink.format, output_format)}
     for key, (name, known) in wanted.items():
@@ -84,7 +84,7 @@ def check_formats(spec: Spec) -> None:
 
 
 def check_indexes(spec: Spec, base: Path) -> None:
-    """No stage compares with the run in the output folder, which this run would replace. Raises RecipeError."""
+    """Check that no index is the output folder, whose run this run would replace. Raises RecipeError."""
     for place, stage in enumerate(spec.stages):
         for path in stage.corpora() if isinstance(stage, GlobalStage) else ():
             if (base / path).resolve() == (base / spec.sink.path).resolve():
@@ -100,8 +100,8 @@ def stage_name(stages: Sequence[Stage], place: int) -> str:
 
 
 def read_columns(files: Sequence[SourceFile]) -> Columns:
-    """The columns of the input, of at most SAMPLE_FILES files. A file that cannot be read is no error here: a run
-    sets it aside and counts it."""
+    """The columns of at most SAMPLE_FILES input files. A file that cannot be read is no error here: the run
+    quarantines and counts it."""
     step = max(1, -(-len(files) // SAMPLE_FILES))
     found: dict[str, Mapping[str, str]] = {}
     unreadable: dict[str, str] = {}
@@ -118,8 +118,8 @@ def read_columns(files: Sequence[SourceFile]) -> Columns:
 
 
 def check_columns(source: Source, columns: Columns) -> list[str]:
-    """The text and the id column are there. Raises InputError where no file has them, or a Parquet or Arrow file has
-    no text, which is not read; warns where some lack them."""
+    """Check that the input has the text and the id column. Raises InputError where no file has one, or a columnar
+    file has no text column; returns warnings where some files lack one."""
     for file in sorted(columns.columnar & columns.of.keys()):
         kind = columns.of[file].get(source.text, "null")
         if not _TEXT_TYPE.match(kind):
@@ -143,7 +143,7 @@ def check_columns(source: Source, columns: Columns) -> list[str]:
 
 
 def check_reads(stages: Sequence[Stage], columns: Columns) -> list[str]:
-    """Every column that a stage reads is in the input or made before it, and fits. Raises InputError or RecipeError."""
+    """Check that every column that a stage reads exists before it and fits. Raises InputError or RecipeError."""
     made: dict[str, int] = {}
     warnings = []
     for place, stage in enumerate(stages):
@@ -161,7 +161,7 @@ def check_reads(stages: Sequence[Stage], columns: Columns) -> list[str]:
 
 
 def _check_origins(stages: Sequence[Stage], place: int, made: Mapping[str, int]) -> None:
-    """What made the columns that a stage reads fits it. Raises RecipeError."""
+    """Check that the origins of the columns that a stage reads fit it. Raises RecipeError."""
     makers = {name: stages[made[name]] for name in stages[place].reads() if name in made}
     origins = {name: maker.origin(name.removeprefix(f"{maker.label}.")) for name, maker in makers.items()}
     try:
@@ -185,7 +185,7 @@ def _missing(stages: Sequence[Stage], place: int, name: str, there: list[str]) -
 
 
 def check_added(stages: Sequence[Stage], columns: Columns) -> list[str]:
-    """No stage adds a column that the user has. Raises RecipeError."""
+    """Check that no stage adds a column that the input has. Raises RecipeError."""
     users = set(columns.names)
     for place, stage in enumerate(stages):
         for name in added_columns([stage]):
@@ -198,7 +198,7 @@ def check_added(stages: Sequence[Stage], columns: Columns) -> list[str]:
 
 
 def order_warnings(stages: Sequence[Stage]) -> list[str]:
-    """A filter after a deduplication may drop the kept document of a cluster whose copies are gone already."""
+    """Warnings for filters after a deduplication: one may drop the kept document of a cluster, so that none is left."""
     warnings = []
     dedup: int | None = None
     for place, stage in enumerate(stages):
@@ -214,7 +214,7 @@ def order_warnings(stages: Sequence[Stage]) -> list[str]:
 
 
 def check_output(source: Source, sink: Sink, base: Path, files: Sequence[SourceFile]) -> None:
-    """The output is a local folder, holds no input and would not be found by the input's patterns.
+    """Check that the output is a local folder, holds no input file and is not matched by the input's patterns.
 
     Raises RecipeError, InputError or OutputError.
     """
@@ -254,7 +254,7 @@ def _absolute(base: Path, pattern: str) -> str:
 
 
 def _finds(pattern: str, path: Path) -> bool:
-    """Whether a pattern names the path or a folder that it lies in."""
+    """Whether a pattern matches the path or a folder above it."""
     parts = Path(pattern).parts
     return any(_matches(parts, candidate.parts) for candidate in (path, *path.parents))
 

@@ -1,7 +1,7 @@
-"""The documents of a split as they stand at a point of the pipeline: read again, edits replayed, dropped ones left out.
+"""Reads the alive documents of a split as they are after given passes: text edits replayed, dropped documents left out.
 
-Nothing is decided here: which documents are alive, and the columns that stages added, are read from the artefacts of
-finished passes; text edits are deterministic and simply done again.
+Nothing is decided here. Verdicts and added columns come from the artefacts of finished passes; text edits are
+deterministic and are applied again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ DOCS_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What a settled global stage left. stage: its index in the pipeline. The rest: see `Settled`."""
+    """The decision of a global stage. stage: its index in the pipeline. The other fields: see `Settled`."""
 
     stage: int
     drops: tuple[Artefact, ...] = ()
@@ -60,7 +60,7 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class FinishedPass:
-    """A measuring pass: its folder, the stages that ran in it, what its global stages decided."""
+    """A finished measuring pass. streaming: indices of its streaming stages; verdicts: of its global stages so far."""
 
     folder: Path
     streaming: tuple[int, ...]
@@ -73,13 +73,13 @@ class FinishedPass:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How to read: the stages, the finished passes, and what the reader must deliver. A picklable value."""
+    """How documents are read: the stages, the finished passes, and what to deliver. A picklable value."""
 
     stages: tuple[Stage, ...]
     passes: tuple[FinishedPass, ...]
     want: Want
     edits: tuple[StreamingStage | CutSpans, ...] = ()
-    """What edits the text in the finished passes, in order."""
+    """The text edits of the finished passes, in order."""
     columns: tuple[str, ...] = ()
     """Columns of the finished passes to deliver, `<label>.<measure>`."""
     fail_on_bad: bool = False
@@ -118,7 +118,7 @@ def bad_input_error(file: SourceFile, record: BadRecord) -> BadInputError:
 
 
 def drop_rows(verdicts: Sequence[Verdicts], first: int, last: int) -> list[tuple[int, pa.Table]]:
-    """(index of the stage, DROPS rows sorted by doc_id) of doc_ids first..last, for each stage that dropped any."""
+    """(index of the stage, its DROPS rows for doc_ids first..last, sorted), for each stage that dropped any of them."""
     found = []
     for verdict in verdicts:
         tables = [rows_between(cached_table(path), first, last) for path in verdict.drops]
@@ -138,7 +138,7 @@ def dropped_ids(verdicts: Sequence[Verdicts], first: int, last: int) -> NDArray[
 
 
 def alive_ids(done: FinishedPass, split: int) -> NDArray[np.uint64]:
-    """doc_ids of a split that are alive after a pass and its settlings, ascending."""
+    """doc_ids of a split that are alive after a pass and its settle steps, ascending."""
     docs = read_table(done.split(split)[DOCS])
     ids: NDArray[np.uint64] = to_numpy(docs.column("doc_id"))[to_numpy(docs.column("stage")) == 0]
     return ids[~is_in_sorted(ids, dropped_ids(done.verdicts, *id_range(ids)))]
@@ -186,7 +186,7 @@ class ColumnSource:
 
 
 def replay_edits(reader: Reader, batch: Batch, columns: Mapping[str, pa.Array]) -> Batch:
-    """The batch with the columns of earlier passes and the text as their edits left it."""
+    """The batch with the columns and the text edits of the finished passes."""
     batch = batch.with_columns(columns)
     for edit in reader.edits:
         if isinstance(edit, CutSpans):
@@ -199,7 +199,7 @@ def replay_edits(reader: Reader, batch: Batch, columns: Mapping[str, pa.Array]) 
 
 
 def edits_of(stages: Sequence[Stage], passes: Sequence[FinishedPass]) -> tuple[StreamingStage | CutSpans, ...]:
-    """What edits the text in these passes, in order: what is replayed when the text is read again."""
+    """The text edits of these passes, in order: they are replayed when the text is read again."""
     found: list[StreamingStage | CutSpans] = []
     for done in passes:
         streaming = (stages[index] for index in done.streaming)
@@ -212,9 +212,9 @@ def edits_of(stages: Sequence[Stage], passes: Sequence[FinishedPass]) -> tuple[S
 
 
 def alive_batches(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chunk, Batch | None]]:
-    """The chunks of a split, each with its documents that are alive after the finished passes, edits replayed.
+    """The chunks of a split, each with its alive documents after the finished passes, text edits replayed.
 
-    A reader without finished passes gives all documents as they were read.
+    A reader without finished passes yields all documents as they are in the input.
     """
     alive = alive_ids(reader.passes[-1], split.number) if reader.passes else None
     columns = ColumnSource(reader, split.number)

@@ -1,4 +1,4 @@
-"""Edits of text that a global stage decided: spans that are cut when its documents are read again."""
+"""Text edits of global stages: spans that are cut when the documents are read again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SPLIT = "begins or ends inside a character"
 
 @dataclass(frozen=True, slots=True)
 class CutSpans:
-    """The edits of a settled stage. files: rows of EDITS, see `Settled`."""
+    """The edits of a global stage. files: rows of EDITS, see `Settled`."""
 
     stage: GlobalStage
     files: tuple[Artefact, ...]

@@ -1,4 +1,4 @@
-"""What a run would do, told without doing it."""
+"""What a run would do: passes, tasks and disk. Nothing is run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from corpuscurate.io.base import output_format
 
 
 def plan_spec(spec: Spec, base: Path) -> dict[str, Any]:
-    """What a run would do, without doing it: passes, tasks, what is read and written, disk needed (estimates)."""
+    """The plan of a run: passes, tasks, bytes read, and estimates of the text and of the disk needed. Reads no text."""
     manifest = build_manifest(spec.source, base)
     cut = cut_passes(spec.stages)
     stored = sum(file.size for file in manifest.files)
@@ -60,11 +60,11 @@ def plan_spec(spec: Spec, base: Path) -> dict[str, Any]:
 
 
 DOCUMENT_BYTES = 2000
-"""A typical document, for estimates only."""
+"""Bytes of text of a typical document, for estimates only."""
 
 
 def disk_estimate(spec: Spec, manifest: Manifest) -> int:
-    """About how much disk a run needs at most: the dataset uncompressed where the format is, and the artefacts."""
+    """Approximate disk that a run needs at most, in bytes: the dataset in its format, and the artefacts."""
     held = sum(split.bytes for split in manifest.splits)
     documents = held / DOCUMENT_BYTES
     ratio = 0.45 if output_format(spec.sink.format).compressed else 1.1
@@ -83,7 +83,7 @@ def _width(kind: Any) -> int:
 
 
 def free_bytes(path: Path) -> int:
-    """Free disk where the path is, or will be."""
+    """Free bytes on the disk of a path, which need not exist yet."""
     place = path
     while not place.exists() and place != place.parent:
         place = place.parent

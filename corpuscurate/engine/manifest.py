@@ -15,12 +15,12 @@ from corpuscurate.io.base import SourceFile, Span, input_format
 from corpuscurate.io.files import expand, file_state
 
 MAX_SPANS = 4096
-"""Spans in a split at most: a million one-kilobyte files still make many small tasks."""
+"""Greatest number of spans in a split: a million one-kilobyte files still make many small tasks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What one task reads: spans of one or several files, in input order."""
+    """The input of one task: spans of one or several files, in input order."""
 
     number: int
     files: tuple[SourceFile, ...]
@@ -29,20 +29,20 @@ class Split:
 
     @property
     def bytes(self) -> int:
-        """About how much text it holds."""
+        """Approximate bytes of text."""
         return sum(span.bytes for span in self.spans)
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All input files and their splits. states: size and time of change of each file, to notice changed input."""
+    """All input files and their splits. states: size and modification time of each file, to detect changed input."""
 
     files: tuple[SourceFile, ...]
     splits: tuple[Split, ...]
     states: tuple[dict[str, Any], ...]
 
     def identity(self, split: Split) -> list[Any]:
-        """What a split's artefacts depend on, JSON-able."""
+        """The part of the input that a split's artefacts depend on, JSON-able, for fingerprints."""
         return [
             [file.name, file.format, file.compression, self.states[file.number], span.start, span.stop]
             for file, span in zip(split.files, split.spans, strict=True)
@@ -66,7 +66,7 @@ def coalesce(files: Sequence[SourceFile], spans: Iterable[Span], split_bytes: in
 
 
 def build_manifest(source: Source, base: Path) -> Manifest:
-    """Look at the input and number it. Raises InputError when a pattern matches no file."""
+    """List the input files and cut them into splits. Raises InputError when a pattern matches no file."""
     files = expand(source.paths, base, source.format)
     spans = (span for file in files for span in input_format(file.format).split(file, source.split_bytes))
     splits = coalesce(files, spans, source.split_bytes)

@@ -1,4 +1,4 @@
-"""From stages to passes, and from what was measured to parts. Pure: no file is touched here."""
+"""Cuts stages into passes, and kept documents into parts and writing tasks. Pure: it touches no file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from corpuscurate.core.spec import is_global
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
 
 COPY = "copy"
-"""Measure of a stage that copies documents: 0 for the first, 1 for its first copy, ..."""
+"""Measure of a stage that copies documents: the number of the copy, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A measuring pass with its settlings. streaming, settling: indices into the pipeline's list of stages."""
+    """A measuring pass and its settle steps. streaming, settling: indices into the pipeline's stages."""
 
     number: int
     streaming: tuple[int, ...]
@@ -29,7 +29,7 @@ def cut_passes(stages: Sequence[Stage]) -> list[Pass]:
     """Cut the stages into passes: a new one begins at a streaming stage that follows a global one, and at any stage
     that follows a global one which edits text.
 
-    There is always at least one pass, since it also counts documents, finds bad records and the columns' types.
+    There is always a pass, since the first one also counts documents and finds bad records and column types.
     """
     cut: list[tuple[list[int], list[int]]] = [([], [])]
     for index, stage in enumerate(stages):
@@ -51,7 +51,7 @@ def added_columns(stages: Sequence[Stage]) -> dict[str, object]:
 
 
 def copy_columns(stages: Sequence[Stage]) -> tuple[str, ...]:
-    """The columns that number the copies of a document: they are made as documents are written."""
+    """The columns with the numbers of copies; the writing pass makes them."""
     copying = (stage for stage in stages if isinstance(stage, GlobalStage) and stage.copies_documents)
     return tuple(f"{stage.label}.{COPY}" for stage in copying)
 
@@ -62,13 +62,13 @@ def edits(stage: Stage) -> bool:
 
 
 def edits_before(stages: Sequence[Stage], cut: Sequence[Pass], last: int) -> tuple[Stage, ...]:
-    """The stages of passes 0..last that edit text, in order: what is replayed when the text is read again."""
+    """The stages of passes 0..last that edit text, in order: they are replayed when the text is read again."""
     indices = [index for current in cut[: last + 1] for index in (*current.streaming, *current.settling)]
     return tuple(stage for stage in (stages[index] for index in indices) if edits(stage))
 
 
 def user_columns(stages: Sequence[Stage]) -> tuple[str, ...]:
-    """The user's columns that stages read, sorted (those that stages add are left out)."""
+    """The input columns that stages read, sorted, without columns that stages add."""
     added = added_columns(stages)
     return tuple(sorted({name for stage in stages for name in stage.reads() if name not in added}))
 
@@ -80,7 +80,7 @@ def global_stages(stages: Sequence[Stage], current: Pass) -> list[GlobalStage]:
 
 @dataclass(frozen=True, slots=True)
 class OutputPart:
-    """A file of data/: the documents first..last (doc_ids, both included) that are kept."""
+    """A file of data/: the kept documents with doc_ids first..last, both included."""
 
     number: int
     first: int
@@ -89,8 +89,8 @@ class OutputPart:
 
 @dataclass(frozen=True, slots=True)
 class WriteGroup:
-    """What one writing task does: splits, the parts they make, and its numbers in dropped/, quarantine/ and edits/, or
-    None."""
+    """The work of one writing task: splits, their parts of data/, and the number of its file in dropped/, quarantine/
+    and edits/ (None: no file)."""
 
     number: int
     splits: tuple[int, ...]
@@ -102,7 +102,7 @@ class WriteGroup:
 
 @dataclass(frozen=True, slots=True)
 class SplitCount:
-    """What a split will write. parts: (first, last) doc_ids of its kept documents, cut where a part is full."""
+    """The numbers of a split for the writing pass. parts: (first, last) doc_id of each part of its kept documents."""
 
     kept: int
     kept_bytes: int
@@ -128,7 +128,7 @@ def cut_parts(ids: NDArray[np.uint64], sizes: NDArray[np.int64], part_bytes: int
 def pack_writes(counts: Sequence[SplitCount], part_bytes: int, with_edits: bool = False) -> list[WriteGroup]:
     """Pack splits into writing tasks: a group is closed by the split that fills a part.
 
-    Files are numbered here, in input order, before anything is written: names don't depend on who writes first.
+    Files are numbered here, in input order, before anything is written: names do not depend on which task is first.
     """
     packs: list[list[int]] = [[]]
     size = 0
@@ -185,7 +185,7 @@ def _spans_of(counts: Sequence[SplitCount], part_bytes: int) -> list[tuple[int, 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a global stage dropped in one split: documents, text bytes, and documents by number of the reason."""
+    """The drops of a global stage in one split: documents, text bytes, and documents by number of the reason."""
 
     documents: int
     bytes: int
@@ -194,10 +194,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A split's numbers for the writing pass, and for the report: what each global stage (by index) took."""
+    """The counts of a split, for the writing pass and the report. taken: the drops of each global stage, by index."""
 
     write: SplitCount
     taken: dict[int, Taken]
     first_id: int | None
     cut: dict[int, dict[int, tuple[int, int]]] = field(default_factory=dict)
-    """What each global stage (by index) cut out of documents: number of the reason -> documents, bytes."""
+    """The edits of each global stage, by index: number of the reason -> documents, bytes."""

@@ -1,4 +1,4 @@
-"""How far a run is, on stderr: what the engine tells, and who listens."""
+"""Progress of a run: the protocol that the engine reports to, and beats from tasks under way."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ if TYPE_CHECKING:
     pass
 
 MENTIONED_BYTES = 100_000
-"""Below it a pass reads artefacts rather than text, and MB/s would mean nothing."""
+"""Size from which a throughput is shown: a smaller pass reads artefacts rather than text."""
 
 
 class Progress(Protocol):
-    """What the engine tells while it works; called from one thread, a `start` before the others."""
+    """Receives the progress of a run; called from one thread, `start` before the other methods."""
 
     def start(self, title: str, total_bytes: int, tasks: int) -> None:
-        """A pass or a settling begins. total_bytes: about how much it will read; 0 where that is not known."""
+        """A pass or a wave of works begins. total_bytes: approximate bytes that it will read; 0: not known."""
 
     def advance(self, bytes: int) -> None:
-        """So many more bytes are done."""
+        """`bytes` more bytes are done."""
 
     def task_done(self) -> None:
         """One more task is done."""
 
     def finish(self) -> None:
-        """What `start` began has ended."""
+        """The pass or the wave has ended."""
 
     def message(self, text: str) -> None:
-        """Something the user should see at once."""
+        """A message to show at once."""
 
 
 class NoProgress:
-    """Says nothing."""
+    """Ignores all progress."""
 
     def start(self, title: str, total_bytes: int, tasks: int) -> None:
         """Nothing."""
@@ -54,11 +54,11 @@ class NoProgress:
 EVERY_SECONDS = 0.25
 
 Sink = Callable[[str, int], None]
-"""Called with the name of the task and the bytes read since the last call."""
+"""Called with the name of a task and the bytes that it has read since the last call."""
 
 
 class _Pulse:
-    """The state of this process: where beats go, the task under way, bytes not yet told."""
+    """The state of this process: the sink of beats, the task under way, bytes not yet reported."""
 
     def __init__(self) -> None:
         self.sink: Sink | None = None
@@ -71,17 +71,17 @@ _PULSE = _Pulse()
 
 
 def connect(sink: Sink | None) -> None:
-    """Say where the beats of this process go."""
+    """Set the sink of this process's beats."""
     _PULSE.sink = sink
 
 
 def begin(task: str) -> None:
-    """A task begins in this process."""
+    """Note that a task begins in this process."""
     _PULSE.task, _PULSE.bytes, _PULSE.last = task, 0, time.monotonic()
 
 
 def beat(size: int) -> None:
-    """The task has read `size` bytes more. Told on a few times a second."""
+    """Note that the task has read `size` more bytes. The sink is called a few times a second."""
     if _PULSE.sink is None:
         return
     _PULSE.bytes += size

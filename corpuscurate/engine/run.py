@@ -1,6 +1,6 @@
-"""Running a `Spec`: manifest, passes, settlings, writing, report, publishing; each step is resumable.
+"""Runs a `Spec`: manifest, measuring passes, settle steps, writing pass, report, publishing. Each step is resumable.
 
-Nothing here depends on workers, memory, batch size or the order of finishing: those only decide who does what when.
+The output depends neither on workers, memory and batch size nor on the order in which tasks finish.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def run_spec(
 ) -> dict[str, Any]:
     """Run the spec and return its report (also written to `report.json`).
 
-    base: the folder relative paths start from. overwrite: replace what an earlier run left in the output folder
-    (artefacts that still fit are used again). A run that was interrupted goes on; one that is finished is not repeated.
-    Raises RecipeError, InputError, OutputError, StageError, BadInputError, WorkerError, BalanceError.
+    base: the folder that relative paths start from. overwrite: replace the run in the output folder (artefacts with an
+    equal fingerprint are reused). An interrupted run resumes; a finished one is not repeated. Raises RecipeError,
+    InputError, OutputError, StageError, BadInputError, WorkerError, BalanceError.
     """
     started = time.time()
     shown = progress or NoProgress()
@@ -80,8 +80,8 @@ def run_spec(
 
 
 def mended(work: Callable[[Sequence[str]], T], state: Path) -> T:
-    """The result of `work`, which is begun again where it met a damaged file of `state`: that file goes, and what made
-    it is done again. work: is given what to warn of. Raises InputError for a damaged file of another run."""
+    """The result of `work`. Where `work` meets a damaged file below `state`, the file is deleted and `work` is called
+    again, so that the file is made again. work: takes the warnings. Raises InputError for a file of an earlier run."""
     notes: list[str] = []
     while True:
         try:
@@ -98,7 +98,7 @@ def mended(work: Callable[[Sequence[str]], T], state: Path) -> T:
 
 
 def run_identity(spec: Spec, manifest: Manifest) -> str:
-    """The fingerprint of all that the output's bytes depend on."""
+    """The fingerprint of everything that the output depends on."""
     whole = [manifest.identity(split) for split in manifest.splits]
     sink = spec.sink.model_dump(mode="json", exclude={"path"})
     return fingerprint([versions(), source_value(spec), [stage_value(s) for s in spec.stages], sink, whole])
@@ -148,10 +148,10 @@ def _run(
 
 
 def settle_only(spec: Spec, *, base: Path, folder: Path, progress: Progress | None = None) -> dict[str, Any]:
-    """The stats of the global stages by label, as a run would come to them; no document is written.
+    """The stats of the global stages by label, equal to those of a run; no document is written.
 
-    base: the folder relative paths start from. folder: for what is measured; what an earlier call left there and still
-    fits is used again. Raises the errors of `run_spec`.
+    base: the folder that relative paths start from. folder: for the artefacts; those of an earlier call that have an
+    equal fingerprint are reused. Raises the errors of `run_spec`.
     """
     check_spec(spec, base)
     manifest = build_manifest(spec.source, base)

@@ -1,4 +1,4 @@
-"""One run under way: its folder, runner, progress, timings, and the memory of all its processes."""
+"""The session of a run: its folder, runner, progress, timings, and the memory of all its processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from corpuscurate.engine.task import Runner, Task
 
 @dataclass
 class Session:
-    """What the steps of a run share. state: the folder `_run`."""
+    """What the steps of a run share. state: the run folder `_run`. seconds: wall time by step."""
 
     spec: Spec
     state: Path
@@ -75,7 +75,7 @@ class Session:
 
 @contextmanager
 def locked(state: Path) -> Iterator[None]:
-    """Hold the run folder for this process: two runs in one folder would undo each other's work."""
+    """Lock the run folder for this process: two runs in one folder would undo each other's work. Raises OutputError."""
     state.mkdir(parents=True, exist_ok=True)
     with (state / LOCK).open("a") as file:
         try:

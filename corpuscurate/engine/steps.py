@@ -1,4 +1,4 @@
-"""The passes of one run, in order, and what they found."""
+"""The steps of a run: measure, settle, discard scratch, write, leave an index."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ from corpuscurate.io.column_types import merge, unify_types
 
 
 def source_value(spec: Spec) -> dict[str, Any]:
-    """What of the input a fingerprint covers besides the files themselves."""
+    """The part of the input's parameters that a fingerprint covers, the files apart."""
     return spec.source.model_dump(mode="json", exclude={"paths"})
 
 
 def stage_value(stage: Stage) -> list[Any]:
-    """What of a stage a fingerprint covers."""
+    """The part of a stage that a fingerprint covers."""
     return [stage.word, stage.version, stage.label, stage.identity(), *code_value(stage)]
 
 
 class Steps:
-    """The passes of one run, in order, and what they found."""
+    """The steps of one run, in order, and their results so far."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -88,7 +88,7 @@ class Steps:
         column_types: bool = False,
         reserved: tuple[str, ...] = (),
     ) -> Reader:
-        """How to read documents as passes 0..upto left them (-1: as they are)."""
+        """A reader of the documents as they are after passes 0..upto (-1: as in the input)."""
         return Reader(
             self.spec.stages,
             tuple(self.finished[: upto + 1]),
@@ -147,7 +147,7 @@ class Steps:
         self.identities.append(fingerprint([identity, [task.fingerprint for task in tasks]]))
 
     def settle(self, current: Pass) -> None:
-        """Settle the global stages of a pass, each seeing what the one before left."""
+        """Run the settle steps of a pass, in order: each sees the documents that the ones before it did not drop."""
         reader = self.reader(current.number - 1, self.columns_for(current))
         for index in current.settling:
             stage = self.spec.stages[index]
@@ -163,14 +163,14 @@ class Steps:
             self.identities.append(identity)
 
     def discard(self, current: Pass) -> None:
-        """Remove what the settlings of a pass only worked with, so that its disk is free for what is written."""
+        """Delete the scratch files of the settle steps of a pass, so that the disk is free for the writing pass."""
         if self.spec.settings.retain == "all":
             return
         for index in current.settling:
             discard_scratch(self.session, self.spec.stages[index], self.finished[current.number].verdicts)
 
     def write(self, identity: str) -> None:
-        """Count what is left, cut it into parts, write them."""
+        """Count the kept documents, cut them into parts, write the output files."""
         manifest, sink = self.session.manifest, self.spec.sink
         quarantined = [sum(result["quarantined"].values()) for result in self.measured[0]]
         with self.session.timed("counting"):
@@ -213,7 +213,7 @@ class Steps:
             self.gather(identity, placed.result["parts"], shape)
 
     def place(self, identity: str) -> Done | None:
-        """Where each kept document goes, where a stage orders or deals them."""
+        """Give each kept document its part and rank, if a stage orders or partitions documents; None otherwise."""
         verdicts = [verdict for done in self.finished for verdict in done.verdicts]
         stages = [stage for stage in self.spec.stages if isinstance(stage, GlobalStage) and stage.mode == "drop"]
         names = tuple(name for stage in stages for name in stage.partitions())
@@ -232,7 +232,7 @@ class Steps:
         return Done(Artefacts(str(task.home)), {**result, "partitions": names})
 
     def gather(self, identity: str, parts: Sequence[Sequence[int]], shape: OutputShape) -> None:
-        """Write the parts from the pieces that the writing tasks left."""
+        """Write the parts of data/ from the pieces of the writing tasks."""
         names = tuple(
             name for stage in self.spec.stages if isinstance(stage, GlobalStage) for name in stage.partitions()
         )
@@ -255,7 +255,7 @@ class Steps:
         self.write_tasks += tasks
 
     def leave_index(self, identity: str) -> None:
-        """What a later run needs to be deduplicated against this one."""
+        """Write the index, if a stage has sketches that later runs can compare with."""
         value = index_value(self.spec, self.cut)
         if not value["stages"]:
             return
@@ -274,7 +274,7 @@ class Steps:
         )
 
     def in_input_order(self) -> bool:
-        """Whether data/ holds each kept document once, by doc_id: then a later run finds its texts there."""
+        """Whether data/ holds each kept document once, in order of doc_id, so that a later run finds its texts."""
         stages = [stage for stage in self.spec.stages if isinstance(stage, GlobalStage)]
         return not any(each.copies_documents or each.orders_documents or each.partitions() for each in stages)
 

@@ -1,4 +1,4 @@
-"""One batch through streaming stages: the one loop that measuring, tuning and reading again share."""
+"""Runs streaming stages over a batch: the one loop of the measuring pass and of `tune quality`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from corpuscurate.io.base import SourceFile
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What became of the n documents of a batch.
+    """The result of streaming stages for a batch of n documents.
 
-    batch: those that no stage dropped, as the last stage left them; alive: their rows, int64. stage: int16[n], 0 for
-    them, i + 1 where the pipeline's stage i dropped the document. reason, value, threshold, failed: of that stage, see
-    `Outcome`; threshold is nan where the stage's own holds.
+    batch: the alive documents after the last stage; alive: their rows in the batch, int64. stage: int16[n], 0: alive,
+    i + 1: dropped by the pipeline's stage i. reason, value, threshold, failed: of that stage, see `Outcome`; threshold
+    is nan where the stage's own threshold holds.
     """
 
     batch: Batch
@@ -38,16 +38,16 @@ class Passage:
 
 
 class Observer(Protocol):
-    """Who is told of each stage's step. seconds: of the stage alone."""
+    """Called after each stage. before, after: the batch; seconds: time of the stage alone."""
 
     def __call__(self, stage: StreamingStage, before: Batch, outcome: Outcome, after: Batch, seconds: float) -> None:
-        """Note a step."""
+        """Record a stage's outcome for a batch."""
 
 
 def run_stages(stages: Sequence[tuple[int, StreamingStage]], batch: Batch, observe: Observer | None = None) -> Passage:
-    """Apply the stages in order; in `mode: drop` each sees what the ones before left.
+    """Apply the stages in order; each sees the documents that the ones before it did not drop.
 
-    stages: with the index of each in the pipeline. Raises StageError.
+    stages: (index in the pipeline, stage). observe: called after each stage. Raises StageError.
     """
     size = len(batch)
     alive = np.arange(size)
@@ -86,7 +86,7 @@ def _changed(stage: StreamingStage, batch: Batch, outcome: Outcome) -> Batch:
 
 
 def _joined(lists: Sequence[tuple[NDArray[np.int64], pa.ListArray]], size: int) -> pa.ListArray:
-    """Lists of the rows that have one, null elsewhere."""
+    """FAILED[size] from (rows, their lists) of several stages; null elsewhere."""
     if not lists:
         return pa.nulls(size, FAILED)
     rows = np.concatenate([rows for rows, _ in lists])
@@ -96,7 +96,7 @@ def _joined(lists: Sequence[tuple[NDArray[np.int64], pa.ListArray]], size: int) 
 
 
 def apply_stage(stage: StreamingStage, batch: Batch) -> Outcome:
-    """One stage on one batch; an error gains the stage, its parameters and the documents."""
+    """Apply a stage to a batch. Raises StageError, which names the stage, its parameters and the documents."""
     try:
         outcome = stage.apply(batch)
         _check_rows(outcome, len(batch))
@@ -106,7 +106,7 @@ def apply_stage(stage: StreamingStage, batch: Batch) -> Outcome:
 
 
 def _check_rows(outcome: Outcome, rows: int) -> None:
-    """Every part of an outcome has a row a document."""
+    """Check that every part of an outcome has one row per document. Raises ValueError."""
     parts: dict[str, Any] = {
         **{name: getattr(outcome, name) for name in ("text", "reason", "value", "threshold", "failed")},
         **outcome.columns,
@@ -118,7 +118,7 @@ def _check_rows(outcome: Outcome, rows: int) -> None:
 
 
 def stage_error(stage: Stage, batch: Batch, error: Exception) -> StageError:
-    """What to tell the user when a stage fails on a batch."""
+    """The error for a stage that fails on a batch."""
     first, last = id_range(batch.doc_id)
     return StageError(
         f"stage {stage.label!r} failed on documents {first}..{last}: {type(error).__name__}: {error}\n"
@@ -129,7 +129,7 @@ def stage_error(stage: Stage, batch: Batch, error: Exception) -> StageError:
 
 @contextmanager
 def stages_named_with(file: SourceFile) -> Iterator[None]:
-    """Let the error of a stage also say in which file its documents are."""
+    """Add the name of the documents' file to a StageError of the block."""
     try:
         yield
     except StageError as error:

@@ -1,4 +1,4 @@
-"""A task: a value that names where its files go, a fingerprint and a body; and the runner that performs tasks."""
+"""A task is a value: a body, the path of its files, a fingerprint. A runner performs tasks."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from corpuscurate.engine import progress
 from corpuscurate.engine.progress import Sink
 
 DIGESTS = "digests"
-"""Entry of what a body returns that is not part of the result: digests of files, by name, that it made as it wrote."""
+"""Key in the value that a body returns: digests, by file name, computed while writing. Not part of the result."""
 
 
 class Body(Protocol):
     """The work of a task: a picklable value."""
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Fill the folder; return a JSON-able result, and in it `DIGESTS` where the body has any."""
+        """Write files into the folder; return a JSON-able result, with the key `DIGESTS` if digests are known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A body, where its files are found when it is done, and the fingerprint of all it depends on.
+    """A body, the path of its files, and the fingerprint of everything that it depends on.
 
     home: see `handles.Artefacts`. bytes: its size for the progress bar. durable: its files are flushed to disk before
-    it counts as done. What only this run needs is not: most of it is deleted before the system would have written it,
-    and after a crash of the machine digests tell what was lost, which is then done again. last: the run does not read
-    the files again. needs_main: the body holds a class of the caller's own script, so that a worker must import that.
+    its marker is created. Scratch files are not: most are deleted before the system would have written them, and after
+    a crash of the machine the digests show which are lost, so that they are made again. last: the run does not read the
+    files again. needs_main: the body holds a class of the caller's script, which workers must import.
     """
 
     home: Path
@@ -44,11 +44,11 @@ class Task:
 
 
 FINGERPRINT, RESULT = "fingerprint", "result"
-"""Entries of a task's marker."""
+"""Keys of a task's marker."""
 
 
 def perform(task: Task) -> dict[str, Any]:
-    """Run a task in this process: its files are there whole, with a marker, or not at all."""
+    """Run a task in this process and commit its files; returns its result. Without a commit nothing is left of it."""
     progress.begin(str(task.home))
     try:
         with attempt(task.home) as folder:
@@ -66,10 +66,9 @@ def perform(task: Task) -> dict[str, Any]:
 
 
 def finished_result(task: Task) -> dict[str, Any] | None:
-    """The result of a finished task with this fingerprint, or None where it must (again) be done; then nothing is left
-    of it.
+    """The result of a finished task with this fingerprint. None: the task must be run; its old files are deleted.
 
-    Sizes and digests are compared: a disk that lost bytes is noticed here and not one step later.
+    Sizes and digests are checked, so that a damaged file is found here and not one step later.
     """
     marker = read_commit(task.home)
     if marker is None:
@@ -93,5 +92,5 @@ class Runner(Protocol):
     def run(self, tasks: Sequence[Task], beat: Sink) -> Iterator[tuple[int, dict[str, Any]]]:
         """Run all tasks; yield (index in `tasks`, result) as they finish. The first error ends the rest.
 
-        beat: told what tasks under way have read, in this process and thread.
+        beat: called with the bytes that tasks under way have read, in this process and thread.
         """

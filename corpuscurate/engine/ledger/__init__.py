@@ -1,1 +1,1 @@
-"""What stays of a run: finished tasks, outputs, the report, the index for later runs."""
+"""The ledger of a run: finished tasks, published outputs, the report, the index for later runs."""

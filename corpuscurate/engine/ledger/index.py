@@ -1,4 +1,4 @@
-"""Runs compared with each other: what a run tells of its sketches, and the texts of an earlier run read again."""
+"""The index of a run: its header for later runs, and the check of its own edits against earlier runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from corpuscurate.engine.plan import Pass, cut_passes, edits_before
 
 
 def index_value(spec: Spec, cut: Sequence[Pass]) -> dict[str, Any]:
-    """What later runs have to know of the sketches: for each stage that can be compared with, its header, the edits of
-    text before it, and whether more follow; the form of data/."""
+    """The header for later runs: the format of data/, and for each stage with comparable sketches its own header, the
+    text edits before it, and whether more follow."""
     left = []
     everything = edits_before(spec.stages, cut, len(cut) - 1)
     for current in cut:
@@ -45,7 +45,7 @@ def _plain(identity: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_edits(spec: Spec) -> None:
-    """Hold the edits before each stage that compares with earlier runs against theirs. Raises InputError."""
+    """Check that earlier runs edited text as this one does before their stages. Raises InputError."""
     ours = {each["label"]: each["edits"] for each in index_value(spec, cut_passes(spec.stages))["stages"]}
     for stage in spec.stages:
         if isinstance(stage, GlobalStage):

@@ -1,7 +1,7 @@
-"""The output folder: whose run it holds, and how finished files get their final names.
+"""The output folder: claims it for a run, and gives finished files their final names.
 
-data/, dropped/ and quarantine/ are filled beside their final place and renamed as whole folders; report.json comes
-last. A run killed at any point between is finished by the next one from PUBLISH.
+data/, dropped/, edits/ and quarantine/ are filled beside their final paths and renamed as whole folders; report.json
+comes last. If a run is killed in between, the next run finishes the publication from PUBLISH.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class OutputFolder:
         self.state = path / STATE
 
     def claim(self, identity: str, overwrite: bool) -> dict[str, Any] | None:
-        """Make sure the folder may be used; nothing is changed. The report when it holds this very run, finished.
+        """Check that the folder may be used, and change nothing. Returns the report if it holds this run, finished.
 
-        Raises OutputError when it holds something else and `overwrite` does not allow that.
+        Raises OutputError when it holds something else and `overwrite` is False.
         """
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"the output {self.path} is a file. Name a folder, new or empty.")
@@ -77,7 +77,7 @@ class OutputFolder:
         )
 
     def _run(self, overwrite: bool) -> Any:
-        """Whose run the folder holds; None where that cannot be known. Raises OutputError for one of another form."""
+        """The content of RUN; None where it is missing or damaged. Raises OutputError for a folder of another form."""
         value = self._read(RUN)
         if value is None or value["form"] == FORM or overwrite:
             return value
@@ -123,7 +123,7 @@ class OutputFolder:
         return self._unsealed(name) if value is None and name == RUN else value
 
     def _unsealed(self, name: str) -> Any:
-        """What a version before form 2 wrote there, which had no digests."""
+        """The content of a file without a digest, as form 1 has it."""
         try:
             value = read_json(self.state / name)
         except (OSError, ValueError):
@@ -131,7 +131,7 @@ class OutputFolder:
         return {"form": 1, **value} if isinstance(value, dict) and "identity" in value else None
 
     def pending_report(self, identity: str) -> dict[str, Any] | None:
-        """The report of a run that was stopped while its files were being renamed."""
+        """The report of a run that was stopped while it published its files."""
         value = self._read(PUBLISH)
         if value is None or value["fingerprint"] != identity:
             return None
@@ -139,7 +139,7 @@ class OutputFolder:
         return report
 
     def collect(self, tasks: Sequence[Task]) -> list[dict[str, Any]]:
-        """The files of the writing tasks: kind, name, where they are now, bytes, digest."""
+        """The files of the writing tasks: final name, bytes, digest, and `from`, the path within the run folder."""
         files = []
         for task in tasks:
             done = Artefacts(str(task.home))
@@ -150,7 +150,7 @@ class OutputFolder:
         return sorted(files, key=lambda file: str(file["name"]))
 
     def publish(self, report: dict[str, Any]) -> dict[str, Any]:
-        """Give all files their final names, then write the report; the report as users see it."""
+        """Give all files their final names, then write the report. Returns the public report."""
         write_sealed(self.state / PUBLISH, report)
         stage = self.state / PUBLISHING
         kinds = {file["name"].split("/")[0] for file in report["outputs"]}
@@ -179,7 +179,7 @@ class OutputFolder:
             )
 
     def tidy(self, retain: str) -> None:
-        """After success, remove what the recipe does not want kept. index: what later runs can compare with."""
+        """After success, delete what `retain` does not keep. index: keep what later runs can compare with."""
         if retain == "all":
             return
         for path in self.state.iterdir():
@@ -189,7 +189,7 @@ class OutputFolder:
 
 
 def _remove_but(folder: Path, pattern: str) -> None:
-    """Remove a folder but for its children that fit the pattern; wholly where there are none."""
+    """Delete a folder except its children that match the pattern; the whole folder where none does."""
     kept = sorted(folder.glob(pattern)) if pattern else []
     for path in sorted(folder.iterdir()) if kept else [folder]:
         if path not in kept:

@@ -1,4 +1,4 @@
-"""The report: what came in, what each stage did, what went out, and the proof that nothing was lost."""
+"""The report: input, the stats of each stage, output, and the balance that shows that nothing was lost."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from corpuscurate.engine.plan import Counted
 
 @dataclass(frozen=True)
 class Facts:
-    """What a run knows at its end.
+    """What the report is made from.
 
-    measured: stats by pass and split; settled: stats by label; written: stats of the writing tasks; parts: [name, rows]
-    of each file of data/; outputs: files with bytes and digests; seconds: wall time by step; started: epoch seconds.
+    measured: results of tasks by pass and split; settled: stats by label; written: results of the writing tasks; parts:
+    [name, rows] of each file of data/; outputs: files with bytes and digests; seconds: wall time by step; started:
+    epoch seconds.
     """
 
     spec: Spec
@@ -45,13 +46,13 @@ class Facts:
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that decides output bytes."""
+    """Versions of the libraries that output bytes depend on."""
     packages = {name: version(name) for name in ("corpuscurate", "numpy", "pyarrow", "zstandard")}
     return {**packages, "zlib": zlib.ZLIB_RUNTIME_VERSION}
 
 
 def build_report(facts: Facts) -> dict[str, Any]:
-    """The report. Raises BalanceError when input is not kept + dropped + quarantined."""
+    """The report. Raises BalanceError, see `check_balance`."""
     first = facts.measured[0]
     quarantined = _sum_counts(each["quarantined"] for each in first)
     totals = {
@@ -95,7 +96,7 @@ def build_report(facts: Facts) -> dict[str, Any]:
 
 
 def _first_batch(first: Sequence[Mapping[str, Any]], started: float) -> dict[str, float]:
-    """Seconds until the first batch was in hand, from the start of the process and of the run; none on a resume."""
+    """Seconds until the first batch was read, from the start of the process and of the run; empty on a resume."""
     times = [each["first_batch_at"] for each in first if each["first_batch_at"] is not None]
     if not times or min(times) < started:
         return {}
@@ -117,7 +118,7 @@ def check_balance(
     quarantined: Mapping[str, int],
     stages: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Hold the numbers of the measuring, settling and writing passes against each other."""
+    """Compare the counts of measuring passes, settle steps and writing pass. Raises BalanceError."""
     by_stage = sum(row["dropped"] for row in stages)
     problems = []
     if totals["input"] != totals["kept"] + totals["dropped"] + totals["quarantined"]:
@@ -158,7 +159,7 @@ def _stage_row(facts: Facts, index: int, stage: Stage) -> dict[str, Any]:
 
 
 def _global_row(facts: Facts, index: int, stage: GlobalStage, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Its sketches saw every document of its pass; what stages before it in the pass dropped did not reach it."""
+    """Entries of a global stage's row. Its sketches also cover documents that earlier stages of the pass dropped."""
     sharing = [each for each, other in enumerate(facts.spec.stages[:index]) if isinstance(other, GlobalStage)]
     before = []
     for each in reversed(sharing):

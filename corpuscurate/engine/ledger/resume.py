@@ -1,7 +1,7 @@
-"""What is finished, and what it was made from.
+"""Resume: runs tasks and skips the finished ones.
 
-A task that has a marker is finished (`core.handles`). The marker tells the fingerprint of everything that the task's
-files depend on, its result, and size and digest of each file: the fingerprint alone decides whether it is wanted.
+A task with a marker is finished (`core.handles`). The marker holds the fingerprint of everything that the task's files
+depend on, its result, and size and digest of each file: the fingerprint alone decides whether the files are reused.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def run_tasks(
     *,
     largest_first: bool = False,
 ) -> list[dict[str, Any]]:
-    """The results of all tasks, in their order; those that are finished are not run again.
+    """The results of all tasks, in their order; finished tasks are not run again.
 
-    They are begun in their order, so that with one worker the first error of the input is told. largest_first: for few
-    large ones, so that in the end no worker waits for another that has just begun.
+    Tasks start in their order, so that one worker reports the first error of the input. largest_first: for few large
+    tasks, so that at the end no worker waits for another that has just started.
     """
     results = [finished_result(task) for task in tasks]
     left = [index for index, result in enumerate(results) if result is None]

@@ -1,1 +1,1 @@
-"""What the tasks of a pass do: measure, settle, read again, count, write."""
+"""The tasks of a run: measure, settle, read again, count, place, write."""

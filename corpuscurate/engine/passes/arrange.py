@@ -1,10 +1,10 @@
-"""Writing in an order that a stage decided, or dealt into partitions: place, scatter, gather.
+"""Writes documents in the order, or into the partitions, that a global stage decided: place, scatter, gather.
 
-Place: one task gives each kept document its part and its rank among all documents. Scatter: each writing task leaves
-its kept documents as a file with a record batch a part, in the order of that part. Gather: a task a part reads its
+Place: one task gives each kept document its part and its rank among all documents. Scatter: each writing task writes
+its kept documents to pieces, a file with one record batch per part, sorted by rank. Gather: one task per part reads its
 record batches from all of these files and writes them in order. So no task holds more text than a part and a split.
 
-Placing takes about 60 bytes a document of memory.
+The place task needs about 60 bytes of memory per document.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _COLUMN, _REST = "column.", "rest."
 
 @dataclass(frozen=True, slots=True)
 class PlaceBody:
-    """Gives every kept document its part and its rank. order, partition: files of the stages that decide, see
-    `Settled`; partitions: names, () where nothing is dealt."""
+    """Gives every kept document its part and its rank. order, partition: the files of `Settled`, all stages;
+    partitions: their names, () without partitions."""
 
     passes: tuple[FinishedPass, ...]
     splits: int
@@ -48,7 +48,7 @@ class PlaceBody:
     partitions: tuple[str, ...]
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write a file a split: part (int32) and rank (int64) of its kept documents. The result tells the parts:
+        """Write a file a split: part (int32) and rank (int64) of its kept documents. The result lists the parts:
         [index of the partition, number within it] each."""
         ids, sizes, starts = self._documents()
         rank, ranked = _values(self.order, ORDER, "rank", ids)
@@ -89,7 +89,7 @@ class PlaceBody:
 def _values(
     files: Sequence[Artefact], schema: pa.Schema, name: str, ids: NDArray[np.uint64]
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """A column of decisions for each of `ids`, ascending: 0 where there is none, and where there is one."""
+    """A column of decisions for each of `ids`, ascending, 0 where there is none; and bool[n], where there is one."""
     values = np.zeros(len(ids), schema.field(name).type.to_pandas_dtype())
     known = np.zeros(len(ids), np.bool_)
     for file in files:
@@ -103,7 +103,7 @@ def _values(
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """Keepers that leave pieces. placement: what `PlaceBody` left."""
+    """Makes keepers that write pieces. placement: the files of `PlaceBody`."""
 
     placement: Artefacts
 
@@ -113,7 +113,7 @@ class Scatter:
 
 
 class _Pieces:
-    """Kept documents of one task, held until they can be sorted by part."""
+    """Holds the kept documents of one task, then writes them sorted by part."""
 
     def __init__(self, placement: Artefacts, folder: Path) -> None:
         self._placement = placement
@@ -168,7 +168,7 @@ def _by_schema(batches: Sequence[pa.RecordBatch]) -> list[list[pa.RecordBatch]]:
 
 
 def pack(batch: Batch, part: NDArray[np.int32], rank: NDArray[np.int64]) -> pa.RecordBatch:
-    """A batch and where its rows go as one record batch; `unpack` gives it back."""
+    """A batch, with part and rank of its rows, as one record batch; `unpack` is the inverse."""
     rest = batch.rest
     columns: dict[str, Any] = {
         "part": pa.array(part),
@@ -190,7 +190,7 @@ def pack(batch: Batch, part: NDArray[np.int32], rank: NDArray[np.int64]) -> pa.R
 
 
 def unpack(rows: pa.RecordBatch | pa.Table) -> Batch:
-    """The batch that `pack` was given."""
+    """The batch of a record batch made by `pack`."""
     named = dict(zip(rows.schema.names[len(_FIXED) :], rows.columns[len(_FIXED) :], strict=True))
     columns = {
         name.removeprefix(_COLUMN): one_array(column) for name, column in named.items() if name.startswith(_COLUMN)
@@ -210,8 +210,8 @@ def unpack(rows: pa.RecordBatch | pa.Table) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class GatherBody:
-    """One part of data/ from its pieces. pieces: (file, number of the record batch) each. number: of the part within
-    its partition; partition: its name, None where nothing is dealt."""
+    """Writes one part of data/ from its pieces. pieces: (file, number of the record batch) each. number: of the part
+    within its partition; partition: its name, None without partitions."""
 
     pieces: tuple[tuple[Artefact, int], ...]
     shape: OutputShape
@@ -219,7 +219,7 @@ class GatherBody:
     partition: str | None
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write data.part-*; the result tells its rows."""
+        """Write data.part-*; the result has its name and number of rows."""
         name = part_name(self.number, self.shape.format)
         file = unpublished(DATA, name, self.partition)
         groups = _by_schema([_piece(path, number) for path, number in self.pieces])

@@ -1,4 +1,4 @@
-"""Counting a split once everything is settled: what is kept, how it is cut into parts, what each global stage took."""
+"""Counts a split after all settle steps: kept documents, their parts, drops and edits of each global stage."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _edits_by_reason(rows: pa.Table) -> dict[int, tuple[int, int]]:
 
 
 def copies_of(passes: Sequence[FinishedPass], ids: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """How often each document is written, int64[n]: the product of what the stages say. ids: ascending."""
+    """How often each document is written, int64[n]: the product over all stages. ids: ascending."""
     total = np.ones(len(ids), np.int64)
     for verdict in (verdict for done in passes for verdict in done.verdicts if verdict.copies):
         total *= copies_by(verdict.copies, ids)
@@ -97,7 +97,7 @@ def copies_of(passes: Sequence[FinishedPass], ids: NDArray[np.uint64]) -> NDArra
 
 
 def copies_by(files: Sequence[Artefact], ids: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """What one stage's COPIES say of each document; 1 for those in no file. Raises ValueError below 1."""
+    """The COPIES of one stage for each document, int64[n]; 1 for those in no file. Raises ValueError below 1."""
     copies = np.ones(len(ids), np.int64)
     for file in files:
         rows = rows_between(cached_table(file), *id_range(ids))

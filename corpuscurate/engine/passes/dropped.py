@@ -1,6 +1,6 @@
-"""Rows of the ledger: what was dropped, and what was cut out of documents, in the user's words.
+"""Makes the rows of dropped/ and edits/, with the names and ids that the user knows.
 
-Every verdict comes from artefacts; ids of users, names of shards and of earlier runs are looked up here.
+Verdicts come from artefacts; the user's ids and the names of shards and earlier runs are looked up here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ROW_GROUP_ROWS = 1 << 16
 """Rows of a row group in dropped/, edits/ and quarantine/."""
 
 FAILED_RULES = pa.list_(pa.struct([("reason", pa.string()), ("value", pa.float64()), ("threshold", pa.float64())]))
-"""Every rule of the stage that the document failed, where the stage tells more than the first."""
+"""Every rule of the stage that the document failed, where the stage reports more than the first."""
 
 DROPPED_SCHEMA = pa.schema(
     [
@@ -77,7 +77,7 @@ def dropped_schema(with_text: bool) -> pa.Schema:
 
 
 class RowFile:
-    """A Parquet file of rows, cut into row groups of fixed size whatever the batches were."""
+    """A Parquet file of rows, with row groups of fixed size whatever the batches."""
 
     def __init__(self, path: Path, schema: pa.Schema, stack: ExitStack) -> None:
         self._schema = schema
@@ -99,7 +99,7 @@ class RowFile:
         self._waiting += rows.num_rows
 
     def finish(self) -> None:
-        """Write what is left."""
+        """Write the remaining rows."""
         if self._waiting or not self.rows:
             self._flush()
 
@@ -113,7 +113,7 @@ class RowFile:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What turns doc_ids into the user's words: shown file names by number; where each split's doc_ids begin."""
+    """What names of documents are made from. files: shown names by file number; first_ids: see `count.first_ids`."""
 
     files: tuple[str, ...]
     first_ids: NDArray[np.uint64]
@@ -128,7 +128,7 @@ class Rows:
         self.names = names
 
     def dropped(self, split: int, ids: NDArray[np.uint64], text: pa.ChunkedArray | None) -> pa.Table:
-        """Rows of dropped documents, by doc_id. text: of these documents, where it is wanted."""
+        """Rows of dropped documents, by doc_id. text: of these documents; None: no column for it."""
         table = pa.concat_tables(self._verdicts(split, *id_range(ids))).sort_by("doc_id")
         if not np.array_equal(to_numpy(table.column("doc_id")), ids):
             raise RuntimeError(f"split {split}: verdicts and dropped documents do not agree")
@@ -160,7 +160,7 @@ class Rows:
         return pa.table(columns, schema=EDITS_SCHEMA)
 
     def _address(self, split: int, ids: NDArray[np.uint64]) -> dict[str, pa.Array]:
-        """Where documents of a split are in the input: doc_id, the user's id, shard, position. ids: ascending."""
+        """The address of documents of a split: doc_id, the user's id, shard, position. ids: ascending."""
         docs = rows_between(cached_table(self.reader.passes[0].split(split)[DOCS]), *id_range(ids))
         rows = np.searchsorted(to_numpy(docs.column("doc_id")), ids)
         return {
@@ -225,13 +225,13 @@ class Rows:
         return {name: users, f"{name}_doc_id": ids, f"{name}_corpus": runs}
 
     def earlier(self, folder: str) -> EarlierRun:
-        """The earlier run in an output folder, named as among all of its stage."""
+        """The earlier run in an output folder, with the name that it has among the indexes of its stage."""
         stages = [stage for stage in self.reader.stages if isinstance(stage, GlobalStage)]
         paths = next(stage.corpora() for stage in stages if folder in stage.corpora())
         return next(run for run in open_runs(paths) if str(run.path) == str(Path(folder)))
 
     def docs_of(self, run: EarlierRun) -> Callable[[int], Artefact]:
-        """Where the first pass of an earlier run noted the documents of a split."""
+        """Split number -> docs artefact of an earlier run."""
         return run.docs
 
     def user_ids(self, column: pa.ChunkedArray | pa.Array) -> pa.Array:
@@ -241,14 +241,14 @@ class Rows:
 
 
 def _own(rows: pa.Table, name: str) -> pa.Array:
-    """A column of numbers as nulls where it is nan; all null where the rows have no such column."""
+    """A column of numbers with null for nan; all null where the rows have no such column."""
     if name not in rows.column_names:
         return pa.nulls(rows.num_rows, pa.float64())
     return pa.array(rows.column(name).to_numpy(), pa.float64(), from_pandas=True)
 
 
 def _failed_rules(rows: pa.Table, names: pa.Array, thresholds: pa.Array) -> pa.Array:
-    """FAILED lists with the names of the rules, and thresholds where a rule has no other one for the document."""
+    """FAILED lists with the names of the rules, and the stage's threshold where the document has none of its own."""
     if "failed" not in rows.column_names:
         return pa.nulls(rows.num_rows, FAILED_RULES)
     lists = one_array(rows.column("failed"))

@@ -1,6 +1,6 @@
-"""The measuring pass: a split's documents through the streaming stages, and only artefacts come out.
+"""The measuring pass: runs the streaming stages over a split and writes artefacts only.
 
-Writes docs.arrow (a row a document with its verdict), columns.arrow (what stages added), sketch-<label>.arrow for each
+Writes docs.arrow (a row a document with its verdict), columns.arrow (added columns), sketch-<label>.arrow for each
 global stage of the pass, bad.arrow (unreadable records). The task's result holds counts, never documents.
 """
 
@@ -45,7 +45,7 @@ BAD_SCHEMA = pa.schema(
 
 @dataclass
 class StageStats:
-    """What one stage did in one task."""
+    """The stats of one stage in one task."""
 
     documents_in: int = 0
     bytes_in: int = 0
@@ -58,7 +58,7 @@ class StageStats:
     """Bins of each measure, see `core.histogram`."""
 
     def took(self, stage: StreamingStage, before: Batch, outcome: Outcome, after: Batch, seconds: float) -> None:
-        """Count what came in and what was said of it; in `mode: tag` reasons count what would have been dropped."""
+        """Add a batch and its outcome; in `mode: tag`, reasons count the documents that `mode: drop` would drop."""
         self.seconds += seconds
         self.documents_in += len(before)
         self.bytes_in += before.text_bytes
@@ -83,7 +83,7 @@ def is_countable(kind: pa.DataType) -> bool:
 
 
 def sketch_file_schema(stage: GlobalStage) -> pa.Schema:
-    """doc_id, then what the stage declares."""
+    """doc_id, then the columns of `GlobalStage.sketch_schema`."""
     return pa.schema([pa.field("doc_id", pa.uint64()), *stage.sketch_schema()])
 
 
@@ -102,7 +102,7 @@ def bad_rows(file: SourceFile, records: tuple[BadRecord, ...]) -> pa.RecordBatch
 
 @dataclass(frozen=True, slots=True)
 class MeasureBody:
-    """The work of one split in one measuring pass. reader: what the passes before left."""
+    """Measures one split in one measuring pass. reader: of the documents after the passes before."""
 
     reader: Reader
     split: Split
@@ -136,7 +136,7 @@ class _Measuring:
         self.first_batch_at: float | None = None
 
     def sketch_file(self, stage: GlobalStage, folder: Path, stack: ExitStack) -> FewBatches:
-        """Where the sketches of a stage are appended."""
+        """The open sketch file of a stage."""
         writer = stack.enter_context(table_writer(folder / sketch_file(stage.label), sketch_file_schema(stage)))
         return stack.enter_context(FewBatches(writer))
 
@@ -170,7 +170,7 @@ class _Measuring:
     def refuse_taken_names(self, file: SourceFile, batch: Batch) -> None:
         """Raise InputError when a document has a field with the name of a column that a stage adds.
 
-        The files' first records were looked at before the run; here every record is.
+        `engine.check` has seen the first records of the files only; here every record is checked.
         """
         for name in added_columns(self.body.reader.stages):
             column = batch.columns.get(name)
@@ -181,7 +181,7 @@ class _Measuring:
                 )
 
     def batch(self, batch: Batch) -> None:
-        """One batch through all streaming stages, its verdicts and sketches to their files."""
+        """Run the streaming stages over a batch; append its verdicts, columns and sketches to their files."""
         passage = run_stages(self.streaming, batch, self.observe)
         left = passage.batch
         text_bytes = lengths_bytes(batch.text)
@@ -196,11 +196,11 @@ class _Measuring:
         self.counts["kept"] += len(left)
 
     def observe(self, stage: StreamingStage, before: Batch, outcome: Outcome, after: Batch, seconds: float) -> None:
-        """Count what a stage did."""
+        """See `streaming.Observer`."""
         self.stats[stage.label].took(stage, before, outcome, after, seconds)
 
     def write_docs(self, batch: Batch, text_bytes: NDArray[np.int64], passage: Passage) -> None:
-        """The verdict rows of a batch as it was read; text_bytes: of the text as the pass leaves it."""
+        """Append the verdict rows of a batch as it was read; text_bytes: int64[n], of the text after the pass."""
         first_pass = not self.body.reader.passes
         ids = batch.id if batch.id is not None and first_pass else pa.nulls(len(batch), pa.large_string())
         arrays = [
@@ -237,7 +237,7 @@ def sketch_rows(
     arguments: Mapping[str, Any] | None = None,
     rows: NDArray[np.int64] | None = None,
 ) -> pa.RecordBatch:
-    """doc_id and what a sketch method of the stage makes of a batch. rows: see `GlobalStage.takes_rows`."""
+    """doc_id and the columns that a sketch method of the stage returns. rows: see `GlobalStage.takes_rows`."""
     chosen = {} if rows is None else {"rows": rows}
     try:
         columns: dict[str, pa.Array] = getattr(stage, method)(batch, **(arguments or {}), **chosen)

@@ -1,4 +1,4 @@
-"""Reading chosen documents again for a global stage: those of this run, and those of an earlier one."""
+"""Reads chosen documents again for a global stage: those of this run, and those of an earlier run."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from corpuscurate.io.files import kind_of
 
 @dataclass(frozen=True, slots=True)
 class RereadBody:
-    """One split read again for chosen documents (`wanted`, an .npy of doc_ids), sketched by a method of a stage.
+    """Reads chosen documents of a split again and sketches them by a method of a stage. wanted: an .npy of doc_ids.
 
-    reader: the passes before the stage's own, plus the edits of its own pass.
+    reader: of the passes before the stage's own, plus the edits of its own pass.
     """
 
     reader: Reader
@@ -57,8 +57,8 @@ class RereadBody:
         return {"documents": rows}
 
     def _chosen(self, wanted: NDArray[np.uint64]) -> Iterator[tuple[Batch, NDArray[np.int64] | None]]:
-        """Batches of wanted documents, edits replayed; or, where that takes no copy of text, batches that hold some,
-        and their rows. What is wanted has been sketched, so it is alive."""
+        """Batches of the wanted documents, edits replayed, and None; or, without a copy of text, whole batches and the
+        wanted rows. Wanted documents have been sketched, so they are alive."""
         reader = self.reader
         whole = self.method in self.stage.takes_rows and not reader.edits and not reader.columns
         columns = ColumnSource(reader, self.split.number)
@@ -79,7 +79,7 @@ class RereadBody:
 
 
 def texts_of(run: EarlierRun, stage: GlobalStage) -> None:
-    """Make sure that data/ of an earlier run holds the texts that its stage saw. Raises InputError."""
+    """Check that data/ of an earlier run holds the texts that its stage saw. Raises InputError."""
     instead = "Use `verify: signature`, which compares the sketches alone."
     if not run.header["in_input_order"]:
         raise InputError(
@@ -102,10 +102,10 @@ def texts_of(run: EarlierRun, stage: GlobalStage) -> None:
 
 @dataclass(frozen=True, slots=True)
 class EarlierBody:
-    """One part of data/ of an earlier run, read for chosen documents and sketched by a method of a stage.
+    """Reads chosen documents of a part of an earlier run's data/ and sketches them by a method of a stage.
 
-    first: how many documents are in the parts before it; documents: in it. wanted: a file a split, of doc_ids with
-    `base` added.
+    first: number of documents in the parts before it; documents: number in it. wanted: a file a split, doc_ids plus
+    `base`.
     """
 
     run_of: EarlierRun
@@ -139,7 +139,7 @@ class EarlierBody:
         return {"documents": rows}
 
     def _chosen(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """The wanted documents that are in this part, and their row in it."""
+        """doc_ids of the wanted documents of this part, and their rows in it."""
         ids, ranks, before = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], -self.first
         for split, path in enumerate(self.wanted):
             kept = np.load(self.run_of.kept(split), mmap_mode="r")

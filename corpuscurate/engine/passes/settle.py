@@ -1,4 +1,4 @@
-"""Settling a global stage: what it is offered (`stage.Corpus`), and the memory of what it decided."""
+"""The settle step of a global stage: the `Corpus` that the engine gives it, and its decision kept on disk."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class EngineCorpus:
     """The engine's side of `Corpus` for one stage. index: of the stage in the pipeline.
 
     documents: fingerprint of the documents that it sees. done: its pass, with the verdicts of the stages before it in
-    that pass; reader: how its documents are read again. bases: folders of what it made from a narrower basis.
+    that pass; reader: how its documents are read again. bases: folders of its results that have a basis.
     """
 
     session: Session
@@ -84,7 +84,7 @@ class EngineCorpus:
         return dropped_ids(self.done.verdicts, *id_range(ids))
 
     def _home(self, basis: Any) -> tuple[Path, str]:
-        """Where results that depend on a basis stand, and the fingerprint of all that they depend on."""
+        """The folder of results with a basis, and the fingerprint of everything that they depend on."""
         if basis is None:
             return self.folder, self.fingerprint
         whole = fingerprint([self.documents, self.stage.word, self.stage.version, basis, *code_value(self.stage)])
@@ -144,11 +144,11 @@ class EngineCorpus:
 def settle(
     session: Session, index: int, done: FinishedPass, reader: Reader, identity: str, documents: str
 ) -> tuple[Verdicts, dict[str, Any]]:
-    """Settle the global stage at `index` of the pipeline, or read what it decided when that was done for the same
-    fingerprint: verdicts, and stats for the report.
+    """Run the settle step of the global stage at `index` of the pipeline, or read its decision if there is one with the
+    same fingerprint. Returns verdicts, and stats for the report.
 
     done: its pass, with the verdicts of the stages before it in that pass. reader: of the passes before. identity:
-    fingerprint of the stage and all before it; documents: of what is before it alone.
+    fingerprint of the stage and everything before it; documents: of everything before it alone.
     """
     stage = session.spec.stages[index]
     if not isinstance(stage, GlobalStage):
@@ -175,7 +175,7 @@ def settle(
 
 
 def _checked(stage: GlobalStage, settled: Settled) -> dict[str, tuple[Artefact, ...]]:
-    """The files of a decision by kind. Raises StageError where the stage decided what it does not declare."""
+    """The files of a decision by kind. Raises StageError for a kind that the stage does not declare."""
     files = {kind: tuple(getattr(settled, kind)) for kind in DECISIONS}
     if stage.mode == "tag":
         files = {kind: each if kind == "tags" else () for kind, each in files.items()}
@@ -196,7 +196,7 @@ def _relative(file: Artefact, folder: Path) -> list[Any]:
 
 
 def discard_scratch(session: Session, stage: Stage, verdicts: Sequence[Verdicts]) -> None:
-    """Delete the scratch files of a settle step: all but its decision, and what another run may use again."""
+    """Delete the scratch files of a settle step: all but its decision and the results that other runs may reuse."""
     files = [file for each in verdicts for kind in DECISIONS for file in getattr(each, kind)]
     kept = {Path(file.uri).parent.name for file in files}
     kept |= {marker_of_attempt(name) for name in kept} | {SETTLED, IDENTITY}

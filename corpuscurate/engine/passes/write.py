@@ -1,8 +1,8 @@
-"""The writing pass: kept documents into data/, a row for each dropped one into dropped/, bad records into quarantine/.
+"""The writing pass: writes data/, dropped/, edits/ and quarantine/.
 
-The source is read once more; every verdict comes from artefacts. What is read must be what was measured: a file that
-changed in between is an error, not a wrong dataset. Where a stage orders or deals the documents, what is kept goes into
-pieces first (`arrange.py`).
+It reads the source once more; every verdict comes from artefacts. The records must be those that were measured: a file
+that changed in between is an error, not a wrong dataset. Where a stage orders or partitions documents, it writes the
+kept ones to pieces first (`arrange.py`).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from corpuscurate.io.output_rows import is_json_form
 
 
 def without_text(batch: Batch, name: str) -> Batch:
-    """The batch with nulls for the text in a `rest` of columns: writers take the text from `Batch.text`, so a second
-    copy of it need not be filtered."""
+    """The batch with nulls for the text in `rest`, if that has columns: writers take the text from `Batch.text`, so
+    that filtering copies it once."""
     rest = batch.rest
     if rest is None or is_json_form(rest) or name not in rest.schema.names:
         return batch
@@ -45,8 +45,8 @@ def without_text(batch: Batch, name: str) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class WriteBody:
-    """One group of splits into its files. reader: all passes, with `want.rest`. arranged: what is kept goes into
-    pieces, since a stage orders or deals the documents; otherwise into the parts of the group."""
+    """Writes the files of one group of splits. reader: all passes, with `want.rest`. arranged: a stage orders or
+    partitions documents, so the kept ones go into pieces; None: into the parts of the group."""
 
     reader: Reader
     splits: tuple[Split, ...]
@@ -63,27 +63,27 @@ class WriteBody:
 
 
 class Keeper(Protocol):
-    """Where the kept documents of a writing task go, in the order of doc_id."""
+    """Writes the kept documents of a writing task, given in order of doc_id."""
 
     def keep(self, split: int, batch: Batch) -> None:
         """Take documents, copies included."""
 
     def finish(self) -> dict[str, Any]:
-        """Close what is open; what of the task's result tells of it."""
+        """Close the files; returns entries of the task's result."""
 
     def abort(self) -> None:
-        """Remove what is unfinished. Never raises."""
+        """Delete unfinished files. Never raises."""
 
 
 class Arranged(Protocol):
-    """Makes the keeper of a run whose documents are ordered or dealt; picklable."""
+    """Makes the keepers of a run that orders or partitions documents; picklable."""
 
     def keeper(self, folder: Path) -> Keeper:
         """A keeper for one task."""
 
 
 class Parts:
-    """Kept documents into the parts that they belong to."""
+    """Writes kept documents to their parts of data/."""
 
     def __init__(self, folder: Path, shape: OutputShape, parts: tuple[OutputPart, ...]) -> None:
         self._folder = folder
@@ -206,14 +206,14 @@ class _Writing:
             self.bad.write(read_table(reader.passes[0].split(split.number)[BAD]))
 
     def changed(self, file: SourceFile) -> InputError:
-        """The error for input that is not what was measured."""
+        """The error for a file whose records are not those that were measured."""
         return InputError(
             f"{file.name} changed while the run was reading it: its records are not those that were measured. "
             "Run again once nothing writes to the input any more."
         )
 
     def keep(self, split: Split, batch: Batch) -> None:
-        """Kept documents, each as often as it is to be written."""
+        """Write kept documents, each with its copies."""
         self.kept += len(batch)
         self.text_bytes += batch.text_bytes
         for name, files in self.copying:
@@ -222,7 +222,7 @@ class _Writing:
         self.keeper.keep(split.number, batch)
 
     def drop(self, split: Split, batch: Batch, kept: NDArray[np.bool_]) -> None:
-        """Note the dropped documents of a batch. Their rows are written many at once; with their text, at once."""
+        """Collect the dropped documents of a batch. Rows are written for many batches at once; with text, per batch."""
         if self.dropped is None:
             return
         self.gone.append(batch.doc_id[~kept])
@@ -232,14 +232,14 @@ class _Writing:
             self.write_dropped(split)
 
     def write_dropped(self, split: Split) -> None:
-        """Write the rows of the documents noted by `drop`."""
+        """Write the rows of the documents collected by `drop`."""
         if self.dropped is not None and self.gone:
             text = pa.chunked_array(self.gone_text) if self.body.dropped_text else None
             self.dropped.write(self.rows.dropped(split.number, np.concatenate(self.gone), text))
         self.gone, self.gone_text = [], []
 
     def write_edits(self, file: RowFile, done: FinishedPass, split: Split) -> None:
-        """Write the rows of what the stages of a pass cut out of the split's documents."""
+        """Write the rows of edits/ for the split and the global stages of a pass."""
         if any(verdict.edits for verdict in done.verdicts):
             for index, rows in edits_in(done.verdicts, alive_ids(done, split.number)):
                 file.write(self.rows.edits(split.number, self.body.reader.stages[index], rows))

@@ -18,7 +18,7 @@ def make_runner(settings: Settings, warm: str = "") -> Runner:
 
 
 def load_ahead(settings: Settings, warm: str) -> None:
-    """Let the process that workers come from begin to load, or to compile, before there is a runner."""
+    """Start the fork server early, so that it loads or compiles kernels before there is a runner."""
     if not _in_process(settings):
         start_fork_server(warm)
 

@@ -1,4 +1,4 @@
-"""Tasks one after the other in this process: for one worker, for memory-light work and for a debugger."""
+"""Runs tasks one after the other in this process: for one worker, little memory and a debugger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks in processes of this machine, started from a fork server.
+"""Runs tasks in processes of this machine, started from a fork server.
 
 Forked from a small server that has only imported, a worker starts in milliseconds and shares no lock or thread with the
 caller (plain fork after threads started can hang; spawn pays all imports again in every worker).
@@ -37,7 +37,7 @@ Beats = SimpleQueue[tuple[str, int]]
 
 ORPHAN_SECONDS = 0.5
 AHEAD = 2
-"""Tasks handed out for each worker: enough that none waits, few enough that an error stops soon."""
+"""Tasks submitted per worker: enough that none waits, few enough that an error ends the run soon."""
 
 
 def _start_worker(beats: Beats, caller: int, code: tuple[user_code.Source, ...]) -> None:
@@ -108,7 +108,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 def start_fork_server(warm: str) -> ForkServerContext:
-    """Start the fork server, where none runs yet, so that it loads ahead what `warm` names."""
+    """Start the fork server, if none runs yet; it loads ahead what `warm` names (`runners.warm`)."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["corpuscurate.engine.runners.preload"])
     with _environment({VARIABLE: warm, "PYTHONSAFEPATH": "1", **worker_environment()}):

@@ -1,4 +1,4 @@
-"""How workers treat memory that they have freed: they use it again for a while before the system has it back.
+"""Settings of the allocators in workers: freed memory is reused for a while before it returns to the system.
 
 A worker allocates and frees the same few buffers of some MiB for each batch. Given back at once, each costs a page
 fault and cleared memory every 4 KiB: a seventh of the system time of a whole run.

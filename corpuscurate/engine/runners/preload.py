@@ -1,4 +1,4 @@
-"""What the fork server imports once, so that every worker starts with it: Arrow, Numba, all stages.
+"""The imports of the fork server, which every worker inherits: Arrow, Numba, all stages.
 
 Threads are held to one a worker: parallelism is tasks. The variables must be set before the libraries load.
 """

@@ -1,7 +1,7 @@
-"""Loading the kernels before the work begins: once in the fork server, so that no worker compiles or loads them again.
+"""Loads the kernels before the work begins: once in the fork server, so that no worker compiles or loads them again.
 
-Stages and readers see a batch of three tiny documents. Whatever goes wrong here goes wrong in the run too, and is told
-there, with the document at hand; so errors are passed over.
+Stages and readers get a batch of three tiny documents. Errors are ignored here: the run meets them too, and reports
+them with the document.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from corpuscurate.io.base import SourceFile, Want, input_format, output_format
 LOG = logging.getLogger(__name__)
 TEXTS = ("One small document, with a few words.\r\n- and a line …", "Ünïcode text: 文字, \u0301 and more.", "")
 VARIABLE = "CORPUSCURATE_WARM"
-"""How the fork server is told what to load: JSON made by `to_text`."""
+"""Environment variable that says what the fork server loads: JSON made by `to_text`."""
 
 
 def to_text(spec: Spec, formats: Sequence[str]) -> str:
