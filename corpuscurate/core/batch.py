@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.columns import keep_rows, lengths_bytes
+from corpuscurate.core.columns import keep_rows, lengths_bytes, text_buffers
+from corpuscurate.core.spans import Spans, lines_of, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Batch:
     id: pa.LargeStringArray | None = None
     columns: Mapping[str, pa.Array] = field(default_factory=dict)
     rest: pa.RecordBatch | None = None
+    _walks: dict[str, Spans] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The words and lines found so far."""
 
     def __len__(self) -> int:
         return len(self.doc_id)
@@ -38,11 +41,24 @@ class Batch:
         """Bytes of text in the batch."""
         return int(lengths_bytes(self.text).sum())
 
+    def words(self) -> Spans:
+        """The spans of the Unicode words of the texts. Computed once, and shared by all stages until one edits the text."""
+        return self._walk("words", words_of)
+
+    def lines(self) -> Spans:
+        """The spans of the lines of the texts, separated by line feeds. Computed once, as `words`."""
+        return self._walk("lines", lines_of)
+
+    def _walk(self, name: str, find: Callable[[pa.LargeStringArray], Spans]) -> Spans:
+        if name not in self._walks:
+            self._walks[name] = find(self.text)
+        return self._walks[name]
+
     def filter(self, mask: NDArray[np.bool_]) -> Batch:
         """The rows where `mask` is True; the batch itself when that is every row."""
         if mask.all():
             return self
-        return Batch(
+        made = Batch(
             self.doc_id[mask],
             keep_rows(self.text, mask),
             self.record_bytes[mask],
@@ -50,6 +66,10 @@ class Batch:
             {name: keep_rows(column, mask) for name, column in self.columns.items()},
             None if self.rest is None else _kept(self.rest, mask),
         )
+        if self._walks:
+            before, after = text_buffers(self.text)[0], text_buffers(made.text)[0]
+            made._walks.update({name: spans.kept(mask, before, after) for name, spans in self._walks.items()})
+        return made
 
     def slice(self, start: int, stop: int) -> Batch:
         """Rows start..stop-1, without a copy."""
@@ -90,7 +110,11 @@ class Batch:
 
     def with_columns(self, added: Mapping[str, pa.Array]) -> Batch:
         """The same documents with more columns."""
-        return replace(self, columns={**self.columns, **added}) if added else self
+        if not added:
+            return self
+        made = replace(self, columns={**self.columns, **added})
+        made._walks.update(self._walks)
+        return made
 
 
 def _kept(rows: pa.RecordBatch, mask: NDArray[np.bool_]) -> pa.RecordBatch:

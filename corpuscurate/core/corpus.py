@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.core.handles import Artefact, Artefacts
+from corpuscurate.core.texts import Texts
 
 
 class Work(Protocol):
@@ -52,6 +53,16 @@ class Corpus(Protocol):
 
     def dropped(self, split: int) -> NDArray[np.uint64]:
         """doc_ids in sketch file `split` that an earlier global stage dropped, ascending: leave them out."""
+
+    def ledger(self, split: int) -> pa.Table:
+        """The documents of split `split` that earlier stages dropped: rows of LEDGER, by doc_id."""
+
+    def text(self) -> Texts:
+        """The text of every document in the sketch files, as this stage saw it. Only for a stage with `keeps_text`.
+
+        It is kept on disk, under `retain: index` after the run too, for what cannot or should not be read twice from
+        the source.
+        """
 
     def run(self, works: Sequence[Work], title: str, *, basis: Any = None) -> list[Done]:
         """Run works on the runner, with progress under `title`; results in the order of `works`.
@@ -108,6 +119,19 @@ class Settled:
     order: Sequence[Artefact] = ()
     partition: Sequence[Artefact] = ()
 
+
+LEDGER = pa.schema(
+    [
+        ("doc_id", pa.uint64()),
+        ("stage", pa.string()),  # label
+        ("reason", pa.string()),
+        ("value", pa.float64()),
+        ("duplicate_of", pa.uint64()),  # the document that the stage kept; null where there is none
+        ("matched", pa.uint64()),
+        ("similarity", pa.float64()),
+    ]
+)
+"""A row for every document that an earlier stage of the run dropped."""
 
 DROPS = pa.schema(
     [

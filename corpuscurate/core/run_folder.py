@@ -37,6 +37,7 @@ TEMPORARY = ".*.tmp"
 DOCS = "docs.arrow"
 COLUMNS = "columns.arrow"
 BAD = "bad.arrow"
+TEXT = "text.arrow"
 ROWS = "rows.arrow"
 """The sketches of documents that were read again."""
 

@@ -10,12 +10,16 @@ To register: subclass in a module of `corpuscurate.stages` (or of a package with
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -70,6 +74,22 @@ class Code:
     path: str
     name: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a stage, or a model, needs of a machine.
+
+    cpus: processors of a task. memory_bytes: once a process, besides batches: weights, tables, working memory. gpus:
+    cards of a task. processes: child processes that a task starts. device: kind of device and backend whose numbers
+    are in the output, such as `cuda`; fingerprints cover it.
+    """
+
+    cpus: int = 1
+    memory_bytes: int = 0
+    gpus: int = 0
+    processes: int = 0
+    device: str = "cpu"
 
 
 class Stage(BaseModel):
@@ -139,6 +159,17 @@ class Stage(BaseModel):
         """The parameters as plain values, defaults included."""
         return self.model_dump(mode="json", exclude={"name"})
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Distributions whose version may change the stage's output; fingerprints cover it. Those of every run
+        (corpuscurate, NumPy, pyarrow) are not listed."""
+        return ()
+
+    @property
+    def resources(self) -> Resources:
+        """What a task of the stage needs, from its parameters alone: no model is loaded for it."""
+        return Resources()
+
     def identity(self) -> dict[str, Any]:
         """What the fingerprint covers: the parameters, with the digest of a file that the stage reads, not its path.
 
@@ -147,13 +178,35 @@ class Stage(BaseModel):
         return self.parameters()
 
 
-def code_value(stage: Stage) -> list[str]:
-    """What a fingerprint covers of a stage's code. A stage from a plain file: its class name and the digest of the
-    file. A subclass without a word of its own: its full name, which distinguishes it from its parent. Else nothing."""
+def code_value(stage: Stage) -> list[Any]:
+    """The part of a fingerprint that covers what a stage is made of: the versions of its packages and its kind of
+    device; for a stage from outside this package also the name of its class and the source code that defines it."""
     kind = type(stage)
+    versions = {name: _version(name) for name in stage.packages}
+    made_with: list[Any] = [each for each in (versions, stage.resources.device) if each not in ({}, "cpu")]
     if kind.code is not None:
-        return [kind.code.name, kind.code.digest]
-    return [] if kind.__dict__.get("word") else [f"{kind.__module__}.{kind.__qualname__}"]
+        return [*made_with, kind.code.name, kind.code.digest]
+    if kind.__module__.startswith("corpuscurate.") and kind.__dict__.get("word"):
+        return made_with
+    return [*made_with, f"{kind.__module__}.{kind.__qualname__}", _source_digest(kind)]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _source_digest(kind: type[Stage]) -> str:
+    """Digest of the source of the module in which a class is defined, or of the class where that has no file (a cell of
+    a notebook); "" where there is no source."""
+    for where in (sys.modules.get(kind.__module__), kind):
+        try:
+            return xxhash.xxh3_64_hexdigest(inspect.getsource(where).encode()) if where is not None else ""
+        except (OSError, TypeError):
+            continue
+    return ""
 
 
 class StreamingStage(Stage):
@@ -176,6 +229,8 @@ class GlobalStage(Stage):
 
     edits_text: ClassVar[bool] = False
     """Whether `settle` may return edits: the stages after it are measured anew, on the text as edited."""
+    keeps_text: ClassVar[bool] = False
+    """Whether `settle` asks for `Corpus.text`: its pass then writes the text of every document it sketches."""
     copies_documents: ClassVar[bool] = False
     """Whether `settle` may return copies: data/ gains the column `<label>.copy` (int32, 0 for the first)."""
     orders_documents: ClassVar[bool] = False

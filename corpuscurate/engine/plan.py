@@ -27,17 +27,21 @@ class Pass:
 
 def cut_passes(stages: Sequence[Stage]) -> list[Pass]:
     """Cut the stages into passes: a new one begins at a streaming stage that follows a global one, and at any stage
-    that follows a global one which edits text.
+    that follows a global one which edits text, or which makes a column that it reads.
 
     There is always a pass, since the first one also counts documents and finds bad records and column types.
     """
     cut: list[tuple[list[int], list[int]]] = [([], [])]
     for index, stage in enumerate(stages):
-        settled = cut[-1][1]
-        if settled and (not is_global(stage) or edits(stages[settled[-1]])):
+        settled = [stages[each] for each in cut[-1][1]]
+        if settled and (not is_global(stage) or edits(settled[-1]) or _reads_of(stage, settled)):
             cut.append(([], []))
         cut[-1][1 if is_global(stage) else 0].append(index)
     return [Pass(number, tuple(first), tuple(second)) for number, (first, second) in enumerate(cut)]
+
+
+def _reads_of(stage: Stage, earlier: Sequence[Stage]) -> bool:
+    return not added_columns(earlier).keys().isdisjoint(stage.reads())
 
 
 def added_columns(stages: Sequence[Stage]) -> dict[str, object]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.stage import Outcome, StreamingStage
+from corpuscurate.core.stage import Outcome, Resources, StreamingStage
 from corpuscurate.methods.embed.base import (
     EMBEDDING,
     EmbedderParameters,
@@ -52,6 +52,16 @@ class Embed(StreamingStage):
     def identity(self) -> dict[str, Any]:
         """The parameters, with the digest of the model's files in the place of its path."""
         return {**super().identity(), "embedder": embedder_value(self.embedder)}
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Those of the embedder."""
+        return self.embedder.packages
+
+    @property
+    def resources(self) -> Resources:
+        """Those of the embedder."""
+        return self.embedder.resources
 
     def adds(self) -> Mapping[str, pa.DataType]:
         """The vectors."""

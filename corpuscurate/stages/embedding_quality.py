@@ -17,7 +17,7 @@ from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.errors import InputError, RecipeError
 from corpuscurate.core.filter import Filter
 from corpuscurate.core.local_path import FromRecipe
-from corpuscurate.core.stage import Outcome
+from corpuscurate.core.stage import Outcome, Resources
 from corpuscurate.methods.embed.base import ByKind, Parameters, of_a_column
 from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.make import embedder_value, make_embedder
@@ -136,6 +136,16 @@ class EmbeddingQuality(Filter):
         if self.embedder is None or isinstance(self.embedder, SequenceClassification):
             return read_head(self.head).embedder()
         return self.embedder
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Those of the embedder that the recipe names."""
+        return () if self.embedder is None else self.embedder.packages
+
+    @property
+    def resources(self) -> Resources:
+        """Those of the embedder that the recipe names."""
+        return Resources() if self.embedder is None else self.embedder.resources
 
     def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
         """The scores; nan where there is none."""

@@ -35,9 +35,11 @@ from corpuscurate.methods.dedup.bands import (
 from corpuscurate.methods.dedup.candidate_rows import CandidateRows
 from corpuscurate.methods.dedup.candidates import Candidates
 from corpuscurate.methods.dedup.clusters import (
+    CLUSTER_SIZE,
     CORPUS_MEASURE,
     DROPS_FILE,
     MEASURES,
+    SIZES_FILE,
     TAG_DEFAULTS,
     TAGS_FILE,
     giant_warning,
@@ -207,9 +209,14 @@ class MinHash(GlobalStage):
         """See `Stage`."""
         return {**MEASURES, **(CORPUS_MEASURE if self.index else {})}
 
+    def adds(self) -> Mapping[str, pa.DataType]:
+        """In `mode: drop` the size of the cluster that a kept document stands for, itself included: 1 for most. Tags
+        have it as `size`."""
+        return {CLUSTER_SIZE: pa.int64()} if self.mode == "drop" else {}
+
     def tag_defaults(self) -> Mapping[str, Any]:
         """See `GlobalStage`."""
-        return TAG_DEFAULTS
+        return {**TAG_DEFAULTS, CLUSTER_SIZE: 1} if self.mode == "drop" else TAG_DEFAULTS
 
     def sketch_parameters(self) -> dict[str, Any]:
         """See `GlobalStage`."""
@@ -291,10 +298,13 @@ class _SettleStep:
             "rows": rows,
             "s_curve": s_curve(bands, rows),
         }
-        name = TAGS_FILE if self.stage.mode == "tag" else DROPS_FILE
-        files = [done.files[name] for done in verified if done.result["clusters_total"]]
         tag = self.stage.mode == "tag"
-        return Settled([] if tag else files, files if tag else [], {**stats, "warnings": self._warnings(stats)})
+        found = [done.files for done in verified if done.result["clusters_total"]]
+        return Settled(
+            drops=[] if tag else [files[DROPS_FILE] for files in found],
+            tags=[files[TAGS_FILE if tag else SIZES_FILE] for files in found],
+            stats={**stats, "warnings": self._warnings(stats)},
+        )
 
     def _plan(
         self, buckets: Sequence[Done], distinct: tuple[DistinctFile, ...], copies: Sequence[Done], key_ranges: int

@@ -55,6 +55,11 @@ class Normalize(StreamingStage):
             raise MissingExtraError("ftfy", "ftfy", "normalize with `fix_encoding: true`")
         return self
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """ftfy, where it is used."""
+        return ("ftfy",) if self.fix_encoding else ()
+
     def apply(self, batch: Batch) -> Outcome:
         """The new text, or none when no document changes."""
         text = batch.text

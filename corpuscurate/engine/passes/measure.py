@@ -22,8 +22,9 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import lengths_bytes
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.histogram import count_bins, merge_bins
-from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS, sketch_file
+from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS, TEXT, sketch_file
 from corpuscurate.core.stage import GlobalStage, Outcome, StreamingStage
+from corpuscurate.core.texts import TEXTS
 from corpuscurate.engine.documents import DOCS_SCHEMA, Reader, alive_batches
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.plan import Pass, added_columns, global_stages
@@ -129,6 +130,9 @@ class _Measuring:
         self.bad = stack.enter_context(table_writer(folder / BAD, BAD_SCHEMA))
         self.columns = stack.enter_context(table_writer(folder / COLUMNS, self.columns_schema))
         self.sketches = [(stage, self.sketch_file(stage, folder, stack)) for stage in self.globals]
+        self.texts = None
+        if any(stage.keeps_text for stage in self.globals):
+            self.texts = stack.enter_context(table_writer(folder / TEXT, TEXTS))
         self.stats = {stage.label: StageStats() for stage in [*(s for _, s in self.streaming), *self.globals]}
         self.counts = {"documents": 0, "text_bytes": 0, "record_bytes": 0, "kept": 0}
         self.quarantined: dict[str, int] = {}
@@ -191,6 +195,8 @@ class _Measuring:
             ids = pa.array(left.doc_id)
             columns = [ids, *(left.columns[name] for name in self.added)]
             self.columns.write(pa.RecordBatch.from_arrays(columns, schema=self.columns_schema))
+            if self.texts is not None:
+                self.texts.write(pa.RecordBatch.from_arrays([ids, left.text], schema=TEXTS))
             for sketching, writer in self.sketches:
                 writer.write(self.sketch(sketching, left))
         self.counts["kept"] += len(left)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import fingerprint, read_table, sync_tree
 from corpuscurate.core.columns import to_numpy
-from corpuscurate.core.corpus import Done, Settled, Work
+from corpuscurate.core.corpus import LEDGER, Done, Settled, Work
 from corpuscurate.core.doc_ids import id_range
 from corpuscurate.core.earlier_runs import open_runs
 from corpuscurate.core.errors import DamagedError, StageError
@@ -25,13 +26,15 @@ from corpuscurate.core.run_folder import (
     IDENTITY,
     ROWS,
     SETTLED,
+    TEXT,
     marker_of_attempt,
     reread_folder,
     settle_folder,
     sketch_file,
 )
 from corpuscurate.core.stage import GlobalStage, Stage, code_value
-from corpuscurate.engine.documents import FinishedPass, Reader, Verdicts, dropped_ids, edits_of
+from corpuscurate.core.texts import Texts, texts_in
+from corpuscurate.engine.documents import FinishedPass, Reader, Verdicts, drop_rows, dropped_ids, edits_of
 from corpuscurate.engine.passes.reread import EarlierBody, RereadBody, texts_of
 from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
@@ -82,6 +85,27 @@ class EngineCorpus:
         """See `Corpus`."""
         ids: NDArray[np.uint64] = to_numpy(read_table(self.done.split(split)[DOCS]).column("doc_id"))
         return dropped_ids(self.done.verdicts, *id_range(ids))
+
+    def ledger(self, split: int) -> pa.Table:
+        """See `Corpus`."""
+        stages, seen = self.reader.stages, self.reader.passes  # the pass of this stage, with the stages before it
+        tables = [LEDGER.empty_table()]
+        for done in seen:
+            docs = read_table(done.split(split)[DOCS])
+            numbers: NDArray[np.int16] = to_numpy(docs.column("stage"))
+            for number in np.unique(numbers[numbers > 0]):
+                tables.append(_ledger_rows(stages[int(number) - 1], docs.filter(pa.array(numbers == number))))
+            tables += [
+                _ledger_rows(stages[index], rows)
+                for index, rows in drop_rows(done.verdicts, *id_range(to_numpy(docs.column("doc_id"))))
+            ]
+        return pa.concat_tables(tables).sort_by("doc_id").combine_chunks()
+
+    def text(self) -> Texts:
+        """See `Corpus`."""
+        if not self.stage.keeps_text:
+            raise TypeError(f"{self.stage.label} asks for the texts of the corpus and does not declare `keeps_text`")
+        return texts_in([self.done.split(split.number)[TEXT] for split in self.session.manifest.splits])
 
     def _home(self, basis: Any) -> tuple[Path, str]:
         """The folder of results with a basis, and the fingerprint of everything that they depend on."""
@@ -193,6 +217,22 @@ def _checked(stage: GlobalStage, settled: Settled) -> dict[str, tuple[Artefact, 
 
 def _relative(file: Artefact, folder: Path) -> list[Any]:
     return [os.path.relpath(file.uri, folder), file.size, file.digest]
+
+
+def _ledger_rows(stage: Stage, rows: pa.Table) -> pa.Table:
+    """Rows of docs.arrow or of DROPS that one stage dropped, as LEDGER."""
+    names = pa.array(list(stage.reasons()), pa.string()).take(pa.array(to_numpy(rows.column("reason")) - 1))
+    columns: dict[str, Any] = {
+        "doc_id": rows.column("doc_id"),
+        "stage": pa.repeat(pa.scalar(stage.label, pa.string()), rows.num_rows),
+        "reason": names,
+    }
+    for column in list(LEDGER)[3:]:
+        known = column.name in rows.column_names
+        columns[column.name] = rows.column(column.name) if known else pa.nulls(rows.num_rows, column.type)
+    value = columns["value"].to_numpy()
+    columns["value"] = pa.array(value, pa.float64(), from_pandas=True)
+    return pa.table(columns, schema=LEDGER)
 
 
 def discard_scratch(session: Session, stage: Stage, verdicts: Sequence[Verdicts]) -> None:

@@ -93,6 +93,21 @@ def write_clusters(
     write_table(folder / DROPS_FILE, pa.table(drops, schema=INDEXED_DROPS if numbers.names else DROPS))
 
 
+CLUSTER_SIZE = "cluster_size"
+SIZES_FILE = "sizes.arrow"
+
+
+def write_cluster_sizes(
+    folder: Path, doc_id: NDArray[np.uint64], offsets: NDArray[np.int64], numbers: Numbers = ALONE
+) -> None:
+    """Write the size of each cluster beside its kept document as `sizes.arrow`, sorted by doc_id: for whoever weighs a
+    document by its copies, which are gone. Arguments as in `write_clusters`."""
+    kept, sizes = doc_id[offsets[:-1]], np.diff(offsets)
+    order = np.argsort(kept)
+    order = order[numbers.is_own(kept[order])]
+    write_table(folder / SIZES_FILE, pa.table({"doc_id": kept[order], CLUSTER_SIZE: sizes[order]}))
+
+
 def cluster_stats(doc_id: NDArray[np.uint64], offsets: NDArray[np.int64], numbers: Numbers = ALONE) -> dict[str, Any]:
     """Counts of the clusters of a work, which `merge_stats` adds up. Arguments as in `write_clusters`."""
     sizes = np.diff(offsets)

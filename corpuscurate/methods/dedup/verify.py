@@ -37,7 +37,7 @@ from corpuscurate.kernels.duplicates.verify import (
 )
 from corpuscurate.methods.dedup.candidate_rows import Table
 from corpuscurate.methods.dedup.candidates import PlannedPart, ragged_indices, read_part
-from corpuscurate.methods.dedup.clusters import cluster_stats, own_clusters, write_clusters
+from corpuscurate.methods.dedup.clusters import cluster_stats, own_clusters, write_cluster_sizes, write_clusters
 from corpuscurate.methods.dedup.groups import Buckets, in_blocks
 from corpuscurate.methods.dedup.large_buckets import Edges, join_large_buckets
 from corpuscurate.methods.dedup.prefilter import only_members
@@ -101,6 +101,8 @@ class VerifyPart:
         neighbour, best = self._neighbours(documents, parent, part.copies, edges)
         matched = documents[neighbour[order]]
         write_clusters(folder, self.tag, ids, offsets, matched, best[order], numbers=self.numbers)
+        if not self.tag:
+            write_cluster_sizes(folder, ids, offsets, self.numbers)
         prefiltered = len(np.load(self.prefiltered, mmap_mode="r")) if self.prefiltered else 0
         return {**cluster_stats(ids, offsets, self.numbers), **_named(counts), "prefiltered": prefiltered}
 

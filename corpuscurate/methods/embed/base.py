@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from functools import lru_cache, reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -51,15 +51,7 @@ from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.handles import Artefact
 from corpuscurate.core.plugins import load_plugins
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What an embedder occupies in each process that uses it."""
-
-    device: Literal["cpu", "cuda"]
-    memory_bytes: int
-    """Weights and working memory, about."""
+from corpuscurate.core.stage import Resources
 
 
 class Embedder(Protocol):
@@ -87,6 +79,14 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
 
     kind: str
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Distributions whose version may change a row, see `Stage.packages`."""
+
+    @property
+    def resources(self) -> Resources:
+        """See `Stage.resources`."""
+        device = getattr(self, "device", "cpu")
+        return Resources(device=device, gpus=int(device != "cpu"))
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

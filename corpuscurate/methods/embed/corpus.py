@@ -28,7 +28,7 @@ from corpuscurate.core.doc_ids import sampled
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.handles import Artefact
 from corpuscurate.core.run_folder import ROWS
-from corpuscurate.core.stage import GlobalStage
+from corpuscurate.core.stage import GlobalStage, Resources
 from corpuscurate.methods.embed.base import (
     EMBEDDING,
     EmbedderParameters,
@@ -75,6 +75,16 @@ class EmbedsCorpus(GlobalStage):
     def identity(self) -> dict[str, Any]:
         """The parameters, with the digest of the model's files in the place of its path."""
         return {**super().identity(), "embedder": embedder_value(self.embedder)}
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Those of the embedder."""
+        return self.embedder.packages
+
+    @property
+    def resources(self) -> Resources:
+        """Those of the embedder."""
+        return self.embedder.resources
 
     def sketch_schema(self) -> pa.Schema:
         """The size of the text; the vectors where they are in a column."""

@@ -39,6 +39,7 @@ from corpuscurate.core.artefact import digest_file, fingerprint, read_json, writ
 from corpuscurate.core.columns import text_buffers
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.local_path import FromRecipe
+from corpuscurate.core.stage import Resources
 from corpuscurate.kernels.embedding.linear import random_rows
 from corpuscurate.kernels.embedding.wordvectors import (
     chunk_rows,
@@ -51,7 +52,7 @@ from corpuscurate.kernels.embedding.wordvectors import (
     word_hashes,
 )
 from corpuscurate.kernels.text.unicode import tables
-from corpuscurate.methods.embed.base import Embedder, Parameters, Resources, checked_folder
+from corpuscurate.methods.embed.base import Embedder, Parameters, checked_folder
 from corpuscurate.methods.embed.spectrum import Sparse, right_vectors
 from corpuscurate.methods.embed.tensors import read_tensors, write_tensors
 
@@ -210,7 +211,9 @@ class LearnedEmbedder:
     @property
     def resources(self) -> Resources:
         """See `base.Embedder`."""
-        return Resources("cpu", self._rows.nbytes + self._factors.nbytes + self._keys.nbytes + self._table_rows.nbytes)
+        return Resources(
+            memory_bytes=self._rows.nbytes + self._factors.nbytes + self._keys.nbytes + self._table_rows.nbytes
+        )
 
     def identity(self) -> str:
         """See `base.Embedder`."""

@@ -11,7 +11,7 @@ import importlib.util
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import orjson
@@ -22,7 +22,8 @@ from pydantic import Field, model_validator
 from corpuscurate.core.artefact import fingerprint
 from corpuscurate.core.errors import MissingExtraError, RecipeError
 from corpuscurate.core.local_path import FromRecipe
-from corpuscurate.methods.embed.base import Parameters, Resources, folder_digest, unit_rows
+from corpuscurate.core.stage import Resources
+from corpuscurate.methods.embed.base import Parameters, folder_digest, unit_rows
 from corpuscurate.methods.embed.windows import Shapes, Windows, groups, longest_window
 
 FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
@@ -33,6 +34,7 @@ class SentenceTransformers(Parameters):
     """Any sentence-transformers model. Documents longer than `max_tokens` are cut (head) or averaged over windows."""
 
     kind: Literal["sentence-transformers"] = "sentence-transformers"
+    packages: ClassVar[tuple[str, ...]] = ("sentence-transformers", "transformers", "tokenizers", "torch")
     model: Annotated[str, FromRecipe(only_existing=True)] = Field(
         description="folder, Hugging Face name, or installed package that holds a model", min_length=1
     )
@@ -170,7 +172,11 @@ class SentenceEmbedder:
         """See `base.Embedder`."""
         weights = sum(part.numel() * part.element_size() for part in self._model.parameters())
         activations = 64 * self._parameters.batch_size * self._longest * self.dimension
-        return Resources(self._parameters.device, weights + activations)
+        return Resources(
+            memory_bytes=weights + activations,
+            device=self._parameters.device,
+            gpus=int(self._parameters.device != "cpu"),
+        )
 
     def identity(self) -> str:
         """See `base.Embedder`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import orjson
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corpuscurate.core.errors import MissingExtraError, RecipeError, did_you_mean
 from corpuscurate.core.local_path import FromRecipe
+from corpuscurate.core.stage import Resources
 from corpuscurate.methods.embed.base import folder_digest
 from corpuscurate.methods.embed.sentence import downloaded
 from corpuscurate.methods.embed.windows import Shapes, Windows, groups, longest_window
@@ -34,6 +35,13 @@ class SequenceClassification(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
 
     kind: Literal["sequence-classification"] = "sequence-classification"
+    packages: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "torch")
+
+    @property
+    def resources(self) -> Resources:
+        """See `Stage.resources`."""
+        return Resources(device=self.device, gpus=int(self.device != "cpu"))
+
     model: Annotated[str, FromRecipe(only_existing=True)] = Field(
         description="folder or Hugging Face name", min_length=1
     )

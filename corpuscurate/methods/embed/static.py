@@ -23,8 +23,9 @@ from corpuscurate.core.artefact import fingerprint
 from corpuscurate.core.columns import text_buffers
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.local_path import LocalPath
+from corpuscurate.core.stage import Resources
 from corpuscurate.kernels.embedding.wordpiece import VERSION, embed_tokens
-from corpuscurate.methods.embed.base import Parameters, Resources, checked_folder, folder_digest
+from corpuscurate.methods.embed.base import Parameters, checked_folder, folder_digest
 from corpuscurate.methods.embed.tensors import read_tensors
 from corpuscurate.methods.embed.wordpiece import read_wordpiece
 
@@ -74,7 +75,7 @@ class StaticEmbedder:
     def resources(self) -> Resources:
         """See `base.Embedder`."""
         pieces = sum(part.nbytes for part in self._tokens.pieces if isinstance(part, np.ndarray))
-        return Resources("cpu", self._rows.nbytes + self._factors.nbytes + self._row_of.nbytes + pieces)
+        return Resources(memory_bytes=self._rows.nbytes + self._factors.nbytes + self._row_of.nbytes + pieces)
 
     def identity(self) -> str:
         """See `base.Embedder`."""

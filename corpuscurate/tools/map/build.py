@@ -28,6 +28,7 @@ from corpuscurate.core.errors import InputError, MissingExtraError, OutputError
 from corpuscurate.core.handles import Artefact, read_sealed
 from corpuscurate.core.run_folder import DROPPED, MANIFEST, REPORT, STATE
 from corpuscurate.core.spec import Settings, Sink, Source, Spec
+from corpuscurate.core.texts import Texts
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.engine.progress import Progress
 from corpuscurate.engine.run import settle_only
@@ -65,6 +66,12 @@ class _Some:
 
     def dropped(self, split: int) -> NDArray[np.uint64]:
         return self.without[split]
+
+    def ledger(self, split: int) -> pa.Table:
+        return self.whole.ledger(split)
+
+    def text(self) -> Texts:
+        return self.whole.text()
 
     def run(self, works: Sequence[Work], title: str, *, basis: Any = None) -> list[Done]:
         return self.whole.run(works, title, basis=None if basis is None else [self.basis, basis])
