@@ -42,7 +42,7 @@ class Batch:
         return int(lengths_bytes(self.text).sum())
 
     def words(self) -> Spans:
-        """The spans of the Unicode words of the texts. Computed once, and shared by all stages until one edits the text."""
+        """The spans of the Unicode words of the texts. Computed once, and shared by all stages until an edit."""
         return self._walk("words", words_of)
 
     def lines(self) -> Spans:
