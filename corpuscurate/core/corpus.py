@@ -20,7 +20,7 @@ class Work(Protocol):
 
     @property
     def key(self) -> str:
-        """Unique name within the stage, usable as a file name; it names how the work is divided (`band-3of8`)."""
+        """Unique name within the stage, usable as a file name; it must name how the work is divided (`band-3of8`)."""
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write files into `folder` (new, empty, committed when this returns); return a JSON-able result."""
