@@ -17,11 +17,13 @@ import numpy as np
 import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
+from support.dedup import artefact_of
 
-from corpuscurate.core.artefact import read_table, table_writer, whole_folder
+from corpuscurate.core.artefact import read_table, table_writer
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import JSON, TEXT, lengths_bytes
 from corpuscurate.core.corpus import DROPS, INDEXED_DROPS, Done, Settled, Work
+from corpuscurate.core.handles import Artefact, Artefacts, attempt, commit
 from corpuscurate.core.stage import GlobalStage
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -144,9 +146,9 @@ class SettleCorpus:
         """The documents that are alive."""
         return {int(number) for batches in self.splits for batch in batches for number in batch.doc_id} - self.gone
 
-    def sketches(self) -> Sequence[Path]:
+    def sketches(self) -> Sequence[Artefact]:
         """See `Corpus`."""
-        return self.paths
+        return [artefact_of(path) for path in self.paths]
 
     def dropped(self, split: int) -> NDArray[np.uint64]:
         """See `Corpus`."""
@@ -154,57 +156,58 @@ class SettleCorpus:
         return np.array(ids, np.uint64)
 
     def run(self, works: Sequence[Work], title: str, *, basis: Any = None) -> list[Done]:
-        """See `Corpus`. Each work runs as an unpickled copy, in a folder that is renamed afterwards."""
+        """See `Corpus`. Each work runs as an unpickled copy, in the folder of an attempt."""
         assert title
         keys = [work.key for work in works]
         for key in keys:
             assert FILE_NAME.fullmatch(key)
             assert not key.startswith(TAKEN)
-        finals = [self._place(basis) / key for key in keys]
-        return self._wave(finals, list(works))
+        homes = [self._home(basis) / key for key in keys]
+        return self._wave(homes, list(works))
 
     def reread(
         self,
-        wanted: Sequence[Path],
+        wanted: Sequence[Artefact],
         sketch: str,
         title: str,
         *,
         arguments: Mapping[str, Any] | None = None,
         basis: Any = None,
-    ) -> list[Path]:
+    ) -> list[Artefact]:
         """See `Corpus`. Every other split is read with `rows` where the stage takes them."""
         assert title
-        finals = [self._place(basis) / f"reread-{sketch}-{number}" for number in range(len(self.splits))]
+        homes = [self._home(basis) / f"reread-{sketch}-{number}" for number in range(len(self.splits))]
         works = [
             Reread(self.stage, sketch, batches, path, dict(arguments or {}), number % 2 == 1, self.gone)
             for number, (batches, path) in enumerate(zip(self.splits, wanted, strict=True))
         ]
-        return [done.folder / "rows.arrow" for done in self._wave(finals, works)]
+        return [done.files["rows.arrow"] for done in self._wave(homes, works)]
 
     def again(self) -> None:
         """Begin a new settling."""
         self.waves = []
 
-    def _place(self, basis: Any) -> Path:
+    def _home(self, basis: Any) -> Path:
         return self.folder if basis is None else self.folder / f"basis-{orjson.dumps(basis).hex()[-40:]}"
 
-    def _wave(self, finals: list[Path], works: list[Any]) -> list[Done]:
-        names = [str(final.relative_to(self.folder)) for final in finals]
+    def _wave(self, homes: list[Path], works: list[Any]) -> list[Done]:
+        names = [str(home.relative_to(self.folder)) for home in homes]
         named = {name.lower() for wave in self.waves for name in wave}  # some file systems ignore case
         assert len({name.lower() for name in names} - named) == len(names), "a key is there twice"
         self.waves.append(names)
-        new = [(final, work) for final, work in zip(finals, works, strict=True) if final not in self.finished]
+        new = [(home, work) for home, work in zip(homes, works, strict=True) if home not in self.finished]
         assert len(new) in (0, len(works)), "a wave that was run has other keys when it is asked for again"
         fresh: dict[Path, dict[str, Any]] = {}
-        for final, work in new:
-            with whole_folder(final, durable=False) as folder:
-                fresh[final] = pickle.loads(pickle.dumps(work)).run(folder)  # noqa: S301
-            kept = orjson.loads(orjson.dumps(fresh[final]))
-            assert kept == fresh[final], "a result is another one once it was JSON"
-            self.finished[final] = kept
+        for home, work in new:
+            with attempt(home) as folder:
+                fresh[home] = pickle.loads(pickle.dumps(work)).run(folder)  # noqa: S301
+                assert commit(home, folder, {}, durable=False)
+            kept = orjson.loads(orjson.dumps(fresh[home]))
+            assert kept == fresh[home], "a result is another one once it was JSON"
+            self.finished[home] = kept
         if new and self.one_wave:
             raise StoppedError
-        return [Done(final, fresh.get(final, self.finished[final])) for final in finals]
+        return [Done(Artefacts(str(home)), fresh.get(home, self.finished[home])) for home in homes]
 
 
 @dataclass(frozen=True)
@@ -214,7 +217,7 @@ class Reread:
     stage: GlobalStage
     sketch: str
     batches: list[Batch]
-    wanted: Path
+    wanted: Artefact
     arguments: dict[str, Any]
     by_rows: bool
     gone: frozenset[int]
@@ -265,8 +268,9 @@ def decide(corpus: SettleCorpus) -> Decision:
 def decision_of(corpus: SettleCorpus, settled: Settled) -> Decision:
     """The decision, after the checks that it can be alone put to."""
     stage = corpus.stage
+    made = {Artefacts(str(home))[name].uri for home in corpus.finished for name in Artefacts(str(home)).names()}
     for path in (*settled.drops, *settled.tags):
-        assert path.parent in corpus.finished, "a file that no work made"
+        assert path.uri in made, "a file that no work made"
     drops, tags = _rows(settled.drops), _rows(settled.tags)
     for path in settled.drops:
         assert read_table(path).schema in (DROPS, INDEXED_DROPS)
@@ -278,7 +282,7 @@ def decision_of(corpus: SettleCorpus, settled: Settled) -> Decision:
     return Decision(drops, tags, orjson.dumps(settled.stats))
 
 
-def _rows(paths: Sequence[Path]) -> dict[int, dict[str, Any]]:
+def _rows(paths: Sequence[Artefact]) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for path in paths:
         part = read_table(path).to_pylist()
@@ -289,9 +293,9 @@ def _rows(paths: Sequence[Path]) -> dict[int, dict[str, Any]]:
     return found
 
 
-def _check_tags(stage: GlobalStage, paths: Sequence[Path]) -> None:
-    assert stage.mode == "tag" or not paths
-    kinds = {"doc_id": pa.uint64(), **stage.measures()}
+def _check_tags(stage: GlobalStage, paths: Sequence[Artefact]) -> None:
+    kinds = {"doc_id": pa.uint64(), **stage.adds(), **(stage.measures() if stage.mode == "tag" else {})}
+    assert not paths or len(kinds) > 1, "tags of a stage that adds no column"
     for path in paths:
         schema = read_table(path).schema
         assert set(schema.names) == set(kinds)
