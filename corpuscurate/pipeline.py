@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -28,17 +28,14 @@ class Pipeline(Spec):
     >>> Pipeline(Source(paths="shards/*.jsonl.zst"), (Length(min_words=50), Exact()), Sink(path="out")).run(workers=2)
     """
 
-    base: Path | None = field(default=None, compare=False)
-    """The folder that relative paths start from; None: the current one when it runs."""
-
     @classmethod
     def from_recipe(cls, path: str | Path, overrides: Overrides | None = None, *, allow_code: bool = False) -> Self:
         """The pipeline of a recipe file; its relative paths start from the recipe's folder.
 
         allow_code: run the Python files that the recipe names. Raises RecipeError with file, line and key path.
         """
-        spec, base = load_recipe(path, overrides, allow_code=allow_code)
-        return cls(spec.source, spec.stages, spec.sink, spec.settings, base)
+        spec = load_recipe(path, overrides, allow_code=allow_code)
+        return cls(spec.source, spec.stages, spec.sink, spec.settings, spec.base)
 
     def to_recipe(self, path: str | Path | None = None) -> str:
         """The recipe as YAML; written to `path` where one is given."""
@@ -66,7 +63,7 @@ class Pipeline(Spec):
             spec = replace(self, settings=Settings(**chosen))
         except ValidationError as error:
             raise RecipeError(f"run: {error}") from error
-        return run_spec(spec, base=(self.base or Path()).absolute(), overwrite=overwrite, progress=progress)
+        return run_spec(spec, overwrite=overwrite, progress=progress)
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,10 @@ def check(
     """
     from corpuscurate.recipe.load import load_recipe
 
-    spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
+    spec = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
     from corpuscurate.engine.check import check_spec
 
-    warnings = check_spec(spec, base)
+    warnings = check_spec(spec)
     if as_json:
         print_json({"warnings": warnings})
         return

@@ -35,10 +35,10 @@ def plan(
     """Show the passes, tasks, reading, writing and disk space of a run; nothing is run."""
     from corpuscurate.recipe.load import load_recipe
 
-    spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
+    spec = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
     from corpuscurate.engine.estimate import plan_spec
 
-    planned = plan_spec(spec, base)
+    planned = plan_spec(spec)
     if as_json:
         print_json(planned)
     else:

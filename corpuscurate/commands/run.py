@@ -45,15 +45,15 @@ def run(
     from corpuscurate.engine.progress import NoProgress
     from corpuscurate.recipe.load import load_recipe
 
-    spec, base = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
+    spec = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
     from corpuscurate.engine.run import run_spec
 
     if quiet:
-        report = run_spec(spec, base=base, overwrite=overwrite, progress=NoProgress())
+        report = run_spec(spec, overwrite=overwrite, progress=NoProgress())
     else:
         with RichProgress() as progress:
-            report = run_spec(spec, base=base, overwrite=overwrite, progress=progress)
+            report = run_spec(spec, overwrite=overwrite, progress=progress)
     if as_json:
         print_json(report)
     elif not quiet:
-        print_summary(report, base / spec.sink.path)
+        print_summary(report, spec.output)

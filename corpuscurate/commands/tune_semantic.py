@@ -59,15 +59,15 @@ def semantic(
     from corpuscurate.engine.progress import NoProgress
     from corpuscurate.recipe.load import load_recipe
 
-    spec, base = load_recipe(recipe, overrides(inputs, None, workers, runner, sets), allow_code=allow_code)
+    spec = load_recipe(recipe, overrides(inputs, None, workers, runner, sets), allow_code=allow_code)
     from corpuscurate.tools.tune.semantic import tune, write_html
 
     options: dict[str, Any] = {"documents": documents, "examples": examples, "label": label, "folder": work}
     if quiet or as_json:
-        found = tune(spec, base, **options, progress=NoProgress())
+        found = tune(spec, **options, progress=NoProgress())
     else:
         with RichProgress() as progress:
-            found = tune(spec, base, **options, progress=progress)
+            found = tune(spec, **options, progress=progress)
     if html is not None:
         write_html(found, html)
     if as_json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import psutil
@@ -147,12 +148,21 @@ class Settings(_Section):
 
 @dataclass(frozen=True)
 class Spec:
-    """Source, stages in order, sink, and settings that never change the output."""
+    """Source, stages in order, sink, and settings that never change the output.
+
+    base: the folder that relative paths start from: the recipe's own, or the current one.
+    """
 
     source: Source
     stages: tuple[Stage, ...]
     sink: Sink
     settings: Settings = field(default_factory=Settings)
+    base: Path = field(default=Path(), compare=False)
+
+    @property
+    def output(self) -> Path:
+        """The output folder."""
+        return self.base.absolute() / self.sink.path
 
 
 def is_global(stage: Stage) -> bool:

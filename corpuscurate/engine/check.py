@@ -44,24 +44,24 @@ class Columns:
         return [file for file, columns in self.of.items() if name not in columns]
 
 
-def check_spec(spec: Spec, base: Path) -> list[str]:
+def check_spec(spec: Spec) -> list[str]:
     """Check everything that can be checked before a run. Returns warnings.
 
     Raises RecipeError (labels, parameters, order) and InputError (no file, a missing column, the output in the input).
     """
     check_formats(spec)
-    files = expand(spec.source.paths, base, spec.source.format)
-    return check_files(spec, base, files)
+    files = expand(spec.source.paths, spec.base, spec.source.format)
+    return check_files(spec, files)
 
 
-def check_files(spec: Spec, base: Path, files: Sequence[SourceFile]) -> list[str]:
+def check_files(spec: Spec, files: Sequence[SourceFile]) -> list[str]:
     """`check_spec` for input that has been expanded already."""
     check_formats(spec)
     check_labels(spec.stages)
-    check_output(spec.source, spec.sink, base, files)
+    check_output(spec.source, spec.sink, spec.base, files)
     for stage in spec.stages:
         stage.identity()  # a model that cannot be used is told here
-    check_indexes(spec, base)
+    check_indexes(spec)
     columns = read_columns(files)
     return [
         *check_columns(spec.source, columns),
@@ -83,11 +83,11 @@ def check_formats(spec: Spec) -> None:
             raise RecipeError(f"{key}: {error}") from None
 
 
-def check_indexes(spec: Spec, base: Path) -> None:
+def check_indexes(spec: Spec) -> None:
     """Check that no index is the output folder, whose run this run would replace. Raises RecipeError."""
     for place, stage in enumerate(spec.stages):
         for path in stage.corpora() if isinstance(stage, GlobalStage) else ():
-            if (base / path).resolve() == (base / spec.sink.path).resolve():
+            if (spec.base / path).resolve() == spec.output.resolve():
                 raise RecipeError(
                     f"{stage_name(spec.stages, place)}: the index {path} is the output folder, whose run would be "
                     "replaced by this one. Name another output folder."

@@ -9,15 +9,15 @@ from typing import Any
 import psutil
 
 from corpuscurate.core.spec import Spec
+from corpuscurate.engine.fingerprints import run_identity
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.engine.plan import cut_passes, global_stages
-from corpuscurate.engine.run import run_identity
 from corpuscurate.io.base import output_format
 
 
-def plan_spec(spec: Spec, base: Path) -> dict[str, Any]:
+def plan_spec(spec: Spec) -> dict[str, Any]:
     """The plan of a run: passes, tasks, bytes read, and estimates of the text and of the disk needed. Reads no text."""
-    manifest = build_manifest(spec.source, base)
+    manifest = build_manifest(spec.source, spec.base)
     cut = cut_passes(spec.stages)
     stored = sum(file.size for file in manifest.files)
     held = sum(split.bytes for split in manifest.splits)
@@ -52,9 +52,9 @@ def plan_spec(spec: Spec, base: Path) -> dict[str, Any]:
         "splits": len(manifest.splits),
         "passes": passes,
         "workers": spec.settings.workers,
-        "output": os.fspath(base / spec.sink.path),
+        "output": os.fspath(spec.output),
         "disk_bytes_estimate": disk_estimate(spec, manifest),
-        "disk_free_bytes": free_bytes(base / spec.sink.path),
+        "disk_free_bytes": free_bytes(spec.output),
         "fingerprint": run_identity(spec, manifest),
     }
 

@@ -10,21 +10,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from corpuscurate.core.artefact import fingerprint
 from corpuscurate.core.errors import DamagedError, InputError
 from corpuscurate.core.os_errors import is_about_output, output_error
 from corpuscurate.core.spec import Spec
 from corpuscurate.engine.check import check_spec
+from corpuscurate.engine.fingerprints import run_identity
 from corpuscurate.engine.ledger.index import check_edits
 from corpuscurate.engine.ledger.publish import OutputFolder
-from corpuscurate.engine.ledger.report import Facts, build_report, versions
+from corpuscurate.engine.ledger.report import Facts, build_report
 from corpuscurate.engine.manifest import Manifest, build_manifest
-from corpuscurate.engine.plan import cut_passes
 from corpuscurate.engine.progress import NoProgress, Progress
 from corpuscurate.engine.runners import Runner, load_ahead, make_runner
 from corpuscurate.engine.runners.warm import to_text
 from corpuscurate.engine.session import MemoryWatch, Session, locked
-from corpuscurate.engine.steps import Steps, source_value, stage_value
+from corpuscurate.engine.steps import Steps
 from corpuscurate.io.files import expand
 from corpuscurate.kernels.compile import is_cold
 
@@ -34,28 +33,21 @@ T = TypeVar("T")
 def run_spec(
     spec: Spec,
     *,
-    base: Path,
     overwrite: bool = False,
     progress: Progress | None = None,
     runner: Callable[[], Runner] | None = None,
 ) -> dict[str, Any]:
     """Run the spec and return its report (also written to `report.json`).
 
-    base: the folder that relative paths start from. overwrite: replace the run in the output folder (artefacts with an
-    equal fingerprint are reused). An interrupted run resumes; a finished one is not repeated. Raises RecipeError,
-    InputError, OutputError, StageError, BadInputError, WorkerError, BalanceError.
+    overwrite: replace what an earlier run left in the output folder (artefacts that still fit are used again). A run
+    that was interrupted goes on; one that is finished is not repeated. Raises RecipeError, InputError, OutputError,
+    StageError, BadInputError, WorkerError, BalanceError.
     """
     started = time.time()
     shown = progress or NoProgress()
-    if is_cold() and runner is None:
-        shown.message("compiling the kernels for this machine: once, some tens of seconds")
-        files = expand(spec.source.paths, base, spec.source.format)
-        load_ahead(spec.settings, to_text(spec, [file.format for file in files]))  # the check reads, and compiles, too
-    warnings = check_spec(spec, base)
-    check_edits(spec)
-    manifest = build_manifest(spec.source, base)
+    manifest, warnings = prepared(spec, shown, ahead=runner is None)
     identity = run_identity(spec, manifest)
-    output = OutputFolder(base / spec.sink.path)
+    output = OutputFolder(spec.output)
     try:
         finished = output.claim(identity, overwrite)
         if finished is not None:
@@ -79,6 +71,21 @@ def run_spec(
         raise
 
 
+def prepared(spec: Spec, shown: Progress, *, ahead: bool) -> tuple[Manifest, list[str]]:
+    """Everything before the first pass: the manifest, and what `check` warns of.
+
+    ahead: on a machine without compiled kernels the process that workers come from begins to compile at once, since the
+    check reads, and compiles, too.
+    """
+    if is_cold() and ahead:
+        shown.message("compiling the kernels for this machine: once, some tens of seconds")
+        files = expand(spec.source.paths, spec.base, spec.source.format)
+        load_ahead(spec.settings, to_text(spec, [file.format for file in files]))
+    warnings = check_spec(spec)
+    check_edits(spec)
+    return build_manifest(spec.source, spec.base), warnings
+
+
 def mended(work: Callable[[Sequence[str]], T], state: Path) -> T:
     """The result of `work`. Where `work` meets a damaged file below `state`, the file is deleted and `work` is called
     again, so that the file is made again. work: takes the warnings. Raises InputError for a file of an earlier run."""
@@ -95,13 +102,6 @@ def mended(work: Callable[[Sequence[str]], T], state: Path) -> T:
                 raise
             notes.append(note)
             path.unlink(missing_ok=True)
-
-
-def run_identity(spec: Spec, manifest: Manifest) -> str:
-    """The fingerprint of everything that the output depends on."""
-    whole = [manifest.identity(split) for split in manifest.splits]
-    sink = spec.sink.model_dump(mode="json", exclude={"path"})
-    return fingerprint([versions(), source_value(spec), [stage_value(s) for s in spec.stages], sink, whole])
 
 
 def _run(
@@ -121,10 +121,7 @@ def _run(
         for text in warnings:
             session.warn(text)
         steps = Steps(session)
-        for current in cut_passes(spec.stages):
-            steps.measure(current)
-            steps.settle(current)
-            steps.discard(current)
+        steps.measure_and_settle(discard=True)
         steps.write(identity)
         steps.leave_index(identity)
     return build_report(
@@ -147,18 +144,21 @@ def _run(
     )
 
 
-def settle_only(spec: Spec, *, base: Path, folder: Path, progress: Progress | None = None) -> dict[str, Any]:
-    """The stats of the global stages by label, equal to those of a run; no document is written.
+def settle_only(spec: Spec, *, folder: Path, progress: Progress | None = None) -> dict[str, Any]:
+    """The stats of the global stages by label, as a run would come to them; no document is written.
 
-    base: the folder that relative paths start from. folder: for the artefacts; those of an earlier call that have an
-    equal fingerprint are reused. Raises the errors of `run_spec`.
+    folder: for what is measured; what an earlier call left there and still fits is used again. Raises the errors of
+    `run_spec`.
     """
-    check_spec(spec, base)
-    manifest = build_manifest(spec.source, base)
+    shown = progress or NoProgress()
+    manifest, _ = prepared(spec, shown, ahead=True)
     warm = to_text(spec, [file.format for file in manifest.files])
-    with locked(folder), make_runner(spec.settings, warm) as runner:
-        steps = Steps(Session(spec, folder, manifest, runner, progress or NoProgress()))
-        for current in cut_passes(spec.stages):
-            steps.measure(current)
-            steps.settle(current)
-    return steps.settled
+
+    def work(_: Sequence[str]) -> dict[str, Any]:
+        with make_runner(spec.settings, warm) as runner:
+            steps = Steps(Session(spec, folder, manifest, runner, shown))
+            steps.measure_and_settle()
+        return steps.settled
+
+    with locked(folder):
+        return mended(work, folder)

@@ -10,11 +10,10 @@ from corpuscurate.core.corpus import Done
 from corpuscurate.core.earlier_runs import write_index
 from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder
-from corpuscurate.core.spec import Spec
-from corpuscurate.core.stage import GlobalStage, Stage, code_value
+from corpuscurate.core.stage import GlobalStage, code_value
 from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids, edits_of
+from corpuscurate.engine.fingerprints import source_value, stage_value, versions
 from corpuscurate.engine.ledger.index import index_value
-from corpuscurate.engine.ledger.report import versions
 from corpuscurate.engine.passes.arrange import GatherBody, PlaceBody, Scatter
 from corpuscurate.engine.passes.count import count_split, first_ids
 from corpuscurate.engine.passes.dropped import Names
@@ -36,16 +35,6 @@ from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
 from corpuscurate.io.base import OutputShape, Want, output_format
 from corpuscurate.io.column_types import merge, unify_types
-
-
-def source_value(spec: Spec) -> dict[str, Any]:
-    """The part of the input's parameters that a fingerprint covers, the files apart."""
-    return spec.source.model_dump(mode="json", exclude={"paths"})
-
-
-def stage_value(stage: Stage) -> list[Any]:
-    """The part of a stage that a fingerprint covers."""
-    return [stage.word, stage.version, stage.label, stage.identity(), *code_value(stage)]
 
 
 class Steps:
@@ -105,6 +94,14 @@ class Steps:
         readers = [self.spec.stages[index] for index in (*current.streaming, *current.settling)]
         readers += edits_before(self.spec.stages, self.cut, current.number - 1)
         return tuple(sorted({name for stage in readers for name in stage.reads() if name in made}))
+
+    def measure_and_settle(self, *, discard: bool = False) -> None:
+        """All passes in order. discard: delete the scratch files of each settle step."""
+        for current in self.cut:
+            self.measure(current)
+            self.settle(current)
+            if discard:
+                self.discard(current)
 
     def measure(self, current: Pass) -> None:
         """Run a measuring pass."""

@@ -58,8 +58,8 @@ class _Use:
         return name.value if name is not None and isinstance(name.value, str) else self.model.word
 
 
-def load_recipe(path: str | Path, overrides: Overrides | None = None, *, allow_code: bool = False) -> tuple[Spec, Path]:
-    """The spec of a recipe file and the folder its relative paths start from.
+def load_recipe(path: str | Path, overrides: Overrides | None = None, *, allow_code: bool = False) -> Spec:
+    """The spec of a recipe file; its `base` is the folder of that file.
 
     allow_code: run the Python files that the recipe names; without it nothing of the user's is run.
     Raises RecipeError whose message has a line for every fault: `recipe.yaml:7: stages[2].minhash.threshold: ...`.
@@ -68,7 +68,7 @@ def load_recipe(path: str | Path, overrides: Overrides | None = None, *, allow_c
     base = file.absolute().parent
     spec = _spec(read_yaml(file), str(file), overrides or Overrides(), base if allow_code else None)
     stages = [(stage, anchored(stage, base)) for stage in spec.stages]
-    return replace(spec, stages=tuple(stage.model_copy(update=paths) for stage, paths in stages)), base
+    return replace(spec, stages=tuple(stage.model_copy(update=paths) for stage, paths in stages), base=base)
 
 
 def spec_from_mapping(mapping: Mapping[str, Any], *, allow_code: bool = False) -> Spec:

@@ -144,6 +144,11 @@ class MinHash(GlobalStage):
         description="components: chains of near-duplicates are one cluster; greedy: only what is similar to a kept "
         "document is dropped",
     )
+    cluster_size: bool = Field(
+        False,
+        description="in mode: drop, add the column cluster_size: the documents that a kept one stands for, itself "
+        "included",
+    )
     keep: Keep = Field("first", description="which copy stays: first, longest, {by: column, order: desc | asc | rank}")
     seed: int = Field(1, description="of the permutations", ge=0, lt=1 << 63)
     index: LocalPaths = Field(
@@ -210,13 +215,12 @@ class MinHash(GlobalStage):
         return {**MEASURES, **(CORPUS_MEASURE if self.index else {})}
 
     def adds(self) -> Mapping[str, pa.DataType]:
-        """In `mode: drop` the size of the cluster that a kept document stands for, itself included: 1 for most. Tags
-        have it as `size`."""
-        return {CLUSTER_SIZE: pa.int64()} if self.mode == "drop" else {}
+        """The size of the cluster that a kept document stands for, where it is asked for."""
+        return {CLUSTER_SIZE: pa.int64()} if self.cluster_size and self.mode == "drop" else {}
 
     def tag_defaults(self) -> Mapping[str, Any]:
         """See `GlobalStage`."""
-        return {**TAG_DEFAULTS, CLUSTER_SIZE: 1} if self.mode == "drop" else TAG_DEFAULTS
+        return {CLUSTER_SIZE: 1} if self.mode == "drop" else TAG_DEFAULTS
 
     def sketch_parameters(self) -> dict[str, Any]:
         """See `GlobalStage`."""
@@ -302,7 +306,7 @@ class _SettleStep:
         found = [done.files for done in verified if done.result["clusters_total"]]
         return Settled(
             drops=[] if tag else [files[DROPS_FILE] for files in found],
-            tags=[files[TAGS_FILE if tag else SIZES_FILE] for files in found],
+            tags=[files[TAGS_FILE if tag else SIZES_FILE] for files in found] if tag or self.stage.adds() else [],
             stats={**stats, "warnings": self._warnings(stats)},
         )
 

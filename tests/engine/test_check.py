@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import orjson
 import pyarrow as pa
@@ -38,15 +39,19 @@ def spec(*stages, paths=("shards/*.jsonl",), out="out", text="text", id=None, **
     return Spec(Source(paths=paths, text=text, id=id), stages, Sink(path=out, **sink))
 
 
+def checked(given, base):
+    return check_spec(replace(given, base=base))
+
+
 def refused(kind, given, base):
     with pytest.raises(kind) as error:
-        check_spec(given, base)
+        checked(given, base)
     return str(error.value)
 
 
 def test_nothing_to_say(shards, toys):
     stages = (toys["normalize"](), toys["length"](min_words=5), toys["minhash"]())
-    assert check_spec(spec(*stages), shards) == []
+    assert checked(spec(*stages), shards) == []
 
 
 def test_no_text_column(shards):
@@ -61,7 +66,7 @@ def test_no_text_column(shards):
 
 def test_a_column_that_some_files_lack(shards):
     lines(shards / "shards" / "c.jsonl", {"body": "z"})
-    assert check_spec(spec(id="id"), shards) == [
+    assert checked(spec(id="id"), shards) == [
         "input.text: shards/c.jsonl lacks the column 'text': records without it are quarantined",
         "input.id: shards/b.jsonl, shards/c.jsonl lack the column 'id': their id will be null",
     ]
@@ -70,7 +75,7 @@ def test_a_column_that_some_files_lack(shards):
 def test_columns_that_stages_read(shards, toys):
     where, score, length = toys["where"], toys["score"], toys["length"]
     read = where(expression="e", columns=("lang", "score.value"))
-    assert check_spec(spec(score(), read), shards) == [
+    assert checked(spec(score(), read), shards) == [
         "stages[1] (where): shards/b.jsonl lacks the column 'lang'",
     ]
     assert refused(InputError, spec(where(expression="e", columns=("lnag",))), shards) == (
@@ -86,7 +91,7 @@ def test_columns_that_stages_read(shards, toys):
         "stages[1] (where) reads the column 'length.words', which stages[0] (length) makes only with `mode: tag`."
         " Add a use of length with `mode: tag` and a name before this stage."
     )
-    assert check_spec(spec(length(mode="tag"), reads_words), shards) == []
+    assert checked(spec(length(mode="tag"), reads_words), shards) == []
 
 
 def test_labels(shards, toys):
@@ -95,7 +100,7 @@ def test_labels(shards, toys):
         "stages[1]: 'length' is already the name of stages[0]. The same stage twice needs a name,"
         " such as {length: {...}, name: length_2}"
     )
-    assert check_spec(spec(length(), length(name="other")), shards) == []
+    assert checked(spec(length(), length(name="other")), shards) == []
 
 
 def test_a_stage_never_takes_the_place_of_a_users_column(shards, toys):
@@ -104,17 +109,17 @@ def test_a_stage_never_takes_the_place_of_a_users_column(shards, toys):
         "stages[0] (score) adds the column 'score.value', which the input has already."
         " Give the stage a name, such as {score: ..., name: score_2}."
     )
-    assert check_spec(spec(toys["score"](name="mine")), shards) == []
+    assert checked(spec(toys["score"](name="mine")), shards) == []
 
 
 def test_a_filter_after_a_deduplication_is_warned_of(shards, toys):
     minhash, length = toys["minhash"], toys["length"]
-    warned = check_spec(spec(minhash(), length(min_words=3), toys["normalize"](), length(name="b", mode="tag")), shards)
+    warned = checked(spec(minhash(), length(min_words=3), toys["normalize"](), length(name="b", mode="tag")), shards)
     assert warned == [
         "stages[1] (length) filters after stages[0] (minhash) has removed duplicates: where it drops a document that"
         " was kept for its copies, they are lost with it. Put filters first."
     ]
-    assert check_spec(spec(minhash(mode="tag"), length(min_words=3)), shards) == []
+    assert checked(spec(minhash(mode="tag"), length(min_words=3)), shards) == []
 
 
 @pytest.mark.parametrize(
@@ -153,19 +158,19 @@ def test_output_that_holds_input(shards):
 
 @pytest.mark.parametrize("paths", [("shards/*.jsonl",), ("shards",), ("s*/a.jsonl",), ("**/*.jsonl",)])
 def test_output_beside_the_input(shards, paths):
-    assert check_spec(spec(paths=paths, out="out"), shards) == []
+    assert checked(spec(paths=paths, out="out"), shards) == []
 
 
 def test_files_that_cannot_be_read_are_no_reason_to_stop(shards):
     (shards / "shards" / "bad.parquet").write_bytes(b"PAR1 no")
-    (warning,) = check_spec(spec(paths=("shards",)), shards)
+    (warning,) = checked(spec(paths=("shards",)), shards)
     assert warning.startswith("shards/bad.parquet cannot be read and will be quarantined: ")
 
 
 def test_nothing_can_be_read(tmp_path, toys):
     (tmp_path / "a.jsonl").write_bytes(b"")
     given = spec(toys["where"](expression="e", columns=("x",)), paths="a.jsonl")
-    assert check_spec(given, tmp_path) == [
+    assert checked(given, tmp_path) == [
         "no file of the input has a record that can be read: the columns were not checked"
     ]
 
@@ -185,13 +190,13 @@ def test_a_model_that_is_not_there_is_told_before_anything_runs(tmp_path):
     stage = FasttextQuality(model=str(tmp_path / "no.bin"), target="hq")
     spec = Spec(Source(paths=("a.jsonl",)), (stage,), Sink(path="out"))
     with pytest.raises(InputError, match=r"no\.bin"):
-        check_spec(spec, tmp_path)
+        checked(spec, tmp_path)
 
 
 @pytest.mark.parametrize("path", ["s3://bucket/out", "file:///tmp/out"])
 def test_an_output_that_is_no_local_folder(shards, path):
     with pytest.raises(RecipeError, match=r"output\.path: .*://.* is a URL, and the output must be a folder of this"):
-        check_spec(Spec(Source(paths="shards"), (), Sink(path=path)), shards)
+        checked(Spec(Source(paths="shards"), (), Sink(path=path)), shards)
 
 
 def test_an_output_in_the_home_folder(monkeypatch, tmp_path):
@@ -214,7 +219,7 @@ def test_a_columnar_file_whose_text_is_no_string_is_told_before_it_is_read(shard
         column = pa.nulls(1) if kind == pa.null() else texts.dictionary_encode() if "dict" in str(kind) else texts
         with pa.ipc.new_file(str(shards / "shards" / "c.arrow"), pa.schema([("text", kind)])) as writer:
             writer.write_table(pa.table({"text": column.cast(kind)}))
-        assert check_spec(spec(paths=("shards",)), shards) == []
+        assert checked(spec(paths=("shards",)), shards) == []
     pq.write_table(pa.table({"text": [["z"]]}), shards / "shards" / "d.parquet")
     assert refused(InputError, spec(paths=("shards",)), shards) == (
         "input.text: in shards/d.parquet the column 'text' is of type list<element: string>, not a string."

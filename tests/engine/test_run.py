@@ -121,7 +121,7 @@ def test_a_run_stopped_at_any_task_goes_on_to_the_same_bytes(folder: Path) -> No
         out = f"stopped-{number}"
         StopsAfter.left = number
         try:
-            run_spec(pipeline(folder, out), base=folder, runner=StopsAfter)
+            run_spec(pipeline(folder, out), runner=StopsAfter)
         except KeyboardInterrupt:
             stops += 1
             assert not (folder / out / "data").exists()
@@ -262,7 +262,7 @@ def test_on_bad_input_fail_names_the_record(folder: Path) -> None:
 def test_input_that_changes_between_two_passes_is_an_error(folder: Path) -> None:
     StopsAfter.left = 4
     with pytest.raises(KeyboardInterrupt):
-        run_spec(pipeline(folder, stages=(Length(min_words=10),)), base=folder, runner=StopsAfter)
+        run_spec(pipeline(folder, stages=(Length(min_words=10),)), runner=StopsAfter)
     shard = folder / "in" / "shard-0.jsonl"
     state = shard.stat()
     shard.write_bytes(shard.read_bytes().replace(b'{"id":"d1"', b'{"id":"dX"', 1)[:-200] + b" " * 199 + b"\n")
@@ -286,7 +286,7 @@ def test_rows_that_change_places_between_two_passes_are_an_error(tmp_path: Path)
     pq.write_table(pa.table({"text": ["one text", "other text"]}), tmp_path / "rows.parquet")
     made = Pipeline(Source(paths=("rows.parquet",)), (Length(min_words=1),), Sink(path="out"), Settings(), tmp_path)
     with pytest.raises(InputError, match=r"rows\.parquet changed while the run was reading it"):
-        run_spec(made, base=tmp_path, runner=Meddles)
+        run_spec(made, runner=Meddles)
     assert not (tmp_path / "out" / "data").exists()
 
 

@@ -78,7 +78,7 @@ def test_the_readme_recipe_and_python_are_right(tmp_path, monkeypatch):
     readme = (ROOT / "README.md").read_text()
     (recipe,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
     (tmp_path / "recipe.yaml").write_text(recipe)
-    spec, _ = load_recipe(tmp_path / "recipe.yaml")
+    spec = load_recipe(tmp_path / "recipe.yaml")
     assert [stage.label for stage in spec.stages] == ["normalize", "length", "gopher_quality", "exact", "minhash"]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shards").mkdir()

@@ -134,7 +134,7 @@ def kept(folder):
 
 def test_its_parameters_stand_beside_it(folder):
     path = recipe(folder, "{python: code/my_filters.py:MostDigits, max_digits: 1, mode: tag, name: few}")
-    spec, _ = load_recipe(path, Overrides(sets=["stages.few.max_digits=2"]), allow_code=True)
+    spec = load_recipe(path, Overrides(sets=["stages.few.max_digits=2"]), allow_code=True)
     (stage,) = spec.stages
     assert (stage.max_digits, stage.mode, stage.label, stage.word) == (2, "tag", "few", "most_digits")
     assert pickle.loads(pickle.dumps(stage)) == stage  # noqa: S301

@@ -41,8 +41,8 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_every_form_of_a_stage(tmp_path, toys):
-    spec, base = load_recipe(write(tmp_path, RECIPE))
-    assert base == tmp_path
+    spec = load_recipe(write(tmp_path, RECIPE))
+    assert spec.base == tmp_path
     assert spec.stages == (
         toys["normalize"](),
         toys["length"](min_words=50),
@@ -71,7 +71,7 @@ def test_lists_become_tuples_and_whole_numbers_become_floats(toys):
 
 def test_no_stages_is_a_copy_of_the_input(tmp_path):
     for stages in ("", "stages:\n", "stages: []\n"):
-        spec, _ = load_recipe(write(tmp_path, f"input: {{paths: a}}\n{stages}output: {{path: o}}\n"))
+        spec = load_recipe(write(tmp_path, f"input: {{paths: a}}\n{stages}output: {{path: o}}\n"))
         assert spec.stages == ()
 
 
@@ -82,8 +82,8 @@ def test_overrides(tmp_path, toys, monkeypatch):
     monkeypatch.chdir(here)
     sets = ["stages.near.threshold=1e-1", "stages.minhash.words=[x, 'no']", "input.text=content", "run.retain=all"]
     overrides = Overrides(["x.jsonl", "s3://b/*.parquet"], "result", 3, "local", sets)
-    spec, base = load_recipe(path, overrides)
-    assert base == tmp_path
+    spec = load_recipe(path, overrides)
+    assert spec.base == tmp_path
     assert spec.source.paths == (str(here / "x.jsonl"), "s3://b/*.parquet")
     assert spec.sink.path == str(here / "result")
     assert (spec.settings.workers, spec.settings.runner, spec.settings.retain) == (3, "local", "all")
@@ -94,7 +94,7 @@ def test_overrides(tmp_path, toys, monkeypatch):
 
 def test_set_makes_the_section_it_needs_and_stays_relative_to_the_recipe(tmp_path):
     path = write(tmp_path, "stages: [length]\n")
-    spec, _ = load_recipe(path, Overrides(sets=["input.paths=[a]", "output.path=o", "stages.length.min_words=3"]))
+    spec = load_recipe(path, Overrides(sets=["input.paths=[a]", "output.path=o", "stages.length.min_words=3"]))
     assert (spec.source.paths, spec.sink.path) == (("a",), "o")
     assert spec_to_mapping(spec)["stages"] == [{"length": {"min_words": 3}}]
 
@@ -104,7 +104,7 @@ def test_a_current_folder_with_glob_characters_is_no_pattern(tmp_path, monkeypat
     here.mkdir()
     (here / "there.jsonl").write_text("")
     monkeypatch.chdir(here)
-    spec, _ = load_recipe(write(tmp_path, RECIPE), Overrides(inputs=["*.jsonl", "there.jsonl"]))
+    spec = load_recipe(write(tmp_path, RECIPE), Overrides(inputs=["*.jsonl", "there.jsonl"]))
     assert spec.source.paths == (f"{tmp_path}/a[[]1]/*.jsonl", f"{here}/there.jsonl")
 
 
@@ -139,7 +139,7 @@ def test_scalars_are_read_as_written(text, value):
 
 def test_anchors_are_allowed_in_reason(tmp_path):
     text = "input: {paths: [&a 'x', *a]}\noutput: {path: *a}\n"
-    spec, _ = load_recipe(write(tmp_path, text))
+    spec = load_recipe(write(tmp_path, text))
     assert (spec.source.paths, spec.sink.path) == (("x", "x"), "x")
 
 

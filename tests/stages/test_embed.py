@@ -74,7 +74,7 @@ def test_a_recipe_may_name_the_folder_relative_to_itself(tmp_path):
         "input: {paths: [a.jsonl]}\noutput: {path: out}\n"
         "stages:\n  - embed: {embedder: {kind: static, model: models/m}}\n"
     )
-    spec, _ = load_recipe(tmp_path / "recipe.yaml")
+    spec = load_recipe(tmp_path / "recipe.yaml")
     assert spec.stages[0].embedder.model == str(tmp_path / "models" / "m")
 
 

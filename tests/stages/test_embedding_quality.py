@@ -318,14 +318,14 @@ def test_paths_are_relative_to_the_recipe(tmp_path):
         "output: {path: out}\n"
     )
     (tmp_path / "judge").mkdir()
-    spec, _ = load_recipe(tmp_path / "recipe.yaml")
+    spec = load_recipe(tmp_path / "recipe.yaml")
     assert spec.stages[0].head == str(tmp_path / "quality" / "head")
     assert spec.stages[1].embedder.model == str(tmp_path / "judge")
 
 
 def test_the_preset():
     path = Path(__file__).parents[2] / "configs" / "fineweb-edu.yaml"
-    spec, _ = load_recipe(path)
+    spec = load_recipe(path)
     (stage,) = (stage for stage in spec.stages if isinstance(stage, EmbeddingQuality))
     assert stage.min_score == 3
     assert stage.head == str(path.parent / "quality")

@@ -98,7 +98,7 @@ def test_a_model_path_is_relative_to_the_recipe(tmp_path):
     )
     for given, wanted in (("m/q.bin", tmp_path / "m" / "q.bin"), ("/abs/q.bin", Path("/abs/q.bin"))):
         (tmp_path / "recipe.yaml").write_text(recipe.replace("MODEL", given))
-        spec, _ = load_recipe(tmp_path / "recipe.yaml")
+        spec = load_recipe(tmp_path / "recipe.yaml")
         assert spec.stages[0].model == str(wanted)
 
 

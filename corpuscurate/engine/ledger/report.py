@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from corpuscurate.core.errors import BalanceError
 from corpuscurate.core.histogram import histogram, merge_bins
 from corpuscurate.core.spec import Spec, spec_value
 from corpuscurate.core.stage import GlobalStage, Stage
+from corpuscurate.engine.fingerprints import versions
 from corpuscurate.engine.manifest import Manifest
 from corpuscurate.engine.plan import Counted
 
@@ -43,12 +43,6 @@ class Facts:
     seconds: Mapping[str, float]
     started: float
     peak_memory_bytes: int
-
-
-def versions() -> dict[str, str]:
-    """Versions of the libraries that output bytes depend on."""
-    packages = {name: version(name) for name in ("corpuscurate", "numpy", "pyarrow", "zstandard")}
-    return {**packages, "zlib": zlib.ZLIB_RUNTIME_VERSION}
 
 
 def build_report(facts: Facts) -> dict[str, Any]:

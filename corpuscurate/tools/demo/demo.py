@@ -64,14 +64,14 @@ def make_demo(folder: Path, progress: Progress) -> Made:
     folder.mkdir(parents=True, exist_ok=True)
     if not recipe.exists():
         recipe.write_bytes(bundled_recipe("demo.yaml").read_bytes())
-    spec, base = load_recipe(recipe)
+    spec = load_recipe(recipe)
     progress.message("collecting docstrings, descriptions and licences of this Python installation")
     documents = collect()
     shards = write_shards(documents, folder / "shards")
     for old in set((folder / "shards").glob("docs-*.jsonl.zst")) - set(shards):
         old.unlink()
-    report = run_spec(spec, base=base, overwrite=True, progress=progress)
-    return Made(report, len(documents), shards, recipe, base / spec.sink.path)
+    report = run_spec(spec, overwrite=True, progress=progress)
+    return Made(report, len(documents), shards, recipe, spec.output)
 
 
 def pairs(output: Path, count: int = 3) -> list[Pair]:

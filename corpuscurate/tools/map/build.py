@@ -193,7 +193,7 @@ def make_map(
     with tempfile.TemporaryDirectory(prefix="corpuscurate-map-") as name:
         sink = Sink(path=str(Path(name) / "out"))
         spec = Spec(source, (trial,), sink, settings)
-        stats = settle_only(spec, base=base, folder=Path(name) / "run", progress=progress)[LABEL]
+        stats = settle_only(spec, folder=Path(name) / "run", progress=progress)[LABEL]
         table, texts = _rows(stats, manifest, _fates(out))
     target = folder or out
     pq.write_table(table, target / COORDINATES)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.artefact import whole_folder
 from corpuscurate.core.errors import OutputError, RecipeError
 from corpuscurate.core.local_path import anchored
-from corpuscurate.engine.ledger.report import versions
+from corpuscurate.engine.fingerprints import versions
 from corpuscurate.tools.train import fasttext, heads  # noqa: F401  register themselves
 from corpuscurate.tools.train.card import write_card
 from corpuscurate.tools.train.data import Documents, beginnings, gather

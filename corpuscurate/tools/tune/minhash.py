@@ -180,7 +180,6 @@ def _level(
 
 def tune(
     spec: Spec,
-    base: Path,
     *,
     documents: int = 1000,
     examples: int = 3,
@@ -205,7 +204,7 @@ def tune(
         nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="corpuscurate-tune-")
     )
     with work as name:
-        stats = settle_only(shortened, base=base, folder=Path(name), progress=progress)[LABEL]
+        stats = settle_only(shortened, folder=Path(name), progress=progress)[LABEL]
     return {**stats, "index": list(stage.index)}
 
 

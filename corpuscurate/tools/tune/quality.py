@@ -129,7 +129,6 @@ class Sample:
 
 def tune(
     spec: Spec,
-    base: Path,
     *,
     documents: int = 20_000,
     examples: int = 3,
@@ -144,7 +143,7 @@ def tune(
     besides those of KEEP and the recipe's own. Raises RecipeError where there is no such stage, and a run's errors.
     """
     index = _scoring_index(spec.stages, label)
-    check_spec(spec, base)
+    check_spec(spec)
     scoring = spec.stages[index]
     before = [stage for stage in spec.stages[:index] if isinstance(stage, StreamingStage)]
     left_out = [stage.label for stage in spec.stages[:index] if isinstance(stage, GlobalStage)]
@@ -155,9 +154,9 @@ def tune(
     trial = QualityTrial(name=LABEL, documents=documents, columns=columns, by=tuple(by), stages=stages)
     with tempfile.TemporaryDirectory(prefix="corpuscurate-tune-") as folder:
         shortened = replace(spec, stages=(trial,))
-        stats = settle_only(shortened, base=base, folder=Path(folder), progress=progress)[LABEL]
+        stats = settle_only(shortened, folder=Path(folder), progress=progress)[LABEL]
         rows = pa.concat_tables([read_table(Path(path)) for path in stats["rows"]])
-        names = [file.name for file in build_manifest(spec.source, base).files]
+        names = [file.name for file in build_manifest(spec.source, spec.base).files]
         upward = low is not None or high is None
         own = [bound for bound in (low, high) if bound is not None]
         evidence = _Evidence(rows, names, tuple(by), upward, examples)

@@ -167,7 +167,6 @@ class Pick:
 
 def tune(
     spec: Spec,
-    base: Path,
     *,
     documents: int = 50_000,
     examples: int = 3,
@@ -189,7 +188,7 @@ def tune(
     trial = SemanticTrial(**{**own, "mode": "drop", "name": LABEL, "documents": documents, "examples": examples})
     shortened = replace(spec, stages=(*spec.stages[: indices[0]], trial))
     with _folder(folder) as work:
-        return dict(settle_only(shortened, base=base, folder=work, progress=progress)[LABEL])
+        return dict(settle_only(shortened, folder=work, progress=progress)[LABEL])
 
 
 @contextmanager

@@ -138,6 +138,6 @@ def test_bundled_recipes_are_valid():
     names = sorted(path.name for path in folder.glob("*.yaml"))
     assert {"demo.yaml", "example.yaml", "gopher.yaml", "tag_only.yaml"} <= set(names)
     for name in names:
-        spec, base = load_recipe(folder / name)
-        assert base == folder
+        spec = load_recipe(folder / name)
+        assert spec.base == folder
         assert spec.stages

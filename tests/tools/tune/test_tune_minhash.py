@@ -47,8 +47,8 @@ def corpus(tmp_path_factory):
 
 def test_equals_all_pairs_where_every_document_is_a_query(corpus):
     path, texts = corpus
-    spec, base = load_recipe(path)
-    found = tune(spec, base, documents=len(texts), examples=2)
+    spec = load_recipe(path)
+    found = tune(spec, documents=len(texts), examples=2)
     edges = neardup.edges(texts, 2, LEVELS[0])
     assert found["documents"] == found["queries"] == len(texts) - 1
     for level in found["levels"]:
@@ -72,8 +72,8 @@ def test_equals_all_pairs_where_every_document_is_a_query(corpus):
 
 def test_candidates_are_those_that_share_a_band_of_the_recipe(corpus):
     path, texts = corpus
-    spec, base = load_recipe(path)
-    found = tune(spec, base, documents=len(texts))
+    spec = load_recipe(path)
+    found = tune(spec, documents=len(texts))
     stage = spec.stages[0]
     bands, rows = stage.bands_and_rows
     assert next(banding for banding in found["bandings"] if "recipe" in banding["names"])["bands"] == bands
@@ -95,18 +95,18 @@ def test_more_matches_than_are_compared_are_sampled_and_weighted(tmp_path, monke
         "the same words in each " + "a b c d e f g h i j k l m n o p q r s t u v w x y z " * 2 + str(i)
         for i in range(60)
     ]
-    spec, base = load_recipe(recipe(tmp_path, texts))
-    found = tune(spec, base, documents=20, examples=0)
+    spec = load_recipe(recipe(tmp_path, texts))
+    found = tune(spec, documents=20, examples=0)
     assert found["matches"] == 20 * 59 and found["pairs"] == 200 and found["sampled_matches"] == 20
     assert found["levels"][0]["pairs_per_document"] == pytest.approx(59)
 
 
 def test_nothing_depends_on_how_many_rows_are_matched_at_once(corpus, monkeypatch):
     path, _ = corpus
-    spec, base = load_recipe(path)
-    first = tune(spec, base, documents=40)
+    spec = load_recipe(path)
+    first = tune(spec, documents=40)
     monkeypatch.setattr(trial, "_ROWS", 7)
-    assert tune(spec, base, documents=40) == first
+    assert tune(spec, documents=40) == first
     assert first["queries"] == 40
 
 
@@ -114,8 +114,8 @@ def test_no_duplicates_and_no_documents(tmp_path):
     for number, texts in enumerate([["", " "], ["a b c", "d e f"]]):
         folder = tmp_path / str(number)
         folder.mkdir()
-        spec, base = load_recipe(recipe(folder, texts))
-        found = tune(spec, base)
+        spec = load_recipe(recipe(folder, texts))
+        found = tune(spec)
         assert found["matches"] == 0 and found["examples"] == []
         assert all(level["removed_ratio"] == 0 for level in found["levels"])
 
@@ -136,13 +136,13 @@ def test_a_recipe_without_the_stage(tmp_path):
     path = tmp_path / "r.yaml"
     (tmp_path / "a.jsonl").write_text('{"text": "a"}\n')
     path.write_text("input: {paths: [a.jsonl]}\nstages: [{length: {min_words: 1}}]\noutput: {path: out}\n")
-    spec, base = load_recipe(path)
+    spec = load_recipe(path)
     with pytest.raises(RecipeError, match="no stage 'minhash' to tune; its stages: length"):
-        tune(spec, base)
+        tune(spec)
 
 
 def test_an_index_is_named_as_not_looked_at(tmp_path):
-    spec, base = load_recipe(recipe(tmp_path, families(2, 20), index="earlier"))
-    found = tune(spec, base, documents=20, examples=0)
+    spec = load_recipe(recipe(tmp_path, families(2, 20), index="earlier"))
+    found = tune(spec, documents=20, examples=0)
     assert found["index"] == [str(tmp_path / "earlier")]
     assert summary(found).endswith(f"The documents of index {tmp_path / 'earlier'} were not looked at.")

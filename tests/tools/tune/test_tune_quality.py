@@ -60,8 +60,8 @@ def recipe(folder, *stages, **more):
 
 
 def found_in(folder, *stages, **options):
-    spec, base = load_recipe(recipe(folder, *stages))
-    return tune(spec, base, **options)
+    spec = load_recipe(recipe(folder, *stages))
+    return tune(spec, **options)
 
 
 def scores():
@@ -121,8 +121,8 @@ def test_a_sample_is_a_matter_of_doc_ids(folder):
     assert one == two
     assert 30 < one["sampled"] < 90
     assert one["corpus"] == 200
-    spec, base = load_recipe(recipe(folder, STAGE, run={"workers": 2, "runner": "local", "batch_bytes": 4096}))
-    assert tune(spec, base, documents=60, examples=100) == one
+    spec = load_recipe(recipe(folder, STAGE, run={"workers": 2, "runner": "local", "batch_bytes": 4096}))
+    assert tune(spec, documents=60, examples=100) == one
 
 
 def test_stages_before_count_and_global_ones_are_named(folder):

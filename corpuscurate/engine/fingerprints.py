@@ -1,0 +1,35 @@
+"""Fingerprints of a run: what the bytes of its output depend on, and nothing else."""
+
+from __future__ import annotations
+
+import zlib
+from importlib.metadata import version
+from typing import Any
+
+from corpuscurate.core.artefact import fingerprint
+from corpuscurate.core.spec import Spec
+from corpuscurate.core.stage import Stage, code_value
+from corpuscurate.engine.manifest import Manifest
+
+
+def run_identity(spec: Spec, manifest: Manifest) -> str:
+    """The fingerprint of everything that the output depends on."""
+    whole = [manifest.identity(split) for split in manifest.splits]
+    sink = spec.sink.model_dump(mode="json", exclude={"path"})
+    return fingerprint([versions(), source_value(spec), [stage_value(s) for s in spec.stages], sink, whole])
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that output bytes depend on."""
+    packages = {name: version(name) for name in ("corpuscurate", "numpy", "pyarrow", "zstandard")}
+    return {**packages, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+
+
+def source_value(spec: Spec) -> dict[str, Any]:
+    """The part of the input's parameters that a fingerprint covers, the files apart."""
+    return spec.source.model_dump(mode="json", exclude={"paths"})
+
+
+def stage_value(stage: Stage) -> list[Any]:
+    """The part of a stage that a fingerprint covers."""
+    return [stage.word, stage.version, stage.label, stage.identity(), *code_value(stage)]
