@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.columns import keep_rows, lengths_bytes
+from corpuscurate.core.columns import keep_rows, lengths_bytes, take_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +74,13 @@ class Batch:
 
     def take(self, rows: NDArray[np.int64]) -> Batch:
         """Rows in any order, each as often as it is named."""
-        index = pa.array(rows)
         return Batch(
             self.doc_id[rows],
-            self.text.take(index),
+            take_rows(self.text, rows),
             self.record_bytes[rows],
-            None if self.id is None else self.id.take(index),
-            {name: column.take(index) for name, column in self.columns.items()},
-            None if self.rest is None else self.rest.take(index),
+            None if self.id is None else take_rows(self.id, rows),
+            {name: take_rows(column, rows) for name, column in self.columns.items()},
+            None if self.rest is None else _taken(self.rest, rows),
         )
 
     def with_text(self, text: pa.LargeStringArray) -> Batch:
@@ -91,6 +90,10 @@ class Batch:
     def with_columns(self, added: Mapping[str, pa.Array]) -> Batch:
         """The same documents with more columns."""
         return replace(self, columns={**self.columns, **added}) if added else self
+
+
+def _taken(rest: pa.RecordBatch, rows: NDArray[np.int64]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([take_rows(column, rows) for column in rest.columns], schema=rest.schema)
 
 
 def _kept(rows: pa.RecordBatch, mask: NDArray[np.bool_]) -> pa.RecordBatch:
