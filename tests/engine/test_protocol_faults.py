@@ -90,8 +90,10 @@ def test_a_damaged_file_is_made_again_and_named(
             by_kind.setdefault(kind_of(path, stopped[state] / "_run"), []).append(path) if "_run" in path.parts else (
                 by_kind.setdefault(path.relative_to(stopped[state]).parts[0], []).append(path)
             )
+    if state == "publishing":  # what was measured is not looked at again
+        by_kind = {kind: those for kind, those in by_kind.items() if not kind.startswith(("measure-", "settle-"))}
     kinds = sorted(by_kind)
-    assert len(kinds) > 15
+    assert len(kinds) > 5
     named = 0
     for trial in range(trials):
         monkeypatch.setattr(handles, "_CHECKED", set())  # as in another process
