@@ -94,7 +94,8 @@ def curate(
     data: anything that speaks the Arrow PyCapsule stream interface (pyarrow, polars, DuckDB, pandas, Hugging Face
     datasets). stages: stages, or their recipe form (`"exact"`, `{"length": {"min_words": 50}}`). text, id: columns.
     The data passes through a temporary folder once, so that this run is like any other. In `dropped`, `position`
-    is the row of `data`. Raises the errors of `corpuscurate.core.errors`; InputError when `data` cannot be read.
+    is the row of `data`. Where a stage deals the documents, `kept` holds one partition after the other,
+    by name. Raises the errors of `corpuscurate.core.errors`; InputError when `data` cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="corpuscurate-") as folder:
         place = Path(folder)
@@ -107,7 +108,7 @@ def curate(
         pipeline = Pipeline(source, chosen, spec.sink, base=place)
         report = pipeline.run(workers=workers, progress=progress)
         out = place / "out"
-        parts = sorted((out / DATA).iterdir())
+        parts = sorted(path for path in (out / DATA).rglob("*") if path.is_file())
         return Curated(
             pa.concat_tables([_in_memory(path) for path in parts]),
             pq.read_table(out / DROPPED),

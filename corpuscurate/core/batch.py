@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.columns import keep_rows, lengths_bytes, text_buffers
+from corpuscurate.core.columns import keep_rows, lengths_bytes, take_rows, text_buffers
 from corpuscurate.core.spans import Spans, lines_of, words_of
 
 
@@ -94,14 +94,13 @@ class Batch:
 
     def take(self, rows: NDArray[np.int64]) -> Batch:
         """Rows in any order, each as often as it is named."""
-        index = pa.array(rows)
         return Batch(
             self.doc_id[rows],
-            self.text.take(index),
+            take_rows(self.text, rows),
             self.record_bytes[rows],
-            None if self.id is None else self.id.take(index),
-            {name: column.take(index) for name, column in self.columns.items()},
-            None if self.rest is None else self.rest.take(index),
+            None if self.id is None else take_rows(self.id, rows),
+            {name: take_rows(column, rows) for name, column in self.columns.items()},
+            None if self.rest is None else _taken(self.rest, rows),
         )
 
     def with_text(self, text: pa.LargeStringArray) -> Batch:
@@ -115,6 +114,10 @@ class Batch:
         made = replace(self, columns={**self.columns, **added})
         made._walks.update(self._walks)
         return made
+
+
+def _taken(rest: pa.RecordBatch, rows: NDArray[np.int64]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([take_rows(column, rows) for column in rest.columns], schema=rest.schema)
 
 
 def _kept(rows: pa.RecordBatch, mask: NDArray[np.bool_]) -> pa.RecordBatch:

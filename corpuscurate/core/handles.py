@@ -13,7 +13,7 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -43,8 +43,10 @@ class Artefact:
     digest: str
 
     def __fspath__(self) -> str:
-        """The local path, checked once a process. Raises DamagedError."""
-        if (self.uri, self.digest) not in _CHECKED:
+        """The local path, its size checked at each use and its digest once a process. Raises DamagedError."""
+        if (self.uri, self.digest) in _CHECKED:
+            _check_size(self)
+        else:
             check(self)
         return self.uri
 
@@ -113,17 +115,20 @@ def _read_marker(path: Path, *_state: int) -> Mapping[str, Any] | None:
 
 
 def check(artefact: Artefact) -> None:
-    """Check a file against its recorded size and digest. Raises DamagedError."""
-    path = Path(artefact.uri)
+    """Hold a file against its size and digest. Raises DamagedError."""
+    _check_size(artefact)
+    if digest_file(Path(artefact.uri)) != artefact.digest:
+        raise DamagedError(artefact.uri, "its bytes are not those that were written")
+    _CHECKED.add((artefact.uri, artefact.digest))
+
+
+def _check_size(artefact: Artefact) -> None:
     try:
-        size = path.stat().st_size
+        size = os.stat(artefact.uri).st_size  # noqa: PTH116  (at each use of a file)
     except FileNotFoundError:
         raise DamagedError(artefact.uri, "it is gone") from None
     if size != artefact.size:
         raise DamagedError(artefact.uri, f"it has {size} bytes and was written with {artefact.size}")
-    if digest_file(path) != artefact.digest:
-        raise DamagedError(artefact.uri, "its bytes are not those that were written")
-    _CHECKED.add((artefact.uri, artefact.digest))
 
 
 @contextmanager
@@ -169,8 +174,13 @@ def commit(
     return first
 
 
-def read_commit(home: Path) -> Mapping[str, Any] | None:
-    """The marker of a task whose files are all complete; None otherwise, and then the task's files are deleted."""
+def read_commit(
+    home: Path, damaged: Callable[[Mapping[str, Any], DamagedError], None] | None = None
+) -> Mapping[str, Any] | None:
+    """The marker of a task whose files are all there and whole; None otherwise, and then nothing is left of it.
+
+    damaged: is told of a file that is not what was written, with the marker that names it.
+    """
     path = marker_path(home)
     if not path.exists():
         return None
@@ -180,8 +190,9 @@ def read_commit(home: Path) -> Mapping[str, Any] | None:
         try:
             for name in whole.names():
                 check(whole[name])
-        except DamagedError:
-            pass
+        except DamagedError as error:
+            if damaged is not None:
+                damaged(value, error)
         else:
             return value
     remove_task(home)

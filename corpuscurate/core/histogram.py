@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SHIFT = 48
-_BINS = 1 << 16
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 def count_bins(values: NDArray[Any]) -> dict[str, int]:
@@ -38,11 +38,14 @@ def merge_bins(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def histogram(bins: Mapping[str, int]) -> list[list[float]]:
-    """[lower edge, upper edge, count] of each bin that is not empty, from the lowest value to the highest."""
+    """[lower edge, upper edge, count] of each bin that is not empty, from the lowest value to the highest.
+
+    Of positive values the lower edge is in the bin, of negative ones the upper; all edges are finite.
+    """
     rows = []
     for name, count in bins.items():
         number = int(name)
         edges = np.array([number, number + 1], np.uint64) << np.uint64(_SHIFT)
-        low, high = sorted(float(edge) for edge in edges.view(np.float64))
+        low, high = sorted(np.clip(edges.view(np.float64), -_LARGEST, _LARGEST).tolist())
         rows.append([low, high, count])
     return sorted(rows)

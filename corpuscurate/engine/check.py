@@ -58,6 +58,7 @@ def check_files(spec: Spec, files: Sequence[SourceFile]) -> list[str]:
     """`check_spec` for input that has been expanded already."""
     check_formats(spec)
     check_labels(spec.stages)
+    check_decisions(spec.stages)
     check_output(spec.source, spec.sink, spec.base, files)
     for stage in spec.stages:
         stage.identity()  # a model that cannot be used is told here
@@ -81,6 +82,34 @@ def check_formats(spec: Spec) -> None:
                 known(name)
         except RecipeError as error:
             raise RecipeError(f"{key}: {error}") from None
+
+
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+def check_decisions(stages: Sequence[Stage]) -> None:
+    """At most one stage orders the documents, and at most one deals them among partitions, whose names can be folders.
+    Raises RecipeError."""
+    ordering, dealing = [], []
+    for place, stage in enumerate(stages):
+        if not isinstance(stage, GlobalStage) or stage.mode == "tag":
+            continue
+        names = stage.partitions()
+        ordering += [stage_name(stages, place)] if stage.orders_documents else []
+        dealing += [stage_name(stages, place)] if names else []
+        lower = [name.lower() for name in names]  # some file systems ignore case
+        bad = [name for name in names if not _FOLDER.fullmatch(name) or lower.count(name.lower()) > 1]
+        if bad:
+            raise RecipeError(
+                f"{stage_name(stages, place)}: the partition {bad[0]!r} cannot be a folder of data/. Each needs a name"
+                " of its own, of letters, digits, - and _, that begins with a letter or a digit."
+            )
+    for what, found in (("decide the order of documents", ordering), ("deal documents among partitions", dealing)):
+        if len(found) > 1:
+            raise RecipeError(
+                f"{' and '.join(found)} all {what}, and only one stage may. Keep one of them, or give the others"
+                " `mode: tag`, which leaves the documents where they are."
+            )
 
 
 def check_indexes(spec: Spec) -> None:

@@ -55,4 +55,4 @@ def edit_rows(files: Sequence[Artefact], first: int, last: int) -> pa.Table:
     """Rows of EDITS of doc_ids first..last, by doc_id and start."""
     tables = [rows_between(cached_table(file), first, last) for file in files]
     table = pa.concat_tables([EDITS.empty_table(), *(each for each in tables if each.num_rows)])
-    return table.sort_by([("doc_id", "ascending"), ("start", "ascending")]).combine_chunks()
+    return table.sort_by([(name, "ascending") for name in ("doc_id", "start", "stop")]).combine_chunks()

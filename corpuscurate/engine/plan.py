@@ -66,9 +66,12 @@ def edits(stage: Stage) -> bool:
 
 
 def edits_before(stages: Sequence[Stage], cut: Sequence[Pass], last: int) -> tuple[Stage, ...]:
-    """The stages of passes 0..last that edit text, in order: they are replayed when the text is read again."""
+    """The stages of passes 0..last that edit text, in order: they are replayed when the text is read again.
+
+    stages: those of `cut`, or the first of them.
+    """
     indices = [index for current in cut[: last + 1] for index in (*current.streaming, *current.settling)]
-    return tuple(stage for stage in (stages[index] for index in indices) if edits(stage))
+    return tuple(stages[index] for index in indices if index < len(stages) and edits(stages[index]))
 
 
 def user_columns(stages: Sequence[Stage]) -> tuple[str, ...]:

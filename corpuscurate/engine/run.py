@@ -22,7 +22,7 @@ from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.engine.progress import NoProgress, Progress
 from corpuscurate.engine.runners import Runner, load_ahead, make_runner
 from corpuscurate.engine.runners.warm import to_text
-from corpuscurate.engine.session import MemoryWatch, Session, locked
+from corpuscurate.engine.session import MemoryWatch, Session, locked, made_again
 from corpuscurate.engine.steps import Steps
 from corpuscurate.io.files import expand
 from corpuscurate.kernels.compile import is_cold
@@ -56,10 +56,12 @@ def run_spec(
         with locked(output.state):
             output.claim(identity, overwrite)  # again: it may have changed before it was locked
             output.begin(identity, manifest, overwrite)
-            report = output.pending_report(identity)
+            report, problems = output.pending_report(identity)
             if report is None:
                 report = mended(
-                    lambda notes: _run(spec, manifest, output, shown, [*warnings, *notes], identity, started, runner),
+                    lambda notes: _run(
+                        spec, manifest, output, shown, [*warnings, *problems, *notes], identity, started, runner
+                    ),
                     output.state,
                 )
             public = output.publish(report)
@@ -87,8 +89,11 @@ def prepared(spec: Spec, shown: Progress, *, ahead: bool) -> tuple[Manifest, lis
 
 
 def mended(work: Callable[[Sequence[str]], T], state: Path) -> T:
-    """The result of `work`. Where `work` meets a damaged file below `state`, the file is deleted and `work` is called
-    again, so that the file is made again. work: takes the warnings. Raises InputError for a file of an earlier run."""
+    """The result of `work`, which is begun again where it met a damaged file of `state`: then it finds that the task
+    which made the file must be done again. work: is given what to warn of.
+
+    Raises InputError for a damaged file of another run.
+    """
     notes: list[str] = []
     while True:
         try:
@@ -97,11 +102,10 @@ def mended(work: Callable[[Sequence[str]], T], state: Path) -> T:
             path = Path(error.path)
             if not path.is_relative_to(state):
                 raise InputError(f"{error}. It belongs to an earlier run: run that one again.") from error
-            note = f"{error}; it is made again"
+            note = made_again([error])
             if note in notes:
                 raise
             notes.append(note)
-            path.unlink(missing_ok=True)
 
 
 def _run(

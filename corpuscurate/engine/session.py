@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from corpuscurate.core.errors import OutputError
+from corpuscurate.core.errors import DamagedError, OutputError
 from corpuscurate.core.run_folder import LOCK
 from corpuscurate.core.spec import Spec
 from corpuscurate.engine.ledger.resume import run_tasks
@@ -50,12 +50,17 @@ class Session:
             self.progress.advance(task.bytes - told.pop(str(task.home), 0))
             self.progress.task_done()
 
+        damaged: list[DamagedError] = []
         self.progress.start(title, sum(task.bytes for task in tasks), len(tasks))
         try:
             with self.timed(title):
-                return run_tasks(tasks, self.runner.run, finished, beat, largest_first=largest_first)
+                return run_tasks(
+                    tasks, self.runner.run, finished, beat, largest_first=largest_first, damaged=damaged.append
+                )
         finally:
             self.progress.finish()
+            if damaged:
+                self.warn(made_again(damaged))
 
     @contextmanager
     def timed(self, title: str) -> Iterator[None]:
@@ -71,6 +76,12 @@ class Session:
         if text not in self.warnings:
             self.warnings.append(text)
             self.progress.message(f"warning: {text}")
+
+
+def made_again(damaged: Sequence[DamagedError]) -> str:
+    """The warning for damaged files."""
+    more = f"; so are {len(damaged) - 1} more files. They are" if len(damaged) > 1 else "; it is"
+    return f"{damaged[0]}{more} made again"
 
 
 @contextmanager

@@ -207,7 +207,7 @@ class Steps:
         self.written = self.session.tasks("writing", self.write_tasks, largest_first=True)
         self.parts = [part for result in self.written for part in result.get("parts", [])]
         if placed is not None:
-            self.gather(identity, placed.result["parts"], shape)
+            self.gather(identity, placed.result["parts"], placed.result["partitions"], shape)
 
     def place(self, identity: str) -> Done | None:
         """Give each kept document its part and rank, if a stage orders or partitions documents; None otherwise."""
@@ -228,11 +228,8 @@ class Steps:
         (result,) = self.session.tasks("placing", [task])
         return Done(Artefacts(str(task.home)), {**result, "partitions": names})
 
-    def gather(self, identity: str, parts: Sequence[Sequence[int]], shape: OutputShape) -> None:
-        """Write the parts of data/ from the pieces of the writing tasks."""
-        names = tuple(
-            name for stage in self.spec.stages if isinstance(stage, GlobalStage) for name in stage.partitions()
-        )
+    def gather(self, identity: str, parts: Sequence[Sequence[int]], names: Sequence[str], shape: OutputShape) -> None:
+        """Write the parts from the pieces that the writing tasks left. names: of the partitions."""
         pieces: dict[int, list[tuple[Artefact, int]]] = {}
         for task, result in zip(self.write_tasks, self.written, strict=True):
             files = Artefacts(str(task.home))
@@ -271,8 +268,8 @@ class Steps:
         )
 
     def in_input_order(self) -> bool:
-        """Whether data/ holds each kept document once, in order of doc_id, so that a later run finds its texts."""
-        stages = [stage for stage in self.spec.stages if isinstance(stage, GlobalStage)]
+        """Whether data/ holds each kept document once, by doc_id: then a later run finds its texts there."""
+        stages = [stage for stage in self.spec.stages if isinstance(stage, GlobalStage) and stage.mode == "drop"]
         return not any(each.copies_documents or each.orders_documents or each.partitions() for each in stages)
 
     def _shape(self, added: dict[str, Any]) -> OutputShape:

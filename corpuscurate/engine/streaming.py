@@ -99,14 +99,14 @@ def apply_stage(stage: StreamingStage, batch: Batch) -> Outcome:
     """Apply a stage to a batch. Raises StageError, which names the stage, its parameters and the documents."""
     try:
         outcome = stage.apply(batch)
-        _check_rows(outcome, len(batch))
+        _check_outcome(stage, outcome, len(batch))
         return outcome
     except Exception as error:
         raise stage_error(stage, batch, error) from error
 
 
-def _check_rows(outcome: Outcome, rows: int) -> None:
-    """Check that every part of an outcome has one row per document. Raises ValueError."""
+def _check_outcome(stage: StreamingStage, outcome: Outcome, rows: int) -> None:
+    """Every part of an outcome has a row a document, and reasons are those that the stage declares."""
     parts: dict[str, Any] = {
         **{name: getattr(outcome, name) for name in ("text", "reason", "value", "threshold", "failed")},
         **outcome.columns,
@@ -115,6 +115,12 @@ def _check_rows(outcome: Outcome, rows: int) -> None:
     for name, part in parts.items():
         if part is not None and len(part) != rows:
             raise ValueError(f"{name} has {len(part)} rows for a batch of {rows} documents")
+    if outcome.failed is not None and outcome.failed.type != FAILED:
+        raise TypeError(f"failed is of type {outcome.failed.type}, not {FAILED}")
+    if outcome.reason is not None and rows:
+        low, high, known = int(outcome.reason.min()), int(outcome.reason.max()), len(stage.reasons())
+        if low < 0 or high > known:
+            raise ValueError(f"reason is {low if low < 0 else high}, and the stage has {known} reasons")
 
 
 def stage_error(stage: Stage, batch: Batch, error: Exception) -> StageError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from corpuscurate.core.errors import DamagedError
 from corpuscurate.core.handles import attempt, commit, read_commit, remove_task
 from corpuscurate.core.os_errors import is_about_output, output_error
 from corpuscurate.engine import progress
@@ -65,12 +66,19 @@ def perform(task: Task) -> dict[str, Any]:
     return finished_result(task) or perform(task)
 
 
-def finished_result(task: Task) -> dict[str, Any] | None:
-    """The result of a finished task with this fingerprint. None: the task must be run; its old files are deleted.
+def finished_result(task: Task, damaged: Callable[[DamagedError], None] | None = None) -> dict[str, Any] | None:
+    """The result of a finished task with this fingerprint, or None where it must (again) be done; then nothing is left
+    of it.
 
-    Sizes and digests are checked, so that a damaged file is found here and not one step later.
+    Sizes and digests are compared: a disk that lost bytes is noticed here and not one step later. damaged: is told of a
+    file that is not what was written.
     """
-    marker = read_commit(task.home)
+
+    def tell(marker: Mapping[str, Any], error: DamagedError) -> None:
+        if damaged is not None and marker[FINGERPRINT] == task.fingerprint:
+            damaged(error)
+
+    marker = read_commit(task.home, tell)
     if marker is None:
         return None
     if marker[FINGERPRINT] != task.fingerprint:

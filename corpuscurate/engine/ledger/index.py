@@ -18,9 +18,9 @@ def index_value(spec: Spec, cut: Sequence[Pass]) -> dict[str, Any]:
     left = []
     everything = edits_before(spec.stages, cut, len(cut) - 1)
     for current in cut:
-        edits = edits_before(spec.stages, cut, current.number)
         for place in current.settling:
             stage = spec.stages[place]
+            edits = edits_before(spec.stages[:place], cut, current.number)
             header = stage.index_header() if isinstance(stage, GlobalStage) else None
             if isinstance(stage, GlobalStage) and header is not None:
                 left.append(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from corpuscurate.core.artefact import fingerprint, read_json, write_json
-from corpuscurate.core.errors import OutputError
-from corpuscurate.core.handles import Artefacts, read_sealed, remove_abandoned, write_sealed
+from corpuscurate.core.errors import DamagedError, OutputError
+from corpuscurate.core.handles import Artefact, Artefacts, check, read_sealed, remove_abandoned, write_sealed
 from corpuscurate.core.run_folder import (
     BASIS,
     FORM,
@@ -130,13 +130,31 @@ class OutputFolder:
             return None
         return {"form": 1, **value} if isinstance(value, dict) and "identity" in value else None
 
-    def pending_report(self, identity: str) -> dict[str, Any] | None:
-        """The report of a run that was stopped while it published its files."""
-        value = self._read(PUBLISH)
-        if value is None or value["fingerprint"] != identity:
-            return None
-        report: dict[str, Any] = value
-        return report
+    def pending_report(self, identity: str) -> tuple[dict[str, Any] | None, list[str]]:
+        """The report of a run that was stopped while its files were being renamed, and what to warn of.
+
+        None where there is none, or where one of the files is not what was written: then nothing is left of them.
+        """
+        report = self._read(PUBLISH)
+        if report is not None and report["fingerprint"] == identity:
+            try:
+                for file in report["outputs"]:
+                    check(Artefact(str(self._where(file)), file["bytes"], file["xxh3_64"]))
+            except DamagedError as error:
+                self._clear()
+                return None, [f"{error}; it is made again"]
+            return report, []
+        if any((self.path / name).exists() for name in (*KINDS, f"{STATE}/{PUBLISH}")):
+            self._clear()  # without its list nobody knows what of it is there
+        return None, []
+
+    def _where(self, file: Mapping[str, Any]) -> Path:
+        """Where a file of a report that is being published is by now."""
+        name = str(file["name"])
+        if (self.path / name.split("/", 1)[0]).exists():
+            return self.path / name
+        moved = self.state / PUBLISHING / name
+        return moved if moved.exists() else self.state / str(file["from"])
 
     def collect(self, tasks: Sequence[Task]) -> list[dict[str, Any]]:
         """The files of the writing tasks: final name, bytes, digest, and `from`, the path within the run folder."""

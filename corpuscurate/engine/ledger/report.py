@@ -173,7 +173,7 @@ def _global_row(facts: Facts, index: int, stage: GlobalStage, row: Mapping[str, 
         "documents_in": documents_in,
         "bytes_in": bytes_in,
         "documents_out": documents_in - sum(t.documents for t in taken),
-        "bytes_out": bytes_in - sum(t.bytes for t in taken),
+        "bytes_out": bytes_in - sum(t.bytes for t in taken) - sum(cut["bytes"] for cut in edits.values()),
         "reasons": reasons,
         "stats": dict(facts.settled[stage.label]),
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from corpuscurate.core.errors import DamagedError
 from corpuscurate.engine.progress import Sink
 from corpuscurate.engine.task import Task, finished_result
 
@@ -20,13 +21,15 @@ def run_tasks(
     beat: Sink,
     *,
     largest_first: bool = False,
+    damaged: Callable[[DamagedError], None] | None = None,
 ) -> list[dict[str, Any]]:
     """The results of all tasks, in their order; finished tasks are not run again.
 
-    Tasks start in their order, so that one worker reports the first error of the input. largest_first: for few large
-    tasks, so that at the end no worker waits for another that has just started.
+    They are begun in their order, so that with one worker the first error of the input is told. largest_first: for few
+    large ones, so that in the end no worker waits for another that has just begun. damaged: is told of files of
+    finished tasks that are not what was written; these tasks are run again.
     """
-    results = [finished_result(task) for task in tasks]
+    results = [finished_result(task, damaged) for task in tasks]
     left = [index for index, result in enumerate(results) if result is None]
     if largest_first:
         left.sort(key=lambda index: -tasks[index].bytes)

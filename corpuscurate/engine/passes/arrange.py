@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import cached_table, read_table, rows_between, write_table
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.columns import one_array, to_numpy
+from corpuscurate.core.columns import one_array, take_from, to_numpy
 from corpuscurate.core.corpus import ORDER, PARTITION
 from corpuscurate.core.doc_ids import id_range, is_in_sorted
 from corpuscurate.core.handles import Artefact, Artefacts
@@ -48,13 +48,11 @@ class PlaceBody:
     partitions: tuple[str, ...]
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write a file a split: part (int32) and rank (int64) of its kept documents. The result lists the parts:
-        [index of the partition, number within it] each."""
+        """Write a file a split: part (int32) and rank (int64) of its kept documents. The result tells the parts:
+        [index of the partition, number within it] each; a partition without documents has an empty one."""
         ids, sizes, starts = self._documents()
         rank, ranked = _values(self.order, ORDER, "rank", ids)
         partition, _ = _values(self.partition, PARTITION, "partition", ids)
-        if len(ids) and int(partition.max()) >= max(len(self.partitions), 1):
-            raise ValueError(f"partition {partition.max()} of document {ids[partition.argmax()]} has no name")
         order = np.lexsort((ids, rank, ~ranked, partition))
         parts: list[list[int]] = []
         part_of = np.empty(len(ids), np.int32)
@@ -63,7 +61,7 @@ class PlaceBody:
             cuts = (np.cumsum(sizes[inside]) - sizes[inside]) // self.part_bytes
             _, local = np.unique(cuts, return_inverse=True)
             part_of[inside] = len(parts) + local
-            parts += [[number, each] for each in range(int(local[-1]) + 1 if len(inside) else not self.partitions)]
+            parts += [[number, each] for each in range(int(local[-1]) + 1 if len(inside) else 1)]
         rank_of = np.empty(len(ids), np.int64)
         rank_of[order] = np.arange(len(ids))
         for split in range(self.splits):
@@ -96,7 +94,7 @@ def _values(
         rows = rows_between(cached_table(file), *id_range(ids))
         told: NDArray[np.uint64] = to_numpy(rows.column("doc_id"))
         mask = is_in_sorted(ids, told)
-        values[mask] = to_numpy(rows.column(name))[is_in_sorted(told, ids)]
+        values[mask] = to_numpy(rows.column(name))[np.searchsorted(told, ids[mask])]
         known |= mask
     return values, known
 
@@ -139,7 +137,7 @@ class _Pieces:
             table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
             part, rank = (to_numpy(table.column(name)) for name in ("part", "rank"))
             order = np.lexsort((rank, part))  # stable: copies stay as they stood
-            table = table.take(pa.array(order)).combine_chunks()
+            table = take_from(table, order)
             starts = np.flatnonzero(np.diff(part[order], prepend=-1))
             name = f"{number}-{PIECES}"
             with pa.OSFile(str(self._folder / name), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
@@ -227,7 +225,7 @@ class GatherBody:
         writer = open_writer(folder / file, self.shape)
         try:
             for table, rows in _in_order(tables):
-                writer.write(unpack(table.take(pa.array(rows))))
+                writer.write(unpack(take_from(table, rows)))
             digest = writer.close()
         except BaseException:
             writer.abort()

@@ -97,12 +97,11 @@ def copies_of(passes: Sequence[FinishedPass], ids: NDArray[np.uint64]) -> NDArra
 
 
 def copies_by(files: Sequence[Artefact], ids: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The COPIES of one stage for each document, int64[n]; 1 for those in no file. Raises ValueError below 1."""
+    """What one stage's COPIES say of each document; 1 for those in no file. ids: ascending, each once or more."""
     copies = np.ones(len(ids), np.int64)
     for file in files:
         rows = rows_between(cached_table(file), *id_range(ids))
         told: NDArray[np.uint64] = to_numpy(rows.column("doc_id"))
-        copies[is_in_sorted(ids, told)] = to_numpy(rows.column("copies"))[is_in_sorted(told, ids)]
-    if len(copies) and copies.min() < 1:
-        raise ValueError(f"document {ids[copies.argmin()]} is to be written {copies.min()} times: drop it instead")
+        known = is_in_sorted(ids, told)
+        copies[known] = to_numpy(rows.column("copies"))[np.searchsorted(told, ids[known])]
     return copies

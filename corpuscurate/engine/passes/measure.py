@@ -74,7 +74,7 @@ class StageStats:
                     self.reasons[name] = self.reasons.get(name, 0) + count
         for name, column in outcome.measures.items():
             if is_countable(column.type):
-                values = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+                values = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
                 self.measures[name] = merge_bins([self.measures.get(name, {}), count_bins(values)])
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import fingerprint, read_table, sync_tree
 from corpuscurate.core.columns import to_numpy
-from corpuscurate.core.corpus import LEDGER, Done, Settled, Work
+from corpuscurate.core.corpus import COPIES, EDITS, LEDGER, ORDER, PARTITION, Done, Settled, Work
 from corpuscurate.core.doc_ids import id_range
 from corpuscurate.core.earlier_runs import open_runs
 from corpuscurate.core.errors import DamagedError, StageError
@@ -212,7 +212,43 @@ def _checked(stage: GlobalStage, settled: Settled) -> dict[str, tuple[Artefact, 
     for kind, may in allowed.items():
         if files[kind] and not may:
             raise StageError(f"stage {stage.label!r} settled with {kind}, which it does not declare (see GlobalStage).")
+        for file in files[kind]:
+            problem = _problem(stage, kind, read_table(file))
+            if problem is not None:
+                raise StageError(f"stage {stage.label!r} settled with {kind} that cannot be used: {problem}.")
     return files
+
+
+_SCHEMAS = {"edits": EDITS, "copies": COPIES, "order": ORDER, "partition": PARTITION}
+
+
+def _problem(stage: GlobalStage, kind: str, table: pa.Table) -> str | None:
+    """What is wrong with a file of a decision; None where nothing is. Where spans lie is seen when they are cut."""
+    schema = _SCHEMAS[kind]
+    if table.schema.names != schema.names or table.schema.types != schema.types:
+        said, wanted = (", ".join(f"{each.name}: {each.type}" for each in one) for one in (table.schema, schema))
+        return f"its columns are ({said}), not ({wanted})"
+    for name in schema.names:
+        if name != "partner" and table.column(name).null_count:
+            return f"{name} has nulls"
+    ids = to_numpy(table.column("doc_id"))
+    sorted_so_far = ids[:-1] <= ids[1:] if kind == "edits" else ids[:-1] < ids[1:]
+    if not sorted_so_far.all():
+        at = int(np.argmin(sorted_so_far))
+        return f"document {ids[at + 1]} stands after {ids[at]}"
+    name, least, most = {
+        "edits": ("reason", 1, len(stage.reasons())),
+        "copies": ("copies", 1, None),
+        "order": ("rank", 0, None),
+        "partition": ("partition", 0, len(stage.partitions()) - 1),
+    }[kind]
+    values = to_numpy(table.column(name))
+    wrong = values < least if most is None else (values < least) | (values > most)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        wanted = f"at least {least}" if most is None else f"{least} to {most}"
+        return f"{name} of document {ids[at]} is {values[at]}, and must be {wanted}"
+    return None
 
 
 def _relative(file: Artefact, folder: Path) -> list[Any]:

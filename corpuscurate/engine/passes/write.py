@@ -28,6 +28,7 @@ from corpuscurate.engine.passes.count import copies_by, edits_in
 from corpuscurate.engine.passes.dropped import EDITS_SCHEMA, ROW_GROUP_ROWS, Names, RowFile, Rows, dropped_schema
 from corpuscurate.engine.passes.measure import BAD_SCHEMA
 from corpuscurate.engine.plan import COPY, OutputPart, WriteGroup
+from corpuscurate.engine.streaming import stages_named_with
 from corpuscurate.engine.task import DIGESTS
 from corpuscurate.io.base import OutputShape, SourceFile, Writer, open_writer
 from corpuscurate.io.output_rows import is_json_form
@@ -195,7 +196,9 @@ class _Writing:
                 self.drop(split, batch, mask)
             kept = without_text(batch, reader.want.text).filter(mask)
             if len(kept):
-                self.keep(split, replay_edits(reader, kept, columns.get(kept.doc_id)))
+                with stages_named_with(file):
+                    ready = replay_edits(reader, kept, columns.get(kept.doc_id))
+                self.keep(split, ready)
         if seen != len(measured):
             raise self.changed(split.files[-1])
         self.write_dropped(split)

@@ -29,10 +29,10 @@ def check_spans(
     """
     for i in range(len(rows)):
         begin, end = offsets[rows[i]], offsets[rows[i] + 1]
-        first, last = begin + starts[i], begin + stops[i]
         status[0] = OUTSIDE
-        if starts[i] < 0 or starts[i] > stops[i] or last > end:
+        if starts[i] < 0 or starts[i] > stops[i] or stops[i] > end - begin:
             return i
+        first, last = begin + starts[i], begin + stops[i]
         status[0] = OVERLAPPING
         if i > 0 and rows[i] == rows[i - 1] and starts[i] < stops[i - 1]:
             return i

@@ -101,7 +101,7 @@ def _dropped(output: Path) -> dict[str, dict[str, Any]]:
 
 
 def _texts(output: Path) -> dict[str, str]:
-    files = sorted((output / DATA).glob("*.parquet"))
+    files = sorted((output / DATA).rglob("*.parquet"))
     return {row["id"]: row["text"] for file in files for row in pq.read_table(file, columns=["id", "text"]).to_pylist()}
 
 
