@@ -121,7 +121,7 @@ def is_read(path: Path, out: Path, state: str) -> bool:
     """Whether the run that goes on reads this file: one with data, that is no scratch of a settling."""
     kind = path.parts[1].split(".")[0] if path.parts[0] == "_run" else path.parts[0]
     if state == "publishing":
-        return kind in ("data", "publish") or (kind in ("write", "gather") and "part-" in path.name)
+        return kind in ("data", "publish", "write", "gather") and "part-" in path.name
     if kind.startswith("settle-"):
         decided = read_sealed(out / "_run" / kind / "settled.json")["files"]
         return any(str(path).endswith(name) for files in decided.values() for name, _, _ in files)
