@@ -221,7 +221,7 @@ def test_a_run_stopped_at_any_task_goes_on_to_the_same_bytes(tmp_path: Path) -> 
         StopsAfter.left = number
         out = f"stopped-{number}"
         try:
-            run_spec(pipeline(tmp_path, stages, out, **options), base=tmp_path, runner=StopsAfter)
+            run_spec(pipeline(tmp_path, stages, out, **options), runner=StopsAfter)
         except KeyboardInterrupt:
             homes |= {path.parent.name for path in (tmp_path / out / "_run").rglob("*.killed.attempt")}
             homes |= {path.name.split(".")[0] for path in (tmp_path / out / "_run").glob("*.killed.attempt")}
@@ -397,7 +397,7 @@ def test_an_index_over_edited_text_compares_what_was_sketched(tmp_path: Path) ->
 
 def test_in_process_and_local_runners_settle_alike(tmp_path: Path) -> None:
     write_input(tmp_path / "in")
-    run_spec(pipeline(tmp_path, ARRANGED, "in-process"), base=tmp_path, runner=InProcessRunner)
+    run_spec(pipeline(tmp_path, ARRANGED, "in-process"), runner=InProcessRunner)
     pipeline(tmp_path, ARRANGED, "local", runner="local", workers=2).run()
     assert files_of(tmp_path / "in-process") == files_of(tmp_path / "local")
     assert np.all([name.startswith(("data/", "dropped/", "quarantine/")) for name in files_of(tmp_path / "local")])

@@ -62,7 +62,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_input(base / "in", **SMALL)
     pipeline(base, STAGES, "whole", **OPTIONS).run()
     with pytest.raises(KeyboardInterrupt):
-        run_spec(pipeline(base, STAGES, "writing", **OPTIONS), base=base, runner=StopsBeforeWriting)
+        run_spec(pipeline(base, STAGES, "writing", **OPTIONS), runner=StopsBeforeWriting)
     real = Path.rename
 
     def rename(self: Path, target: Path) -> Path:
