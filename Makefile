@@ -31,7 +31,7 @@ test: $(VENV)/.installed-dev ## the tests; PYTEST_ARGS="-k minhash" for some of 
 
 bounds: $(VENV)/.installed-dev ## the tests of what kernels do, with every array access checked
 	@NUMBA_BOUNDSCHECK=1 CORPUSCURATE_CACHE_DIR=build/bounds $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
-		tests/kernels tests/dedup tests/stages tests/semantic tests/embed tests/io $(PYTEST_ARGS)
+		tests/kernels tests/stages tests/methods tests/io $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev ## style, layers of imports, types
 	@$(BIN)/ruff check .

@@ -106,7 +106,7 @@ def test_a_damaged_file_is_made_again_and_named(
             continue  # nobody knows then whose data/ it is: see below
         spoil(out / path, how, rng)
         report = run_spec(
-            pipeline(stopped["base"], STAGES, out.name, **OPTIONS), base=stopped["base"], runner=InProcessRunner
+            pipeline(stopped["base"], STAGES, out.name, **OPTIONS), runner=InProcessRunner
         )
         assert files_of(out) == wanted, (path, how)
         warned = [text for text in report["warnings"] if "is damaged" in text]
@@ -177,7 +177,7 @@ def test_a_file_damaged_within_the_run_is_made_again(stopped: dict[str, Path], p
     out = stopped["base"] / "within"
     shutil.rmtree(out, ignore_errors=True)
     Damages.todo = [(pattern, how)]
-    report = run_spec(pipeline(stopped["base"], STAGES, "within", **OPTIONS), base=stopped["base"], runner=Damages)
+    report = run_spec(pipeline(stopped["base"], STAGES, "within", **OPTIONS), runner=Damages)
     assert Damages.todo == []
     assert files_of(out) == files_of(stopped["whole"])
     assert len([text for text in report["warnings"] if "made again" in text]) == 1
