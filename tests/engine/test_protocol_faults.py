@@ -105,9 +105,7 @@ def test_a_damaged_file_is_made_again_and_named(
         if path.name == "run.json" and state == "publishing":
             continue  # nobody knows then whose data/ it is: see below
         spoil(out / path, how, rng)
-        report = run_spec(
-            pipeline(stopped["base"], STAGES, out.name, **OPTIONS), runner=InProcessRunner
-        )
+        report = run_spec(pipeline(stopped["base"], STAGES, out.name, **OPTIONS), runner=InProcessRunner)
         assert files_of(out) == wanted, (path, how)
         warned = [text for text in report["warnings"] if "is damaged" in text]
         if is_read(path, stopped[state], state):
