@@ -228,5 +228,8 @@ def fold_chunk(
         i += done
         at += done
         if done < size:
-            i, at, state = _fold_slowly(data, i, i + size - done, state, t, at, out)
+            code_point, after = decode(data, i)
+            hidden = kind_of(pages, kinds, code_point) == HIDDEN  # behind it, a block may begin anew
+            end = after if hidden else i + size - done
+            i, at, state = _fold_slowly(data, i, end, state, t, at, out)
     return i, at, state
