@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from corpuscurate.kernels.text.unicode import (
     ALPHA,
     CONTROL,
+    INVISIBLE,
     MARK,
     NOT_NFC,
     NOT_NFD,
@@ -33,6 +34,20 @@ from corpuscurate.kernels.text.unicode import (
 CODE_POINTS = 0x110000
 FORMS = {"NFC": NOT_NFC, "NFD": NOT_NFD, "NFKC": NOT_NFKC, "NFKD": NOT_NFKD}
 SURROGATES = range(0xD800, 0xE000)
+VISIBLE_FORMAT = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+"""Prepended_Concatenation_Mark of PropList.txt: of category Cf, but signs of their own."""
+ZERO_WIDTH_SPACE = 0x200B
+IGNORABLE_MARKS = {
+    0x34F,
+    0x17B4,
+    0x17B5,
+    *range(0x180B, 0x180E),
+    0x180F,
+    *range(0xFE00, 0xFE10),
+    *range(0xE0100, 0xE01F0),
+}
+"""Marks that are Default_Ignorable_Code_Point in DerivedCoreProperties.txt: grapheme joiner, Khmer inherent vowels,
+Mongolian and other variation selectors."""
 
 
 def is_single(code_point: int) -> bool:
@@ -47,6 +62,13 @@ def is_control(code_point: int) -> bool:
     if unicodedata.category(chr(code_point)) == "Cc":
         return chr(code_point) not in "\t\n\r"
     return code_point == 0xFEFF or 0xFDD0 <= code_point <= 0xFDEF or code_point & 0xFFFE == 0xFFFE
+
+
+def is_invisible(code_point: int) -> bool:
+    """What joins the word it stands in without a sign of its own: see INVISIBLE."""
+    if unicodedata.category(chr(code_point)) == "Cf":
+        return code_point != ZERO_WIDTH_SPACE and code_point not in VISIBLE_FORMAT
+    return code_point in IGNORABLE_MARKS
 
 
 def composes_with_previous() -> set[int]:
@@ -66,7 +88,7 @@ def flags_of(char: str, maybe: set[int]) -> int:
     code_point = ord(char)
     found = WORD * char.isalnum() | ALPHA * char.isalpha() | SPACE * char.isspace()
     found |= SINGLE * is_single(code_point) | MARK * unicodedata.category(char).startswith("M")
-    found |= CONTROL * is_control(code_point)
+    found |= CONTROL * is_control(code_point) | INVISIBLE * is_invisible(code_point)
     for form, flag in FORMS.items():
         suspect = unicodedata.category(char) == "Cn" or (form in ("NFC", "NFKC") and code_point in maybe)
         found |= flag * (suspect or unicodedata.normalize(form, char) != char)

@@ -15,7 +15,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import text_buffers
 from corpuscurate.core.filter import Filter
 from corpuscurate.kernels.text.gopher import STATISTICS, Strings, byte_classes, count_statistics, strings
-from corpuscurate.kernels.text.unicode import MARK, WORD, flags_of, tables
+from corpuscurate.kernels.text.unicode import MARK, WORD, flags_of, tables, visible
 
 BULLETS = ("•", "‣", "⁃", "◦", "▪", "●", "■", "-", "*")
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -38,7 +38,8 @@ def _belongs_to_word(char: str) -> bool:
 
 def _check_stop_words(words: tuple[str, ...]) -> tuple[str, ...]:
     for word in words:
-        if not word or len(word.split()) != 1 or not (_belongs_to_word(word[0]) and _belongs_to_word(word[-1])):
+        seen = visible(word)
+        if not seen or len(seen.split()) != 1 or not (_belongs_to_word(seen[0]) and _belongs_to_word(seen[-1])):
             raise ValueError(
                 f"stop word {word!r} can never be met: words are compared without white space and without the "
                 "punctuation at their ends"
@@ -74,11 +75,13 @@ class GopherQuality(Filter):
     - A ratio of symbols counts every "#", and every "…" or "..." (not overlapping), for each word.
     - Lines end at a line feed; lines of white space alone are not counted. White space around a line is ignored.
     - A stop word counts once however often it occurs. Words are compared after `str.casefold()` and without what is
-      neither alphanumeric nor a combining mark at their ends: "The," is "the".
+      neither alphanumeric nor a combining mark at their ends: "The," is "the". Soft hyphens, joiners and other
+      invisible characters do not count there.
     - A document of no words has mean length and ratios 0.
     """
 
     word = "gopher_quality"
+    version: ClassVar[int] = 2
     source = "Rae et al. 2021, arXiv 2112.11446, appendix A.1.1, Quality Filtering"
     measured: ClassVar[Mapping[str, pa.DataType]] = {
         "words": pa.int64(),
@@ -110,7 +113,7 @@ class GopherQuality(Filter):
 
     @model_validator(mode="after")
     def _enough_stop_words(self) -> GopherQuality:
-        known = len({word.casefold() for word in self.stop_words})
+        known = len({visible(word.casefold()) for word in self.stop_words})
         if self.min_stop_words is not None and self.min_stop_words > known:
             raise ValueError(
                 f"min_stop_words ({self.min_stop_words}) is above the number of stop_words ({known}): "
@@ -121,7 +124,7 @@ class GopherQuality(Filter):
     def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
         """All measures, in one walk over the text."""
         counts = np.empty((len(batch), len(STATISTICS)), np.int64)
-        stops = _lookup(tuple(word.casefold() for word in self.stop_words))
+        stops = _lookup(tuple(visible(word.casefold()) for word in self.stop_words))
         count_statistics(*text_buffers(batch.text), tables(), _classes(), _lookup(self.bullets), stops, counts)
         column = dict(zip(STATISTICS, counts.T, strict=True))
         words, lines = column["words"], column["lines"]

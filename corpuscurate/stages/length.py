@@ -13,18 +13,21 @@ from pydantic import Field, model_validator
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import lengths_bytes, text_buffers
 from corpuscurate.core.filter import Filter
-from corpuscurate.kernels.text.unicode import tables
+from corpuscurate.kernels.text.unicode import WORDS_DESCRIPTION, Words, tables
 from corpuscurate.kernels.text.words import count_characters, count_words
 
 
 class Length(Filter):
     """Drops documents shorter or longer than given, in words, characters or bytes.
 
-    A word is a run of letters, digits and combining marks; in scripts written without spaces (Han, Kana, Thai, Lao,
-    Khmer, Burmese and others) each letter is a word of its own. A character is a code point. Bytes are UTF-8.
+    A word is a run of letters, digits and combining marks, with `words: identifiers` of underscores, too; in scripts
+    written without spaces (Han, Kana, Thai, Lao, Khmer, Burmese and others) each letter is a word of its own. Soft
+    hyphens, joiners, marks of direction and other invisible characters part no word; the zero width space does. A
+    character is a code point, invisible ones included. Bytes are UTF-8.
     """
 
     word = "length"
+    version: ClassVar[int] = 2
     measured: ClassVar[Mapping[str, pa.DataType]] = {
         "words": pa.int64(),
         "characters": pa.int64(),
@@ -33,6 +36,7 @@ class Length(Filter):
 
     min_words: int | None = Field(None, description="fewest words that are kept", ge=0, examples=[50])
     max_words: int | None = Field(None, description="most words that are kept", ge=0)
+    words: Words = Field("unicode", description=WORDS_DESCRIPTION)
     min_characters: int | None = Field(None, description="fewest characters (code points) that are kept", ge=0)
     max_characters: int | None = Field(None, description="most characters (code points) that are kept", ge=0)
     min_bytes: int | None = Field(None, description="fewest bytes of UTF-8 that are kept", ge=0)
@@ -51,7 +55,7 @@ class Length(Filter):
         found: dict[str, NDArray[Any]] = {"bytes": lengths_bytes(batch.text)}
         if self.wants("words"):
             found["words"] = np.empty(len(batch), np.int64)
-            count_words(offsets, data, tables(), found["words"])
+            count_words(offsets, data, tables(self.words), found["words"])
         if self.wants("characters"):
             found["characters"] = np.empty(len(batch), np.int64)
             count_characters(offsets, data, found["characters"])

@@ -20,6 +20,7 @@ from corpuscurate.core.local_path import LocalPaths
 from corpuscurate.core.stage import GlobalStage
 from corpuscurate.kernels.hashing import HASH_VERSION
 from corpuscurate.kernels.sketch.fast_similarity import MOST_VALUES
+from corpuscurate.kernels.text.unicode import WORDS_DESCRIPTION, Words
 from corpuscurate.methods.dedup.bands import (
     SHINGLES,
     ValueType,
@@ -75,10 +76,12 @@ class MinHash(GlobalStage):
     Candidates are found with MinHash signatures in bands; with `verify: exact` their true similarity is computed from
     the text before they are joined, so no document is dropped for a similarity below the threshold to a verified
     neighbour. Clusters are the connected components: a chain of neighbours is one cluster; or, greedily, only what is
-    similar to a kept document is dropped. Words are runs of letters, digits and combining marks, case-folded; in
-    scripts without spaces each character is one. Characters are code points, case-folded, each run of white space one
-    space. A document with fewer of them than `ngram` is one shingle; one without is never a near-duplicate. Documents
-    with equal sequences of words (or characters) are taken as one before all else.
+    similar to a kept document is dropped. Words are runs of letters, digits and combining marks, case-folded, with
+    `words: identifiers` of underscores, too; in scripts without spaces each character is one. Characters are code
+    points, case-folded, each run of white space one space. Soft hyphens, joiners, marks of direction, variation
+    selectors and other invisible characters are left out of both: they part no word and make none another. A document
+    with fewer of them than `ngram` is one shingle; one without is never a near-duplicate. Documents with equal
+    sequences of words (or characters) are taken as one before all else.
 
     P(candidate) by similarity; `corpuscurate tune minhash` shows what that means for a corpus:
 
@@ -100,7 +103,7 @@ class MinHash(GlobalStage):
     """
 
     word: ClassVar[str] = "minhash"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = (
         "Broder 1997, On the resemblance and containment of documents; Dahlgaard, Knudsen, Thorup 2017, Fast "
         "similarity sketching"
@@ -113,6 +116,7 @@ class MinHash(GlobalStage):
     )
     threshold: float = Field(0.8, description="Jaccard similarity from which documents are near-duplicates", gt=0, le=1)
     unit: Unit = Field("words", description="what shingles are made of; characters are folded, blanks are one space")
+    words: Words = Field("unicode", description=WORDS_DESCRIPTION)
     ngram: int = Field(5, description="words or characters of a shingle", ge=1, le=1000)
     signature: Signature = Field(
         "fast",
@@ -167,6 +171,8 @@ class MinHash(GlobalStage):
             raise ValueError("bands and rows are given together or not at all")
         if self.bands is not None and self.rows is not None and self.bands * self.rows > self.values:
             raise ValueError(f"bands x rows is {self.bands * self.rows}, but a signature has {self.values} values")
+        if self.unit == "characters" and self.words != "unicode":
+            raise ValueError(f"words: {self.words} says what a word is, but shingles are made of characters")
         if self.signature.startswith("datasketch") and self.seed >= 1 << 32:
             raise ValueError("datasketch takes seeds below 2^32")
         if self.signature.startswith("datasketch") and self.value_bits in (8, 16):
@@ -225,7 +231,7 @@ class MinHash(GlobalStage):
     def sketch_parameters(self) -> dict[str, Any]:
         """See `GlobalStage`."""
         own = self.parameters()
-        names = ("unit", "ngram", "signature", "shingle_hash", "values", "seed", "keep")
+        names = ("unit", "words", "ngram", "signature", "shingle_hash", "values", "seed", "keep")
         bits = int(self.value_type.removeprefix("uint"))  # under the name that a recipe has for it
         return {name: own[name] for name in names} | {"value_bits": bits, "hash_version": HASH_VERSION}
 
@@ -255,11 +261,11 @@ class MinHash(GlobalStage):
 
     @property
     def _recipe(self) -> Recipe:
-        return Recipe(self.signature, self.unit, self.ngram, self.values, self.seed, self.shingle_hash)
+        return Recipe(self.signature, self.unit, self.ngram, self.values, self.seed, self.shingle_hash, self.words)
 
     def candidate_units(self, batch: Batch, rows: NDArray[np.int64] | None = None) -> dict[str, pa.Array]:
         """The units of each document, or of those in `rows`: what verification makes its shingles of."""
-        return unit_columns(units_of_text(self.unit, batch.text, rows))
+        return unit_columns(units_of_text(self.unit, batch.text, rows, self.words))
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""

@@ -12,7 +12,7 @@ from corpuscurate.core import batch as batch_module
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT, text_buffers
 
-TEXTS = st.lists(st.text(st.characters(codec="utf-8") | st.sampled_from("\n\r ab文\u0301 ")), max_size=8)
+TEXTS = st.lists(st.text(st.characters(codec="utf-8") | st.sampled_from("\n\r ab文\u0301\u00ad\u200d ")), max_size=8)
 
 
 def batch_of(texts, before=0):

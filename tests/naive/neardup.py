@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from naive.text import words
+from naive.text import without_invisible, words
 
 MASK = (1 << 64) - 1
 MASK32 = (1 << 32) - 1
@@ -18,13 +18,14 @@ def mix64(x: int) -> int:
     return x ^ (x >> 31)
 
 
-def folded_words(text: str) -> list[str]:
-    return ["".join(char.casefold() for char in word) for word in words(text)]
+def folded_words(text: str, kind: str = "unicode") -> list[str]:
+    """Words, folded character by character, without what is invisible. kind: see `naive.text.words`."""
+    return ["".join(char.casefold() for char in without_invisible(word)) for word in words(text, kind)]
 
 
-def shingles(text: str, n: int) -> list[tuple[str, ...]]:
+def shingles(text: str, n: int, kind: str = "unicode") -> list[tuple[str, ...]]:
     """Windows of n words, repeats included; a shorter document is one shingle; one without words has none."""
-    found = folded_words(text)
+    found = folded_words(text, kind)
     if not found:
         return []
     return [tuple(found[i : i + n]) for i in range(max(1, len(found) - n + 1))]
@@ -66,9 +67,9 @@ def jaccard(a: set[object], b: set[object]) -> tuple[int, int]:
     return len(a & b), len(a | b)
 
 
-def edges(texts: list[str], n: int, threshold: float) -> dict[tuple[int, int], float]:
+def edges(texts: list[str], n: int, threshold: float, kind: str = "unicode") -> dict[tuple[int, int], float]:
     """All pairs whose exact Jaccard similarity is at least the threshold. No words, no pair."""
-    sets = [set(shingles(text, n)) for text in texts]
+    sets = [set(shingles(text, n, kind)) for text in texts]
     found = {}
     for i, j in combinations(range(len(texts)), 2):
         both, either = len(sets[i] & sets[j]), len(sets[i] | sets[j])

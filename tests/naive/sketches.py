@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from naive.neardup import BASE, MASK, MASK32, SEED, mix64, shingle_hash, shingles
+from naive.text import without_invisible
 
 C = 0xD1342543DE82EF95
 
 
 def folded_characters(text: str) -> list[str]:
-    """Each character folded by itself; runs of white space are one space, none at the ends."""
-    return list("".join(char.casefold() for char in " ".join(text.split())))
+    """Each visible character folded by itself; runs of white space are one space, none at the ends."""
+    return list("".join(char.casefold() for char in " ".join(without_invisible(text).split())))
 
 
 def character_shingles(text: str, n: int) -> list[tuple[str, ...]]:
@@ -30,10 +31,10 @@ def unit_shingle_hash(units: list[int]) -> int:
     return mix64(total)
 
 
-def hashes(text: str, unit: str, n: int) -> set[int]:
+def hashes(text: str, unit: str, n: int, kind: str = "unicode") -> set[int]:
     if unit == "characters":
         return {character_shingle_hash(shingle) for shingle in character_shingles(text, n)}
-    return {shingle_hash(shingle) for shingle in shingles(text, n)}
+    return {shingle_hash(shingle) for shingle in shingles(text, n, kind)}
 
 
 def set_of_units(units: list[int], n: int) -> set[int]:
@@ -63,8 +64,8 @@ def fast_signature(elements: set[int], k: int, seed: int) -> list[int]:
     return [each[1] & MASK32 for each in bins if each is not None]
 
 
-def datasketch_shingles(text: str, unit: str, n: int) -> set[bytes]:
+def datasketch_shingles(text: str, unit: str, n: int, kind: str = "unicode") -> set[bytes]:
     """The bytes of each shingle: words joined by one space, characters by nothing."""
     if unit == "characters":
         return {"".join(shingle).encode() for shingle in character_shingles(text, n)}
-    return {" ".join(shingle).encode() for shingle in shingles(text, n)}
+    return {" ".join(shingle).encode() for shingle in shingles(text, n, kind)}

@@ -32,22 +32,49 @@ def is_mark(char: str) -> bool:
     return unicodedata.category(char)[0] == "M"
 
 
-def words(text: str) -> list[str]:
-    """SINGLE MARK* or LETTER (LETTER | MARK)*, leftmost, longest."""
+def is_invisible(char: str) -> bool:
+    """Word_Break Format and ZWJ of UAX #29, the zero-width non-joiner, tags, and default-ignorable marks."""
+    code = ord(char)
+    if char == "\u200b" or code in PREPENDED:
+        return False
+    return unicodedata.category(char) == "Cf" or any(low <= code <= high for low, high in IGNORABLE_MARKS)
+
+
+PREPENDED = [*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD]
+IGNORABLE_MARKS = [
+    (0x34F, 0x34F),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180D),
+    (0x180F, 0x180F),
+    (0xFE00, 0xFE0F),
+    (0xE0100, 0xE01EF),
+]
+
+
+def without_invisible(text: str) -> str:
+    return "".join(char for char in text if not is_invisible(char))
+
+
+def words(text: str, kind: str = "unicode") -> list[str]:
+    """SINGLE IGNORED* or LETTER (LETTER | IGNORED)*, leftmost, longest; IGNORED are marks and what is invisible.
+
+    kind: "identifiers" makes the underscore a LETTER.
+    """
     found: list[str] = []
     state = "outside"
     for char in text:
         if is_single(char):
             found.append(char)
             state = "single"
-        elif char.isalnum():
+        elif char.isalnum() or (char == "_" and kind == "identifiers"):
             if state == "run":
                 found[-1] += char
             else:
                 found.append(char)
             state = "run"
-        elif is_mark(char) and state != "outside":
-            found[-1] += char
+        elif is_mark(char) or is_invisible(char):
+            if state != "outside":
+                found[-1] += char
         else:
             state = "outside"
     return found
@@ -58,9 +85,10 @@ STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 
 
 def bare(word: str) -> str:
-    """A word without what is neither alphanumeric nor a combining mark at its ends, case folded."""
+    """A word without what is neither alphanumeric nor a combining mark at its ends and without what is invisible, case
+    folded."""
     kept = [at for at, char in enumerate(word) if char.isalnum() or is_mark(char)]
-    return word[kept[0] : kept[-1] + 1].casefold() if kept else ""
+    return without_invisible(word[kept[0] : kept[-1] + 1]).casefold() if kept else ""
 
 
 def gopher_statistics(

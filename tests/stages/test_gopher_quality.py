@@ -108,6 +108,15 @@ def test_stop_words_of_another_language():
     assert verdicts(["STRASSE, „und“ wort", "है। und", "strasse"], stage) == [None, None, ("min_stop_words", 1.0)]
 
 
+def test_stop_words_are_compared_without_invisible_characters():
+    stage = GopherQuality(stop_words=("می\u200cشود", "und"), min_words=None, min_mean_word_length=None)
+    assert verdicts(["میشود un\u00add", "«می\u200cشود» \u200eund", "می شود"], stage) == [
+        None,
+        None,
+        ("min_stop_words", 0.0),
+    ]
+
+
 def test_tag_gives_all_measures():
     stage = GopherQuality(mode="tag")
     measures = stage.apply(batch_of([GOOD, ""])).measures
@@ -123,7 +132,8 @@ def test_tag_gives_all_measures():
         ({"bullets": [""]}, "can begin no line"),
         ({"stop_words": ["the,"]}, "stop word 'the,' can never be met"),
         ({"stop_words": ["of the"]}, "stop word 'of the' can never be met"),
-        ({"stop_words": ["The", "the"]}, r"min_stop_words \(2\) is above the number of stop_words \(1\)"),
+        ({"stop_words": ["\ufe0f"]}, "can never be met"),
+        ({"stop_words": ["The", "t\u00adhe"]}, r"min_stop_words \(2\) is above the number of stop_words \(1\)"),
         ({"min_words": 10, "max_words": 9}, "no document could pass"),
         ({"max_bullet_line_ratio": 1.5}, "less than or equal to 1"),
         ({"max_hash_ratio": float("nan")}, "finite number|greater than or equal"),

@@ -9,7 +9,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT
 from corpuscurate.stages.length import Length
 
-EXAMPLES = [{"min_words": 2, "max_characters": 100, "max_bytes": 150}]
+EXAMPLES = [{"min_words": 2, "max_characters": 100, "max_bytes": 150}, {"words": "identifiers", "max_words": 9}]
 UNPUBLISHED = True
 
 TEXTS = ["", "one", "one two", "漢字", "naïve 𝒳", "a b c d e"]
@@ -61,6 +61,15 @@ def test_tag_measures_everything_and_needs_no_bound():
         "characters": [0, 3, 7, 2, 7, 9],
         "bytes": [0, 3, 7, 6, 11, 9],
     }
+
+
+def test_what_a_word_is_can_be_said():
+    texts = ["return snake_case_name", "co\u00adop\u00aderate"]
+    words = [
+        Length(mode="tag", words=kind).apply(batch_of(texts)).measures["words"].to_pylist()
+        for kind in ("unicode", "identifiers")
+    ]
+    assert words == [[4, 1], [2, 1]]
 
 
 @pytest.mark.parametrize(

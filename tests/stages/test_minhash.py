@@ -19,6 +19,7 @@ from corpuscurate.stages.minhash import MinHash
 
 EXAMPLES = [
     {},
+    {"words": "identifiers", "ngram": 2},
     {"settling": "greedy", "threshold": 0.7, "keep": "longest"},
     {"verify": "signature", "signature": "classic", "keep": {"by": "score", "order": "asc"}},
 ]
@@ -209,6 +210,41 @@ def test_trap_3_short_and_empty_documents(tmp_path):
     assert stats["without_words"] == 3
 
 
+@pytest.mark.parametrize("unit", ["words", "characters"])
+@pytest.mark.parametrize("signature", ["fast", "classic", "datasketch"])
+def test_invisible_characters_make_no_other_document(tmp_path, unit, signature):
+    """Soft hyphens of web pages and PDF text, joiners, direction marks: the same words on the screen."""
+    page = (
+        "The committee published its comprehensive investigation of agricultural cooperatives and their "
+        "responsibilities towards neighbouring municipalities, where investments in renewable infrastructure stopped."
+    )
+    marks = ["\u00ad", "\u2060", "\u200e", "\ufeff", "\u200d", "\ufe0f"]
+    copies = [" ".join(word[:3] + mark + word[3:] + mark for word in page.split()) for mark in marks]
+    parted = page.replace("o", "o\u200b")  # a zero width space is a border between words
+    drops, _ = settle(MinHash(unit=unit, signature=signature), [page, *copies, parted], tmp_path)
+    assert [(row["doc_id"], row["similarity"]) for row in drops] == [(i, 1.0) for i in range(1, 7)]
+
+
+def test_identifiers_are_words_where_wanted(tmp_path):
+    texts = ["read_the_file write_the_file", "read the file, write the file", "READ_the_file write_the_file!"]
+    drops, _ = settle(MinHash(ngram=2), texts, tmp_path / "unicode")
+    assert clusters_of(drops) == {0: {0, 1, 2}}
+    drops, stats = settle(MinHash(ngram=2, words="identifiers"), texts, tmp_path / "identifiers")
+    assert clusters_of(drops) == {0: {0, 2}}
+    assert stats["identical"] == 1
+
+
+@settings(max_examples=30)
+@given(st.lists(st.lists(st.sampled_from(["a_b", "a", "_", "b", "c_", "É_é"]), max_size=6).map(" ".join), max_size=8))
+def test_components_of_identifiers_equal_naive(tmp_path_factory, texts):
+    stage = MinHash(ngram=1, threshold=0.6, words="identifiers", **CATCH_ALL)
+    drops, _ = settle(stage, texts, tmp_path_factory.mktemp("i"))
+    pairs = neardup.edges(texts, 1, 0.6, "identifiers")
+    groups = neardup.components(len(texts), list(pairs))
+    assert clusters_of(drops) == {min(group): set(group) for group in groups}
+    assert all(row["similarity"] == pairs[tuple(sorted((row["doc_id"], row["matched"])))] for row in drops)
+
+
 def test_trap_4_and_7_documents_are_known_by_any_doc_id(tmp_path):
     text = "the same words in the same order"
     ids = [0, 2**40, 2**63, 2**64 - 2, 2**64 - 1]
@@ -349,8 +385,9 @@ def test_sketches_serve_every_threshold():
     for other in ({"threshold": 0.5}, {"bands": 4, "rows": 3}):  # 24 bits a band would be too few
         assert MinHash(**other, value_bits=8).sketch_parameters() == own
         assert MinHash(**other).sketch_parameters() == {**own, "value_bits": 16}
-    for other in ({"ngram": 4}, {"values": 64}, {"seed": 2}, {"keep": "longest"}):
+    for other in ({"ngram": 4}, {"values": 64}, {"seed": 2}, {"keep": "longest"}, {"words": "identifiers"}):
         assert MinHash(**other).sketch_parameters() != own
+    assert MinHash(words="identifiers").index_header() != MinHash().index_header()
 
 
 def test_the_sketch_does_not_depend_on_batches():
@@ -373,6 +410,8 @@ def test_the_sketch_does_not_depend_on_batches():
         ({"threshold": 0}, "greater than 0"),
         ({"threshold": 1.5}, "less than or equal to 1"),
         ({"ngram": 0}, "greater than or equal to 1"),
+        ({"words": "letters"}, "'unicode' or 'identifiers'"),
+        ({"unit": "characters", "words": "identifiers"}, "says what a word is, but shingles are made of characters"),
     ],
 )
 def test_wrong_parameters(wrong, says):

@@ -19,10 +19,12 @@ from corpuscurate.core.errors import MissingExtraError
 from corpuscurate.core.stage import Edit
 from corpuscurate.stages.normalize import Normalize
 
-EXAMPLES = [{}, {"form": "nfkd"}, {"form": "none", "line_ends": False}]
+EXAMPLES = [{"invisible": True}, {}, {"form": "nfkd"}, {"form": "none", "line_ends": False}]
 
 FORMS = ["nfc", "nfkc", "nfd", "nfkd", "none"]
-ODD = st.sampled_from("\r\n\0\x0c\x85﻿\U0001fffea e\u0301\u0323é각ᄀ\u1161\u11a8ﬁ²\u200dÅ\u0344\u0958\u2126")
+ODD = st.sampled_from(
+    "\r\n\0\x0c\x85﻿\U0001fffea e\u0301\u0323é각ᄀ\u1161\u11a8ﬁ²\u200d\u00ad\u034f\ufe0fÅ\u0344\u0958\u2126"
+)
 assigned = st.characters(codec="utf-8", exclude_categories=["Cs", "Cn", "Co"])
 TEXTS = st.lists(st.text(st.one_of(assigned, ODD), max_size=30), max_size=6)
 
@@ -39,11 +41,11 @@ def texts_after(stage, texts):
 
 @pytest.mark.parametrize("form", FORMS)
 @settings(max_examples=150, deadline=None)
-@given(texts=TEXTS, line_ends=st.booleans(), control=st.booleans())
-def test_equal_to_the_twin_and_idempotent(form, texts, line_ends, control):
-    stage = Normalize(form=form, line_ends=line_ends, control=control)
+@given(texts=TEXTS, line_ends=st.booleans(), control=st.booleans(), invisible=st.booleans())
+def test_equal_to_the_twin_and_idempotent(form, texts, line_ends, control, invisible):
+    stage = Normalize(form=form, line_ends=line_ends, control=control, invisible=invisible)
     once = texts_after(stage, texts)
-    assert once == [naive_normalize(text, form, line_ends, control) for text in texts]
+    assert once == [naive_normalize(text, form, line_ends, control, invisible) for text in texts]
     assert stage.apply(batch_of(once)).text is None
 
 
@@ -85,6 +87,14 @@ def test_what_carries_meaning_stays():
         "می\u200cخواهم \u200dक्\u200d \u200e\u200f\u202a\u202c\u2066\u2069 soft\u00adhyphen \u00a0\u2028\u2029 ❤\ufe0f"
     )
     assert texts_after(Normalize(), [text]) == [text]
+
+
+def test_invisible_characters_go_where_wanted():
+    text = "Unter\u00adsuchungs\u00adbericht \u2060word\ufeff \u200eleft\u200f zero\u200bwidth ❤\ufe0f e\u200d\u0301"
+    outcome = Normalize(invisible=True).apply(batch_of([text, "plain", "é"]))
+    assert outcome.text.to_pylist() == ["Untersuchungsbericht word left zero\u200bwidth ❤ é", "plain", "é"]
+    assert outcome.edits == {"control": Edit(1, 3), "invisible": Edit(1, 19), "unicode_form": Edit(1, 1)}
+    assert Normalize(invisible=True, control=False).apply(batch_of(["\ufeffa"])).edits == {"invisible": Edit(1, 3)}
 
 
 def test_slices():

@@ -51,6 +51,12 @@ def _pointer_to(context: Any, builder: Any, array_type: Any, array: Any, index: 
     return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
 
 
+def _spread(builder: Any, number: Any) -> Any:
+    """The lowest byte of a number of 64 bits, 64 times."""
+    one = builder.insert_element(_all(0), builder.trunc(number, ir.IntType(8)), _INDEX(0))
+    return builder.shuffle_vector(one, _all(0), ir.Constant(ir.VectorType(_INDEX, 64), [0] * 64))
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def inside_words(typing_context: Any, folded: Any, i: Any) -> Any:
     """inside_words(folded: uint8[], i: int64) -> uint64: a bit for each of folded[i : i + 64] that is not 0.
@@ -68,18 +74,20 @@ def inside_words(typing_context: Any, folded: Any, i: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def fold_ascii(typing_context: Any, data: Any, i: Any, size: Any, out: Any, at: Any) -> Any:
-    """fold_ascii(data: uint8[], i, size, out: uint8[], at) -> (uint64, uint64): data[i : i + 64] folded to out[at:].
+def fold_ascii(typing_context: Any, data: Any, i: Any, size: Any, joiner: Any, out: Any, at: Any) -> Any:
+    """fold_ascii(data: uint8[], i, size, joiner, out: uint8[], at) -> (uint64, uint64): data[i : i + 64] folded to
+    out[at:].
 
-    Of the first `size` bytes (1 to 64) ASCII letters in lower case, ASCII digits and bytes outside ASCII as they are;
-    all else 0. Returns a bit for each of the `size` that is outside ASCII, and for each that begins a character there.
+    Of the first `size` bytes (1 to 64) ASCII letters in lower case; ASCII digits, bytes outside ASCII and the byte
+    `joiner` as they are; all else 0. Returns a bit for each of the `size` that is outside ASCII, and for each that
+    begins a character there.
     All 64 bytes must lie inside both arrays.
     """
     _check(data)
     _check(out)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data, i, size, out, at = arguments
+        data, i, size, joiner, out, at = arguments
         x = builder.load(_pointer_to(context, builder, signature.args[0], data, i), align=1)
         upper = builder.icmp_unsigned("<", builder.sub(x, _all(65)), _all(26))
         lower = builder.add(x, builder.select(upper, _all(32), _all(0)))
@@ -87,16 +95,15 @@ def fold_ascii(typing_context: Any, data: Any, i: Any, size: Any, out: Any, at: 
         digit = builder.icmp_unsigned("<", builder.sub(x, _all(48)), _all(10))
         other = builder.icmp_unsigned(">=", x, _all(0x80))
         lead = builder.icmp_unsigned(">=", x, _all(0xC0))
-        one = builder.insert_element(_all(0), builder.trunc(size, ir.IntType(8)), ir.IntType(32)(0))
-        sizes = builder.shuffle_vector(one, _all(0), ir.Constant(ir.VectorType(ir.IntType(32), 64), [0] * 64))
-        within = builder.icmp_unsigned("<", ir.Constant(_VECTOR, list(range(64))), sizes)
-        kept = builder.and_(builder.or_(builder.or_(letter, digit), other), within)
+        joins = builder.icmp_unsigned("==", x, _spread(builder, joiner))
+        within = builder.icmp_unsigned("<", ir.Constant(_VECTOR, list(range(64))), _spread(builder, size))
+        kept = builder.and_(builder.or_(builder.or_(letter, digit), builder.or_(other, joins)), within)
         folded = builder.select(kept, lower, _all(0))
-        builder.store(folded, _pointer_to(context, builder, signature.args[3], out, at), align=1)
+        builder.store(folded, _pointer_to(context, builder, signature.args[4], out, at), align=1)
         marks = [builder.bitcast(builder.and_(each, within), _WORD) for each in (other, lead)]
         return cgutils.pack_array(builder, marks)
 
-    numbers = types.int64, types.int64, out, types.int64
+    numbers = types.int64, types.int64, types.int64, out, types.int64
     return types.UniTuple(types.uint64, 2)(data, *numbers), generate
 
 

@@ -1,8 +1,8 @@
 """Text to shingles of n characters, a chunk at a time: as `kernels.sketch.shingles`, for `unit: characters`.
 
-The characters are the code points of the text after `str.casefold()` of each and with every run of white space
-(`str.isspace()`) as one space, none at the ends. A document of 1..n-1 characters has one shingle, of all of them; one
-of white space alone has none.
+The characters are the code points of the text without invisible ones (`kernels.text.unicode.INVISIBLE`), after
+`str.casefold()` of each and with every run of white space (`str.isspace()`) as one space, none at the ends. A document
+of 1..n-1 characters has one shingle, of all of them; one without any has none.
 
 The hash of a character c is mix64(c ^ WORD_SEED); that of a shingle is made from them as from the hashes of words.
 """
@@ -16,7 +16,7 @@ from corpuscurate.kernels.compile import inlined, uncounted
 from corpuscurate.kernels.hashing import mix64
 from corpuscurate.kernels.sketch.shingles import WORD_SEED, Walk, next_shingles, roll, shingle_of_few
 from corpuscurate.kernels.text.folding import CHUNK, Int
-from corpuscurate.kernels.text.unicode import SEVERAL, SPACE, Tables, decode, entry, fold
+from corpuscurate.kernels.text.unicode import INVISIBLE, SEVERAL, SPACE, Tables, decode, entry, fold
 
 WORDS = 0
 CHARACTERS = 1
@@ -56,8 +56,10 @@ def fold_characters(data: NDArray[np.uint8], walk: Walk, t: Tables, at: Int) -> 
             state = 1
             continue
         code_point, i = decode(data, i)
-        if flag_data[entry(flag_pages, code_point)] & SPACE:
-            state = min(2, 2 * state)
+        flags = flag_data[entry(flag_pages, code_point)] & (SPACE | INVISIBLE)
+        if flags:
+            if flags & SPACE:
+                state = min(2, 2 * state)
             continue
         if state == 2:
             words[np.uint64(at)] = _BLANK

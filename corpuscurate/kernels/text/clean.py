@@ -1,4 +1,4 @@
-"""Line ends and control characters: what needs cleaning, and the cleaning."""
+"""Line ends, control characters and invisible characters: what needs cleaning, and the cleaning."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import kernel, uncounted
-from corpuscurate.kernels.text.unicode import CONTROL, SPACE, Int, Tables, combining_class, decode, flags_of
+from corpuscurate.kernels.text.unicode import CONTROL, INVISIBLE, SPACE, Int, Tables, combining_class, decode, flags_of
 
-HAS_RETURN, HAS_CONTROL, HAS_FORM, HAS_OTHER = 1, 2, 4, 8
-"""A carriage return; a character with CONTROL; perhaps not in the normal form; anything that is not ASCII."""
+HAS_RETURN, HAS_CONTROL, HAS_FORM, HAS_OTHER, HAS_INVISIBLE = 1, 2, 4, 8, 16
+"""A carriage return; a character with CONTROL; perhaps not in the normal form; anything that is not ASCII; a character
+with INVISIBLE."""
 
 _NEWLINE, _RETURN, _BLANK = 0x0A, 0x0D, 0x20
 
@@ -54,6 +55,8 @@ def find_needs(
                         needs |= HAS_FORM
                     if flags & CONTROL:
                         needs |= HAS_CONTROL
+                    if flags & INVISIBLE:
+                        needs |= HAS_INVISIBLE
                     before = combining
         out[row] = needs
         found += needs != 0
@@ -67,22 +70,25 @@ def clean(
     t: Tables,
     line_ends: bool,
     control: bool,
+    invisible: bool,
     changes: NDArray[np.int64],
     out_offsets: NDArray[np.int64],
     out: NDArray[np.uint8],
 ) -> int:
-    """Copy documents with clean line ends and without control characters.
+    """Copy documents with clean line ends and without control and invisible characters.
 
     line_ends: each CR LF, and each CR alone, becomes LF. control: characters with CONTROL that are white space become
-    a space, so that they never glue two words; others are left out. changes: int64[n, 4], line ends replaced and
-    bytes saved by it, control characters replaced or left out and bytes saved by it. out_offsets: int64[n + 1].
-    out: uint8[], as long as the documents together at least: cleaning never adds bytes. Returns the bytes written.
+    a space, so that they never glue two words; others are left out. invisible: characters with INVISIBLE are left out;
+    one with both flags is a control character if these go. changes: int64[n, 6], line ends replaced and bytes saved by
+    it, control characters replaced or left out and bytes saved by it, invisible ones left out and bytes saved by it.
+    out_offsets: int64[n + 1]. out: uint8[], as long as the documents together at least: cleaning never adds bytes.
+    Returns the bytes written.
     """
     watched = np.zeros(256, np.bool_)  # bytes that may begin something to change: few
     for byte in range(128):
         watched[byte] = byte == _RETURN or t.byte_flags[byte] & CONTROL
     watched[0xC2] = True  # U+0080..U+009F
-    watched[0xEF:] = True  # U+FEFF and the noncharacters
+    watched[0xC2 if invisible else 0xEF :] = True  # U+FEFF and the noncharacters; invisible characters: all over
     at = 0
     out_offsets[0] = 0
     for row in range(len(offsets) - 1):
@@ -114,6 +120,11 @@ def clean(
                     changes[row, 3] -= 1
                     out[at] = _BLANK
                     at += 1
+                i = after
+                continue
+            if invisible and flags & INVISIBLE:
+                changes[row, 4] += 1
+                changes[row, 5] += after - i
                 i = after
                 continue
             while i < after:

@@ -1,8 +1,10 @@
 """Text to case-folded text in which every byte outside a word is 0: the first step of `kernels.sketch.shingles`.
 
+Invisible characters are left out, so that a word is the same with soft hyphens and without.
+
 A block of 64 bytes goes through arithmetic that LLVM turns into vector code, which folds its ASCII; then its other
 characters are looked at, and few of them need a change. That holds as long as folding keeps their lengths and no two
-words touch; otherwise the rest of the block goes character by character.
+words touch and nothing is left out; otherwise the rest of the block goes character by character.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from corpuscurate.kernels.simd.bits import fold_ascii, trailing_zeros
 from corpuscurate.kernels.simd.rows import prefetch
 from corpuscurate.kernels.text.unicode import (
     FOLDING,
+    HIDDEN,
     INSIDE,
     LETTER,
     LONE,
@@ -40,6 +43,7 @@ CHUNK = 4096
 BLOCK = 64
 _SLOW = 1024
 """Bytes in a script without spaces that are folded character by character at once."""
+_UNDERSCORE, _ANY_LETTER = np.int64(0x5F), np.int64(0x61)
 _ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 FOLDED = 4 * CHUNK + 8 * BLOCK
 """Bytes of the folded buffer: folding may triple a character, a 0 byte may follow, and 7 bytes are carried over."""
@@ -47,7 +51,7 @@ FOLDED = 4 * CHUNK + 8 * BLOCK
 
 @uncounted
 def _fold_block(
-    data: NDArray[np.uint8], i: Int, size: Int, at: Int, out: NDArray[np.uint8]
+    data: NDArray[np.uint8], i: Int, size: Int, joiner: Int, at: Int, out: NDArray[np.uint8]
 ) -> tuple[np.uint64, np.uint64]:
     """`fold_ascii` of `size` bytes also where fewer than BLOCK are left in `data`."""
     if i + BLOCK > len(data):
@@ -55,7 +59,7 @@ def _fold_block(
             out[np.uint64(at + j)] = data[np.uint64(i + j)]
         data = out
         i = at
-    others, leads = fold_ascii(data, i, size, out, at)
+    others, leads = fold_ascii(data, i, size, joiner, out, at)
     return others, leads
 
 
@@ -156,7 +160,7 @@ def _fold_slowly(
             state = 0
         elif kind == OTHER:
             at, state = _fold_other(t, code_point, state, at, out)
-        else:
+        elif kind != HIDDEN:
             if state == 2:
                 out[np.uint64(at)] = 0
                 at += 1
@@ -194,8 +198,10 @@ def fold_chunk(
     """Fold about CHUNK bytes from `start` into `out` from `at`. Returns (next start, next at, state).
 
     state: 0 outside a word, 1 after a letter (or its marks), 2 after a SINGLE (or its marks); with state 1 the byte
-    before `at` may be none of this text, and the word goes on at `at`. out: see FOLDED.
+    before `at` may be none of this text, and the word goes on at `at`. out: see FOLDED. Nothing is written where all
+    characters are invisible.
     """
+    joiner = _UNDERSCORE if t.byte_flags[np.uint64(_UNDERSCORE)] & WORD else _ANY_LETTER
     pages = t.kind_pages
     kinds = t.kind_data
     fold_pages = t.fold_pages
@@ -205,7 +211,7 @@ def fold_chunk(
     while i < limit:
         size = min(BLOCK, stop - i)
         prefetch(data, i + CHUNK)  # of the processor's own, each chunk begins anew: a twentieth of a sketch
-        others, leads = _fold_block(data, i, size, at, out)
+        others, leads = _fold_block(data, i, size, joiner, at, out)
         if state == 2:
             if others:
                 i, at, state = _fold_slowly(data, i, min(limit, i + _SLOW), state, t, at, out)
@@ -213,7 +219,7 @@ def fold_chunk(
             if out[np.uint64(at)]:
                 out[np.uint64(at)] = 0
                 at += 1
-                _fold_block(data, i, size, at, out)
+                _fold_block(data, i, size, joiner, at, out)
         done = size
         if others:
             done = _fold_others(data, i, size, leads, state, pages, kinds, fold_pages, steps, at, out)
@@ -222,5 +228,8 @@ def fold_chunk(
         i += done
         at += done
         if done < size:
-            i, at, state = _fold_slowly(data, i, i + size - done, state, t, at, out)
+            code_point, after = decode(data, i)
+            hidden = kind_of(pages, kinds, code_point) == HIDDEN  # behind it, a block may begin anew
+            end = after if hidden else i + size - done
+            i, at, state = _fold_slowly(data, i, end, state, t, at, out)
     return i, at, state

@@ -9,7 +9,8 @@ Definitions, each equal to a line of plain Python on `text`:
 - ellipsis_lines: lines whose `line.rstrip()` ends with "..." or "…".
 - alphabetic_words: words with at least one character for which `str.isalpha()`.
 - stop_words: how many different stop words occur. A word is stripped at both ends of characters that are neither
-  `str.isalnum()` nor combining marks (categories M*), and its `str.casefold()` is compared.
+  `str.isalnum()` nor combining marks (categories M*), and its `str.casefold()` without invisible characters
+  (`kernels.text.unicode.INVISIBLE`) is compared.
 """
 
 from __future__ import annotations
@@ -21,7 +22,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import kernel, uncounted
-from corpuscurate.kernels.text.unicode import ALPHA, MARK, SPACE, WORD, Int, Tables, decode, flags_of, fold, fold_into
+from corpuscurate.kernels.text.unicode import (
+    ALPHA,
+    INVISIBLE,
+    MARK,
+    SPACE,
+    WORD,
+    Int,
+    Tables,
+    decode,
+    flags_of,
+    fold,
+    fold_into,
+)
 
 STATISTICS = (
     "words",
@@ -119,8 +132,9 @@ def _ends_with_ellipsis(data: NDArray[np.uint8], start: Int, end: Int) -> bool:
 
 @uncounted
 def _may_begin(t: Tables, code_point: Int, stops: Strings) -> bool:
-    """Whether a stop word may begin with this character, or the character may be stripped."""
-    if not flags_of(t, code_point) & (WORD | MARK):
+    """Whether a stop word may begin with this character, or the character may be left out."""
+    flags = flags_of(t, code_point)
+    if flags & INVISIBLE or not flags & (WORD | MARK):
         return True
     folded = fold(t, code_point)[1]
     if folded < 0x80:
@@ -155,6 +169,8 @@ def _stop_word(
     size: Int = 0
     while first < last:
         code_point, first = decode(data, first)
+        if flags_of(t, code_point) & INVISIBLE:
+            continue
         size = fold_into(t, code_point, size, folded)
         if size > stops.longest:
             return -1

@@ -4,11 +4,14 @@ The tables are made from Python 3.11's `unicodedata` (Unicode 14.0.0) by `script
 with the package, so that word counts and signatures are the same under every Python. Each is in two levels: a page
 number for each 256 code points, and the distinct pages. ASCII has 256-entry tables by byte.
 
-A word is `SINGLE MARK*` or `LETTER (LETTER | MARK)*`, where
-- LETTER is a character with flag WORD and without SINGLE: `str.isalnum()`, that is letters, digits and other numbers;
+A word is `SINGLE (MARK | INVISIBLE)*` or `LETTER (LETTER | MARK | INVISIBLE)*`, where
+- LETTER is a character with flag WORD and without SINGLE: `str.isalnum()`, that is letters, digits and other numbers,
+  and the underscore where words are "identifiers";
 - SINGLE is a letter of a script written without spaces (`SINGLE_RANGES`): each is a word of its own;
 - MARK is a combining mark (categories Mn, Mc, Me): it belongs to the word before it and never begins one, so a
-  variation selector after an emoji is no word.
+  variation selector after an emoji is no word;
+- INVISIBLE is a soft hyphen, a joiner, a mark of direction and the like: it neither parts a word nor begins one
+  (UAX #29, WB4), and words that differ in nothing else are the same, so folding leaves it out.
 Everything else separates words, apostrophes and hyphens too. `words.count_words` is the smallest loop over words.
 """
 
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +29,9 @@ from corpuscurate.kernels.compile import uncounted
 PATH = Path(__file__).with_name("unicode_tables.npz")
 Int: TypeAlias = int | np.int64
 """An int64 inside a kernel."""
+Words = Literal["unicode", "identifiers"]
+"""What a word is: as this module says; or with the underscore as a letter, as in the `\\w+` of regular expressions."""
+WORDS_DESCRIPTION = "what a word is: a run of letters, digits and marks; identifiers: of underscores, too, as in code"
 
 PAGE = 256
 SEVERAL = 1 << 24
@@ -48,10 +54,15 @@ NOT_NFC = 64
 NOT_NFD = 128
 NOT_NFKC = 256
 NOT_NFKD = 512
+INVISIBLE = 1024
+"""Continues a word, never begins one, and is nothing in it: what UAX #29 (Unicode 15.1) has as Format or ZWJ, that is
+category Cf but U+200B (zero width space, which parts words) and the visible prepended concatenation marks; U+200C and
+the tag characters; the marks that are default-ignorable, such as variation selectors (these have MARK, too)."""
 
-SEPARATOR, LETTER, INSIDE, FOLDING, LONE, OTHER = range(6)
+SEPARATOR, LETTER, INSIDE, FOLDING, LONE, OTHER, HIDDEN = range(7)
 """Kinds of characters outside ASCII, for folding words: no part of a word; a letter that folds to itself; a mark that
-does; a letter that folds to one other of as many bytes; a SINGLE that folds to itself; anything else."""
+does; a letter that folds to one other of as many bytes; a SINGLE that folds to itself; anything else; INVISIBLE."""
+_UNDERSCORE = ord("_")
 
 SINGLE_RANGES = (
     (0x0E00, 0x0E7F),  # Thai
@@ -96,7 +107,7 @@ class Tables(NamedTuple):
     as they are. flag_pages, flag_data: uint16[4352], uint16[]. fold_pages, fold_data: uint16[4352], int32[],
     what to add to a code point to fold it, or SEVERAL + row of fold_several: int32[rows, 4], a count and code points.
     combining_pages, combining_data: uint16[4352], uint8[], the canonical combining class. kind_pages, kind_data:
-    uint16[4352], uint8[], SEPARATOR .. OTHER, made of the others.
+    uint16[4352], uint8[], SEPARATOR .. HIDDEN, made of the others.
     """
 
     byte_flags: NDArray[np.uint16]
@@ -138,21 +149,33 @@ def _kinds(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     kind[letter & ((flags & SINGLE) == 0) & same] = FOLDING
     kind[letter & ((flags & SINGLE) == 0) & (step == 0)] = LETTER
     kind[letter & ((flags & SINGLE) != 0) & (step == 0)] = LONE
+    kind[(flags & INVISIBLE) != 0] = HIDDEN
     return {"kind_pages": pages.astype(np.uint16).ravel(), "kind_data": kind.astype(np.uint8).ravel()}
 
 
+def tables(words: Words = "unicode") -> Tables:
+    """The tables, loaded once a process: what a word is, is in them, so that one walk finds both kinds of words."""
+    return _tables(words)
+
+
 @cache
-def tables() -> Tables:
-    """The tables, loaded once a process."""
+def _tables(words: Words) -> Tables:
     with np.load(PATH, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files if name != "unidata_version"}
     byte_flags = np.zeros(256, np.uint16)
     first = int(arrays["flag_pages"][0]) * PAGE
+    if words == "identifiers":
+        arrays["flag_data"][first + _UNDERSCORE] |= WORD
     byte_flags[:128] = arrays["flag_data"][first : first + 128]
     byte_fold = np.arange(256, dtype=np.uint8)
     byte_fold[ord("A") : ord("Z") + 1] += 32
     arrays |= {"byte_flags": byte_flags, "byte_fold": byte_fold} | _kinds(arrays)
     return Tables(**{name: _read_only(arrays[name]) for name in Tables._fields})
+
+
+def visible(text: str) -> str:
+    """The text without INVISIBLE characters."""
+    return "".join(char for char in text if not flags_of(tables(), ord(char)) & INVISIBLE)
 
 
 @cache
@@ -221,7 +244,7 @@ def flags_of(t: Tables, code_point: Int) -> Int:
 
 @uncounted
 def kind_of(pages: NDArray[np.uint16], kinds: NDArray[np.uint8], code_point: Int) -> Int:
-    """The kind of a code point, SEPARATOR .. OTHER, by `kind_pages` and `kind_data`.
+    """The kind of a code point, SEPARATOR .. HIDDEN, by `kind_pages` and `kind_data`.
 
     Not by `Tables`, for a call that is not inlined passes all its arrays, which takes longer than the lookup.
     """

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import uncounted
-from corpuscurate.kernels.text.unicode import MARK, SINGLE, WORD, Int, Tables, decode, flags_of
+from corpuscurate.kernels.text.unicode import INVISIBLE, MARK, SINGLE, WORD, Int, Tables, decode, flags_of
 
 
 @uncounted
@@ -19,8 +19,9 @@ def find_words(
 ) -> int:
     """The Unicode words of all documents, as `words.count_words` counts them; how many there are.
 
-    offsets, data: texts as in Arrow. starts, stops: int64[words], bytes of `data`; marks that follow a word belong to
-    it, and a character that is a word by itself has a span of its own.
+    offsets, data: texts as in Arrow. starts, stops: int64[words], bytes of `data`; marks and
+    invisible characters that follow a word belong to it, and a character that is a word by itself has a span of its
+    own.
     """
     at = 0
     for row in range(len(offsets) - 1):
@@ -46,7 +47,7 @@ def find_words(
                     at += 1
                 stops[at - 1] = i
                 state = 1
-            elif flags & MARK:
+            elif flags & (MARK | INVISIBLE):
                 if state:
                     stops[at - 1] = i
             else:

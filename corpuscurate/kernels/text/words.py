@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import uncounted
-from corpuscurate.kernels.text.unicode import MARK, SINGLE, WORD, Int, Tables, decode, flags_of
+from corpuscurate.kernels.text.unicode import INVISIBLE, MARK, SINGLE, WORD, Int, Tables, decode, flags_of
 
 
 @uncounted
 def count_words(offsets: NDArray[np.int64], data: NDArray[np.uint8], t: Tables, out: NDArray[np.int64]) -> int:
-    """Unicode words of each document, as `kernels.text.unicode` defines them. out: int64[n]. Returns n."""
+    """Words of each document, as `kernels.text.unicode` defines them and `t` has them. out: int64[n]. Returns n."""
     for row in range(len(offsets) - 1):
         i = offsets[row]
         end = offsets[row + 1]
@@ -33,7 +33,7 @@ def count_words(offsets: NDArray[np.int64], data: NDArray[np.uint8], t: Tables, 
                 elif flags & WORD:
                     words += inside ^ 1
                     inside = 1
-                elif not flags & MARK:
+                elif not flags & (MARK | INVISIBLE):
                     inside = 0
         out[row] = words
     return len(offsets) - 1

@@ -21,7 +21,7 @@ from corpuscurate.kernels.sketch.digests import SHA1, XXH32
 from corpuscurate.kernels.sketch.fast_similarity import fast_signatures
 from corpuscurate.kernels.sketch.minhash import permutations, signatures
 from corpuscurate.kernels.sketch.units import unit_bound, units_of
-from corpuscurate.kernels.text.unicode import tables
+from corpuscurate.kernels.text.unicode import Words, tables
 
 Signature = Literal["fast", "classic", "datasketch", "datasketch_legacy"]
 Unit = Literal["words", "characters"]
@@ -31,7 +31,7 @@ _HASHES = {"sha1": SHA1, "xxh32": XXH32}
 
 
 class Recipe(NamedTuple):
-    """How signatures are made. shingle_hash matters to the kinds of datasketch alone."""
+    """How signatures are made. shingle_hash matters to the kinds of datasketch alone, words to the unit of words."""
 
     signature: Signature
     unit: Unit
@@ -39,6 +39,7 @@ class Recipe(NamedTuple):
     values: int
     seed: int
     shingle_hash: ShingleHash
+    words: Words = "unicode"
 
 
 class Signed(NamedTuple):
@@ -58,27 +59,29 @@ def sign(recipe: Recipe, text: pa.LargeStringArray) -> Signed:
         np.empty((2, len(text)), np.uint64),
         np.empty((recipe.values, len(text)), np.uint32),
     )
-    unit, n = _UNITS[recipe.unit], recipe.ngram
+    unit, n, t = _UNITS[recipe.unit], recipe.ngram, tables(recipe.words)
     if recipe.signature == "fast":
-        fast_signatures(offsets, data, tables(), unit, n, np.uint64(recipe.seed), out.shingles, out.words, out.values)
+        fast_signatures(offsets, data, t, unit, n, np.uint64(recipe.seed), out.shingles, out.words, out.values)
     elif recipe.signature == "classic":
         a, b = _permutations(recipe.seed, recipe.values)
-        signatures(offsets, data, tables(), unit, n, a, b, out.shingles, out.words, out.values)
+        signatures(offsets, data, t, unit, n, a, b, out.shingles, out.words, out.values)
     else:
         legacy = recipe.signature == "datasketch_legacy"
         pairs = datasketch_permutations(recipe.seed, recipe.values, legacy)
         kinds = (_HASHES[recipe.shingle_hash], LEGACY if legacy else AFFINE32)
-        datasketch_signatures(offsets, data, tables(), unit, n, *kinds, *pairs, out.shingles, out.words, out.values)
+        datasketch_signatures(offsets, data, t, unit, n, *kinds, *pairs, out.shingles, out.words, out.values)
     return out
 
 
-def units_of_text(unit: Unit, text: pa.LargeStringArray, rows: NDArray[np.int64] | None = None) -> pa.LargeListArray:
+def units_of_text(
+    unit: Unit, text: pa.LargeStringArray, rows: NDArray[np.int64] | None = None, words: Words = "unicode"
+) -> pa.LargeListArray:
     """The units (uint32) of each document, or of those in `rows`: hashes of its words, or its characters. See
     `kernels.sketch.units`."""
     starts, stops, data = text_spans(text, rows)
     ends = np.empty(len(starts) + 1, np.int64)
     units = np.empty(unit_bound(starts, stops, _UNITS[unit]), np.uint32)
-    total = units_of(starts, stops, data, tables(), _UNITS[unit], ends, units)
+    total = units_of(starts, stops, data, tables(words), _UNITS[unit], ends, units)
     return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(units[:total]))
 
 

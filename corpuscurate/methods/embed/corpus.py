@@ -45,9 +45,9 @@ from corpuscurate.methods.embed.vectors import vectors
 
 SAMPLE_TEXT_BYTES = 64 << 10
 """Bytes of one document that are learned from at most: one huge document must not be the sample."""
-VERSION = 2
+VERSION = 3
 """Raise it when the rows change for the same parameters: then no embedding, model or decision made before is reused.
-2: the sample that `learned` learns from is the one of `core.doc_ids.sampled`."""
+2: the sample that `learned` learns from is the one of `core.doc_ids.sampled`. 3: invisible characters part no word."""
 LEARNING_SEED = 1 << 40
 """Of the sample that word vectors are learned from. No recipe can say it (seeds stay below 2^31), so that sample is
 independent of all others."""

@@ -62,8 +62,8 @@ RANDOM = 0.3
 """Share of the random vector in the square of a row's length."""
 COMMON = 1e-3
 """The `a` of smooth inverse frequency."""
-FORM = 1
-"""Version of the files."""
+FORM = 2
+"""Version of the files. 2: invisible characters part no word, so that such words have other numbers."""
 SETTINGS = "learned.json"
 WEIGHTS = "model.safetensors"
 

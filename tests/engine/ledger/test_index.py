@@ -188,6 +188,10 @@ def test_what_differs_is_said(base: Path) -> None:
     a = run(base, "a", (Normalize(), MinHash(**NEAR)))
     with pytest.raises(InputError, match=r"the sketches of minhash differ \(ngram: 2 there, 3 here\)"):
         run(base, "b", (Normalize(), MinHash(ngram=3, threshold=0.6, index=(str(a),))))
+    with pytest.raises(
+        InputError, match=r"the sketches of minhash differ \(words: 'unicode' there, 'identifiers' here\)"
+    ):
+        run(base, "b", (Normalize(), MinHash(**NEAR, words="identifiers", index=(str(a),))))
     loose = {"ngram": 2, "threshold": 0.1}  # bands of one row, for which whole values are kept
     with pytest.raises(InputError, match=r"differ \(value_bits: 16 there, 32 here\)"):
         run(base, "b", (Normalize(), MinHash(**loose, index=(str(a),))))  # type: ignore[arg-type]

@@ -9,14 +9,14 @@ from numba.core.errors import TypingError
 from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.simd.bits import fold_ascii, inside_words, pack_offsets, trailing_zeros
 
-BYTES = st.binary(min_size=64, max_size=64) | st.text("aZ09 [@`{/:\x7f\x80", min_size=64, max_size=64).map(
+BYTES = st.binary(min_size=64, max_size=64) | st.text("aZ09_ [@`{/:\x7f\x80", min_size=64, max_size=64).map(
     lambda text: text.encode("latin-1")
 )
 
 
 @uncounted
-def fold(data, i, size, out, at):
-    return fold_ascii(data, i, size, out, at)
+def fold(data, i, size, joiner, out, at):
+    return fold_ascii(data, i, size, joiner, out, at)
 
 
 @uncounted
@@ -29,38 +29,42 @@ def zeros(word):
     return trailing_zeros(word)
 
 
-def folded(byte: int) -> int:
+def folded(byte: int, joiner: int) -> int:
     char = chr(byte)
-    return byte if byte >= 128 else ord(char.lower()) if char.isalnum() else 0
+    return byte if byte >= 128 or byte == joiner else ord(char.lower()) if char.isalnum() else 0
 
 
 def as_mask(marks) -> int:
     return sum(1 << j for j, mark in enumerate(marks) if mark)
 
 
-@given(BYTES, st.integers(1, 64), st.integers(0, 9), st.integers(0, 9))
-def test_fold_ascii(block, size, i, at):
+JOINERS = st.sampled_from([ord("_"), ord("a")])
+
+
+@given(BYTES, st.integers(1, 64), JOINERS, st.integers(0, 9), st.integers(0, 9))
+def test_fold_ascii(block, size, joiner, i, at):
     data = np.frombuffer(b"?" * i + block + b"A\xc3", np.uint8)  # read-only
     out = np.full(80, 7, np.uint8)
-    others, leads = fold(data, i, size, out, at)
-    expected = [folded(byte) for byte in block[:size]]
+    others, leads = fold(data, i, size, joiner, out, at)
+    expected = [folded(byte, joiner) for byte in block[:size]]
     assert out.tolist() == [7] * at + expected + [0] * (64 - size) + [7] * (16 - at)
     assert others == as_mask(byte >= 0x80 for byte in block[:size])
     assert leads == as_mask(byte >= 0xC0 for byte in block[:size])
 
 
-@given(BYTES, st.integers(1, 64))
-def test_fold_ascii_in_place(block, size):
+@given(BYTES, st.integers(1, 64), JOINERS)
+def test_fold_ascii_in_place(block, size, joiner):
     out = np.frombuffer(bytearray(block), np.uint8)
-    fold(out, 0, size, out, 0)
-    assert out.tolist() == [folded(byte) for byte in block[:size]] + [0] * (64 - size)
+    fold(out, 0, size, joiner, out, 0)
+    assert out.tolist() == [folded(byte, joiner) for byte in block[:size]] + [0] * (64 - size)
 
 
-def test_every_byte_folds():
+@pytest.mark.parametrize("joiner", [ord("_"), ord("a")])
+def test_every_byte_folds(joiner):
     out = np.empty(64, np.uint8)
     for start in range(0, 256, 64):
-        fold(np.arange(256, dtype=np.uint8), start, 64, out, 0)
-        assert out.tolist() == [folded(byte) for byte in range(start, start + 64)]
+        fold(np.arange(256, dtype=np.uint8), start, 64, joiner, out, 0)
+        assert out.tolist() == [folded(byte, joiner) for byte in range(start, start + 64)]
 
 
 @given(st.lists(st.sampled_from([0, 0, 1, 127, 128, 255]), min_size=64, max_size=64), st.integers(0, 9))
@@ -94,4 +98,4 @@ def test_no_other_arrays(data):
     with pytest.raises(TypingError, match="bytes in a row"):
         inside(data, 0)
     with pytest.raises(TypingError, match="bytes in a row"):
-        fold(np.zeros(100, np.uint8), 0, 64, data, 0)
+        fold(np.zeros(100, np.uint8), 0, 64, 97, data, 0)

@@ -14,8 +14,9 @@ from corpuscurate.kernels.sketch.shingles import begin, new_walk, next_shingles,
 from corpuscurate.kernels.text.folding import CHUNK
 from corpuscurate.kernels.text.unicode import tables
 
-# letters, digits, marks, folding that expands, scripts without spaces, emoji, separators
-ALPHABET = "aZ09_-' \n\0éÉßẞıİŉΐﬃſΣςАяІѠ\u0301\u0345\u0903漢字ーカあกำັဂြ한ع\u200d😀𐐀𞤀ªⅧ½٣"
+# letters, digits, marks, folding that expands, scripts without spaces, emoji, separators, invisible characters
+ALPHABET = "aZ09_-' \n\0éÉßẞıİŉΐﬃſΣςАяІѠ\u0301\u0345\u0903漢字ーカあกำັဂြ한ع\u200d\u00ad\ufe0f\U000e0101\u200b😀𐐀𞤀ªⅧ½٣"
+KINDS = st.sampled_from(["unicode", "identifiers"])
 
 
 @numba.njit
@@ -34,29 +35,31 @@ def walk_all(offsets, data, t, n, out_offsets, out):
     return at
 
 
-def sets(texts: list[str], n: int) -> list[list[int]]:
-    near_the_end, inside = (sets_before(texts, n, after) for after in ("x", "Éx" * 50))
+def sets(texts: list[str], n: int, kind: str = "unicode") -> list[list[int]]:
+    near_the_end, inside = (sets_before(texts, n, after, kind) for after in ("x", "Éx" * 50))
     assert near_the_end == inside  # whether a block of 64 bytes can be read there or not
     return inside
 
 
-def sets_before(texts: list[str], n: int, after: str) -> list[list[int]]:
+def sets_before(texts: list[str], n: int, after: str, kind: str) -> list[list[int]]:
     offsets, data = text_buffers(pa.array(["other words", *texts, after], pa.large_string()).slice(1, len(texts)))
     data.setflags(write=False)
     out_offsets = np.zeros(len(texts) + 1, np.int64)
     out = np.empty(len(data) + 1, np.uint64)
-    walk_all(offsets, data, tables(), n, out_offsets, out)
+    walk_all(offsets, data, tables(kind), n, out_offsets, out)
     return [sorted(set(out[a:b].tolist())) for a, b in itertools.pairwise(out_offsets)]
 
 
-def expected(text: str, n: int) -> list[int]:
-    return sorted({shingle_hash(shingle) for shingle in shingles(text, n)})
+def expected(text: str, n: int, kind: str = "unicode") -> list[int]:
+    return sorted({shingle_hash(shingle) for shingle in shingles(text, n, kind)})
 
 
 def test_golden_words():
     assert folded_words("Don't STOP—the 2nd Straße, İo") == ["don", "t", "stop", "the", "2nd", "strasse", "i̇o"]
     assert folded_words("漢字kana カ\u3099x") == ["漢", "字", "kana", "カ\u3099", "x"]
     assert folded_words("\u0301 a\u0301b _ \u0301") == ["a\u0301b"]
+    assert folded_words("\ufeffco\u00adOP\u2060er\u200date\u200f \u00ad 漢\ufe00字") == ["cooperate", "漢", "字"]
+    assert folded_words("My_Name __x", "identifiers") == ["my_name", "__x"]
 
 
 def test_trap_3_short_documents_have_one_shingle_and_empty_ones_none():
@@ -74,25 +77,35 @@ def test_a_short_document_differs_from_a_part_of_a_longer():
 
 
 @settings(max_examples=200)
-@given(st.lists(st.text(ALPHABET, max_size=60), max_size=4), st.integers(1, 7))
-def test_equals_naive(texts, n):
-    assert sets(texts, n) == [expected(text, n) for text in texts]
+@given(st.lists(st.text(ALPHABET, max_size=60), max_size=4), st.integers(1, 7), KINDS)
+def test_equals_naive(texts, n, kind):
+    assert sets(texts, n, kind) == [expected(text, n, kind) for text in texts]
 
 
 @settings(max_examples=100)
-@given(st.lists(st.text(max_size=80), max_size=3), st.integers(1, 4))
-def test_equals_naive_on_any_text(texts, n):
-    assert sets(texts, n) == [expected(text, n) for text in texts]
+@given(st.lists(st.text(max_size=80), max_size=3), st.integers(1, 4), KINDS)
+def test_equals_naive_on_any_text(texts, n, kind):
+    assert sets(texts, n, kind) == [expected(text, n, kind) for text in texts]
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(-70, 20), st.text(ALPHABET, min_size=1, max_size=40), st.sampled_from(["a", "ab ", "é", "漢", "x1-"])
+    st.integers(-70, 20),
+    st.text(ALPHABET, min_size=1, max_size=40),
+    st.sampled_from(["a", "ab ", "é", "漢", "x1-", "a_", "\u00ad", "é\u00ad", "漢\ufe00"]),
+    KINDS,
 )
-def test_borders_of_chunks(shift, tail, filler):
+def test_borders_of_chunks(shift, tail, filler, kind):
     size = CHUNK + shift
     text = (filler * size)[:size] + tail + " end of text"
-    assert sets([text], 3) == [expected(text, 3)]
+    assert sets([text], 3, kind) == [expected(text, 3, kind)]
+
+
+@pytest.mark.parametrize("before", ["", "a ", "word", "漢", "word of 8", "x" * 16])
+@pytest.mark.parametrize("after", ["", " b", "word", "漢", "\u0301"])
+def test_chunks_of_nothing_but_invisible_characters(before, after):
+    text = before + "\u00ad" * (3 * CHUNK) + after
+    assert sets([text], 2) == [expected(text, 2)] == sets([before + after], 2)
 
 
 LENGTHS = [0, 1, 7, 8, 9, 15, 16, 17, 23, 24, 255, 256, 260, 264, 272]

@@ -16,7 +16,8 @@ from corpuscurate.kernels.text.folding import CHUNK
 from corpuscurate.kernels.text.unicode import tables
 
 TEXT = st.text(
-    st.sampled_from("ab cé漢 字ßΐ.\u0301\u00a0\nA9İ\U0001f600กาﬃ") | st.characters(exclude_categories=["Cs"]),
+    st.sampled_from("ab cé漢 字ßΐ.\u0301\u00a0\nA9İ\U0001f600กาﬃ\u00ad\u200d\ufe0f_")
+    | st.characters(exclude_categories=["Cs"]),
     max_size=90,
 )
 

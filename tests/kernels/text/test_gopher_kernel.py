@@ -12,8 +12,9 @@ from corpuscurate.kernels.text.gopher import STATISTICS, byte_classes, count_sta
 from corpuscurate.kernels.text.unicode import tables
 
 PIECE_LINE = "the The, THAT “be” of to. wiTH \u212a ſ the\u0301 - * • ... .. . … # ## é 漢 ß İ a 1 𝒳"
+INVISIBLE_PIECES = "th\u00ade \ufeffbe\ufe0f \ufe0fto \u00ad"
 BLANKS = [" ", "  ", "\n", "\n\n", "\r\n", "\t", "\u2003", "\x85", "\x1c", "• "]
-PIECES = st.sampled_from([*PIECE_LINE.split(), *BLANKS])
+PIECES = st.sampled_from([*PIECE_LINE.split(), *INVISIBLE_PIECES.split(), *BLANKS])
 TEXTS = st.one_of(st.text(st.characters(codec="utf-8"), max_size=80), st.lists(PIECES, max_size=40).map("".join))
 
 
@@ -44,6 +45,10 @@ def statistics_of(array, bullets=BULLETS, stop_words=STOP_WORDS):
         (
             '"The" the, (THAT) t\u0301he',
             {"words": 4, "characters": 19, "lines": 1, "alphabetic_words": 4, "stop_words": 2},
+        ),
+        (
+            "\ufeffTh\u00ade \ufe0fbe\u200e, of\u200b",
+            {"words": 3, "characters": 13, "lines": 1, "alphabetic_words": 3, "stop_words": 3},
         ),
         ("to-be _of_ 2b", {"words": 3, "characters": 11, "lines": 1, "alphabetic_words": 3, "stop_words": 1}),
     ],

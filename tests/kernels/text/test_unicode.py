@@ -8,7 +8,7 @@ import unicodedata
 import numpy as np
 import pytest
 from naive.normalize import is_control
-from naive.text import is_single
+from naive.text import is_invisible, is_single
 
 from corpuscurate.kernels.text import unicode as u
 
@@ -34,6 +34,7 @@ def all_flags() -> np.ndarray:
         (u.SINGLE, is_single),
         (u.MARK, lambda char: unicodedata.category(char)[0] == "M"),
         (u.CONTROL, is_control),
+        (u.INVISIBLE, is_invisible),
     ],
 )
 def test_flags_are_those_of_python(flag, rule):
@@ -94,7 +95,7 @@ def test_byte_tables_are_the_first_page():
 
 def test_tables_are_read_only_shared_and_small():
     t = u.tables()
-    assert t is u.tables()
+    assert t is u.tables() is u.tables("unicode")
     assert not any(array.flags.writeable for array in t)
     assert u.PATH.stat().st_size < 50_000
     assert all(np.array_equal(a, b) for a, b in zip(pickle.loads(pickle.dumps(t)), t, strict=True))  # noqa: S301
@@ -103,3 +104,26 @@ def test_tables_are_read_only_shared_and_small():
 def test_single_is_always_a_word():
     flags = all_flags()
     assert ((flags & u.SINGLE == 0) | (flags & u.WORD != 0)).all()
+
+
+def test_invisible_is_the_standards_format_and_joiners():
+    """Ranges of WordBreakProperty.txt 15.1, Format, with the joiners and one of each kind of ignorable mark."""
+    flags = all_flags()
+    text = "\u00ad\u061c\u180e\u200c\u200d\u200e\u200f\u202a\u202e\u2060\u2064\u2066\u206f\ufeff\ufff9\ufffb"
+    text += "\U00013430\U0001d173\U000e0001"
+    ignorable = "\u034f\u180b\ufe00\ufe0f\U000e0020\U000e007f\U000e0100\U000e01ef"
+    assert all(flags[ord(char)] & u.INVISIBLE for char in text + ignorable)
+    visible = "a_\u200b\u0600\u06dd\u08e2\U000110bd\u0301\u2028\u00a0\u3000\u115f"
+    assert not any(flags[ord(char)] & u.INVISIBLE for char in visible)
+    assert not (flags[flags & u.INVISIBLE != 0] & (u.WORD | u.SPACE)).any()
+    assert u.visible(text + "co\u00adop" + ignorable) == "coop"
+
+
+def test_the_underscore_is_all_that_parts_the_two_kinds_of_words():
+    plain, code = u.tables(), u.tables("identifiers")
+    assert [b for b in range(256) if plain.byte_flags[b] != code.byte_flags[b]] == [ord("_")]
+    assert [int(code.byte_flags[b]) for b in range(128)] == [int(u.flags_of(code, b)) for b in range(128)]
+    assert code.byte_flags[ord("_")] == plain.byte_flags[ord("_")] | u.WORD
+    same = [name for name in u.Tables._fields if np.array_equal(getattr(plain, name), getattr(code, name))]
+    assert set(u.Tables._fields) - set(same) <= {"byte_flags", "flag_data", "kind_data"}
+    assert not any(array.flags.writeable for array in code)

@@ -13,9 +13,13 @@ from corpuscurate.kernels.text.folding import CHUNK
 from corpuscurate.methods.dedup.sketch import Recipe, datasketch_permutations, sign
 
 TEXT = st.text(
-    st.sampled_from("ab cé漢 字ßΐ.\u0301\u00a0\nA9İ\U0001f600กา") | st.characters(exclude_categories=["Cs"]),
+    st.sampled_from("ab cé漢 字ßΐ.\u0301\u00a0\nA9İ\U0001f600กา\u00ad\u200d\ufe0f_")
+    | st.characters(exclude_categories=["Cs"]),
     max_size=90,
 )
+
+
+KINDS = st.sampled_from(["unicode", "identifiers"])
 
 
 def column(texts):
@@ -28,12 +32,17 @@ def long_text(seed: int, words: int) -> str:
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(TEXT, max_size=20), st.sampled_from(["words", "characters"]), st.integers(1, 6), st.integers(1, 40))
-def test_fast_signatures_equal_naive(texts, unit, n, k):
-    signed = sign(Recipe("fast", unit, n, k, 7, "sha1"), column(texts))
-    found = [sketches.hashes(text, unit, n) for text in texts]
+@given(
+    st.lists(TEXT, max_size=20), st.sampled_from(["words", "characters"]), st.integers(1, 6), st.integers(1, 40), KINDS
+)
+def test_fast_signatures_equal_naive(texts, unit, n, k, kind):
+    signed = sign(Recipe("fast", unit, n, k, 7, "sha1", kind), column(texts))
+    found = [sketches.hashes(text, unit, n, kind) for text in texts]
     assert signed.values.T.tolist() == [sketches.fast_signature(each, k, 7) for each in found]
-    counts = [len((neardup.shingles if unit == "words" else sketches.character_shingles)(text, n)) for text in texts]
+    if unit == "words":
+        counts = [len(neardup.shingles(text, n, kind)) for text in texts]
+    else:
+        counts = [len(sketches.character_shingles(text, n)) for text in texts]
     assert signed.shingles.tolist() == counts
 
 
@@ -66,11 +75,11 @@ def test_seeds_give_other_signatures():
     assert not (first == second).any()
 
 
-def theirs(text, unit, n, k, seed, kind, hash_name):
+def theirs(text, unit, n, k, seed, kind, hash_name, words="unicode"):
     scheme = "legacy" if kind == "datasketch_legacy" else "affine32"
     hashfunc = None if hash_name == "sha1" else xxhash.xxh32_intdigest
     made = datasketch.MinHash(num_perm=k, seed=seed, hashfunc=hashfunc, scheme=scheme)
-    made.update_batch(sketches.datasketch_shingles(text, unit, n))
+    made.update_batch(sketches.datasketch_shingles(text, unit, n, words))
     return made.hashvalues.tolist()
 
 
@@ -82,10 +91,11 @@ def theirs(text, unit, n, k, seed, kind, hash_name):
     st.integers(0, 2**32 - 1),
     st.sampled_from(["datasketch", "datasketch_legacy"]),
     st.sampled_from(["sha1", "xxh32"]),
+    KINDS,
 )
-def test_equal_to_datasketch_value_for_value(texts, unit, n, seed, kind, hash_name):
-    signed = sign(Recipe(kind, unit, n, 16, seed, hash_name), column(texts))
-    assert signed.values.T.tolist() == [theirs(text, unit, n, 16, seed, kind, hash_name) for text in texts]
+def test_equal_to_datasketch_value_for_value(texts, unit, n, seed, kind, hash_name, words):
+    signed = sign(Recipe(kind, unit, n, 16, seed, hash_name, words), column(texts))
+    assert signed.values.T.tolist() == [theirs(text, unit, n, 16, seed, kind, hash_name, words) for text in texts]
 
 
 @pytest.mark.parametrize("kind", ["datasketch", "datasketch_legacy"])
@@ -137,3 +147,14 @@ def test_characters_of_a_document_shorter_than_the_shingle():
     signed = sign(Recipe("fast", "characters", 24, 8, 1, "sha1"), column(["Cat", " cat\n", "dog", " \t ", ""]))
     assert signed.shingles.tolist() == [1, 1, 1, 0, 0]
     assert signed.values[:, 0].tolist() == signed.values[:, 1].tolist() != signed.values[:, 2].tolist()
+
+
+@pytest.mark.parametrize("unit", ["words", "characters"])
+@pytest.mark.parametrize("kind", ["fast", "classic", "datasketch", "datasketch_legacy"])
+def test_invisible_characters_change_no_sketch(kind, unit):
+    plain = "Die landwirtschaftlichen Genossenschaften 漢字 é ﬃ of 2026."
+    marked = "\ufeff" + "".join(char + "\u00ad\u200e\ufe0f"[at % 3] for at, char in enumerate(plain))
+    made = sign(Recipe(kind, unit, 3, 16, 1, "sha1"), column([plain, marked]))
+    assert made.values[:, 0].tolist() == made.values[:, 1].tolist()
+    assert made.words[:, 0].tolist() == made.words[:, 1].tolist()
+    assert made.shingles[0] == made.shingles[1]
