@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpuscurate.core.errors import InputError
+from corpuscurate.io.arrow_types import names_items
 from corpuscurate.io.base import Chunk, InputFormat, SourceFile, Span, Want, register
 from corpuscurate.io.columnar import (
     DAMAGE,
@@ -48,8 +49,8 @@ def _open(file: SourceFile, dictionary: str | None = None) -> pq.ParquetFile:
 def _schema(parquet: pq.ParquetFile) -> pa.Schema:
     """The file's schema, with the names of items of lists that its writer had in Arrow.
 
-    Parquet calls every item `element`; the Arrow schema that Arrow's writers leave beside it has the name. It is taken
-    where nothing but names and metadata differs.
+    Parquet calls every item `element`; the Arrow schema that Arrow's writers leave beside it has the name that somebody
+    gave. It is taken where nothing but names and metadata differs.
     """
     schema = parquet.schema_arrow
     left = (parquet.metadata.metadata or {}).get(ARROW_SCHEMA)
@@ -59,7 +60,7 @@ def _schema(parquet: pq.ParquetFile) -> pa.Schema:
         return schema
     for at, field in enumerate(schema):
         own = written.field(at) if at < len(written) else field
-        if own.name == field.name and own.type == field.type and str(own.type) != str(field.type):
+        if own.name == field.name and own.type == field.type and names_items(own.type):
             schema = schema.set(at, field.with_type(own.type))
     return schema
 
