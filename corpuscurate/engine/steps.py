@@ -12,6 +12,7 @@ from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import GlobalStage, Stage, code_value
+from corpuscurate.engine.damage import incomplete_files, warnings_of
 from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids, edits_of
 from corpuscurate.engine.ledger.index import index_value
 from corpuscurate.engine.ledger.report import versions
@@ -59,6 +60,7 @@ class Steps:
         self.identities: list[str] = []
         self.measured: list[list[dict[str, Any]]] = []
         self.settled: dict[str, dict[str, Any]] = {}
+        self.incomplete: list[dict[str, Any]] = []
         self.conflicts: dict[str, str] = {}
         self.counts: list[Counted] = []
         self.written: list[dict[str, Any]] = []
@@ -107,7 +109,7 @@ class Steps:
         return tuple(sorted({name for stage in readers for name in stage.reads() if name in made}))
 
     def measure(self, current: Pass) -> None:
-        """Run a measuring pass."""
+        """Run a measuring pass; the first one says which files could not be read to their end."""
         stages = self.spec.stages
         folder = self.session.state / measure_folder(current.number)
         column_types = current.number == 0 and output_format(self.spec.sink.format).columnar
@@ -144,6 +146,11 @@ class Steps:
         title = "reading and measuring" if current.number == 0 else f"measuring again, pass {current.number + 1}"
         self.measured.append(self.session.tasks(title, tasks))
         self.finished.append(FinishedPass(folder, current.streaming))
+        if current.number == 0:
+            quarantined = [result["quarantined"] for result in self.measured[0]]
+            self.incomplete = incomplete_files(self.finished[0], self.session.manifest, quarantined)
+            for text in warnings_of(self.incomplete):
+                self.session.warn(text)
         self.identities.append(fingerprint([identity, [task.fingerprint for task in tasks]]))
 
     def settle(self, current: Pass) -> None:

@@ -63,9 +63,9 @@ def expand(patterns: Sequence[str], base: Path, format: str | None) -> list[Sour
     """The input files in the order of `patterns`, each real file once, numbered from 0.
 
     The files of one pattern are sorted bytewise by shown name; a file that is found again keeps its first place, under
-    its first name. patterns: files, folders (all files below with a known suffix; names that begin with "." or "_" are left out),
-    globs with `**`, or fsspec URLs; a folder that a glob matches counts as named. base: the folder that relative
-    patterns start from. format: used instead of the suffix; a folder then gives every file that has no other
+    its first name. patterns: files, folders (all files below with a known suffix; names that begin with "." or "_" are
+    left out), globs with `**`, or fsspec URLs; a folder that a glob matches counts as named. base: the folder that
+    relative patterns start from. format: used instead of the suffix; a folder then gives every file that has no other
     format's suffix. Raises InputError, and RecipeError for an unknown format.
     """
     if format is not None:

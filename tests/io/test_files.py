@@ -113,7 +113,7 @@ def test_patterns_stay_in_the_order_of_the_user(tmp_path):
         *("a.jsonl", "b.jsonl"),
     ]
     assert names(expand([f"file://{tmp_path}/d.jsonl", str(tmp_path / "a.jsonl"), "*.jsonl"], tmp_path, None)) == [
-        *(str(tmp_path / "d.jsonl"), "a.jsonl", "b.jsonl")
+        *(str(tmp_path / "d.jsonl").removeprefix("/"), "a.jsonl", "b.jsonl")
     ]
 
 

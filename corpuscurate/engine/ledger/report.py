@@ -25,7 +25,8 @@ class Facts:
     """What a run knows at its end.
 
     measured: stats by pass and split; settled: stats by label; written: stats of the writing tasks; parts: [name, rows]
-    of each file of data/; outputs: files with bytes and digests; seconds: wall time by step; started: epoch seconds.
+    of each file of data/; outputs: files with bytes and digests; incomplete: files not read to
+    their end, see `engine.damage`; seconds: wall time by step; started: epoch seconds.
     """
 
     spec: Spec
@@ -38,6 +39,7 @@ class Facts:
     parts: Sequence[Sequence[Any]]
     outputs: Sequence[Mapping[str, Any]]
     conflicts: Mapping[str, str]
+    incomplete: Sequence[Mapping[str, Any]]
     warnings: Sequence[str]
     seconds: Mapping[str, float]
     started: float
@@ -81,6 +83,7 @@ def build_report(facts: Facts) -> dict[str, Any]:
             "text_out": sum(each["text_bytes"] for each in facts.written),
         },
         "quarantined_by_reason": quarantined,
+        "incomplete_files": [dict(each) for each in facts.incomplete],
         "stages": stages,
         "columns_kept_as_json_text": dict(facts.conflicts),
         "warnings": list(facts.warnings),
