@@ -100,7 +100,7 @@ class MinHash(GlobalStage):
     """
 
     word: ClassVar[str] = "minhash"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = (
         "Broder 1997, On the resemblance and containment of documents; Dahlgaard, Knudsen, Thorup 2017, Fast "
         "similarity sketching"
