@@ -36,7 +36,7 @@ from corpuscurate.engine.plan import (
 from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
 from corpuscurate.io.base import OutputShape, Want, output_format
-from corpuscurate.io.column_types import merge, unify_types
+from corpuscurate.io.column_types import merge, type_changes, unify_types
 
 
 def source_value(spec: Spec) -> dict[str, Any]:
@@ -292,5 +292,8 @@ class Steps:
         schema = pa.schema([])
         if output_format(sink.format).columnar:
             found = [result["column_types"] for result in self.measured[0] if result["column_types"] is not None]
-            schema, self.conflicts = unify_types(merge(found))
+            types = merge(found)
+            schema, self.conflicts = unify_types(types, source.id)
+            for text in type_changes(types, schema, self.conflicts):
+                self.session.warn(text)
         return OutputShape(sink.format, schema, source.text, source.id, added, sink.row_group_bytes)
