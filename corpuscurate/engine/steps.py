@@ -149,9 +149,17 @@ class Steps:
         if current.number == 0:
             quarantined = [result["quarantined"] for result in self.measured[0]]
             self.incomplete = incomplete_files(self.finished[0], self.session.manifest, quarantined)
-            for text in warnings_of(self.incomplete):
+            for text in (*warnings_of(self.incomplete), *self._missing_ids()):
                 self.session.warn(text)
         self.identities.append(fingerprint([identity, [task.fingerprint for task in tasks]]))
+
+    def _missing_ids(self) -> list[str]:
+        """A warning where documents have no id."""
+        nulls, documents = (sum(result[name] for result in self.measured[0]) for name in ("null_ids", "documents"))
+        if not nulls:
+            return []
+        column = self.spec.source.id
+        return [f"{nulls:,} of {documents:,} documents have no id: it is null or missing in the column {column!r}"]
 
     def settle(self, current: Pass) -> None:
         """Settle the global stages of a pass, each seeing what the one before left."""

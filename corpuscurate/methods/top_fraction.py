@@ -74,12 +74,12 @@ class Rule:
             ranks = ~float_ranks(np.where(missing, 0.0, keys))
         return np.where(missing, MISSING, np.minimum(ranks, MISSING - np.uint64(1)))
 
-    def key_of(self, keep_rank: int, scale: int = FLOATS) -> float | int | None:
+    def key_of(self, keep_rank: int, scale: int = int(FLOATS)) -> float | int | None:
         """The key that a keep rank stands for, None for the rank of documents without a score. scale: of the ranks."""
         if keep_rank == int(MISSING):
             return None
         bits = keep_rank if self.ascending and self.alpha is None else keep_rank ^ int(MISSING)
-        return value_of(bits, FLOATS if self.alpha is not None else scale)
+        return value_of(bits, int(FLOATS) if self.alpha is not None else scale)
 
 
 class Rows(NamedTuple):

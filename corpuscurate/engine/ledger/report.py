@@ -83,6 +83,7 @@ def build_report(facts: Facts) -> dict[str, Any]:
             "text_out": sum(each["text_bytes"] for each in facts.written),
         },
         "quarantined_by_reason": quarantined,
+        "documents_without_id": sum(each["null_ids"] for each in first),
         "incomplete_files": [dict(each) for each in facts.incomplete],
         "stages": stages,
         "columns_kept_as_json_text": dict(facts.conflicts),
