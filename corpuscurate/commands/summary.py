@@ -17,6 +17,10 @@ FOLDERS = (
 """Folder, the count that tells whether anything is in it, and what that is."""
 
 
+SHOWN_FILES = 5
+"""Incomplete input files that are named."""
+
+
 def print_summary(report: Mapping[str, Any], output: Path) -> None:
     """Print the summary of a report on stdout. output: the folder it stands in."""
     rows = [
@@ -45,6 +49,11 @@ def print_summary(report: Mapping[str, Any], output: Path) -> None:
     )
     if report["quarantined_by_reason"]:
         print(printable(f"quarantined: {_counts(report['quarantined_by_reason'])}"))
+    incomplete = report.get("incomplete_files", [])
+    for each in incomplete[:SHOWN_FILES]:
+        print(printable(_read_of(each)))
+    if len(incomplete) > SHOWN_FILES:
+        print(f"{len(incomplete) - SHOWN_FILES:,} more input files could not be read to their end: see the report")
     print(_cost(report))
     for name, count, text in FOLDERS:
         if counts[count]:
@@ -62,6 +71,13 @@ def what_was_done(row: Mapping[str, Any]) -> str:
 def _counts(counts: Mapping[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{name} {count:,}" for name, count in ordered if count)
+
+
+def _read_of(file: Mapping[str, Any]) -> str:
+    return (
+        f"incomplete: {file['file']}: {file['documents']:,} documents ({size(file['bytes'])}) were read, "
+        f"what followed is unknown ({file['reason']}: {file['detail']})"
+    )
 
 
 def _cost(report: Mapping[str, Any]) -> str:

@@ -201,7 +201,9 @@ def integers(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if is_json(array):
         text = array.storage
         return pc.if_else(_starts(text, r"^-?[0-9]{1,38}$"), text, None).cast(EXACT)
-    return array.cast(EXACT) if pa.types.is_integer(array.type) else pa.nulls(len(array), EXACT)
+    kind = array.type
+    whole = pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision <= EXACT.precision
+    return array.cast(EXACT) if whole or pa.types.is_integer(kind) else pa.nulls(len(array), EXACT)
 
 
 def truths(column: pa.Array | pa.ChunkedArray) -> pa.BooleanArray:

@@ -99,7 +99,10 @@ class _Section(BaseModel):
 class Source(_Section):
     """`input:` which shards to read and which of their columns matter."""
 
-    paths: Paths = Field(description="files, folders or globs; local, or any fsspec URL", min_length=1)
+    paths: Paths = Field(
+        description="files, folders or globs; local, or any fsspec URL; read in this order, those of one by name",
+        min_length=1,
+    )
     format: InputFormatName | None = Field(None, description="instead of the suffix")
     text: str = Field("text", description="column with the text")
     id: str | None = Field(None, description="column with your own id, carried into dropped/ and every report")

@@ -1,4 +1,4 @@
-"""The manifest numbers the input: files sorted bytewise, each once, and the splits they are read in.
+"""The manifest numbers the input: files in the order of `paths`, each once, and the splits they are read in.
 
 It depends on the input and on `split_bytes` alone, so doc_ids, splits and with them every output byte do too.
 """

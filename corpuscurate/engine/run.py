@@ -140,6 +140,7 @@ def _run(
             parts=steps.parts,
             outputs=output.collect(steps.write_tasks),
             conflicts=steps.conflicts,
+            incomplete=steps.incomplete,
             warnings=session.warnings,
             seconds=session.seconds,
             started=started,

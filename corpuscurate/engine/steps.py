@@ -11,6 +11,7 @@ from corpuscurate.core.earlier_runs import write_index
 from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder
 from corpuscurate.core.stage import GlobalStage, code_value
+from corpuscurate.engine.damage import incomplete_files, warnings_of
 from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids, edits_of
 from corpuscurate.engine.fingerprints import source_value, stage_value, versions
 from corpuscurate.engine.ledger.index import index_value
@@ -34,7 +35,7 @@ from corpuscurate.engine.plan import (
 from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
 from corpuscurate.io.base import OutputShape, Want, output_format
-from corpuscurate.io.column_types import merge, unify_types
+from corpuscurate.io.column_types import merge, type_changes, unify_types
 
 
 class Steps:
@@ -48,6 +49,7 @@ class Steps:
         self.identities: list[str] = []
         self.measured: list[list[dict[str, Any]]] = []
         self.settled: dict[str, dict[str, Any]] = {}
+        self.incomplete: list[dict[str, Any]] = []
         self.conflicts: dict[str, str] = {}
         self.counts: list[Counted] = []
         self.written: list[dict[str, Any]] = []
@@ -104,7 +106,7 @@ class Steps:
                 self.discard(current)
 
     def measure(self, current: Pass) -> None:
-        """Run a measuring pass."""
+        """Run a measuring pass; the first one says which files could not be read to their end."""
         stages = self.spec.stages
         folder = self.session.state / measure_folder(current.number)
         column_types = current.number == 0 and output_format(self.spec.sink.format).columnar
@@ -141,7 +143,20 @@ class Steps:
         title = "reading and measuring" if current.number == 0 else f"measuring again, pass {current.number + 1}"
         self.measured.append(self.session.tasks(title, tasks))
         self.finished.append(FinishedPass(folder, current.streaming))
+        if current.number == 0:
+            quarantined = [result["quarantined"] for result in self.measured[0]]
+            self.incomplete = incomplete_files(self.finished[0], self.session.manifest, quarantined)
+            for text in (*warnings_of(self.incomplete), *self._missing_ids()):
+                self.session.warn(text)
         self.identities.append(fingerprint([identity, [task.fingerprint for task in tasks]]))
+
+    def _missing_ids(self) -> list[str]:
+        """A warning where documents have no id."""
+        nulls, documents = (sum(result[name] for result in self.measured[0]) for name in ("null_ids", "documents"))
+        if not nulls:
+            return []
+        column = self.spec.source.id
+        return [f"{nulls:,} of {documents:,} documents have no id: it is null or missing in the column {column!r}"]
 
     def settle(self, current: Pass) -> None:
         """Run the settle steps of a pass, in order: each sees the documents that the ones before it did not drop."""
@@ -279,5 +294,8 @@ class Steps:
         schema = pa.schema([])
         if output_format(sink.format).columnar:
             found = [result["column_types"] for result in self.measured[0] if result["column_types"] is not None]
-            schema, self.conflicts = unify_types(merge(found))
+            types = merge(found)
+            schema, self.conflicts = unify_types(types, source.id)
+            for text in type_changes(types, schema, self.conflicts):
+                self.session.warn(text)
         return OutputShape(sink.format, schema, source.text, source.id, added, sink.row_group_bytes)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from corpuscurate.core import exact_pickle  # noqa: F401  a task may hold any Arrow type
 from corpuscurate.core.errors import DamagedError
 from corpuscurate.core.handles import attempt, commit, read_commit, remove_task
 from corpuscurate.core.os_errors import is_about_output, output_error

@@ -96,3 +96,16 @@ def _structs(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
     if any(part is None for part in parts.values()):
         return None
     return pa.struct(list(parts.items()))
+
+
+STANDARD_ITEMS = ("item", "element")
+"""What Arrow and Parquet call the items of a list when nobody names them."""
+
+
+def names_items(kind: pa.DataType) -> bool:
+    """Whether the items of a list, at any depth, bear a name that somebody gave them."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return names_items(kind.storage_type)
+    if is_list(kind) and kind.value_field.name not in STANDARD_ITEMS:
+        return True
+    return any(names_items(kind.field(at).type) for at in range(kind.num_fields))

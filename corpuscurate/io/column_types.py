@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -236,10 +236,11 @@ class _Conflict(Exception):  # noqa: N818
     """Why a field has no type that keeps everything."""
 
 
-def unify_types(column_types: dict[str, Any]) -> tuple[pa.Schema, dict[str, str]]:
-    """The schema that holds the corpus without loss, and why a column stays JSON text, by name.
+def unify_types(column_types: dict[str, Any], id: str | None = None) -> tuple[pa.Schema, dict[str, str]]:
+    """The schema that holds the corpus without loss, and why a column stays text, by name.
 
     Such a column is `large_string` with the metadata JSON_TEXT: the JSON text of each value, null where there is none.
+    id: name of the column of ids, which is plain text then, `Batch.id`.
     """
     columns, conflicts = [], {}
     for name, value in column_types["fields"]:
@@ -247,14 +248,36 @@ def unify_types(column_types: dict[str, Any]) -> tuple[pa.Schema, dict[str, str]
             columns.append(pa.field(name, _column_type(Node.from_json(value))))
         except _Conflict as why:
             conflicts[name] = str(why)
-            columns.append(pa.field(name, pa.large_string(), metadata=JSON_TEXT))
+            columns.append(pa.field(name, pa.large_string(), metadata=None if name == id else JSON_TEXT))
     return pa.schema(columns), conflicts
+
+
+def type_changes(column_types: dict[str, Any], schema: pa.Schema, conflicts: Mapping[str, str]) -> list[str]:
+    """What to tell of the columns of `unify_types` that have another type than in some of the files."""
+    told = []
+    for name, value in column_types["fields"]:
+        field = schema.field(name)
+        if name in conflicts:
+            form = "JSON text" if field.metadata else "text"
+            told.append(f"the column {name!r} is written as {form}: {conflicts[name]}")
+            continue
+        node = Node.from_json(value)
+        found = list(dict.fromkeys(str(kind) for kind in _arrow_types(node) if not pa.types.is_null(kind)))
+        if node.arrow and node.bits & _KINDS & ~(1 << NULL):
+            found.append("JSON")
+        if len(found) > 1:
+            told.append(f"the column {name!r} is written as {field.type}: it is {', '.join(found)} in the input")
+    return told
+
+
+def _arrow_types(node: Node) -> list[pa.DataType]:
+    return [pa.ipc.read_schema(pa.py_buffer(b64decode(text))).field(0).type for text in node.arrow]
 
 
 def _column_type(node: Node) -> pa.DataType:
     if node.bits & REPEATED_BIT:
         raise _Conflict("some records have the field twice; the last value is kept")
-    arrow = [pa.ipc.read_schema(pa.py_buffer(b64decode(text))).field(0).type for text in node.arrow]
+    arrow = _arrow_types(node)
     known = node.bits & _KINDS & ~(1 << NULL)
     if not arrow:
         return _json_type(node)

@@ -18,12 +18,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.columns import TEXT, large_string, lengths_bytes
+from corpuscurate.core.columns import TEXT, from_buffers, large_string, lengths_bytes, text_buffers
 from corpuscurate.core.doc_ids import doc_ids
 from corpuscurate.core.errors import InputError
 from corpuscurate.io.base import HEAD_BYTES, REST_FORM, BadRecord, Chunk, SourceFile, Want
 from corpuscurate.io.column_types import types_of_schema
 
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 UTF8_ERROR = "UTF8"
 """In the message of every Arrow error about UTF-8."""
 
@@ -33,6 +34,39 @@ def is_string(type: pa.DataType) -> bool:
     if pa.types.is_dictionary(type):
         return is_string(type.value_type)
     return bool(pa.types.is_string(type) or pa.types.is_large_string(type) or pa.types.is_string_view(type))
+
+
+def is_binary(type: pa.DataType) -> bool:
+    """Whether a column of this type holds bytes, in whatever layout; UUIDs are 16 of them."""
+    if pa.types.is_dictionary(type):
+        return is_binary(type.value_type)
+    kinds = pa.types
+    fits = (kinds.is_binary, kinds.is_large_binary, kinds.is_binary_view, kinds.is_fixed_size_binary)
+    return isinstance(type, pa.UuidType) or any(fit(type) for fit in fits)
+
+
+def id_text(column: pa.Array) -> pa.LargeStringArray:
+    """A column of ids as text: UUIDs as usual (8-4-4-4-12), other bytes as hexadecimal digits, numbers in decimal."""
+    kind = column.type
+    if not is_binary(kind):
+        return _decoded(column)
+    if pa.types.is_dictionary(kind):
+        return id_text(column.dictionary_decode())
+    is_uuid = isinstance(kind, pa.UuidType)
+    plain = (column.storage if is_uuid else column).cast(pa.large_binary())
+    offsets, data = text_buffers(plain)
+    held = data[offsets[0] : offsets[-1]]
+    digits = np.empty((len(held), 2), np.uint8)
+    digits[:, 0], digits[:, 1] = _HEX[held >> 4], _HEX[held & 15]
+    ends = 2 * (offsets - offsets[0])
+    valid = None if not plain.null_count else plain.is_valid().to_numpy(zero_copy_only=False)
+    text = from_buffers(ends, digits.ravel(), valid)
+    if not is_uuid:
+        return text
+    pieces = [
+        pc.utf8_slice_codeunits(text, start, stop) for start, stop in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
+    ]
+    return pc.binary_join_element_wise(*pieces, pa.scalar("-", TEXT))
 
 
 def check_schema(schema: pa.Schema, file: SourceFile, want: Want) -> None:
@@ -57,6 +91,8 @@ def check_schema(schema: pa.Schema, file: SourceFile, want: Want) -> None:
 
 def _check_id(kind: pa.DataType, file: SourceFile, name: str) -> None:
     kinds = pa.types
+    if is_binary(kind):
+        return
     fits = (kinds.is_integer, kinds.is_floating, kinds.is_decimal, kinds.is_temporal, kinds.is_boolean, kinds.is_null)
     if not is_string(kind) and not any(fit(kind) for fit in fits):
         raise InputError(f"{file.name}: the id column {name!r} is of type {kind}, neither a string nor a number.")
@@ -137,7 +173,7 @@ class Rows:
             return None
         if self.want.id not in rows.schema.names:
             return pa.nulls(len(rows), TEXT)
-        return _decoded(rows.column(self.want.id))
+        return id_text(rows.column(self.want.id))
 
     def _named(self, rows: pa.RecordBatch, name: str) -> pa.Array:
         if name not in rows.schema.names:

@@ -60,23 +60,24 @@ def kind_of(name: str) -> tuple[str | None, str | None]:
 
 
 def expand(patterns: Sequence[str], base: Path, format: str | None) -> list[SourceFile]:
-    """The input files, sorted bytewise by shown name, each real file once, numbered from 0.
+    """The input files in the order of `patterns`, each real file once, numbered from 0.
 
-    patterns: files, folders (all files below with a known suffix; names that begin with "." or "_" are left out),
-    globs with `**`, or fsspec URLs; a folder that a glob matches counts as named. base: the folder that relative
-    patterns start from. format: used instead of the suffix; a folder then gives every file that has no other
-    format's suffix. Of two names for one file the first in the order is used. Raises InputError, and RecipeError for
-    an unknown format.
+    The files of one pattern are sorted bytewise by shown name; a file that is found again keeps its first place, under
+    its first name. patterns: files, folders (all files below with a known suffix; names that begin with "." or "_" are
+    left out), globs with `**`, or fsspec URLs; a folder that a glob matches counts as named. base: the folder that
+    relative patterns start from. format: used instead of the suffix; a folder then gives every file that has no other
+    format's suffix. Raises InputError, and RecipeError for an unknown format.
     """
     if format is not None:
         input_format(format)
     found: list[_Found] = []
     for pattern in patterns:
         matches = _expand_url(pattern, format) if _is_url(pattern) else _expand_local(pattern, base, format)
-        found.extend(matches)
-    found.sort(key=lambda file: os.fsencode(file.name))
-    unique = {file.real: file for file in reversed(found)}
-    files = sorted(unique.values(), key=lambda file: os.fsencode(file.name))
+        found.extend(sorted(matches, key=lambda file: os.fsencode(file.name)))
+    first: dict[str, _Found] = {}
+    for file in found:
+        first.setdefault(file.real, file)
+    files = list(first.values())
     if len(files) > MAX_FILES:
         raise InputError(f"{len(files)} input files are more than {MAX_FILES}: concatenate small ones.")
     return [

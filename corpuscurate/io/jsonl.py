@@ -116,6 +116,13 @@ class _Wanted:
             _rest(scan, lines, self.text[rows]) if want.rest else None,
         )
 
+    def mark_cut(self) -> None:
+        """Of the last line, behind which the file ends without a newline: whether the file ends inside a record."""
+        begin, end, wrong = (int(value) for value in self.scan.lines[-1, :3])
+        broken = self.code[-1] in (_CODE["broken_json"], _CODE["invalid_utf8"])
+        if broken and _ends_inside(self.scan.data[begin:end], wrong - begin):
+            self.code[-1] = _CODE["truncated"]
+
     def bad(self, base: int) -> Iterator[tuple[BadRecord, ...]]:
         """The bad records, some at a time."""
         rows = np.flatnonzero(self.code)
@@ -129,6 +136,8 @@ class _Wanted:
         head = line[:HEAD_BYTES].tobytes()
         if reason == "too_large":
             return too_large(base + begin, head, self.want.max_record_bytes)
+        if reason == "truncated":
+            return BadRecord(base + begin, reason, "the file ends inside a record", head, whole_file=True)
         if reason == "broken_json":
             detail = _what_is_broken(line, wrong - begin)
         elif reason == "invalid_utf8":
@@ -165,6 +174,23 @@ def _invalid_utf8(scan: Scan) -> Bools:
     return invalid
 
 
+def _ends_inside(line: NDArray[np.uint8], wrong: int) -> bool:
+    """Whether a broken line is the beginning of a JSON object. wrong: the first byte that the kernel did not expect."""
+    if len(line) > DETAIL_BYTES:
+        return wrong >= len(line)
+    try:
+        text = line.tobytes().decode()
+    except UnicodeDecodeError as error:
+        if error.reason != "unexpected end of data":
+            return False
+        text = line[: error.start].tobytes().decode()
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return text.startswith("{") and error.pos >= len(text)
+    return False
+
+
 def _what_is_broken(line: NDArray[np.uint8], wrong: int) -> str:
     """Why a line is no JSON object, in the words of orjson where it sees it too."""
     if len(line) <= DETAIL_BYTES:
@@ -198,6 +224,8 @@ def _read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
             raise InputError(f"{file.name} holds more than {MAX_FILE_BYTES} bytes (1 TiB) decompressed. Split it.")
         for scan in scanner.scan(block.data, block.start, block.stop):
             wanted = _Wanted(scan, want)
+            if block.unfinished:
+                wanted.mark_cut()
             if taker is not None:
                 taker.add(scan, wanted.code == 0)
             for bad in wanted.bad(block.base):

@@ -28,12 +28,13 @@ NEWLINE = 10
 @dataclass(frozen=True, slots=True)
 class LineBlock:
     """Lines data[start:stop], the last byte a newline; at least 16 bytes follow. base: the offset of data[0] in the
-    (decompressed) file. Valid until the next block is asked for."""
+    (decompressed) file. unfinished: the file ends without the last newline. Valid until the next block is asked for."""
 
     data: NDArray[np.uint8]
     start: int
     stop: int
     base: int
+    unfinished: bool = False
 
 
 def too_large(position: int, head: bytes, limit: int) -> BadRecord:
@@ -218,7 +219,7 @@ class _Lines:
             yield BadRecord(window.position, error.reason, error.detail, window.head(), whole_file=True)
         elif window.end > window.begin:
             window.data[window.end] = NEWLINE
-            yield LineBlock(window.data, window.begin, window.end + 1, window.base)
+            yield LineBlock(window.data, window.begin, window.end + 1, window.base, unfinished=True)
 
 
 def line_blocks(file: SourceFile, span: Span, block_bytes: int, max_bytes: int) -> Iterator[LineBlock | BadRecord]:

@@ -97,14 +97,24 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 def assemble(batch: Batch, shape: OutputShape, flat: pa.Schema) -> pa.RecordBatch:
     """The batch's rows in flat types. Raises InputError when a column cannot be brought to its settled type."""
     rest = required_rest(batch)
-    others = pa.schema([field for field in flat if field.name != shape.text and field.name not in shape.added])
+    taken = {shape.text, *shape.added}
+    if shape.id is not None and batch.id is not None and _is_plain_text(flat, shape.id):
+        taken.add(shape.id)
+    others = pa.schema([field for field in flat if field.name not in taken])
     if is_json_form(rest):
         made = columns_from_json(rest, others)
     else:
         made = {field.name: _user_column(rest, field) for field in others}
+    if shape.id in taken:
+        made[shape.id] = batch.id
     made[shape.text] = batch.text
     made.update((name, batch.columns[name]) for name in shape.added)
     return pa.RecordBatch.from_arrays([cast_to_schema(made[field.name], field) for field in flat], schema=flat)
+
+
+def _is_plain_text(flat: pa.Schema, id: str) -> bool:
+    """Whether ids are written as `Batch.id` has them, so that they are spelled as in dropped/."""
+    return id in flat.names and flat.field(id).type == TEXT and not is_json_text(flat.field(id))
 
 
 def _user_column(rest: pa.RecordBatch, field: pa.Field) -> pa.Array:

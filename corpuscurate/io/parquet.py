@@ -5,6 +5,7 @@ Only the columns that are wanted are read. A damaged row group costs the rows fr
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpuscurate.core.errors import InputError
+from corpuscurate.io.arrow_types import names_items
 from corpuscurate.io.base import Chunk, InputFormat, SourceFile, Span, Want, register
 from corpuscurate.io.columnar import (
     DAMAGE,
@@ -27,6 +29,7 @@ from corpuscurate.io.columnar import (
 from corpuscurate.io.files import open_bytes, open_seekable
 
 MAGIC = b"PAR1"
+ARROW_SCHEMA = b"ARROW:schema"
 MAX_BATCH_ROWS = 1 << 16
 REPEATED_BYTES = 256
 """Text columns with a dictionary and fewer stored bytes a row than this are read as dictionaries: rows that repeat a
@@ -41,6 +44,25 @@ def _open(file: SourceFile, dictionary: str | None = None) -> pq.ParquetFile:
         pre_buffer="://" in file.path,
         page_checksum_verification=True,
     )
+
+
+def _schema(parquet: pq.ParquetFile) -> pa.Schema:
+    """The file's schema, with the names of items of lists that its writer had in Arrow.
+
+    Parquet calls every item `element`; the Arrow schema that Arrow's writers leave beside it has the name that somebody
+    gave. It is taken where nothing but names and metadata differs.
+    """
+    schema = parquet.schema_arrow
+    left = (parquet.metadata.metadata or {}).get(ARROW_SCHEMA)
+    try:
+        written = pa.ipc.read_schema(pa.py_buffer(b64decode(left))) if left else schema
+    except (pa.ArrowException, OSError, ValueError):  # other programs' business: the file can be read without it
+        return schema
+    for at, field in enumerate(schema):
+        own = written.field(at) if at < len(written) else field
+        if own.name == field.name and own.type == field.type and names_items(own.type):
+            schema = schema.set(at, field.with_type(own.type))
+    return schema
 
 
 def _why_unreadable(file: SourceFile, error: BaseException) -> tuple[str, str]:
@@ -108,7 +130,7 @@ def read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
         yield bad_file(*_why_unreadable(file, error))
         return
     with parquet:
-        schema = parquet.schema_arrow
+        schema = _schema(parquet)
         check_schema(schema, file, want)
         try:
             groups = _groups(parquet, Rows(file, want, schema), span)

@@ -15,6 +15,7 @@ from pyarrow import ipc
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.errors import OutputError
 from corpuscurate.core.os_errors import explained
+from corpuscurate.io.arrow_types import names_items
 from corpuscurate.io.base import OutputFormat, OutputShape, register
 from corpuscurate.io.canonical import canonical
 from corpuscurate.io.files_out import OutputFile
@@ -84,10 +85,16 @@ class ColumnWriter:
             self._sink.write(finish(table, self._final, self._shape.text, self._sink.piece_rows))
 
 
+def _names_items(schema: pa.Schema) -> bool:
+    """Whether the items of some list bear a name of their own. Parquet has a name for all of them, `element`; a file
+    with such a list keeps the names that its columns came with."""
+    return any(names_items(field.type) for field in schema)
+
+
 def _leaves(schema: pa.Schema) -> list[str]:
     """Parquet's names of the columns that hold values, `list.list.element` for nested ones."""
     scratch = io.BytesIO()
-    pq.write_table(schema.empty_table(), scratch)
+    pq.write_table(schema.empty_table(), scratch, use_compliant_nested_type=not _names_items(schema))
     stored = pq.ParquetFile(scratch).schema
     return [stored.column(at).path for at in range(len(stored))]
 
@@ -105,6 +112,7 @@ def _writer(file: OutputFile, schema: pa.Schema, text: str | None) -> pq.Parquet
             use_dictionary=others,
             write_statistics=others,
             write_page_checksum=True,
+            use_compliant_nested_type=not _names_items(schema),
         )
     except pa.ArrowNotImplementedError as error:
         raise OutputError(

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,15 @@ from corpuscurate.core.corpus import DROPS
 from corpuscurate.core.doc_ids import is_in_sorted
 from corpuscurate.core.handles import Artefact
 from corpuscurate.kernels.selection import choose, count_digits, pareto_keys
-from corpuscurate.methods.dedup.keep import MISSING, float_ranks
+from corpuscurate.methods.dedup.keep import (
+    FLOATS,
+    MISSING,
+    NO_SCALE,
+    common_scale,
+    comparable,
+    float_ranks,
+    value_of,
+)
 from corpuscurate.methods.dedup.sketches import record_batches
 
 COUNTER_BYTES = 64 << 20
@@ -55,49 +63,53 @@ class Rule:
         sizes = [-(-int(size) * share.numerator // share.denominator) for size in documents]
         return np.array(sizes, np.int64)
 
-    def keep_ranks(self, scores: NDArray[np.float64], ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """The keep rank of each document, uint64[n]; nan scores come last."""
-        keys = -scores if self.ascending else scores
-        if self.alpha is not None:
-            keys = np.empty(len(scores))
-            pareto_keys(scores, ids, self.alpha, np.uint64(self.seed), keys)
-        missing = np.isnan(scores)
-        ranks = np.minimum(~float_ranks(np.where(missing, 0.0, keys)), MISSING - np.uint64(1))
-        return np.where(missing, MISSING, ranks)
+    def keep_ranks(self, rows: Rows) -> NDArray[np.uint64]:
+        """The keep rank of each document, uint64[n]; documents without a score come last."""
+        missing = np.isnan(rows.scores)
+        if self.alpha is None:
+            ranks = rows.ranks if self.ascending else ~rows.ranks
+        else:
+            keys = np.empty(len(rows.scores))
+            pareto_keys(rows.scores, rows.ids, self.alpha, np.uint64(self.seed), keys)
+            ranks = ~float_ranks(np.where(missing, 0.0, keys))
+        return np.where(missing, MISSING, np.minimum(ranks, MISSING - np.uint64(1)))
 
-    def key_of(self, keep_rank: int) -> float | None:
-        """The key that a keep rank stands for, None for the rank of documents without a score."""
+    def key_of(self, keep_rank: int, scale: int = int(FLOATS)) -> float | int | None:
+        """The key that a keep rank stands for, None for the rank of documents without a score. scale: of the ranks."""
         if keep_rank == int(MISSING):
             return None
-        bits = np.array([~np.uint64(keep_rank)], np.uint64)
-        sign = np.uint64(1 << 63)
-        key = float(np.where(bits & sign, bits ^ sign, ~bits).view(np.float64)[0])
-        return -key + 0.0 if self.ascending and self.alpha is None else key
+        bits = keep_rank if self.ascending and self.alpha is None else keep_rank ^ int(MISSING)
+        return value_of(bits, int(FLOATS) if self.alpha is not None else scale)
+
+
+class Rows(NamedTuple):
+    """Some rows of a sketch file: doc_id, score (nan: none), group, rank of the score (smaller first) and the scale of
+    that, see `dedup.keep`."""
+
+    ids: NDArray[np.uint64]
+    scores: NDArray[np.float64]
+    group: pa.Array
+    ranks: NDArray[np.uint64]
+    scale: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Sketches:
-    """Consecutive sketch files: columns doc_id, score, and group where `grouped`. without: for each file the
-    sorted doc_ids that an earlier stage dropped."""
+    """Consecutive sketch files: columns doc_id, score, rank, scale, and group where `grouped`. without: for each file
+    the sorted doc_ids that an earlier stage dropped. scale: the one that ranks are brought to, `NO_SCALE` for none."""
 
     paths: tuple[Artefact, ...]
     without: tuple[NDArray[np.uint64], ...]
     grouped: bool
+    scale: np.uint8 = NO_SCALE
 
-    def files(self) -> Iterator[Iterator[tuple[NDArray[np.uint64], NDArray[np.float64], pa.Array]]]:
-        """For each file its blocks: doc_id, score (nan: none), group."""
+    def blocks(self) -> Iterator[Rows]:
+        """The rows of all files, some at a time."""
         for path, out in zip(self.paths, self.without, strict=True):
-            yield self._blocks(path, out)
+            yield from self._blocks(path, out)
 
-    def blocks(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.float64], pa.Array]]:
-        """All blocks."""
-        for file in self.files():
-            yield from file
-
-    def _blocks(
-        self, path: Artefact, out: NDArray[np.uint64]
-    ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.float64], pa.Array]]:
-        names = ["doc_id", "score", *(["group"] if self.grouped else [])]
+    def _blocks(self, path: Artefact, out: NDArray[np.uint64]) -> Iterator[Rows]:
+        names = ["doc_id", "score", "rank", "scale", *(["group"] if self.grouped else [])]
         for batch in record_batches(path, names, names):
             for start in range(0, batch.num_rows, _BLOCK_ROWS):
                 rows = batch.slice(start, _BLOCK_ROWS)
@@ -105,7 +117,10 @@ class Sketches:
                 live = ~is_in_sorted(ids, out)
                 scores = to_numpy(rows.column("score"))
                 group = rows.column("group") if self.grouped else pa.nulls(len(ids), pa.large_string())
-                yield ids[live], scores[live], group if live.all() else group.filter(pa.array(live))
+                ranks, scale = (to_numpy(rows.column(name))[live] for name in ("rank", "scale"))
+                if self.scale != NO_SCALE:
+                    ranks = comparable("asc", ranks, scale, self.scale)
+                yield Rows(ids[live], scores[live], group if live.all() else group.filter(pa.array(live)), ranks, scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +141,19 @@ class Survey:
         documents = scored = 0
         least, most = np.inf, -np.inf
         table = _no_groups()
-        for ids, scores, group in self.sketches.blocks():
-            documents += len(ids)
+        kinds = set[tuple[bool, ...]]()
+        for rows in self.sketches.blocks():
+            scores = rows.scores
+            documents += len(scores)
+            kinds.add(common_scale(rows.ranks, rows.scale, "asc"))
             there = scores[~np.isnan(scores)]
             scored += len(there)
             if len(there):
                 least, most = min(least, float(there.min())), max(most, float(there.max()))
-            table = _summed([table, _counted(group)])
+            table = _summed([table, _counted(rows.group)])
         write_table(folder / GROUPS, table)
         span = [least, most] if scored else None
-        return {"documents": documents, "scored": scored, "span": span}
+        return {"documents": documents, "scored": scored, "span": span, "kinds": sorted(kinds)}
 
 
 def _no_groups() -> pa.Table:
@@ -208,9 +226,9 @@ class Count:
         names = read_table(self.groups)["group"].combine_chunks()
         prefixes = np.load(self.state)["prefixes"]
         counts = np.zeros((len(prefixes), 1 << self.bits), np.int64)
-        for ids, scores, group in self.sketches.blocks():
-            ranks = self.rule.keep_ranks(scores, ids)
-            count_digits(ranks, _numbers(group, names), prefixes, self.done_bits, self.bits, counts)
+        for rows in self.sketches.blocks():
+            ranks = self.rule.keep_ranks(rows)
+            count_digits(ranks, _numbers(rows.group, names), prefixes, self.done_bits, self.bits, counts)
         np.save(folder / COUNTS, counts)
         return {}
 
@@ -289,10 +307,11 @@ class Emit:
         histogram, kept_histogram = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
         schema = pa.schema([("doc_id", pa.uint64()), ("is_kept", pa.bool_())]) if self.tag else DROPS
         with table_writer(folder / (TAGGED if self.tag else DROPPED), schema) as writer:
-            for ids, scores, group in self.sketches.blocks():
-                numbers = _numbers(group, names)
+            for rows in self.sketches.blocks():
+                ids, scores = rows.ids, rows.scores
+                numbers = _numbers(rows.group, names)
                 keep = np.empty(len(ids), np.bool_)
-                choose(self.rule.keep_ranks(scores, ids), numbers, cuts, room, keep)
+                choose(self.rule.keep_ranks(rows), numbers, cuts, room, keep)
                 kept_by_group += np.bincount(numbers[keep], minlength=len(cuts))
                 histogram += self._histogram(scores)
                 kept_histogram += self._histogram(scores[keep])

@@ -44,7 +44,7 @@ class Exact(GlobalStage):
     """
 
     word: ClassVar[str] = "exact"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = "SipHash-2-4-128: Aumasson and Bernstein, 2012"
 
     keep: Keep = Field("first", description="which copy stays: first, longest, {by: column, order: desc | asc | rank}")

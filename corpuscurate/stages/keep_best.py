@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corpuscurate.core.artefact import read_table
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.columns import group_names, numbers
+from corpuscurate.core.columns import group_names, numbers, one_array
 from corpuscurate.core.corpus import Corpus, Done, Settled
 from corpuscurate.core.handles import Artefact
 from corpuscurate.core.stage import GlobalStage
+from corpuscurate.methods.dedup.keep import NO_SCALE, number_ranks, only_scale, target_scale
 from corpuscurate.methods.top_fraction import (
     COUNTS,
     DROPPED,
@@ -58,6 +60,7 @@ class KeepBest(GlobalStage):
     """
 
     word = "keep_best"
+    version: ClassVar[int] = 2
     source = "fraction: Li et al. 2024 (DCLM), arXiv 2406.11794; stochastic: Brown et al. 2020, arXiv 2005.14165, A"
 
     by: str = Field(
@@ -95,16 +98,23 @@ class KeepBest(GlobalStage):
         return {"by": self.by, "group": self.group}
 
     def sketch_schema(self) -> pa.Schema:
-        """Score (null: none) and group."""
+        """Score as float64 (null: none), its exact rank and the scale of that (see `dedup.keep`), and group."""
         grouped = [("group", pa.large_string())] if self.group is not None else []
-        return pa.schema([("score", pa.float64()), *grouped])
+        return pa.schema([("score", pa.float64()), ("rank", pa.uint64()), ("scale", pa.uint8()), *grouped])
 
     def sketch(self, batch: Batch) -> dict[str, pa.Array]:
         """The two columns as numbers and text."""
-        found = numbers(batch.columns[self.by])
+        column = one_array(batch.columns[self.by])
+        found = numbers(column)
         scores = found.fill_null(np.nan).to_numpy(zero_copy_only=False)
         scores = np.where(np.isfinite(scores), scores + 0.0, np.nan)
-        columns = {"score": pa.array(scores, pa.float64(), from_pandas=True)}
+        there = ~np.isnan(scores)
+        ranks, scale = number_ranks(column, scores, there)
+        columns = {
+            "score": pa.array(scores, pa.float64(), from_pandas=True),
+            "rank": pa.array(ranks),
+            "scale": pa.array(np.where(there, scale, NO_SCALE)),
+        }
         return columns if self.group is None else {**columns, "group": group_names(batch.columns[self.group])}
 
     def settle(self, corpus: Corpus) -> Settled:
@@ -115,6 +125,9 @@ class KeepBest(GlobalStage):
         ranges = self._ranges(corpus)
         surveys = corpus.run([Survey(i, len(ranges), each) for i, each in enumerate(ranges)], "survey")
         (merged,) = corpus.run([Merge(tuple(each.files[GROUPS] for each in surveys), rule)], "groups")
+        kinds = [tuple(kind) for each in surveys for kind in each.result["kinds"]]
+        scale = target_scale(kinds)
+        ranges = [replace(each, scale=scale) for each in ranges]
         groups = merged.files[GROUPS]
         state = merged.files[STATE]
         if self.fraction is not None:
@@ -125,7 +138,7 @@ class KeepBest(GlobalStage):
             [Emit(i, len(ranges), each, rule, groups, state, span, tag) for i, each in enumerate(ranges)], "emit"
         )
         files = [each.files[TAGGED if tag else DROPPED] for each in emitted]
-        stats = self._stats(rule, surveys, emitted, groups, state, span)
+        stats = self._stats(rule, surveys, emitted, groups, state, span, int(scale) or only_scale(kinds))
         return Settled([] if tag else files, files if tag else [], stats)
 
     def _ranges(self, corpus: Corpus) -> list[Sketches]:
@@ -158,6 +171,7 @@ class KeepBest(GlobalStage):
         groups: Artefact,
         state: Artefact,
         span: tuple[float, float] | None,
+        scale: int,
     ) -> dict[str, Any]:
         table = read_table(groups)
         kept = sum((np.load(each.files[COUNTS]) for each in emitted), np.zeros(table.num_rows, np.int64))
@@ -170,7 +184,7 @@ class KeepBest(GlobalStage):
                 "group": name,
                 "documents": int(documents[i]),
                 "kept": int(kept[i]),
-                "threshold": rule.key_of(int(cuts[i])),
+                "threshold": rule.key_of(int(cuts[i]), scale),
             }
             for name, i in zip(names, shown.tolist(), strict=True)
         ]

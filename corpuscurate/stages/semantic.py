@@ -72,6 +72,7 @@ class Semantic(ClustersCorpus):
     """
 
     word: ClassVar[str] = "semantic"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "Abbas et al. 2023, SemDeDup, arXiv 2303.09540"
     shorthand: ClassVar[str] = "threshold"
 

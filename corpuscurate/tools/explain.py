@@ -65,10 +65,19 @@ def _report(out: Path) -> dict[str, Any]:
 
 def _find(dropped: ds.Dataset, name: str, by_doc_id: bool) -> list[dict[str, Any]]:
     if not by_doc_id:
-        return _rows(dropped, pc.field("id") == name)
+        wanted = _as_type(name, dropped.schema.field("id").type)
+        return [] if wanted is None else _rows(dropped, pc.field("id") == wanted)
     if not name.isascii() or not name.isdigit() or int(name) >= 1 << 64:
         raise InputError(f"{name!r} is no doc_id: expected a number as in the column doc_id of dropped/.")
     return _rows(dropped, pc.field("doc_id") == pa.scalar(int(name), pa.uint64()))
+
+
+def _as_type(name: str, kind: pa.DataType) -> pa.Scalar | None:
+    """An id as a value of the type of its column; None where it is none of that type."""
+    try:
+        return pa.scalar(name).cast(kind)
+    except pa.ArrowInvalid:
+        return None
 
 
 def _rows(dropped: ds.Dataset, condition: pc.Expression) -> list[dict[str, Any]]:
@@ -95,9 +104,19 @@ def _must_be_kept(out: Path, report: dict[str, Any], name: str, by_doc_id: bool)
     spelled = [name]
     if is_json_text(field):  # ids of several kinds stand there as JSON; a string may be escaped in other ways as well
         spelled += [json.dumps(name), json.dumps(name, ensure_ascii=False)]
-    try:
-        wanted = pc.field(column).isin(pa.array(spelled, pa.string()).cast(field.type))
-    except pa.ArrowInvalid:
-        wanted = None
-    if wanted is None or data.count_rows(filter=wanted) == 0:
+    if not _holds(data, column, spelled):
         raise InputError(f"no document with {column} = {name!r} in {out}: neither in dropped/ nor in data/.")
+
+
+def _holds(data: ds.Dataset, column: str, spelled: list[str]) -> bool:
+    """Whether a document of data/ has an id of such a spelling, as dropped/ spells it."""
+    from corpuscurate.io.columnar import id_text
+
+    wanted = pa.array(spelled, pa.large_string())
+    kind = data.schema.field(column).type
+    if kind in (pa.string(), pa.large_string()):
+        return bool(data.count_rows(filter=pc.field(column).isin(wanted.cast(kind))))
+    for batch in data.to_batches(columns=[column]):
+        if pc.any(pc.is_in(id_text(batch.column(column)), wanted)).as_py():
+            return True
+    return False

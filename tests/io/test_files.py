@@ -94,12 +94,35 @@ def test_folder_with_a_format_takes_what_is_of_no_other(tmp_path):
     assert names(expand(["d"], tmp_path, "jsonl")) == ["d/a.json", "d/b.jsonl", "d/noext"]
 
 
-def test_order_is_bytewise_by_shown_name(tmp_path):
-    shown = ["B.jsonl", "a-1.jsonl", "a.jsonl", "a/z.jsonl", "a10.jsonl", "a2.jsonl", "é.jsonl", "😀.jsonl"]
-    for name in shown:
+SHOWN = ["B.jsonl", "a-1.jsonl", "a.jsonl", "a/z.jsonl", "a10.jsonl", "a2.jsonl", "é.jsonl", "😀.jsonl"]
+
+
+@pytest.mark.parametrize("patterns", [["."], ["**/*.jsonl"]])
+def test_the_files_of_one_pattern_are_sorted_bytewise_by_shown_name(tmp_path, patterns):
+    for name in SHOWN:
         put(tmp_path / name)
-    found = names(expand(["*.jsonl", "a"], tmp_path, None))
-    assert found == sorted(shown, key=str.encode)
+    assert names(expand(patterns, tmp_path, None)) == sorted(SHOWN, key=str.encode)
+
+
+def test_patterns_stay_in_the_order_of_the_user(tmp_path):
+    for name in ("a.jsonl", "b.jsonl", "c/2.jsonl", "c/1.jsonl", "d.jsonl"):
+        put(tmp_path / name)
+    assert names(expand(["b.jsonl", "a.jsonl"], tmp_path, None)) == ["b.jsonl", "a.jsonl"]
+    assert names(expand(["d.jsonl", "c", "*.jsonl"], tmp_path, None)) == [
+        *("d.jsonl", "c/1.jsonl", "c/2.jsonl"),
+        *("a.jsonl", "b.jsonl"),
+    ]
+    assert names(expand([f"file://{tmp_path}/d.jsonl", str(tmp_path / "a.jsonl"), "*.jsonl"], tmp_path, None)) == [
+        *(str(tmp_path / "d.jsonl").removeprefix("/"), "a.jsonl", "b.jsonl")
+    ]
+
+
+def test_urls_stay_in_the_order_of_the_user():
+    system = fsspec.filesystem("memory")
+    for name in ("/order/a.jsonl", "/order/b.jsonl", "/order/c.jsonl"):
+        system.pipe(name, b"x")
+    found = names(expand(["memory://order/c.jsonl", "memory://order/*.jsonl"], Path("/"), None))
+    assert found == [f"memory:///order/{letter}.jsonl" for letter in "cab"]
 
 
 def test_globs(tmp_path):
@@ -117,7 +140,8 @@ def test_each_file_once(tmp_path):
     (tmp_path / "data" / "z.jsonl").symlink_to(real)
     (tmp_path / "also").symlink_to(tmp_path / "data")
     found = expand(["data/*.jsonl", "data", "also", "also/b.jsonl", str(real), "data/../data/b.jsonl"], tmp_path, None)
-    assert names(found) == ["also/b.jsonl"]
+    assert names(found) == ["data/b.jsonl"]
+    assert names(expand(["also", "data"], tmp_path, None)) == ["also/b.jsonl"]
     assert names(expand(["data"], tmp_path, None)) == ["data/b.jsonl"]
 
 

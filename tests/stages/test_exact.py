@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.siphash import siphash128
 from support.dedup import clusters_of, corpus_of, drops_of, make_batch, rows_of
 
+from corpuscurate import Pipeline, Settings, Sink, Source
 from corpuscurate.core.stage import stage_class
 from corpuscurate.methods.dedup import key_ranges
 from corpuscurate.stages.exact import Exact
@@ -156,3 +158,15 @@ def test_the_72_exact_duplicates_of_the_bench_corpus(tmp_path):
     drops = drops_of(Exact().settle(corpus_of(Exact(), texts, tmp_path, splits=3)))
     assert clusters_of(drops) == expected_clusters(texts, list(range(len(texts))))
     assert len(drops) == 72
+
+
+@pytest.mark.parametrize("paths", [("b.jsonl", "a.jsonl"), ("a.jsonl", "b.jsonl"), ("b.jsonl", "*.jsonl")])
+def test_the_first_is_that_of_the_path_named_first(tmp_path, paths):
+    for name in "ab":
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"id": "{name}", "text": "one text"}}\n')
+    sink = Sink(path=str(tmp_path / "out"))
+    Pipeline(Source(paths=paths, id="id"), (Exact(),), sink, Settings(workers=1), tmp_path).run()
+    first, other = (paths[0][0], "a" if paths[0] == "b.jsonl" else "b")
+    assert pq.read_table(tmp_path / "out" / "data")["id"].to_pylist() == [first]
+    (row,) = pq.read_table(tmp_path / "out" / "dropped").to_pylist()
+    assert (row["id"], row["duplicate_of"], row["doc_id"], row["duplicate_of_doc_id"]) == (other, first, 1 << 40, 0)

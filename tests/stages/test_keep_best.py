@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from support.dedup import DoubleCorpus, make_batch
 
+from corpuscurate import Pipeline, Settings, Sink, Source
 from corpuscurate.core.artefact import read_table
 from corpuscurate.core.columns import group_names
 from corpuscurate.methods import top_fraction as selection
@@ -79,6 +82,29 @@ def test_equal_to_sorting(tmp_path_factory, rows, fraction, grouped, order, work
     plain = [(doc_id, score, group if grouped else None) for doc_id, score, group in rows]
     assert set(dropped(settled)) == {doc_id for doc_id, *_ in rows} - best(plain, fraction, order == "asc")
     assert settled.stats["kept"] == len(rows) - len(dropped(settled))
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "both"])
+def test_integers_beyond_double_are_told_apart(tmp_path, form, order):
+    """2^53 and 2^53 + 1 are one float64, as are the neighbours of 2^63 and 2^64."""
+    scores = [2**53 + 1, 2**53, 2**53 + 2, 2**63 + 1, 2**63, 2**64 - 3, 2**64 - 2, 5]
+    for half, values in enumerate((scores[::2], scores[1::2])):
+        table = pa.table({"text": [str(v) for v in values], "s": pa.array(values, pa.uint64())})
+        if form == "jsonl" or (form == "both" and half):
+            lines = [f'{{"text": "{value}", "s": {value}}}\n' for value in values]
+            (tmp_path / f"{half}.jsonl").write_text("".join(lines))
+        else:
+            pq.write_table(table, tmp_path / f"{half}.parquet")
+    for kept in range(1, len(scores)):
+        stage = KeepBest(by="s", fraction=kept / len(scores), order=order)
+        out = tmp_path / f"out{kept}"
+        source = Source(paths=tuple(str(path) for path in sorted(tmp_path.glob("?.*"))))
+        report = Pipeline(source, (stage,), Sink(path=str(out), format="jsonl"), Settings(workers=1)).run()
+        rows = [json.loads(line) for path in (out / "data").iterdir() for line in path.read_text().splitlines()]
+        best = sorted(scores, reverse=order == "desc")[:kept]
+        assert sorted((row["s"] for row in rows), reverse=order == "desc") == best
+        assert report["stages"][0]["stats"]["threshold"] == best[-1]
 
 
 def test_ties_go_to_the_lowest_doc_id_across_files(tmp_path):

@@ -5,7 +5,7 @@ Verdicts come from artefacts; the user's ids and the names of shards and earlier
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from corpuscurate.core.os_errors import explained
 from corpuscurate.core.run_folder import DOCS
 from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.engine.documents import Reader, drop_rows
+from corpuscurate.io.base import OutputShape
 
 ROW_GROUP_ROWS = 1 << 16
 """Rows of a row group in dropped/, edits/ and quarantine/."""
@@ -71,9 +72,29 @@ EDITS_SCHEMA = pa.schema(
 """Columns of edits/."""
 
 
+_IDS = ("id", "duplicate_of", "matched", "partner")
+"""Columns of dropped/ and edits/ that hold ids of the user."""
+
+
 def dropped_schema(with_text: bool) -> pa.Schema:
     """Columns of dropped/."""
     return DROPPED_SCHEMA.append(pa.field("text", TEXT)) if with_text else DROPPED_SCHEMA
+
+
+def with_ids_as(schema: pa.Schema, kind: pa.DataType) -> pa.Schema:
+    """A schema of dropped/ or edits/ with ids of a type."""
+    return pa.schema([field.with_type(kind) if field.name in _IDS else field for field in schema])
+
+
+def id_type(shape: OutputShape, stages: Sequence[Stage]) -> pa.DataType:
+    """The type of ids in dropped/ and edits/: that of data/ where they are integers there, else text.
+
+    Ids of earlier runs may be no integers: where a stage compares with some, all are text.
+    """
+    at = -1 if shape.id is None else shape.schema.get_field_index(shape.id)
+    kind = TEXT if at < 0 else shape.schema.field(at).type
+    compared = any(stage.corpora() for stage in stages if isinstance(stage, GlobalStage))
+    return kind if pa.types.is_integer(kind) and not compared else TEXT
 
 
 class RowFile:
@@ -89,7 +110,8 @@ class RowFile:
         self._waiting = 0
 
     def write(self, rows: pa.Table) -> None:
-        """Add rows; they must have the schema's columns."""
+        """Add rows; they must have the schema's columns, ids as text."""
+        rows = rows.cast(self._schema)
         while self._waiting + rows.num_rows >= ROW_GROUP_ROWS:
             take = ROW_GROUP_ROWS - self._waiting
             self._held.append(rows.slice(0, take))

@@ -134,7 +134,7 @@ class _Measuring:
         if any(stage.keeps_text for stage in self.globals):
             self.texts = stack.enter_context(table_writer(folder / TEXT, TEXTS))
         self.stats = {stage.label: StageStats() for stage in [*(s for _, s in self.streaming), *self.globals]}
-        self.counts = {"documents": 0, "text_bytes": 0, "record_bytes": 0, "kept": 0}
+        self.counts = {"null_ids": 0, "documents": 0, "text_bytes": 0, "record_bytes": 0, "kept": 0}
         self.quarantined: dict[str, int] = {}
         self.column_types: dict[str, Any] | None = None
         self.first_batch_at: float | None = None
@@ -221,6 +221,7 @@ class _Measuring:
             passage.failed,
         ]
         self.docs.write(pa.RecordBatch.from_arrays(arrays, schema=DOCS_SCHEMA))
+        self.counts["null_ids"] += ids.null_count if batch.id is not None and first_pass else 0
         self.counts["documents"] += len(batch)
         self.counts["text_bytes"] += batch.text_bytes
         self.counts["record_bytes"] += int(batch.record_bytes.sum())

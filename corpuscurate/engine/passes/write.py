@@ -25,7 +25,16 @@ from corpuscurate.core.run_folder import BAD, DATA, DOCS, DROPPED, EDITS, QUARAN
 from corpuscurate.engine.documents import ColumnSource, FinishedPass, Reader, alive_ids, read_chunks, replay_edits
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.count import copies_by, edits_in
-from corpuscurate.engine.passes.dropped import EDITS_SCHEMA, ROW_GROUP_ROWS, Names, RowFile, Rows, dropped_schema
+from corpuscurate.engine.passes.dropped import (
+    EDITS_SCHEMA,
+    ROW_GROUP_ROWS,
+    Names,
+    RowFile,
+    Rows,
+    dropped_schema,
+    id_type,
+    with_ids_as,
+)
 from corpuscurate.engine.passes.measure import BAD_SCHEMA
 from corpuscurate.engine.plan import COPY, OutputPart, WriteGroup
 from corpuscurate.engine.streaming import stages_named_with
@@ -143,8 +152,10 @@ class _Writing:
         self.keeper: Keeper = body.arranged.keeper(folder) if body.arranged else Parts(folder, body.shape, group.parts)
         stack.callback(self.keeper.abort)
         self.rows = Rows(body.reader, body.names)
-        self.dropped = self._file(DROPPED, group.dropped, dropped_schema(body.dropped_text), stack)
-        self.edits = self._file(EDITS, group.edits, EDITS_SCHEMA, stack)
+        ids = id_type(body.shape, body.reader.stages)
+        dropped = with_ids_as(dropped_schema(body.dropped_text), ids)
+        self.dropped = self._file(DROPPED, group.dropped, dropped, stack)
+        self.edits = self._file(EDITS, group.edits, with_ids_as(EDITS_SCHEMA, ids), stack)
         self.bad = self._file(QUARANTINE, group.quarantine, BAD_SCHEMA, stack)
         verdicts = [verdict for done in body.reader.passes for verdict in done.verdicts if verdict.copies]
         self.copying = [(f"{body.reader.stages[each.stage].label}.{COPY}", each.copies) for each in verdicts]

@@ -18,7 +18,15 @@ from corpuscurate.core.corpus import Corpus
 from corpuscurate.core.doc_ids import between, is_in_sorted
 from corpuscurate.core.earlier_runs import ALONE, EarlierRun, Numbers, number_runs
 from corpuscurate.core.handles import Artefact
-from corpuscurate.methods.dedup.keep import NO_SCALE, Keep, comparable, keep_ranks_and_scales
+from corpuscurate.methods.dedup.keep import (
+    NO_SCALE,
+    Keep,
+    common_scale,
+    comparable,
+    keep_ranks_and_scales,
+    order_of,
+    target_scale,
+)
 
 KEEP_RANK = "keep_rank"
 """Sketch column, uint64: smaller = kept first; not written for `keep: first`, where all ranks are the same."""
@@ -31,7 +39,8 @@ _BLOCK_ROWS = 1 << 18
 class Source:
     """One sketch file. schema: its columns. without: files (`.npy`) of doc_ids to leave out, each sorted.
 
-    mixed: whether keep ranks must be made comparable, because shards disagree on the type of the keep rule's column.
+    scale: the one that keep ranks are brought to, because numbers of the keep rule's column are of several types;
+    `NO_SCALE`: they are comparable as stored.
     kept: for a file of an earlier run, the doc_ids that it kept (`.npy`): other rows are left out, and all have the
     keep rank 0. base: added to its doc_ids.
     """
@@ -40,7 +49,7 @@ class Source:
     schema: tuple[str, ...]
     without: tuple[Artefact, ...] = ()
     keep: Keep = "first"
-    mixed: bool = False
+    scale: np.uint8 = NO_SCALE
     kept: Artefact | None = None
     base: int = 0
 
@@ -69,7 +78,7 @@ class Source:
 
     def _names(self, columns: Sequence[str]) -> list[str]:
         """The columns of the file that must be read for these columns."""
-        names = ["doc_id", *columns, *([SCALE] if self.mixed and KEEP_RANK in columns else [])]
+        names = ["doc_id", *columns, *([SCALE] if self.scale != NO_SCALE and KEEP_RANK in columns else [])]
         return names if self._has_keep_ranks else [name for name in names if name not in (KEEP_RANK, SCALE)]
 
     @property
@@ -100,7 +109,9 @@ class Source:
         if not self._has_keep_ranks:
             return np.zeros(rows.num_rows, np.uint64)
         keep_rank = to_numpy(rows.column(KEEP_RANK))
-        return comparable(self.keep, keep_rank, to_numpy(rows.column(SCALE))) if self.mixed else keep_rank
+        if self.scale == NO_SCALE:
+            return keep_rank
+        return comparable(order_of(self.keep), keep_rank, to_numpy(rows.column(SCALE)), self.scale)
 
 
 class _Lists(NamedTuple):
@@ -170,21 +181,21 @@ def sources_of(corpus: Corpus, keep: Keep, earlier: Sequence[tuple[EarlierRun, M
     """
     paths = list(corpus.sketches())
     schema = _column_names(paths[0]) if paths else ()
-    rows, missing, kinds = 0, 0, set[int]()
+    rows, missing, found = 0, 0, set[tuple[bool, ...]]()
     for path in paths:
-        for batch in record_batches(path, schema, ["doc_id", *([SCALE] if SCALE in schema else [])]):
+        for batch in record_batches(path, schema, ["doc_id", *([KEEP_RANK, SCALE] if SCALE in schema else [])]):
             rows += batch.num_rows
             if SCALE in schema:
-                scales, counts = np.unique(to_numpy(batch.column(SCALE)), return_counts=True)
-                kinds.update(scales.tolist())
-                missing += int(counts[scales == NO_SCALE].sum())
-    mixed = len(kinds - {int(NO_SCALE)}) > 1
+                scales = to_numpy(batch.column(SCALE))
+                found.add(common_scale(to_numpy(batch.column(KEEP_RANK)), scales, order_of(keep)))
+                missing += int((scales == NO_SCALE).sum())
+    scale = target_scale(found)
     gone = {split: ids for split in range(len(paths)) if len(ids := corpus.dropped(split))}
     done = (
         corpus.run([DroppedIds(split, ids) for split, ids in gone.items()], "documents dropped before") if gone else []
     )
     without = {split: (each.files["ids.npy"],) for split, each in zip(gone, done, strict=True)}
-    files = tuple(Source(path, schema, without.get(i, ()), keep, mixed) for i, path in enumerate(paths))
+    files = tuple(Source(path, schema, without.get(i, ()), keep, scale) for i, path in enumerate(paths))
     numbers = number_runs([run for run, _ in earlier], max((_last_id(file) for file in files), default=-1))
     others = tuple(
         file for (run, left), base in zip(earlier, numbers.bases, strict=True) for file in _sources_in(run, left, base)

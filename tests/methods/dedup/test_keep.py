@@ -15,14 +15,17 @@ from corpuscurate.methods.dedup.keep import (
     INTEGERS,
     MISSING,
     NO_SCALE,
+    UNSIGNED,
     By,
     Keep,
     columns_of,
+    common_scale,
     comparable,
     float_ranks,
     integer_ranks,
     keep_ranks,
     keep_ranks_and_scales,
+    target_scale,
 )
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -32,7 +35,11 @@ KEEP = TypeAdapter(Keep)
 def order_of(keep, column, texts=None) -> list[int]:
     """Rows in keep order; ties stay in input order."""
     batch = make_batch(texts or ["x"] * len(column), range(len(column)), {"c": column})
-    return np.argsort(keep_ranks(keep, batch), kind="stable").tolist()
+    ranks, scale = keep_ranks_and_scales(keep, batch)
+    order = keep.order if isinstance(keep, By) else "asc"
+    target = target_scale([common_scale(ranks, scale, order)])
+    ranks = ranks if target == NO_SCALE else comparable(order, ranks, scale, target)
+    return np.argsort(ranks, kind="stable").tolist()
 
 
 def by(**more) -> By:
@@ -113,9 +120,65 @@ def test_shards_of_different_types_become_comparable(values, order):
         p, s = keep_ranks_and_scales(keep, make_batch(["x"], [0], {"c": pa.array([value], kind)}))
         ranks.append(p[0])
         scale.append(s[0])
-    found = np.argsort(comparable(keep, np.array(ranks, np.uint64), np.array(scale, np.uint8)), kind="stable").tolist()
+    ranks, scale = np.array(ranks, np.uint64), np.array(scale, np.uint8)
+    target = target_scale([common_scale(ranks, scale, order)])
+    found = np.argsort(comparable(order, ranks, scale, target), kind="stable").tolist()
     sign = -1 if order == "desc" else 1
     assert found == sorted(range(len(values)), key=lambda i: (values[i] is None, sign * (values[i] or 0)))
+
+
+BIG = (
+    st.integers(2**53, 2**53 + 4)
+    | st.integers(2**63 - 5, 2**63 - 3)
+    | st.integers(2**63, 2**63 + 2)
+    | st.integers(2**64 - 4, 2**64 - 2)
+)
+WAYS = {
+    "json": lambda value: json_column([str(value)]),
+    "uint64": lambda value: pa.array([value], pa.uint64()),
+    "int64": lambda value: pa.array([value], pa.int64() if value < 2**63 else pa.uint64()),
+    "decimal": lambda value: pa.array([value], pa.decimal128(20, 0)),
+    "dictionary": lambda value: pa.array([value], pa.uint64()).dictionary_encode(),
+}
+
+
+@given(st.lists(st.tuples(BIG | st.integers(1, 9), st.sampled_from(sorted(WAYS)))), st.sampled_from(["asc", "desc"]))
+def test_integers_are_exact_in_every_format_and_between_shards_of_different_types(values, order):
+    made = [
+        keep_ranks_and_scales(by(order=order), make_batch(["x"], [0], {"c": WAYS[way](value)})) for value, way in values
+    ]
+    ranks = np.array([each[0][0] for each in made], np.uint64)
+    scale = np.array([each[1][0] for each in made], np.uint8)
+    target = target_scale(common_scale(r, s, order) for r, s in made)
+    if target != NO_SCALE:
+        ranks = comparable(order, ranks, scale, target)
+    sign = -1 if order == "desc" else 1
+    assert np.argsort(ranks, kind="stable").tolist() == sorted(range(len(values)), key=lambda i: sign * values[i][0])
+
+
+@given(st.lists(st.none() | st.integers(-(2**63), -(2**63) + 3) | st.integers(-(2**53) - 3, 2**53 + 3) | BIG))
+def test_integers_of_json_are_exact_in_one_column(values):
+    column = json_column([None if value is None else str(value) for value in values])
+    ranks, scale = keep_ranks_and_scales(
+        by(order="asc"), make_batch(["x"] * len(values), range(len(values)), {"c": column})
+    )
+    known = [value for value in values if value is not None]
+    target = target_scale([common_scale(ranks, scale, "asc")])
+    mixed = bool(known) and min(known) < 0 and max(known) >= 2**63
+    assert (target == FLOATS) == mixed
+    if target != NO_SCALE:
+        ranks = comparable("asc", ranks, scale, target)
+    key = float if mixed else int
+    expected = sorted(range(len(values)), key=lambda i: (values[i] is None, key(values[i] or 0)))
+    assert np.argsort(ranks, kind="stable").tolist() == expected
+
+
+def test_listed_integers_are_exact():
+    keep = by(rank=[2**53 + 1, 2**53, 2**64 - 1, 1e300, 7.0])
+    plain = pa.array([2**53, 2**53 + 1, 2**53 + 2, 7], pa.int64())
+    assert order_of(keep, plain) == [1, 0, 3, 2]
+    assert order_of(keep, json_column([str(v) for v in (2**64 - 2, 2**64 - 1, 2**53, 2**53 + 1, 7)])) == [3, 2, 1, 4, 0]
+    assert order_of(keep, pa.array([2.0**53, 1e300, 7.0])) == [0, 1, 2]
 
 
 def test_scales():
@@ -125,6 +188,10 @@ def test_scales():
     found = keep_ranks_and_scales(by(), batch)
     assert found[1].tolist() == [FLOATS, NO_SCALE]
     assert found[0][1] == MISSING
+    batch = make_batch(
+        ["x"] * 4, range(4), {"c": json_column(["-1", "1.0", "18446744073709551615", "18446744073709551616"])}
+    )
+    assert keep_ranks_and_scales(by(), batch)[1].tolist() == [INTEGERS, FLOATS, UNSIGNED, FLOATS]
 
 
 @pytest.mark.parametrize("wrong", ["newest", {"by": ""}, {"by": "c", "order": "up"}, {"by": "c", "rank": []}, {"x": 1}])

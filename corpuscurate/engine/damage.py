@@ -1,0 +1,77 @@
+"""Input files that could not be read to their end: which, how much of each was read, and that the rest is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpuscurate.core.artefact import read_table
+from corpuscurate.core.columns import to_numpy
+from corpuscurate.core.doc_ids import POSITION_BITS
+from corpuscurate.core.run_folder import BAD, DOCS
+from corpuscurate.engine.documents import FinishedPass
+from corpuscurate.engine.manifest import Manifest, Split
+
+REASONS = ("truncated", "unreadable")
+"""Reasons of the readers that may stand for the rest of a file. An empty file has lost nothing that is known of."""
+WARNED = 20
+"""Files that have a warning of their own."""
+
+
+def incomplete_files(
+    first: FinishedPass, manifest: Manifest, quarantined: Sequence[Mapping[str, int]]
+) -> list[dict[str, Any]]:
+    """Files of which a part is missing, in input order: file, reason, detail (of the first damage), documents (read of
+    the whole file) and bytes (their records). first: the first pass; quarantined: its counts by reason, one a split.
+
+    Only splits with such records, and splits of their files, are looked at.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    for split, counts in zip(manifest.splits, quarantined, strict=True):
+        if any(reason in counts for reason in REASONS):
+            for number, each in _damages(first, split):
+                found.setdefault(number, each)
+    for split in manifest.splits:
+        here = sorted({file.number for file in split.files} & found.keys())
+        for number, documents, size in _read(first, split, here):
+            found[number]["documents"] += documents
+            found[number]["bytes"] += size
+    return [found[number] for number in sorted(found)]
+
+
+def _damages(first: FinishedPass, split: Split) -> Iterator[tuple[int, dict[str, Any]]]:
+    """File number and what is said of it, for each record of a split that stands for the rest of a file."""
+    table = read_table(first.split(split.number)[BAD])
+    numbers = {file.name: file.number for file in split.files}
+    whole = table.filter(pc.and_(table["whole_file"], pc.is_in(table["reason"], value_set=pa.array(REASONS))))
+    for row in whole.select(["file", "reason", "detail"]).to_pylist():  # few: one a damaged file or part of one
+        yield numbers[row["file"]], {**row, "documents": 0, "bytes": 0}
+
+
+def _read(first: FinishedPass, split: Split, files: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """File number, documents, bytes of their records, for some files of a split."""
+    if not files:
+        return
+    docs = read_table(first.split(split.number)[DOCS])
+    ids, sizes = to_numpy(docs["doc_id"]), to_numpy(docs["record_bytes"])
+    for number in files:
+        start, stop = np.searchsorted(
+            ids, [np.uint64(number << POSITION_BITS), np.uint64((number + 1) << POSITION_BITS)]
+        )
+        yield number, int(stop - start), int(sizes[start:stop].sum())
+
+
+def warnings_of(files: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What to say of them."""
+    texts = [
+        f"{each['file']} could not be read to its end: {each['detail']}. {each['documents']:,} documents "
+        f"({each['bytes']:,} bytes) were read of it; how many more there were is unknown."
+        for each in files[:WARNED]
+    ]
+    if len(files) > WARNED:
+        texts.append(f"{len(files) - WARNED:,} more files could not be read to their end: see incomplete_files.")
+    return texts
