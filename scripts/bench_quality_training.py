@@ -131,7 +131,8 @@ def by_fasttext(folder: Path, name: str, positive: str) -> dict[str, Any]:
         files[part] = folder / f"{name}-{part}.txt"
         lines = [f"__label__{documents.names[documents.labels[row]]} {one_line(texts[row])}\n" for row in rows]
         files[part].write_text("".join(lines), encoding="utf-8")
-    given = {key: card["parameters"][key] for key in FasttextParameters.model_fields if key != "quantize"}
+    own = {"quantize", "cutoff"}
+    given = {key: card["parameters"][key] for key in FasttextParameters.model_fields if key not in own}
     names = {"min_n": "minn", "max_n": "maxn", "word_ngrams": "wordNgrams", "min_count": "minCount"}
     chosen = {names.get(key, key): value for key, value in given.items()}
     model = fasttext.train_supervised(str(files["training"]), verbose=0, **chosen)

@@ -9,7 +9,7 @@ import typer
 
 from corpuscurate.commands.guard import guarded
 from corpuscurate.commands.options import AsJson, Debug, Quiet, Recipe, Workers
-from corpuscurate.commands.show import print_json, printable
+from corpuscurate.commands.show import print_json, printable, size
 
 train = typer.Typer(help="Train a classifier from labelled documents.", no_args_is_help=True)
 
@@ -61,7 +61,17 @@ def _summary(card: dict, output: Path) -> None:  # type: ignore[type-arg]
         f" F1 {test['f1']:.3f}, ROC-AUC {test['roc_auc']:.3f},"
         f" calibration error {test['calibration']['expected_calibration_error']:.3f}."
     )
-    print(f"Model and card: {printable(str(output))} (read card.md)")
-    (word, parameters), *_ = card["use"].items()
-    pairs = ", ".join(f"{key}: {value}" for key, value in parameters.items())
-    print(f"To score with it: - {word}: {{{printable(pairs)}}}")
+    if small := card.get("small"):
+        found = small["test"]
+        print(
+            f"The small model: precision {found['precision']:.3f}, recall {found['recall']:.3f}, F1 {found['f1']:.3f},"
+            f" ROC-AUC {found['roc_auc']:.3f}."
+        )
+    for note in card["notes"]:
+        print(printable(f"Note: {note}"))
+    sizes = ", ".join(f"{name} {size(count)}" for name, count in card["file_bytes"].items())
+    print(f"Model and card: {printable(str(output))} ({printable(sizes)}; read card.md)")
+    for use in (card["use"], *([small["use"]] if small else [])):
+        (word, parameters), *_ = use.items()
+        pairs = ", ".join(f"{key}: {value}" for key, value in parameters.items())
+        print(f"To score with it: - {word}: {{{printable(pairs)}}}")

@@ -31,7 +31,7 @@ class FasttextQuality(Filter):
     """
 
     word = "fasttext_quality"
-    version = 2
+    version = 3
     source = "Joulin et al. 2016, arXiv 1607.01759; as a quality filter: Li et al. 2024 (DCLM), arXiv 2406.11794"
     measured: ClassVar[Mapping[str, pa.DataType]] = {"score": pa.float64()}
 

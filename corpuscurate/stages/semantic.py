@@ -30,6 +30,7 @@ from corpuscurate.methods.dedup.clusters import (
 )
 from corpuscurate.methods.dedup.keep import Keep, columns_of
 from corpuscurate.methods.dedup.sketches import keep_rank_columns, keep_rank_schema, keep_warnings, sources_of
+from corpuscurate.methods.embed.corpus import VERSION
 from corpuscurate.methods.semantic.borders import border_stats, estimate_borders
 from corpuscurate.methods.semantic.clusters import (
     Assigned,
@@ -59,8 +60,10 @@ class Semantic(ClustersCorpus):
     document the nearest (kept, or any) earlier one and the cosine.
 
     The threshold is a cosine, and it means something else for each embedder and corpus: look at `corpuscurate tune
-    semantic`, or give `remove_fraction`. When the threshold or the rule changes, embeddings, clusters and pairs are
-    used again, down to the cosine `pairs_from`. Documents without anything to embed are never duplicates.
+    semantic`, or give `remove_fraction`, which drops at most that share of the documents: by the lowest threshold that
+    keeps to it, and where even more have the same embedding as another one, those that come last in keep order. When
+    the threshold or the rule changes, embeddings, clusters and pairs are used again, down to the cosine `pairs_from`.
+    Documents without anything to embed are never duplicates.
 
     The promise: embeddings are stored in 8 bits an element, and all that follows is done in whole numbers, so the same
     embeddings give the same bytes for any number of workers and threads, any memory limit, and any BLAS, FAISS or kind
@@ -72,7 +75,7 @@ class Semantic(ClustersCorpus):
     """
 
     word: ClassVar[str] = "semantic"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 10 * VERSION + 2
     source: ClassVar[str] = "Abbas et al. 2023, SemDeDup, arXiv 2303.09540"
     shorthand: ClassVar[str] = "threshold"
 
@@ -270,10 +273,11 @@ class _Settle:
         if stage.remove_fraction is None:
             return []
         target = share_of(stage.remove_fraction, stats["documents"])
-        if stats["duplicates"] > target:
+        if decided["spared"]:
             return [
-                f"remove_fraction {stage.remove_fraction} asks for at most {target:,} documents, but "
-                f"{stats['duplicates']:,} have the same embedding as another one."
+                f"remove_fraction {stage.remove_fraction} drops at most {target:,} documents, but "
+                f"{target + decided['spared']:,} have the same embedding as another one: the {target:,} that come last "
+                "in keep order are dropped. `threshold: 1` drops them all."
             ]
         if decided["threshold"] <= stage.floor and stats["duplicates"] < target:
             return [

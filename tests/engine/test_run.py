@@ -357,7 +357,7 @@ def test_parquet_keeps_the_types_of_parquet(folder: Path) -> None:
     Pipeline(source, (Exact(),), sink, Settings(workers=1)).run()
     assert table(folder / "out", "data").equals(given.slice(0, 2))
     (row,) = rows(folder / "out", "dropped")
-    assert (row["id"], row["duplicate_of"], row["position"]) == (None, "7", 2)
+    assert (row["id"], row["duplicate_of"], row["position"]) == (None, 7, 2)
 
 
 @pytest.mark.parametrize("sink_format", ["parquet", "jsonl"])

@@ -93,7 +93,7 @@ class Head(GlobalStage):
 
     def settle(self, corpus):
         (done,) = corpus.run([Rest(corpus.sketches(), self.documents)], "heads")
-        return Settled([done.folder / "drops.arrow"])
+        return Settled([done.files["drops.arrow"]])
 '''
 
 

@@ -146,7 +146,7 @@ def test_anchors_are_allowed_in_reason(tmp_path):
 def test_a_byte_order_mark_is_no_part_of_the_recipe(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_bytes(b"\xef\xbb\xbfinput: {paths: a}\noutput: {path: o}\n")
-    assert load_recipe(path)[0].sink.path == "o"
+    assert load_recipe(path).sink.path == "o"
 
 
 def test_values_that_yaml_cannot_hold_are_named():

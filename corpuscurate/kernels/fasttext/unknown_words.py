@@ -95,6 +95,7 @@ def add_unknown(
         if length * most > BLOCK:
             count += _sum_long(v, length, table, width, group, u, n)
             u.first[group] = u.last[group] = 0
+            u.slots[group] = -1  # its size stands nowhere: it is not remembered
         else:
             _, after = subwords(v, u.token, length, 0, u.ids, n, len(u.ids))
             ask_rows(table, width, u.ids, n, after)

@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from corpuscurate.core.artefact import digest_file
 from corpuscurate.core.errors import InputError, did_you_mean
 from corpuscurate.kernels.fasttext.words import scan_entries
+from corpuscurate.methods.quality.label_names import LABEL, label_name
 
 MAGIC = 793712314
 VERSIONS = (11, 12)
-LABEL = "__label__"
 LOSSES = {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
 KINDS = {1: "cbow", 2: "skipgram", 3: "supervised"}
 CENTROIDS = 256
-MAX_NGRAMS = 64
-"""Longest word n-gram and character n-gram that a model may ask for; real models stay below 10."""
+MAX_NGRAMS = 4096
+"""Longest word n-gram and character n-gram that is scored, for the memory that they take; real models stay below 10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,13 @@ class FasttextModel:
     output: Matrix
 
     def label_index(self, label: str) -> int:
-        """The number of a label, given with or without `__label__`. Raises InputError with the labels there are."""
+        """The number of a label, in any spelling of `label_name`. Raises InputError with the labels there are."""
         for wanted in (label, LABEL + label):
             if wanted in self.labels:
                 return self.labels.index(wanted)
+        found = [i for i, name in enumerate(self.labels) if label_name(name) == label_name(label)]
+        if len(found) == 1:
+            return found[0]
         names = [name.removeprefix(LABEL) for name in self.labels]
         shown = ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
         raise InputError(
@@ -197,7 +200,12 @@ def _read(file: _File) -> FasttextModel:
         )
     if version == 11:  # supervised models of that version have no character n-grams, whatever they say
         maxn = 0
-    _check_arguments(file, dim, word_ngrams, loss, bucket, minn, maxn)
+    # fastText compares the length of an n-gram with its bounds as numbers without a sign: there is none of at least -1
+    # characters, and none where the shortest is longer than the longest; up to -1 is without end, for unknown words
+    if minn < 0 or minn > maxn >= 0:
+        minn = maxn = 0
+    word_ngrams = max(word_ngrams, 1)
+    _check_arguments(file, dim, word_ngrams, loss, bucket, maxn)
     words, starts, stops, labels, label_counts, pruned = _read_dictionary(file, bucket)
     quantised = file.flag("the mark of a quantised input matrix")
     source = _read_matrix(file, "the input matrix", quantised)
@@ -223,19 +231,21 @@ def _check_kind(file: _File) -> int:
     return version
 
 
-def _check_arguments(file: _File, dim: int, word_ngrams: int, loss: int, bucket: int, minn: int, maxn: int) -> None:
+def _check_arguments(file: _File, dim: int, word_ngrams: int, loss: int, bucket: int, maxn: int) -> None:
     hashes = word_ngrams > 1 or maxn > 0
     checks = (
         (dim >= 1, "dim", dim),
-        (word_ngrams <= MAX_NGRAMS, "wordNgrams", word_ngrams),
         (loss in LOSSES, "loss", loss),
         (bucket >= (1 if hashes else 0), "bucket", bucket),
-        (maxn <= MAX_NGRAMS, "maxn", maxn),
-        (maxn <= 0 or 0 <= minn <= maxn, "minn", minn),
     )
     for good, name, value in checks:
         if not good:
             raise file.fault(f"the model file is damaged: its argument {name} is {value}")
+    for name, value in (("wordNgrams", word_ngrams), ("maxn", maxn)):
+        if not 0 <= value <= MAX_NGRAMS:
+            raise file.fault(
+                f"the model's argument {name} is {value:,}: n-grams of more than {MAX_NGRAMS:,} are not scored"
+            )
 
 
 def _read_dictionary(
@@ -309,13 +319,15 @@ def _read_codes(file: _File, what: str) -> Quantised:
 def _read_quantiser(file: _File, columns: int, what: str) -> tuple[int, NDArray[np.float32]]:
     """Number of parts, and centroids float32[parts, 256, size]."""
     dim, parts, size, last = file.numbers("4i", f"the quantiser of {what}")
-    good = dim == columns and 1 <= size <= dim and parts == -(-dim // size) and last == dim - (parts - 1) * size
+    # a part may be larger than the vector: fastText's `-dsub 10` of 4 columns makes one part, of which 4 are used
+    good = dim == columns and size >= 1 and parts == -(-dim // size) and last == dim - (parts - 1) * size
     if not good:
         raise file.fault(
             f"the model file is damaged: the quantiser of {what} has dim {dim} in {parts} parts of {size}"
             f" (the last of {last}) for {columns} columns"
         )
     flat = file.floats(dim * CENTROIDS, f"the centroids of {what}")
+    size = min(size, dim)
     whole = np.zeros((parts, CENTROIDS, size), np.float32)
     full = (parts - 1) * CENTROIDS * size
     whole[:-1] = flat[:full].reshape(parts - 1, CENTROIDS, size)

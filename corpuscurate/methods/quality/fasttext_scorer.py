@@ -46,10 +46,11 @@ MANY = 1 << 17
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Which output rows the label needs. outputs: float64[columns, dim]. right: for hs, whether each node's path goes
-    right."""
+    right. certain: softmax over one label, whose probability is 1 whatever the features."""
 
     outputs: NDArray[np.float64]
     right: NDArray[np.bool_] | None = None
+    certain: bool = False
 
 
 class Scorer:
@@ -88,10 +89,10 @@ class Scorer:
         """The scores of documents, float64[n] in 0..1; nan where the model knows no feature of a document."""
         offsets, data = text_buffers(text)
         size = len(text)
-        if not len(self.plan.outputs):  # a model with one label has nothing to decide
-            return np.ones(size)
         sums, counts = np.empty((size, self.width)), np.empty(size, np.int64)
         feature_sums(offsets, data, self.vocabulary, self.table, self.folded, self.width, sums, counts)
+        if self.plan.certain:
+            return np.where(counts == 0, np.nan, 1.0)
         logits = np.empty((size, len(self.plan.outputs)))
         mean_logits(sums, counts, self.outputs, logits)
         for row in np.flatnonzero(counts >= MANY).tolist():
@@ -165,13 +166,13 @@ def _plan(model: FasttextModel, label: int) -> Plan:
     outputs = model.output.rows(0, len(model.labels)).astype(np.float64)
     if not np.isfinite(outputs).all():
         raise InputError(f"{model.path}: the model's output matrix holds numbers that are not finite: train it again")
+    if len(model.labels) == 1 and model.loss in ("softmax", "hs"):
+        return Plan(outputs, certain=True)
     if model.loss == "hs":
         nodes, right = tree_path(model.label_counts, label)
         return Plan(outputs[nodes], right)
     if model.loss in ("ns", "ova"):
         return Plan(outputs[label : label + 1])
-    if len(model.labels) == 1:
-        return Plan(outputs[:0])
     if len(model.labels) == 2:
         return Plan(outputs[1 - label : 2 - label] - outputs[label : label + 1])
     return Plan(outputs)

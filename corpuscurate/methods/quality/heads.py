@@ -25,6 +25,7 @@ from corpuscurate.core.errors import RecipeError, did_you_mean
 from corpuscurate.methods.embed.base import ByKind, Parameters, unit_rows
 from corpuscurate.methods.embed.make import embedder_value
 from corpuscurate.methods.embed.tensors import read_tensors, write_tensors
+from corpuscurate.methods.quality.label_names import label_name
 
 SETTINGS = "head.json"
 WEIGHTS = "head.safetensors"
@@ -94,12 +95,15 @@ class Head:
                 f"target: say which label's probability is the score. The labels of the head in {self.folder} are: "
                 f"{', '.join(settings.labels)}."
             )
-        if target not in settings.labels:
+        if target in settings.labels:
+            return settings.labels.index(target)
+        found = [i for i, name in enumerate(settings.labels) if label_name(name) == label_name(target)]
+        if len(found) != 1:
             raise RecipeError(
                 f"target: the head in {self.folder} has no label {target!r}. Its labels are: "
                 f"{', '.join(settings.labels)}. {did_you_mean(target, settings.labels)}"
             )
-        return settings.labels.index(target)
+        return found[0]
 
     def outputs(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """float64[n, outputs] of unit rows float32[n, dimension]: a ridge's score, a logistic head's probabilities;

@@ -51,6 +51,14 @@ class Choice(NamedTuple):
         """Documents that go."""
         return int((self.partner >= 0).sum())
 
+    def limited(self, most: int) -> Choice:
+        """The same decision with at most so many removals: the last ones in keep order go. Each of them is still near
+        the document that decided, for no document goes that stayed before."""
+        gone = np.flatnonzero(self.partner >= 0)
+        partner = self.partner.copy()
+        partner[gone[: max(len(gone) - most, 0)]] = -1
+        return Choice(self.threshold, partner)
+
 
 class Neighbourhoods:
     """The neighbour lists of all works. documents: uint64[m], the documents with a list, in keep order."""
@@ -249,7 +257,7 @@ def solve(removed: Callable[[float], int], floor: float, target: int) -> float:
     """The lowest threshold of floor..1, in steps of 1 / STEPS, at which at most `target` documents go.
 
     removed: the number of documents that go at a threshold. It does not rise with the threshold, apart from single
-    documents under the independent rule. Returns 1 where more than `target` go even at 1.
+    documents under the independent rule. Returns 1 where more than `target` go even at 1: copies to the last number.
     """
     low, high = int(np.ceil(round(floor * STEPS, 6))), STEPS
     while low < high:
@@ -291,6 +299,9 @@ class Decide:
         threshold = self._threshold(near)
         levels = self._levels(near)
         choice = near.decide(self.rule, threshold)
+        asked = choice.removed
+        if self.fraction is not None:
+            choice = choice.limited(share_of(self.fraction, self.documents))
         again = len(near.extra)
         if self.rule == "independent":
             near.sharpen(choice)
@@ -299,6 +310,7 @@ class Decide:
             path.unlink()
         return {
             "threshold": threshold,
+            "spared": asked - choice.removed,
             "near_any": len(near.documents),
             "compared_again": again,
             "full_lists": int((near.beyond > 0).sum()),

@@ -23,6 +23,8 @@ def markdown(card: Mapping[str, Any]) -> str:
         "",
         _score(card),
         "",
+        *_notes(card["notes"]),
+        *_files(card),
         "## Held-out documents",
         "",
         f"{test['documents']:,} documents, none of them a near-copy of a training document.",
@@ -72,6 +74,29 @@ def _score(card: Mapping[str, Any]) -> str:
         return f"Score: the probability of the label {_code(card['positive'])}. Labels: {labels}."
     counted = ", ".join(map(_code, card["counted_as_positive"]))
     return f"Score: a grade, in the unit of the labels {labels}. Counted as positive below: {counted}."
+
+
+def _notes(notes: Sequence[str]) -> list[str]:
+    """What the user has to know, as a list; names of labels in it are no markup."""
+    lines = [f"- {note.replace('<', '&lt;').replace('[', chr(92) + '[')}" for note in notes]
+    return [*lines, ""] if lines else []
+
+
+def _files(card: Mapping[str, Any]) -> list[str]:
+    """The model's files with their sizes; the figures of both where there is a smaller form of the model."""
+    sizes = [[name, _size(count)] for name, count in card["file_bytes"].items()]
+    small = card.get("small")
+    if small is None:
+        return [*_table(("file", "size"), sizes), ""]
+    measures = ("precision", "recall", "f1", "accuracy", "roc_auc")
+    rows = [
+        [*row, *(judged["test"][name] for name in measures)] for row, judged in zip(sizes, (card, small), strict=True)
+    ]
+    return [*_table(("file", "size", "precision", "recall", "F1", "accuracy", "ROC-AUC"), rows), ""]
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
 def _words(words: Mapping[str, Sequence[tuple[str, float]]]) -> list[str]:

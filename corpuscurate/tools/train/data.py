@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import read_table, table_writer
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.columns import group_names, large_string
+from corpuscurate.core.columns import group_names, large_string, one_array
 from corpuscurate.core.errors import InputError, did_you_mean
 from corpuscurate.core.spec import Source
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.io.base import Want, input_format
-from corpuscurate.tools.train.recipe import LabelledInput, Labels, TrainRecipe
+from corpuscurate.methods.quality.label_names import label_key, label_name
+from corpuscurate.tools.train.recipe import LabelledInput, TrainRecipe
 
 SCHEMA = pa.schema(
     [
@@ -36,12 +37,14 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """All documents, in input order. table: columns of SCHEMA, mapped. names: the labels, sorted. votes: int64[n,
-    annotators], -1 for none. labels: int64[n], the majority, of a tie the first in `names`. digests: of each input
-    file. quarantined: records that could not be read, by reason; unlabelled: documents without any label."""
+    """All documents, in input order. table: columns of SCHEMA, mapped. names: the labels, sorted; positive: the one of
+    them that the recipe means. votes: int64[n, annotators], -1 for none. labels: int64[n], the majority, of a tie the
+    first in `names`. digests: of each input file. quarantined: records that could not be read, by reason; unlabelled:
+    documents without any label."""
 
     path: Path
     names: tuple[str, ...]
+    positive: str
     votes: NDArray[np.int64]
     labels: NDArray[np.int64]
     digests: dict[str, str]
@@ -62,6 +65,7 @@ class Documents:
 
 def gather(recipe: TrainRecipe, base: Path, folder: Path) -> Documents:
     """Read all inputs. Raises InputError: a missing column, several spellings of a label, one label alone."""
+    renamed = renames(recipe.labels.rename)
     path = folder / "documents.arrow"
     digests: dict[str, str] = {}
     bad: Counter[str] = Counter()
@@ -73,14 +77,17 @@ def gather(recipe: TrainRecipe, base: Path, folder: Path) -> Documents:
             _check_columns(manifest, given, f"input[{number}]")
             digests |= {file.name: _digest(Path(file.path)) for file in manifest.files}
             for batch, name in _batches(manifest, given, bad):
-                rows = _rows(batch, given, name)
+                rows = _rows(batch, given, name, renamed)
                 labelled = np.array([bool(votes) for votes in rows.column("votes").to_pylist()], np.bool_)
                 unlabelled += int((~labelled).sum())
                 writer.write(rows.filter(pa.array(labelled)))
     given_votes = read_table(path).column("votes").to_pylist()
-    names, votes = _numbered(given_votes, recipe.labels)
-    _check_labels(names, votes, recipe.positive)
-    return Documents(path, names, votes, _majority(votes, len(names)), digests, dict(sorted(bad.items())), unlabelled)
+    names, votes = _numbered(given_votes)
+    positive = label_name(recipe.positive)
+    _check_labels(names, votes, positive)
+    return Documents(
+        path, names, positive, votes, _majority(votes, len(names)), digests, dict(sorted(bad.items())), unlabelled
+    )
 
 
 def _digest(path: Path) -> str:
@@ -116,16 +123,26 @@ def _batches(manifest: Manifest, given: LabelledInput, bad: Counter[str]) -> Ite
                     yield chunk.batch, given.source or file.name
 
 
-def _rows(batch: Batch, given: LabelledInput, name: str) -> pa.RecordBatch:
+def renames(given: Mapping[str, str]) -> dict[str, str]:
+    """`labels.rename` with both sides in the one spelling of `label_name`; "" stands for no label. Raises InputError
+    where two spellings of one label get different names."""
+    found: dict[str, str] = {}
+    for spelling, name in given.items():
+        if found.setdefault(label_name(spelling), label_name(name)) != label_name(name):
+            raise InputError(f"labels.rename: {spelling!r} is another spelling of a label that has another name there")
+    return found
+
+
+def _rows(batch: Batch, given: LabelledInput, name: str, renamed: Mapping[str, str]) -> pa.RecordBatch:
     size = len(batch)
     if given.label is not None:
-        votes = [[given.label]] * size
+        label = label_name(given.label)
+        votes: list[list[str | None]] = [[renamed.get(label, label) or None]] * size
     else:
-        columns = [group_names(batch.columns[column]).to_pylist() for column in given.label_columns]
-        votes = [[str(vote) for vote in row if vote is not None] for row in zip(*columns, strict=True)]
-        if len(columns) > 1:  # the index of a vote names its annotator: keep the gaps
-            votes = [list(row) if any(row) else [] for row in zip(*columns, strict=True)]
-    group = pa.nulls(size, pa.large_string()) if given.group is None else group_names(batch.columns[given.group])
+        columns = [names_of(batch.columns[column], renamed).to_pylist() for column in given.label_columns]
+        votes = [list(row) for row in zip(*columns, strict=True)]  # the index of a vote names its annotator
+    votes = [row if any(row) else [] for row in votes]
+    group = pa.nulls(size, pa.large_string()) if given.group is None else names_of(batch.columns[given.group])
     ids = pa.nulls(size, pa.large_string()) if batch.id is None else batch.id
     return pa.RecordBatch.from_arrays(
         [
@@ -139,18 +156,33 @@ def _rows(batch: Batch, given: LabelledInput, name: str) -> pa.RecordBatch:
     )
 
 
-def _plain(label: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+def names_of(column: pa.Array | pa.ChunkedArray, renamed: Mapping[str, str] | None = None) -> pa.LargeStringArray:
+    """The labels of a column of any plain type by `label_name`, then by `renamed`; null where there is none: null, NaN,
+    nothing but white space."""
+    array = one_array(column)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_floating(array.type):
+        array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
+    encoded = group_names(array).dictionary_encode()
+    spelled = [label_name(text) for text in encoded.dictionary.to_pylist()]
+    names = [(renamed or {}).get(each, each) or None for each in spelled]
+    return pa.array(names, pa.large_string()).take(encoded.indices)
 
 
-def _numbered(given: Sequence[Sequence[str | None]], rule: Labels) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+def _numbered(given: Sequence[Sequence[str | None]]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """The names of labels, and votes as numbers. Raises InputError for several spellings of one label."""
     counts: Counter[str] = Counter()
     for row in given:
-        counts.update(rule.rename.get(vote, vote) for vote in row if vote is not None)
-    spellings: defaultdict[str, list[str]] = defaultdict(list)
+        counts.update(vote for vote in row if vote is not None)
+    if written := [name for name in counts if label_key(name) == "nan"]:
+        raise InputError(
+            f"{counts[written[0]]:,} documents have the label {written[0]!r}, as programs write a missing number. Say"
+            f" what is meant: `labels: {{rename: {{{written[0]!r}: ''}}}}` for no label, or another name for a label."
+        )
+    spellings: defaultdict[str | Decimal, list[str]] = defaultdict(list)
     for label in sorted(counts):
-        spellings[_plain(label)].append(label)
+        spellings[label_key(label)].append(label)
     faults = [found for found in spellings.values() if len(found) > 1]
     if faults:
         shown = "; ".join(", ".join(f"{label!r} ({counts[label]:,})" for label in found) for found in faults)
@@ -166,7 +198,7 @@ def _numbered(given: Sequence[Sequence[str | None]], rule: Labels) -> tuple[tupl
     for i, row in enumerate(given):
         for j, vote in enumerate(row):
             if vote is not None:
-                votes[i, j] = number[rule.rename.get(vote, vote)]
+                votes[i, j] = number[vote]
     return names, votes
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.core.errors import CorpusCurateError, InputError, MissingExtraError
-from corpuscurate.methods.quality.fasttext_model import LABEL, FasttextModel, read_model
+from corpuscurate.methods.quality.fasttext_model import FasttextModel, read_model
 from corpuscurate.methods.quality.fasttext_scorer import Scorer, tree_path
+from corpuscurate.methods.quality.label_names import LABEL
 from corpuscurate.tools.train.data import Documents, text_hashes
 from corpuscurate.tools.train.recipe import FasttextParameters
 from corpuscurate.tools.train.trainer import register
 
 _LABEL_TOKEN = re.compile(r"(?<![^ \t\n\v\f\r\x00])__label__[^ \t\n\v\f\r\x00]*")
 _LINE_ENDS = re.compile(r"[\n\x00]")
+LARGE = 100_000_000
+"""Bytes of a model file from which the user is told how to get a smaller one."""
 FREQUENT = 20_000
 """Words that are looked at for those which drive the score: the most frequent ones."""
 
@@ -46,7 +51,7 @@ class FasttextTrainer:
         names = fasttext_labels(documents.names)
         lines = folder / "train.txt"
         write_lines(documents, labels, mixed(documents, rows), names, lines)
-        chosen = parameters.model_dump(exclude={"quantize", "min_n", "max_n", "word_ngrams", "min_count"})
+        chosen = parameters.model_dump(exclude={"quantize", "cutoff", "min_n", "max_n", "word_ngrams", "min_count"})
         schedule = parameters.schedule(len(rows))
         chosen |= schedule
         try:
@@ -60,32 +65,65 @@ class FasttextTrainer:
             ) from error
         path = folder / "model.bin"
         model.save_model(str(path))
-        small = None
-        if parameters.quantize:
-            try:
-                model.quantize(str(lines), retrain=True, qnorm=True, verbose=False)
-            except (RuntimeError, ValueError) as error:
-                raise CorpusCurateError(
-                    f"fastText cannot make the smaller model: {error}. Train without parameters.quantize."
-                ) from error
-            small = folder / "model.ftz"
-            model.save_model(str(small))
-        lines.unlink()
-        return FasttextClassifier(path, names, small, schedule)
+        shrink = partial(_shrink, model, lines, folder / "model.ftz", parameters, schedule)
+        return FasttextClassifier(path, names, schedule, parameters, shrink if parameters.quantize else None)
+
+
+def _shrink(model: Any, lines: Path, path: Path, parameters: FasttextParameters, schedule: Mapping[str, Any]) -> None:
+    """Write a quantised model to `path`: the words and n-grams of the greatest weight, learned once more from `lines`.
+    Raises CorpusCurateError."""
+    try:
+        model.quantize(
+            str(lines), cutoff=parameters.cutoff, retrain=True, qnorm=True, thread=parameters.thread, **schedule
+        )
+    except (RuntimeError, ValueError) as error:
+        raise CorpusCurateError(
+            f"fastText cannot make the smaller model: {error}. Train without parameters.quantize."
+        ) from error
+    model.save_model(str(path))
 
 
 class FasttextClassifier:
     """A trained fastText model, scored by our own kernels."""
 
     def __init__(
-        self, path: Path, names: tuple[str, ...], small: Path | None, chosen_parameters: dict[str, Any]
+        self,
+        path: Path,
+        names: tuple[str, ...],
+        chosen_parameters: dict[str, Any],
+        parameters: FasttextParameters,
+        shrink: Callable[[], None] | None = None,
     ) -> None:
+        """shrink: writes the quantised model beside `path`."""
         self.chosen_parameters = chosen_parameters
         self.path = path
         self.names = names
-        self.small = small
+        self._parameters = parameters
+        self._shrink = shrink
         model = read_model(str(path))
         self.scorers = [Scorer(model, name) for name in names]
+
+    def compact(self) -> FasttextClassifier | None:
+        """See `Classifier`: the quantised model, where `quantize` asks for one."""
+        if self._shrink is None:
+            return None
+        self._shrink()
+        self._shrink = None  # it holds the model in memory
+        return FasttextClassifier(
+            self.path.with_name("model.ftz"), self.names, self.chosen_parameters, self._parameters
+        )
+
+    def notes(self) -> list[str]:
+        """See `Classifier`: what makes a large model small."""
+        size, rows = self.path.stat().st_size, self.scorers[0].model.input.shape
+        if size < LARGE or self._parameters.quantize:
+            return []
+        hashed = rows[0] - self.scorers[0].model.words
+        return [
+            f"{self.path.name} has {size / 1e6:,.0f} MB, of which {4e-6 * hashed * rows[1]:,.0f} MB are rows for"
+            f" {hashed:,} buckets of n-grams. `parameters: {{quantize: true}}` also writes a small model.ftz and"
+            " judges it; a smaller `parameters: {bucket: ...}` makes both smaller."
+        ]
 
     def probabilities(self, text: pa.LargeStringArray) -> NDArray[np.float64]:
         """See `Classifier`. A document without features has the same probability for all."""
@@ -119,10 +157,8 @@ class FasttextClassifier:
 
     def save(self, folder: Path) -> list[str]:
         """See `Classifier`."""
-        found = [path for path in (self.path, self.small) if path is not None]
-        for path in found:
-            shutil.copyfile(path, folder / path.name)
-        return [path.name for path in found]
+        shutil.copyfile(self.path, folder / self.path.name)
+        return [self.path.name]
 
     def own_evaluation(self, documents: Documents, rows: NDArray[np.int64]) -> dict[str, Any]:
         """fastText's precision of the first label on the held-out rows (`test`)."""
@@ -134,7 +170,7 @@ class FasttextClassifier:
 
     def use(self, folder: str, label: str) -> dict[str, Any]:
         """See `Classifier`."""
-        return {"fasttext_quality": {"model": f"{folder}/model.bin", "target": re.sub(r"\s+", "_", label)}}
+        return {"fasttext_quality": {"model": f"{folder}/{self.path.name}", "target": _one_word(label)}}
 
 
 def _outputs(model: FasttextModel) -> NDArray[np.float64]:
@@ -154,9 +190,13 @@ def _package() -> Any:
     return fasttext
 
 
+def _one_word(label: str) -> str:
+    return re.sub(r"[\s\x00]+", "_", label)
+
+
 def fasttext_labels(names: tuple[str, ...]) -> tuple[str, ...]:
     """Labels as fastText can hold them: without white space. Raises InputError where two become one."""
-    found = tuple(re.sub(r"\s+", "_", name) for name in names)
+    found = tuple(map(_one_word, names))
     if len(set(found)) < len(found):
         raise InputError(f"labels that differ in white space alone: {', '.join(map(repr, names))}. Use labels.rename.")
     return found

@@ -128,7 +128,8 @@ class HeadTrainer:
             origin=origin_of(embedder),
         )
         head = Head(settings, fitted.weights, fitted.bias)
-        return HeadClassifier(head, embedder, remembered, _learns(parameters.embedder), documents, rows)
+        notes = _notes(len(rows), int(there.sum()), fitted.judged)
+        return HeadClassifier(head, embedder, remembered, _learns(parameters.embedder), documents, rows, notes)
 
     def _graded(
         self,
@@ -150,11 +151,12 @@ class HeadTrainer:
                 scores[number, inside] = linear(unseen, each.weights, each.bias)[:, 0]
         judged = ~np.isnan(scores[0])
         if len(np.unique(grades[judged])) < 2:  # one group holds all
-            return min(ridge_path(vectors, grades, strengths), key=lambda each: each.spread)
+            least = min(ridge_path(vectors, grades, strengths), key=lambda each: each.spread)
+            return least._replace(judged=0)
         best = tuned(scores[:, judged], grades[judged], strengths)
         (fitted,) = ridge_path(vectors, grades, (best.strength,))
         weights, bias = best.slope * fitted.weights, best.slope * fitted.bias + best.offset
-        return fitted._replace(weights=weights, bias=bias, spread=best.spread)
+        return fitted._replace(weights=weights, bias=bias, spread=best.spread, judged=int(judged.sum()))
 
     def _classified(
         self,
@@ -178,12 +180,13 @@ class HeadTrainer:
                 logits[number, inside] = linear(unseen, each.weights, each.bias)
         judged = ~np.isnan(logits[0, :, 0])
         if len(np.unique(labels[judged])) < count:
-            return logistic(vectors, labels, count, parameters.strength)
+            return logistic(vectors, labels, count, parameters.strength)._replace(judged=0)
         found = [aligned(each[judged], labels[judged]) for each in logits]
         best = int(np.argmin([each.loss for each in found]))
         fitted = logistic(vectors, labels, count, strengths[best])
         slope, offsets = found[best].slope, found[best].offsets
-        return fitted._replace(weights=slope * fitted.weights, bias=slope * fitted.bias + offsets)
+        weights, bias = slope * fitted.weights, slope * fitted.bias + offsets
+        return fitted._replace(weights=weights, bias=bias, judged=int(judged.sum()))
 
     def _left_out(
         self,
@@ -240,6 +243,7 @@ class HeadClassifier:
         learned: bool,
         documents: Documents,
         rows: NDArray[np.int64],
+        notes: list[str],
     ) -> None:
         self.head = head
         self.names = documents.names
@@ -248,6 +252,14 @@ class HeadClassifier:
         self._learned = learned
         self._documents = documents
         self._rows = rows
+        self._notes = notes
+
+    def compact(self) -> None:
+        """See `Classifier`: a head is small."""
+
+    def notes(self) -> list[str]:
+        """See `Classifier`."""
+        return self._notes
 
     @property
     def chosen_parameters(self) -> dict[str, Any]:
@@ -346,6 +358,26 @@ class HeadClassifier:
         """See `Classifier`."""
         target = {} if self.head.settings.kind == "ridge" else {"target": label}
         return {"embedding_quality": {"head": folder, **target}}
+
+
+def _notes(given: int, learned: int, judged: int | None) -> list[str]:
+    """What was done in part. given: training documents; learned: those with anything to embed; judged: see `Fitted`."""
+    found = []
+    if learned < given:
+        found.append(
+            f"{given - learned:,} of {given:,} training documents have nothing that the embedder knows: nothing was"
+            " learned from them."
+        )
+    if judged is not None and judged < learned:
+        found.append(
+            f"The strength of the penalty and the correction for new documents come from {judged:,} of {learned:,}"
+            " training documents, left out in turn: without the others, whose group has all documents of some label,"
+            " that label cannot be learned."
+            if judged
+            else "The head is not corrected for new documents, whose scores lie elsewhere than those of the documents"
+            " learned from: for that no documents could be left out, as a single group has all documents of some label."
+        )
+    return found
 
 
 def _folds(documents: Documents, rows: NDArray[np.int64]) -> NDArray[np.int64]:

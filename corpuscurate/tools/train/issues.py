@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,8 @@ from corpuscurate.tools.train.data import Documents
 from corpuscurate.tools.train.split import folds
 from corpuscurate.tools.train.trainer import Classifier
 
-Train = Callable[[NDArray[np.int64], NDArray[np.int64], Path], Classifier]
-"""(labels of all documents, rows to learn from, folder for temporary files)"""
+Train = Callable[[Documents, NDArray[np.int64], NDArray[np.int64], Path], Classifier]
+"""(documents, labels of all of them, rows to learn from, folder for temporary files)"""
 
 
 def predict(classifier: Classifier, documents: Documents, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -36,6 +37,14 @@ def unit_scores(classifier: Classifier, documents: Documents, rows: NDArray[np.i
     return np.concatenate([np.zeros(0), *found]) if found else None
 
 
+class OutOfFold(NamedTuple):
+    """probabilities: float64[rows, labels], of models that saw neither a row nor its cluster. judged: bool[rows],
+    whether such a model knew the row's label; where it did not, all probabilities are equal."""
+
+    probabilities: NDArray[np.float64]
+    judged: NDArray[np.bool_]
+
+
 def out_of_fold(
     train: Train,
     documents: Documents,
@@ -44,28 +53,48 @@ def out_of_fold(
     cluster: NDArray[np.uint64],
     count: int,
     folder: Path,
-) -> NDArray[np.float64]:
-    """For each of `rows` the probabilities of a model that saw neither it nor its cluster, float64[rows, labels]."""
+) -> OutOfFold:
+    """Cross-validation of `rows`. Where all documents of a label are in one fold, its model learns the other labels: it
+    judges their documents, and not those of a label that it cannot know."""
     fold = folds(cluster[rows], count)
     found = np.full((len(rows), len(documents.names)), 1.0 / len(documents.names))
+    judged = np.zeros(len(rows), np.bool_)
     for number in range(count):
         inside = fold == number
-        if not inside.any() or len(np.unique(labels[rows[~inside]])) < len(documents.names):
-            continue  # a label is in this part alone: nothing to learn it from
+        known = np.unique(labels[rows[~inside]])
+        asked = inside & np.isin(labels[rows], known)
+        if not asked.any() or len(known) < 2:
+            continue
+        of_known = np.full(len(documents.names), -1)
+        of_known[known] = np.arange(len(known))
+        there = replace(documents, names=tuple(documents.names[i] for i in known))
         with tempfile.TemporaryDirectory(dir=folder) as own:
-            classifier = train(labels, rows[~inside], Path(own))
-            found[inside] = predict(classifier, documents, rows[inside])
+            classifier = train(there, of_known[labels], rows[~inside], Path(own))
+            found[asked] = 0.0
+            found[np.ix_(asked, known)] = predict(classifier, there, rows[asked])
             del classifier
-    return found
+        judged |= asked
+    return OutOfFold(found, judged)
 
 
-def likely_wrong(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Indices of documents whose label is likely wrong, the surest first: int64."""
+def likely_wrong(labels: NDArray[np.int64], found: OutOfFold) -> NDArray[np.int64]:
+    """Indices of judged documents whose label is likely wrong, the surest first: int64. labels: int64[rows]."""
     find = _cleanlab("filter").find_label_issues
-    if len(np.unique(labels)) < probabilities.shape[1]:
+    rows = np.flatnonzero(found.judged)
+    known, own = np.unique(labels[rows], return_inverse=True)
+    if len(known) < 2:
         return np.zeros(0, np.int64)
-    found = find(labels, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
-    return np.asarray(found, np.int64)
+    shares = found.probabilities[np.ix_(rows, known)]
+    if len(known) < found.probabilities.shape[1]:  # the labels of which no document is judged
+        shares = np.maximum(shares, 1e-12)
+        shares /= shares.sum(axis=1, keepdims=True)
+    return rows[np.asarray(find(own, shares, return_indices_ranked_by="self_confidence", n_jobs=1), np.int64)]
+
+
+def not_judged(labels: NDArray[np.int64], found: OutOfFold, names: tuple[str, ...]) -> dict[str, int]:
+    """How many documents of each label no model could judge, of the labels with any."""
+    counts = np.bincount(labels[~found.judged], minlength=len(names))
+    return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
 
 
 def consensus(votes: NDArray[np.int64], probabilities: NDArray[np.float64]) -> tuple[NDArray[np.int64], dict[str, Any]]:

@@ -27,13 +27,15 @@ TOLERANCE = 1e-7
 
 class Fitted(NamedTuple):
     """weights: float64[outputs, d]; bias: float64[outputs]; strength: of the penalty; spread: root of the mean squared
-    leave-one-out error of a ridge, nan otherwise; steps taken."""
+    leave-one-out error of a ridge, nan otherwise; steps taken. judged: documents left out that chose the strength and
+    the step to new documents, None where nothing was left out for that."""
 
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
     strength: float
     spread: float
     steps: int
+    judged: int | None = None
 
 
 def _scaled(rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:

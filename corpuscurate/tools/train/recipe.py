@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from corpuscurate.core.errors import RecipeError, did_you_mean
 from corpuscurate.core.spec import InputFormatName, Paths
+from corpuscurate.methods.quality.label_names import label_name
 from corpuscurate.recipe.values import build
 from corpuscurate.recipe.yaml_tree import node_from, read_yaml
 
@@ -41,6 +42,8 @@ class LabelledInput(_Section):
     def _one_kind_of_label(self) -> LabelledInput:
         if (self.label is None) == (not self.label_columns):
             raise ValueError("give either `label`, the same for all its documents, or `label_columns`")
+        if self.label is not None and not label_name(self.label):
+            raise ValueError(f"label: {self.label!r} is no label: there is nothing in it")
         return self
 
 
@@ -55,7 +58,7 @@ class SplitRule(_Section):
 class Labels(_Section):
     """What is done about labels."""
 
-    rename: dict[str, str] = Field({}, description="spelling in the data -> label")
+    rename: dict[str, str] = Field({}, description="spelling in the data -> label; '' for no label")
     min_documents: int = Field(50, description="fewest different documents of each label", ge=2)
     find_issues: bool = Field(True, description="list labels that are likely wrong (confident learning)")
     folds: int = Field(3, description="parts of the cross-validation behind that", ge=2, le=20)
@@ -83,7 +86,19 @@ class FasttextParameters(_Section):
     loss: Literal["softmax", "hs", "ns", "ova"] = Field("softmax", description="loss")
     thread: int = Field(1, description="threads; only with 1 does training repeat to the byte", ge=1)
     seed: int = Field(0, description="of the random numbers", ge=0)
-    quantize: bool = Field(False, description="also write the smaller .ftz")
+    quantize: bool = Field(False, description="also write model.ftz, a hundredth of the size or less, and judge it")
+    cutoff: int = Field(
+        100_000, description="words and n-grams that model.ftz keeps, those of the greatest weight; 0 for all", ge=0
+    )
+
+    @model_validator(mode="after")
+    def _some_characters(self) -> FasttextParameters:
+        if 0 < self.max_n < self.min_n:
+            raise ValueError(
+                f"min_n ({self.min_n}) is above max_n ({self.max_n}), so that there would be no character n-grams:"
+                " give min_n at most max_n, or max_n: 0 for none"
+            )
+        return self
 
     def schedule(self, documents: int) -> dict[str, Any]:
         """`epoch` and `lr` for a number of training documents.

@@ -33,6 +33,12 @@ class Classifier(Protocol):
     def chosen_parameters(self) -> dict[str, Any]:
         """The values of parameters that the recipe left to the trainer; the card shows them."""
 
+    def compact(self) -> Classifier | None:
+        """A smaller form of the same model, where the parameters ask for one and the trainer has one."""
+
+    def notes(self) -> list[str]:
+        """What the user has to know: what was done in part, or costs more than it must. Sentences."""
+
     def save(self, folder: Path) -> list[str]:
         """Write the model into `folder`; the names of its files, the main one first."""
 

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import random
 import struct
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from naive import fasttext as naive
 
+from corpuscurate.core.columns import TEXT
 from corpuscurate.core.errors import InputError
 from corpuscurate.methods.quality.fasttext_model import Dense, Quantised, file_digest, read_model
+from corpuscurate.methods.quality.fasttext_scorer import scorer
 
 MODEL = naive.Model(
     ["</s>", "the"], ["__label__hq", "__label__cc"], [[1.0, 2.0]] * 9, [[0.5, 1.0], [2.0, 3.0]], word_ngrams=2, bucket=7
@@ -119,3 +123,86 @@ def test_product_quantisers_with_a_short_last_part():
     centroids = np.arange(2 * 256 * 2, dtype=np.float32).reshape(2, 256, 2)
     matrix = Quantised(np.array([[1, 2]], np.uint8), centroids, 3, np.array([2.0], np.float32))
     assert matrix.rows(0, 1).tolist() == [[2 * 2.0, 2 * 3.0, 2 * float(centroids[1, 2, 0])]]
+
+
+def changed(**more):
+    return naive.model_bytes(naive.Model(**{**vars(MODEL), **more}))
+
+
+def test_ngrams_that_fasttext_does_not_form(tmp_path):
+    """fastText trains, saves and loads such models; they have no n-grams of characters, or of words."""
+    assert read(tmp_path, changed(minn=6, maxn=4)).maxn == 0
+    for minn, maxn in ((-3, 4), (-3, -4), (-3, 0)):
+        found = read(tmp_path, changed(minn=minn, maxn=maxn))
+        assert (found.minn, found.maxn) == (0, 0)
+    assert read(tmp_path, changed(word_ngrams=-4, bucket=0)).word_ngrams == 1
+    assert read(tmp_path, changed(minn=6, maxn=4, word_ngrams=1, bucket=0)).bucket == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"minn": 1, "maxn": 5000}, "argument maxn is 5,000: n-grams of more than 4,096 are not scored"),
+        ({"minn": 2, "maxn": -1}, "argument maxn is -1: n-grams of more than 4,096 are not scored"),
+        ({"word_ngrams": 5000}, "argument wordNgrams is 5,000: n-grams of more than 4,096 are not scored"),
+        ({"bucket": 0}, "damaged: its argument bucket is 0"),
+    ],
+)
+def test_arguments_that_cannot_be_scored(tmp_path, more, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, changed(**more))
+
+
+def test_a_label_in_another_spelling(tmp_path):
+    model = read(tmp_path, changed(labels=["__label__1.0", "__label__0"]))
+    assert [model.label_index(name) for name in ("1", "1.0", "__label__1", "0.0")] == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"minn": 6, "maxn": 4},
+        {"minn": 6, "maxn": 4, "wordNgrams": 3},
+        {"minn": 0, "maxn": 3},
+        {"minn": -1, "maxn": 2},
+        {"minn": -2, "maxn": -1},
+        {"minn": 2, "maxn": 80},
+        {"wordNgrams": 70},
+        {"wordNgrams": 0},
+        {"loss": "hs", "minCount": 1000},
+        {"loss": "ova", "minn": 9, "maxn": 1},
+        {"label": "__class__"},
+        {"quantize": {"dsub": 20, "qnorm": True}},
+        {"quantize": {"dsub": 3}, "minn": 5, "maxn": 3, "wordNgrams": 2},
+        {"quantize": {"cutoff": 300, "qnorm": True}, "wordNgrams": 2},
+        {"quantize": {"cutoff": 300}, "minn": 9, "maxn": 3, "wordNgrams": 2},
+        {"quantize": {"cutoff": 300}, "minn": 2, "maxn": 3, "dim": 1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("labels", [("hq", "lq", "cc"), ("hq",)])
+def test_models_that_fasttext_makes_score_as_it_does(tmp_path, settings, labels):
+    """What is valid is what fastText itself trains, saves and predicts with."""
+    fasttext = pytest.importorskip("fasttext", reason="fasttext-community is not installed")
+    draw = random.Random(5)  # noqa: S311
+    settings = dict(settings)
+    prefix, quantize = settings.get("label", "__label__"), settings.pop("quantize", None)
+    words = {label: [f"{label}{i}word" for i in range(300)] for label in labels}
+    text = lambda label: " ".join(draw.choices(words[label], k=12))  # noqa: E731
+    lines = [f"{prefix}{label} {text(label)}" for _ in range(150) for label in labels]
+    (tmp_path / "t.txt").write_text("\n".join(lines) + "\n")
+    given = {"dim": 6, "bucket": 700, "epoch": 3, "thread": 1, "verbose": 0, **settings}
+    model = fasttext.train_supervised(str(tmp_path / "t.txt"), **given)
+    if quantize is not None:
+        model.quantize(**quantize)
+    path = str(tmp_path / "m.bin")
+    model.save_model(path)
+    model = fasttext.load_model(path)
+    texts = [text(label) for label in labels] + ["", "zebra", "hq1word zebra", "hq1word </s> lq2word"]
+    found = scorer(path, f"{prefix}hq").score(pa.array(texts, TEXT)).tolist()
+    for text_, score in zip(texts, found, strict=True):
+        wanted = dict(zip(*model.predict(text_, k=len(labels)), strict=True))
+        if not wanted:
+            assert np.isnan(score), text_
+        else:
+            assert score == pytest.approx(min(wanted.get(f"{prefix}hq", 0.0), 1.0), abs=2e-5), text_

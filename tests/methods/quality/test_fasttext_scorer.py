@@ -60,6 +60,11 @@ MODELS = {
     "three labels": make(labels=3, dim=4, word_ngrams=2),
     "wide": make(labels=5, dim=19, word_ngrams=2, minn=2, maxn=4),
     "one label": make(labels=1),
+    "one label, hs": make(labels=1, loss="hs", word_ngrams=2),
+    "one label, ns": make(labels=1, loss="ns"),
+    "one label, characters": make(labels=1, minn=2, maxn=3),
+    "shortest above longest": make(minn=6, maxn=4, word_ngrams=2),
+    "shortest above longest, no bucket": make(minn=3, maxn=2, bucket=0),
     "hs": make(loss="hs", labels=5, counts=[40, 7, 7, 5, 1], word_ngrams=3),
     "hs two": make(loss="hs", labels=2, minn=3, maxn=5),
     "ns": make(loss="ns", labels=3, word_ngrams=2),
@@ -132,6 +137,19 @@ def test_a_batch_may_be_cut_anywhere(case):
         whole = scorer.score(texts)
         parts = np.concatenate([scorer.score(texts.slice(*cut)) for cut in ((0, 5), (5, 0), (5, 1), (6,))])
         assert whole.tobytes() == parts.tobytes()
+
+
+@pytest.mark.parametrize("most", [31, 64, 300])
+def test_long_ngrams(tmp_path, most):
+    """Words of so many n-grams are summed block by block, each time they occur; the twin adds in float64, so texts are
+    short of the features from which fastText's own rounding shows."""
+    model = make(minn=1, maxn=most, word_ngrams=most)
+    (tmp_path / "m.bin").write_bytes(naive.model_bytes(model))
+    read = read_model(str(tmp_path / "m.bin"))
+    scorers = {project: Scorer(read, "yes", project=project) for project in (True, False)}
+    check(
+        (model, read, scorers), ["unknown13char " * 40, "x" * 200, "the nowhere the nowhere", " ".join(WORDS[1:]) * 5]
+    )
 
 
 def test_words_that_were_seen_before_change_no_bit(case):

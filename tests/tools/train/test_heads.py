@@ -179,7 +179,11 @@ def test_wrong_labels_are_found(tmp_path):
             InputError,
             "the label 'top' is",
         ),
-        ({"labels": {"find_issues": False, "min_documents": 5, "rename": {"5": "4.0"}}}, InputError, "the same number"),
+        (
+            {"labels": {"find_issues": False, "min_documents": 5, "rename": {"5": "\u0664"}}},
+            InputError,
+            "the same number",
+        ),
         ({"positive": "6"}, InputError, "no document has the label '6'"),
         ({"parameters": {"embedder": {"kind": "column", "column": "e"}}}, RecipeError, "parameters.embedder"),
         ({"parameters": {"strenght": 1}}, RecipeError, "strength"),

@@ -2,24 +2,30 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from corpuscurate.commands.app import app
 from corpuscurate.core.columns import TEXT
 from corpuscurate.core.errors import CorpusCurateError, InputError, OutputError, RecipeError
 from corpuscurate.stages.fasttext_quality import FasttextQuality
+from corpuscurate.tools.train import fasttext as fasttext_trainer
+from corpuscurate.tools.train.data import gather, names_of, renames
 from corpuscurate.tools.train.evaluate import calibration, keep_fractions, precision_recall, roc_auc
 from corpuscurate.tools.train.fasttext import write_lines
-from corpuscurate.tools.train.issues import out_of_fold
+from corpuscurate.tools.train.issues import likely_wrong, not_judged, out_of_fold
 from corpuscurate.tools.train.job import train_quality
 from corpuscurate.tools.train.near_copies import joined
 from corpuscurate.tools.train.recipe import FasttextParameters, load_train_recipe
-from corpuscurate.tools.train.split import split
+from corpuscurate.tools.train.split import folds, split
 
 pytest.importorskip("fasttext", reason="fasttext-community is not installed")
 pytest.importorskip("cleanlab", reason="cleanlab is not installed")
@@ -108,7 +114,6 @@ def test_near_copies_and_groups_never_straddle_training_and_test(tmp_path):
             words = [*base[:-1], f"unique{number}x{copy}"]
             rows.append({"id": f"{number}-{copy}", "text": " ".join(words), "label": "hq" if number % 2 else "cc"})
     recipe, base = load_train_recipe(write(tmp_path, rows))
-    from corpuscurate.tools.train.data import gather
     from corpuscurate.tools.train.near_copies import cluster_hashes, clusters, exact_and_near
 
     found = gather(recipe, base, tmp_path)
@@ -130,7 +135,7 @@ def test_planted_wrong_labels_are_listed_and_dropped(tmp_path):
     path = write(tmp_path, rows)
     card = run(path, drop_label_issues=True)
     listed = [orjson.loads(line) for line in (tmp_path / "model" / "label_issues.jsonl").read_bytes().splitlines()]
-    assert card["label_issues"] == {"looked_for": True, "found": len(listed), "dropped": True}
+    assert card["label_issues"] == {"looked_for": True, "found": len(listed), "dropped": True, "not_judged": {}}
     hits = {int(row["id"][1:]) for row in listed} & wrong
     assert len(hits) >= 0.7 * len(wrong) * 0.8  # of those in the training part, most
     assert len(hits) >= 0.6 * len(listed)
@@ -153,32 +158,77 @@ def test_annotators_are_weighed(tmp_path):
     assert card["test"]["f1"] > 0.9
 
 
-def test_a_label_of_one_group_is_not_cross_validated(tmp_path):
-    """Where the one group with a label is left out, no model can know the label: that fold is passed over."""
-    rows = documents(60) + [{**row, "label": "other"} for row in documents(60, seed=3)]
+@dataclass(frozen=True)
+class Given:
+    """Documents for `out_of_fold`, whose texts do not matter."""
+
+    names: tuple[str, ...]
+
+    def texts(self, rows):
+        yield [""] * len(rows)
+
+
+def test_a_label_of_one_group_is_learned_from_the_others_and_not_judged(tmp_path):
+    """Where the one group with a label is left out, the model learns the other labels, and judges their documents."""
     names = ("cc", "hq", "other")
-    labels = np.array([names.index(row["label"]) for row in rows])
+    labels = np.array([0, 1] * 30 + [2] * 60)
     learned = []
 
     class Told:
-        def probabilities(self, texts):
-            return np.tile([0.5, 0.3, 0.2], (len(texts), 1))
-
-    def train(labels, rows, folder):
-        learned.append(set(labels[rows].tolist()))
-        return Told()
-
-    class Given:
-        def __init__(self):
+        def __init__(self, names):
             self.names = names
 
-        def texts(self, rows):
-            yield [""] * len(rows)
+        def probabilities(self, texts):
+            shares = {"cc": 0.7, "hq": 0.2, "other": 0.1} if len(self.names) == 3 else {"cc": 0.6, "hq": 0.4}
+            return np.tile([shares[name] for name in self.names], (len(texts), 1))
 
-    cluster = np.where(labels == 2, 5, np.arange(len(rows))).astype(np.uint64)
-    found = out_of_fold(train, Given(), labels, np.arange(len(rows)), cluster, 3, tmp_path)
-    assert learned == [{0, 1, 2}] * 2
-    assert np.allclose(found[labels == 2], 1 / 3)
+    def train(documents, labels, rows, folder):
+        learned.append({documents.names[i] for i in labels[rows]})
+        return Told(documents.names)
+
+    cluster = np.where(labels == 2, 5, np.arange(len(labels))).astype(np.uint64)
+    found = out_of_fold(train, Given(names), labels, np.arange(len(labels)), cluster, 3, tmp_path)
+    assert sorted(map(len, learned)) == [2, 3, 3]
+    assert {"cc", "hq"} in learned
+    assert (found.judged == (labels != 2)).all()
+    assert np.allclose(found.probabilities[labels == 2], 1 / 3)
+    assert {tuple(row) for row in found.probabilities[labels != 2].tolist()} == {(0.7, 0.2, 0.1), (0.6, 0.4, 0.0)}
+    assert not_judged(labels, found, names) == {"other": 60}
+
+
+def test_nothing_is_judged_where_one_label_alone_is_left(tmp_path):
+    labels = np.array([0] * 5 + [1] * 5)
+    cluster = np.repeat([1, 2], 5).astype(np.uint64)
+    two = next(seed for seed in range(50) if len({*folds(cluster + np.uint64(seed), 2)}) == 2)
+    found = out_of_fold(None, Given(("a", "b")), labels, np.arange(10), cluster + np.uint64(two), 2, tmp_path)
+    assert not found.judged.any()
+    assert likely_wrong(labels, found).tolist() == []
+
+
+def test_wrong_labels_are_found_beside_a_label_in_one_fold(tmp_path):
+    rows = documents(400)
+    wrong = set(range(0, 400, 20))
+    for number in wrong:
+        rows[number]["label"] = "cc"
+    for number in range(120):  # two sites: one is held out, and one fold has the other
+        draw = random.Random(number)  # noqa: S311
+        text = sentence(draw, [word + "en" for word in PROSE], 0.1)
+        rows.append({"id": f"o{number}", "text": text, "label": "other", "site": "one" if number % 2 else "two"})
+    given = [{"paths": "data.jsonl", "label_columns": "label", "id": "id", "group": "site"}]
+    for seed in range(20):
+        recipe = {"input": given, "split": {"seed": seed}, "output": f"model-{seed}"}
+        try:
+            card = run(write(tmp_path, rows, **recipe))
+            break
+        except InputError as error:
+            assert "part has no document with the label 'other'" in str(error)
+    lines = (tmp_path / f"model-{seed}" / "label_issues.jsonl").read_bytes().splitlines()
+    listed = [orjson.loads(line) for line in lines]
+    assert len({int(row["id"][1:]) for row in listed if row["id"][0] == "d"} & wrong) >= 0.6 * 0.8 * len(wrong)
+    assert not [row for row in listed if row["label"] == "other"]
+    assert card["label_issues"]["not_judged"] == {"other": 60}
+    assert "was not looked at for 60 documents with the label 'other'" in card["notes"][-1]
+    assert card["notes"][-1] in (tmp_path / f"model-{seed}" / "card.md").read_text()
 
 
 def test_a_rare_label_of_annotators_is_told(tmp_path):
@@ -217,6 +267,45 @@ def test_a_model_too_small_to_quantize(tmp_path):
     parameters = {**PARAMETERS, "bucket": 1, "quantize": True}
     with pytest.raises(CorpusCurateError, match=r"fastText cannot make the smaller model: .*256 rows"):
         run(write(tmp_path, documents(), parameters=parameters, labels={"find_issues": False}))
+
+
+def test_a_small_model_beside_the_large_one(tmp_path, monkeypatch):
+    parameters = {**PARAMETERS, "bucket": 20_000, "quantize": True, "cutoff": 300}
+    card = run(write(tmp_path, documents(), parameters=parameters, labels={"find_issues": False}))
+    model = tmp_path / "model"
+    assert card["files"] == ["model.bin", "model.ftz"]
+    assert card["file_bytes"] == {name: (model / name).stat().st_size for name in card["files"]}
+    assert card["file_bytes"]["model.ftz"] < card["file_bytes"]["model.bin"] / 10
+    small = card["small"]
+    assert small["test"]["f1"] > 0.85
+    stage = FasttextQuality(**small["use"]["fasttext_quality"])
+    assert stage.model == str(model / "model.ftz")
+    assert len(stage.measure(_batch(["river stone garden"]))["score"]) == 1
+    assert "| model.ftz | " in (model / "card.md").read_text()
+    assert card["notes"] == []
+
+
+def test_the_smaller_model_repeats_to_the_byte(tmp_path):
+    parameters = {**PARAMETERS, "quantize": True, "cutoff": 300}
+    rule = {"find_issues": False}
+    for name in ("one", "two"):
+        run(write(tmp_path, documents(), parameters=parameters, labels=rule, output=name))
+    assert (tmp_path / "one" / "model.ftz").read_bytes() == (tmp_path / "two" / "model.ftz").read_bytes()
+
+
+def test_a_large_model_says_how_to_get_a_small_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(fasttext_trainer, "LARGE", 50_000)
+    path = write(tmp_path, documents(), labels={"find_issues": False})
+    result = CliRunner().invoke(app, ["train", "quality", str(path)], catch_exceptions=False)
+    assert "2,000 buckets of n-grams. `parameters: {quantize: true}` also writes a small model.ftz" in result.output
+    assert f"model.bin {(tmp_path / 'model' / 'model.bin').stat().st_size / 1e3:.1f} kB" in result.output
+    assert "quantize: true" in (tmp_path / "model" / "card.md").read_text()
+
+
+def test_shortest_above_longest_character_ngram(tmp_path):
+    with pytest.raises(RecipeError, match=r"min_n \(6\) is above max_n \(4\)"):
+        run(write(tmp_path, documents(4), parameters={"min_n": 6, "max_n": 4}))
+    assert FasttextParameters(min_n=6).max_n == 0  # no character n-grams, whatever the shortest
 
 
 def test_equal_texts_count_once_and_contradictions_not_at_all(tmp_path):
@@ -272,6 +361,78 @@ def test_spellings_can_be_renamed(tmp_path):
     rows[0]["label"] = "GOOD"
     rule = {"rename": {"GOOD": "Good"}, "find_issues": False}
     assert run(write(tmp_path, rows, positive="Good", labels=rule))["labels"] == ["Good", "bad"]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "more", "positive", "names"),
+    [
+        ([1, 1.0, "1", "1.0"], [0, 0.0, -0.0], [None, "", " "], "1", ["0", "1"]),
+        ([1.0], [0.0], [None], "1.0", ["0", "1"]),
+        (["hq", "__label__hq"], ["lq"], ["__label__"], "__label__hq", ["hq", "lq"]),
+        ([True, "true"], [False], [], "true", ["false", "true"]),
+        ([2.5], [-3.0, -3], [], "2.5", ["-3", "2.5"]),
+        (["007"], ["7b"], [], "007", ["007", "7b"]),
+    ],
+)
+def test_one_label_in_several_spellings(tmp_path, good, bad, more, positive, names):
+    rows = documents(160)
+    for number, row in enumerate(rows):
+        kind = good if row["label"] == "hq" else bad
+        row["label"] = kind[number // 2 % len(kind)]
+    rows += [{**row, "label": label, "text": f"{row['text']} x"} for label in more for row in rows[:9]]
+    rule = {"find_issues": False}
+    card = run(write(tmp_path, rows, positive=positive, labels=rule))
+    assert card["labels"] == names
+    assert card["positive"] in names
+    assert card["data"]["unlabelled"] == 9 * len(more)
+    stage = FasttextQuality(**{**card["use"]["fasttext_quality"], "target": positive})
+    assert stage.measure(_batch(["river stone garden"]))["score"][0] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1, "1e0"], r"several spellings.*'1' \(\d+\), '1e0' \(\d+\)"),
+        (["7", "007"], r"several spellings.*'007' \(\d+\), '7' \(\d+\)"),
+        ([True, "True"], "several spellings.*'True'.*'true'"),
+        (["a", "nan"], "the label 'nan', as programs write a missing number"),
+    ],
+)
+def test_spellings_that_only_a_person_can_decide(tmp_path, labels, message):
+    with pytest.raises(InputError, match=message):
+        run(write(tmp_path, relabelled([*labels, "x"]), positive="x"))
+
+
+def test_missing_numbers_in_a_column_of_floats_are_no_labels_and_no_groups(tmp_path):
+    rows = documents(160)
+    labels = [1.0 if row["label"] == "hq" else 0.0 for row in rows] + [float("nan")] * 10 + [None]
+    texts = [row["text"] for row in rows] + [f"text {i}" for i in range(11)]
+    groups = [float("nan")] * 80 + [None] * 89 + [7.0, 7.0]
+    for kind in (pa.float64(), pa.float32()):
+        table = pa.table({"text": texts, "label": pa.array(labels, kind), "site": pa.array(groups, kind)})
+        pq.write_table(table, tmp_path / "data.parquet")
+        given = [{"paths": "data.parquet", "label_columns": "label", "group": "site"}]
+        recipe, base = load_train_recipe(write(tmp_path, [], input=given, positive="1"))
+        found = gather(recipe, base, tmp_path)
+        assert (found.names, found.positive, found.unlabelled) == (("0", "1"), "1", 11)
+        assert found.table.column("group").null_count == 160
+    names = names_of(pa.chunked_array([pa.array([1.0, None]).dictionary_encode()])).to_pylist()
+    assert names == ["1", None]
+
+
+def test_renaming_to_no_label_and_from_any_spelling(tmp_path):
+    rows = relabelled([1.0, 0, "skip", 3])
+    rule = {"find_issues": False, "rename": {"1.0": "hq", "__label__0": "cc", "skip": "", "3": "cc"}}
+    recipe, base = load_train_recipe(write(tmp_path, rows, labels=rule))
+    found = gather(recipe, base, tmp_path)
+    assert (found.names, found.unlabelled) == (("cc", "hq"), 60)
+    with pytest.raises(InputError, match=r"'1\.0' is another spelling of a label that has another name there"):
+        renames({"1": "a", "1.0": "b"})
+
+
+def test_a_label_without_anything_in_it(tmp_path):
+    with pytest.raises(RecipeError, match="'  ' is no label"):
+        run(write(tmp_path, documents(4), input=[{"paths": "data.jsonl", "label": "  "}]))
 
 
 @pytest.mark.parametrize(
