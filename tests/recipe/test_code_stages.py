@@ -165,11 +165,11 @@ def test_workers_run_what_was_loaded_and_not_what_the_file_holds_now(folder):
 
 def test_a_changed_file_is_another_stage_and_a_moved_one_is_not(folder):
     path = recipe(folder, "python: code/my_filters.py:MostDigits")
-    (before,) = load_recipe(path, allow_code=True)[0].stages
+    (before,) = load_recipe(path, allow_code=True).stages
     Pipeline.from_recipe(path, allow_code=True).run()
     changed = FILTER.replace("[0-9]", "[0-9a]")
     (folder / "code" / "my_filters.py").write_text(changed, encoding="utf-8")
-    (after,) = load_recipe(path, allow_code=True)[0].stages
+    (after,) = load_recipe(path, allow_code=True).stages
     assert stage_value(before) != stage_value(after)
     Pipeline.from_recipe(path, allow_code=True).run(overwrite=True)
     assert kept(folder) == ["one 1", "none", "another", "7"]
@@ -308,7 +308,7 @@ def test_a_file_that_was_broken_is_read_anew(folder):
     path = recipe(folder, "python: code/my_filters.py:MostDigits")
     assert "code/my_filters.py cannot be loaded: SyntaxError: invalid syntax" in said(path)
     file.write_text(FILTER, encoding="utf-8")
-    assert load_recipe(path, allow_code=True)[0].stages[0].max_digits == 3
+    assert load_recipe(path, allow_code=True).stages[0].max_digits == 3
 
 
 def test_columns_and_types_are_those_of_any_stage(folder):

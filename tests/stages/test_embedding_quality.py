@@ -339,7 +339,7 @@ def load_recipe_text(stage):
         file = Path(name) / "r.yaml"
         embed = "  - embed: {embedder: {kind: static, model: m}}\n" if stage.startswith("- embedding") else ""
         file.write_text(f"input: {{paths: [x]}}\nstages:\n{embed}  {stage}\noutput: {{path: out}}\n")
-        return load_recipe(file)[0].stages
+        return load_recipe(file).stages
 
 
 def test_a_mistake_in_a_recipe_is_told_with_its_place(tmp_path):
