@@ -24,8 +24,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import table_writer
+from corpuscurate.core.artefact import digest_file, table_writer
 from corpuscurate.core.corpus import Done, Work
+from corpuscurate.core.handles import Artefact, Artefacts, attempt, commit
 from corpuscurate.methods.dedup.unit_files import unit_columns
 from corpuscurate.stages.minhash import MinHash
 
@@ -70,7 +71,7 @@ class MadeUp:
     memory_bytes: int
     workers: int
     seconds: dict[str, float] = field(default_factory=dict)
-    paths: list[Path] = field(default_factory=list)
+    paths: list[Artefact] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         schema = pa.schema([("doc_id", pa.uint64()), *self.stage.sketch_schema()])
@@ -80,7 +81,7 @@ class MadeUp:
                 for first in range(start, min(start + SPLIT, self.documents), ROWS):
                     ids = np.arange(first, min(first + ROWS, start + SPLIT, self.documents), dtype=np.uint64)
                     writer.write(pa.record_batch(self.rows(ids), schema=schema))
-            self.paths.append(path)
+            self.paths.append(handle(path))
 
     def rows(self, ids: Ids) -> dict[str, Any]:
         """Sketch rows."""
@@ -95,7 +96,7 @@ class MadeUp:
             **values,
         }
 
-    def sketches(self) -> Sequence[Path]:
+    def sketches(self) -> Sequence[Artefact]:
         """See `corpus.Corpus`."""
         return self.paths
 
@@ -108,9 +109,11 @@ class MadeUp:
         started = time.perf_counter()
         done = []
         for work in works:
-            folder = self.folder / f"{len(self.seconds)}-{work.key}"
-            folder.mkdir()
-            done.append(Done(folder, work.run(folder)))
+            home = self.folder / f"{len(self.seconds)}-{work.key}"
+            with attempt(home) as folder:
+                result = work.run(folder)
+                commit(home, folder, {}, durable=False)
+            done.append(Done(Artefacts(str(home)), result))
         self.took(title, started, len(works))
         return done
 
@@ -119,7 +122,7 @@ class MadeUp:
         self.seconds[title] = time.perf_counter() - started
         print(f"  {self.seconds[title]:8.1f} s  {title} ({works} works), {peak():.2f} GB so far", flush=True)
 
-    def reread(self, wanted: Sequence[Path], sketch: str, title: str, **_: Any) -> list[Path]:
+    def reread(self, wanted: Sequence[Artefact], sketch: str, title: str, **_: Any) -> list[Artefact]:
         """See `corpus.Corpus`."""
         started = time.perf_counter()
         paths = []
@@ -137,13 +140,20 @@ class MadeUp:
                     offsets = np.arange(0, units.size + 1, SET)
                     lists = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(units))
                     writer.write(pa.record_batch({"doc_id": ids, **unit_columns(lists)}, schema=schema))
-            paths.append(out)
+            paths.append(handle(out))
         self.took(title, started, len(wanted))
         return paths
 
-    def reread_earlier(self, corpus: int, base: int, wanted: Sequence[Path], sketch: str, title: str) -> list[Path]:
+    def reread_earlier(
+        self, corpus: int, base: int, wanted: Sequence[Artefact], sketch: str, title: str
+    ) -> list[Artefact]:
         """See `corpus.Corpus`; there is no earlier run."""
         raise LookupError(f"the benchmark has no earlier run, and number {corpus} was asked for")
+
+
+def handle(path: Path) -> Artefact:
+    """A file that stands for one that the engine made."""
+    return Artefact(str(path), path.stat().st_size, digest_file(path))
 
 
 def peak() -> float:
