@@ -54,7 +54,7 @@ def run_stages(stages: Sequence[tuple[int, StreamingStage]], batch: Batch, obser
     stage_of, reason_of = np.zeros(size, np.int16), np.zeros(size, np.int16)
     value_of, threshold_of = np.full(size, np.nan), np.full(size, np.nan)
     lists: list[tuple[NDArray[np.int64], pa.ListArray]] = []
-    for index, stage in stages:  # all of them even where no document is left: each adds its columns
+    for index, stage in stages if size else ():  # all even where no document is left: each adds its columns
         started = time.perf_counter()
         outcome = apply_stage(stage, batch)
         seconds = time.perf_counter() - started

@@ -153,7 +153,7 @@ class Survey:
             table = _summed([table, _counted(rows.group)])
         write_table(folder / GROUPS, table)
         span = [least, most] if scored else None
-        return {"documents": documents, "scored": scored, "span": span, "kinds": sorted(kinds)}
+        return {"documents": documents, "scored": scored, "span": span, "kinds": [list(kind) for kind in sorted(kinds)]}
 
 
 def _no_groups() -> pa.Table:

@@ -226,7 +226,7 @@ class MinHash(GlobalStage):
 
     def tag_defaults(self) -> Mapping[str, Any]:
         """See `GlobalStage`."""
-        return {CLUSTER_SIZE: 1} if self.mode == "drop" else TAG_DEFAULTS
+        return TAG_DEFAULTS if self.mode == "tag" else dict.fromkeys(self.adds(), 1)
 
     def sketch_parameters(self) -> dict[str, Any]:
         """See `GlobalStage`."""

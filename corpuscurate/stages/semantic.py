@@ -152,7 +152,7 @@ class Semantic(ClustersCorpus):
     def sketch_parameters(self) -> dict[str, Any]:
         """See `GlobalStage`."""
         rule = self.shared_rule
-        return {**super().sketch_parameters(), "keep": None if rule is None else self.parameters()["keep"]}
+        return {**super().sketch_parameters(), "keep_rule": None if rule is None else self.parameters()["keep"]}
 
     def sketch_schema(self) -> pa.Schema:
         """See `GlobalStage`."""

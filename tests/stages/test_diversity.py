@@ -6,6 +6,7 @@ from naive import neighbours as naive
 from support.dedup import drops_of, rows_of
 from support.semantic import COLUMN, families, settle
 
+from corpuscurate.core.handles import Artefacts
 from corpuscurate.kernels.embedding.neighbour_lists import spread_choice
 from corpuscurate.methods.semantic.vectors import quantised
 from corpuscurate.stages import diversity
@@ -40,7 +41,7 @@ def test_the_choice_equals_naive_within_clusters(tmp_path, monkeypatch, cap):
     drops = settle(stage, rows, tmp_path / "d", splits=3, workers=2)
     assert len(list((tmp_path / "d").glob("choose-*"))) > 2
     matrix = naive.cosines(quantised(rows[:200])[0])
-    centroids = np.load(tmp_path / "t" / "centroids" / "centroids.npy").astype(np.int64)
+    centroids = np.load(Artefacts(str(tmp_path / "t" / "centroids"))["centroids.npy"]).astype(np.int64)
     whole, squares = quantised(rows[:200])
     own = (whole.astype(np.int64) @ centroids.T) / np.sqrt(squares[:, None] * (centroids**2).sum(axis=1).astype(float))
     members = {c: [i for i in tags if tags[i]["centroid"] == c] for c in range(7)}

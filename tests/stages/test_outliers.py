@@ -5,6 +5,7 @@ from pydantic import ValidationError
 from support.dedup import drops_of, rows_of
 from support.semantic import COLUMN, families, settle
 
+from corpuscurate.core.handles import Artefacts
 from corpuscurate.methods.semantic import keep_order as order
 from corpuscurate.methods.semantic import neighbours as outlying
 from corpuscurate.methods.semantic import pairs
@@ -29,7 +30,7 @@ def test_means_equal_naive(tmp_path, monkeypatch, clusters, probes, neighbours):
     rows = families(2, 300, dimension=6, spread=0.6)
     tags = tags_of(rows, tmp_path / "t", clusters=clusters, probes=probes, neighbours=neighbours)
     whole = quantised(rows)[0].astype(np.int64)
-    centroids = np.load(tmp_path / "t" / "centroids" / "centroids.npy").astype(np.int64)
+    centroids = np.load(Artefacts(str(tmp_path / "t" / "centroids"))["centroids.npy"]).astype(np.int64)
     visits = np.argsort(-(whole @ centroids.T), axis=1, kind="stable")[:, :probes].tolist()
     matrix = naive.cosines(whole)
     for row, tag in enumerate(tags):

@@ -9,6 +9,7 @@ from support.dedup import drops_of, rows_of
 from support.semantic import COLUMN, families, settle
 
 from corpuscurate import Pipeline, Settings, Sink, Source
+from corpuscurate.core.handles import Artefacts
 from corpuscurate.core.stage import stage_class
 from corpuscurate.kernels.embedding import neighbour_lists as kernels
 from corpuscurate.methods.semantic import decide, pairs
@@ -130,7 +131,7 @@ def test_probes_compare_with_those_who_live_in_the_next_clusters(tmp_path, rule,
 
 def _centroids(stage, rows, folder):
     settle(stage, rows, folder)
-    return np.load(folder / "centroids" / "centroids.npy")
+    return np.load(Artefacts(str(folder / "centroids"))["centroids.npy"])
 
 
 def test_the_border_estimate_counts_what_is_lost(tmp_path):

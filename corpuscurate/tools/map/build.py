@@ -192,7 +192,7 @@ def make_map(
     settings = Settings(workers=report["recipe"]["run"]["workers"])
     with tempfile.TemporaryDirectory(prefix="corpuscurate-map-") as name:
         sink = Sink(path=str(Path(name) / "out"))
-        spec = Spec(source, (trial,), sink, settings)
+        spec = Spec(source, (trial,), sink, settings, base)
         stats = settle_only(spec, folder=Path(name) / "run", progress=progress)[LABEL]
         table, texts = _rows(stats, manifest, _fates(out))
     target = folder or out

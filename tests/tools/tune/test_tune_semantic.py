@@ -39,7 +39,7 @@ def spec(folder, *stages):
 
 
 def test_shares_are_those_of_runs_and_nothing_is_written(folder):
-    found = tune(spec(folder), folder, documents=10_000)
+    found = tune(spec(folder), documents=10_000)
     assert not (folder / "out").exists()
     assert found["documents_compared"] == 240 and found["clusters_compared"] == 8
     levels = {level["threshold"]: level for level in found["levels"]}
@@ -57,7 +57,7 @@ def test_shares_are_those_of_runs_and_nothing_is_written(folder):
 
 
 def test_whole_clusters_are_compared(folder):
-    found = tune(spec(folder), folder, documents=50)
+    found = tune(spec(folder), documents=50)
     sizes = dict(found["cluster_sizes"]["largest"])
     only = chosen_clusters(np.array([sizes[i] for i in range(8)]), 50, 0)
     assert found["documents_compared"] == sum(sizes[i] for i in np.flatnonzero(only).tolist()) >= 50
@@ -65,7 +65,7 @@ def test_whole_clusters_are_compared(folder):
 
 
 def test_examples_are_pairs_with_their_cosine(folder):
-    found = tune(spec(folder), folder, examples=2)
+    found = tune(spec(folder), examples=2)
     rows = pq.read_table(folder / "in" / "a.parquet")
     vectors = quantised(np.array(rows.column("e").to_pylist(), np.float32))[0]
     assert len(found["examples"]) > 5
@@ -78,7 +78,7 @@ def test_examples_are_pairs_with_their_cosine(folder):
 
 
 def test_the_page_holds_no_markup_of_documents(folder, tmp_path):
-    write_html(tune(spec(folder), folder), tmp_path / "page.html")
+    write_html(tune(spec(folder)), tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert "<script" not in page and "\x1b" not in page and "\u202e" not in page
     assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &amp;" in page
@@ -99,7 +99,7 @@ def test_a_page_forbids_what_is_not_in_it(tmp_path):
 
 def test_no_such_stage(folder):
     with pytest.raises(RecipeError, match="no stage 'semantic' to tune; its stages: length"):
-        tune(spec(folder, Length(min_words=1)), folder)
+        tune(spec(folder, Length(min_words=1)))
 
 
 def test_the_command(folder):
