@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    pass
+from typing import Protocol
 
 MENTIONED_BYTES = 100_000
 """Size from which a throughput is shown: a smaller pass reads artefacts rather than text."""
