@@ -24,9 +24,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import digest_file, table_writer
+from corpuscurate.core.artefact import Artefact, Artefacts, attempt, commit
 from corpuscurate.core.corpus import Done, Work
-from corpuscurate.core.handles import Artefact, Artefacts, attempt, commit
+from corpuscurate.core.digests import digest_file
+from corpuscurate.core.tables import table_writer
 from corpuscurate.methods.dedup.unit_files import unit_columns
 from corpuscurate.stages.minhash import MinHash
 

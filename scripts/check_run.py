@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from corpuscurate import Pipeline, Settings, Sink, Source
-from corpuscurate.core.artefact import digest_file
+from corpuscurate.core.digests import digest_file
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.gopher_quality import GopherQuality
 from corpuscurate.stages.length import Length

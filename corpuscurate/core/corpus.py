@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.handles import Artefact, Artefacts
+from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.texts import Texts
 
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import read_json
+from corpuscurate.core.artefact import Artefact, Artefacts, attempt, commit, read_sealed, remove_task, write_sealed
 from corpuscurate.core.doc_ids import POSITION_BITS
+from corpuscurate.core.durable import read_json
 from corpuscurate.core.errors import DamagedError, InputError
-from corpuscurate.core.handles import Artefact, Artefacts, attempt, commit, read_sealed, remove_task, write_sealed
 from corpuscurate.core.run_folder import DOCS, FORM, INDEX, KEPT, REPORT, STATE, kept_file, measure_folder, task_folder
 from corpuscurate.core.stage import GlobalStage
 

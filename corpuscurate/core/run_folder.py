@@ -8,7 +8,7 @@
     OUT/_run/write/00000               a writing task, until its files are published
     OUT/_run/index.json, kept/         the index for later runs
 
-A task `X` stands in two entries: its files in X.<attempt>.attempt/, its marker in X.done.json (`core/handles.py`).
+A task `X` stands in two entries: its files in X.<attempt>.attempt/, its marker in X.done.json (`core/artefact.py`).
 No other module spells one of these names (`tests/core/test_run_folder.py` holds it).
 """
 

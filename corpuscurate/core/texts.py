@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import cached_table
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.columns import TEXT, large_string, to_numpy
-from corpuscurate.core.handles import Artefact
+from corpuscurate.core.tables import cached_table
 
 TEXTS = pa.schema([("doc_id", pa.uint64()), ("text", TEXT)])
 """Columns of a file of texts, sorted by doc_id."""

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpuscurate.core.artefact import read_table
 from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.doc_ids import POSITION_BITS
 from corpuscurate.core.run_folder import BAD, DOCS
+from corpuscurate.core.tables import read_table
 from corpuscurate.engine.documents import FinishedPass
 from corpuscurate.engine.manifest import Manifest, Split
 

@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import cached_table, read_table, rows_between
+from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import one_array, to_numpy
 from corpuscurate.core.corpus import DROPS
 from corpuscurate.core.doc_ids import id_range, is_in_sorted
 from corpuscurate.core.errors import BadInputError, CorpusCurateError, InputError
-from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.core.run_folder import COLUMNS, DOCS, task_folder
 from corpuscurate.core.stage import FAILED, GlobalStage, Stage, StreamingStage
+from corpuscurate.core.tables import cached_table, read_table, rows_between
 from corpuscurate.engine.edits import CutSpans
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.progress import beat

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import cached_table, rows_between
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import from_buffers, text_buffers, to_numpy
 from corpuscurate.core.corpus import EDITS
 from corpuscurate.core.doc_ids import id_range, is_in_sorted
-from corpuscurate.core.handles import Artefact
 from corpuscurate.core.stage import GlobalStage
+from corpuscurate.core.tables import cached_table, rows_between
 from corpuscurate.engine.streaming import stage_error
 from corpuscurate.kernels.text.spans import OUTSIDE, OVERLAPPING, check_spans, cut_spans
 

@@ -6,7 +6,7 @@ import zlib
 from importlib.metadata import version
 from typing import Any
 
-from corpuscurate.core.artefact import fingerprint
+from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import Stage, code_value
 from corpuscurate.engine.manifest import Manifest

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from corpuscurate.core.artefact import fingerprint
+from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.corpus import Done
+from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.earlier_runs import write_index
-from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder
 from corpuscurate.core.stage import GlobalStage, code_value
 from corpuscurate.engine.damage import incomplete_files, warnings_of

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from corpuscurate.core import exact_pickle  # noqa: F401  a task may hold any Arrow type
+from corpuscurate.core.artefact import attempt, commit, read_commit, remove_task
 from corpuscurate.core.errors import DamagedError
-from corpuscurate.core.handles import attempt, commit, read_commit, remove_task
 from corpuscurate.core.os_errors import is_about_output, output_error
 from corpuscurate.engine import progress
 from corpuscurate.engine.progress import Sink
@@ -30,7 +30,7 @@ class Body(Protocol):
 class Task:
     """A body, the path of its files, and the fingerprint of everything that it depends on.
 
-    home: see `handles.Artefacts`. bytes: its size for the progress bar. durable: its files are flushed to disk before
+    home: see `artefact.Artefacts`. bytes: its size for the progress bar. durable: its files are flushed to disk before
     its marker is created. Scratch files are not: most are deleted before the system would have written them, and after
     a crash of the machine the digests show which are lost, so that they are made again. last: the run does not read the
     files again. needs_main: the body holds a class of the caller's script, which workers must import.

@@ -9,7 +9,7 @@ from typing import Any
 
 import xxhash
 
-from corpuscurate.core.artefact import leave_cache
+from corpuscurate.core.durable import leave_cache
 from corpuscurate.core.os_errors import explained
 
 BLOCK_BYTES = 2 << 20

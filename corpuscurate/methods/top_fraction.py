@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import read_table, table_writer, write_table
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.corpus import DROPS
 from corpuscurate.core.doc_ids import is_in_sorted
-from corpuscurate.core.handles import Artefact
+from corpuscurate.core.tables import read_table, table_writer, write_table
 from corpuscurate.kernels.selection import choose, count_digits, pareto_keys
 from corpuscurate.methods.dedup.keep import (
     FLOATS,

@@ -12,8 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpuscurate.core.artefact import write_table
 from corpuscurate.core.corpus import DROPS, Corpus, Settled
+from corpuscurate.core.tables import write_table
 from corpuscurate.kernels.embedding.neighbour_lists import spread_choice
 from corpuscurate.methods.dedup.clusters import DROPS_FILE, TAGS_FILE
 from corpuscurate.methods.semantic.clusters import (

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from corpuscurate.core.artefact import read_table
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import group_names, numbers, one_array
 from corpuscurate.core.corpus import Corpus, Done, Settled
-from corpuscurate.core.handles import Artefact
 from corpuscurate.core.stage import GlobalStage
+from corpuscurate.core.tables import read_table
 from corpuscurate.methods.dedup.keep import NO_SCALE, number_ranks, only_scale, target_scale
 from corpuscurate.methods.top_fraction import (
     COUNTS,

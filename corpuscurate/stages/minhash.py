@@ -11,11 +11,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import row_arrays
 from corpuscurate.core.corpus import Corpus, Done, Settled
 from corpuscurate.core.earlier_runs import indexes_of, with_indexes
-from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.core.local_path import LocalPaths
 from corpuscurate.core.stage import GlobalStage
 from corpuscurate.kernels.hashing import HASH_VERSION

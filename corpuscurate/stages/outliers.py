@@ -12,9 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from corpuscurate.core.artefact import write_table
+from corpuscurate.core.artefact import Artefacts
 from corpuscurate.core.corpus import Corpus, Settled
-from corpuscurate.core.handles import Artefacts
+from corpuscurate.core.tables import write_table
 from corpuscurate.methods.dedup.clusters import DROPS_FILE, TAGS_FILE
 from corpuscurate.methods.semantic.clusters import ClustersCorpus, cluster_corpus, joined, share_of, without_partner
 from corpuscurate.methods.semantic.keep_order import OrderRule, order_corpus

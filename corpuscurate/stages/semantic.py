@@ -13,12 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from corpuscurate.core.artefact import read_table, write_table
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import one_array
 from corpuscurate.core.corpus import Corpus, Settled
 from corpuscurate.core.doc_ids import is_in_sorted
-from corpuscurate.core.handles import Artefact
+from corpuscurate.core.tables import read_table, write_table
 from corpuscurate.kernels.embedding.neighbour_lists import BINS
 from corpuscurate.methods.dedup.clusters import (
     DROPS_FILE,

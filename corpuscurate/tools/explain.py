@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from corpuscurate.core.artefact import read_json
+from corpuscurate.core.durable import read_json
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.run_folder import DATA, DROPPED, REPORT
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 from support.io import read_all, source
 
-from corpuscurate.core.artefact import digest_file
+from corpuscurate.core.digests import digest_file
 from corpuscurate.io.base import (
     InputFormat,
     OutputShape,

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpuscurate import Pipeline, Settings, Sink, Source
-from corpuscurate.core.artefact import read_table
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.corpus import Corpus, Settled
 from corpuscurate.core.stage import GlobalStage
+from corpuscurate.core.tables import read_table
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.length import Length
 from corpuscurate.stages.minhash import MinHash

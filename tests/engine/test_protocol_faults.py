@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from support.protocol import ARRANGED, CutSeen, Judge, files_of, pipeline, write_input
 
-from corpuscurate.core import handles
-from corpuscurate.core.artefact import read_json
+from corpuscurate.core import artefact
+from corpuscurate.core.artefact import read_sealed, write_sealed
+from corpuscurate.core.durable import read_json
 from corpuscurate.core.errors import InputError, OutputError
-from corpuscurate.core.handles import read_sealed, write_sealed
 from corpuscurate.core.stage import Stage
 from corpuscurate.engine.passes.write import WriteBody
 from corpuscurate.engine.run import run_spec
@@ -96,7 +96,7 @@ def test_a_damaged_file_is_made_again_and_named(
     assert len(kinds) > 5
     named = 0
     for trial in range(trials):
-        monkeypatch.setattr(handles, "_CHECKED", set())  # as in another process
+        monkeypatch.setattr(artefact, "_CHECKED", set())  # as in another process
         chosen = by_kind[kinds[trial % len(kinds)]]
         path = chosen[int(rng.integers(0, len(chosen)))].relative_to(stopped[state])
         how = ("flip", "cut", "delete")[(trial + trial // len(kinds)) % 3]
@@ -217,7 +217,7 @@ def test_a_damaged_index_is_an_error_that_names_it(
     pipeline(tmp_path, [Exact()], "first").run()
     (path, *_) = sorted((tmp_path / "first" / "_run").glob(pattern))
     spoil(path, how, np.random.default_rng(3))
-    monkeypatch.setattr(handles, "_CHECKED", set())
+    monkeypatch.setattr(artefact, "_CHECKED", set())
     with pytest.raises(InputError, match=r"(?s)first.*[Rr]un (it|that one) again"):
         pipeline(tmp_path, [Exact(index=(str(tmp_path / "first"),))], "second").run()
     assert not (tmp_path / "second" / "data").exists()

@@ -15,9 +15,9 @@ import pytest
 from support.engine import digests, record, rows, table, write_corpus
 
 from corpuscurate import Pipeline, Settings, Sink, Source
-from corpuscurate.core.artefact import read_json
+from corpuscurate.core.artefact import write_sealed
+from corpuscurate.core.durable import read_json
 from corpuscurate.core.errors import BadInputError, InputError, OutputError, StageError
-from corpuscurate.core.handles import write_sealed
 from corpuscurate.core.run_folder import SETTLED, attempt_folder
 from corpuscurate.core.stage import Stage
 from corpuscurate.engine.passes.write import WriteBody

@@ -22,9 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.io import batches, read_all, rich_table, source
 
-from corpuscurate.core.artefact import digest_file
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT
+from corpuscurate.core.digests import digest_file
 from corpuscurate.core.doc_ids import doc_ids
 from corpuscurate.core.errors import InputError, OutputError
 from corpuscurate.io import files_out as output

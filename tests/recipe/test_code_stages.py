@@ -52,7 +52,7 @@ FIRST = '''
 import numpy as np
 import pyarrow as pa
 
-from corpuscurate.core.artefact import read_table, table_writer
+from corpuscurate.core.tables import read_table, table_writer
 from corpuscurate.core.corpus import DROPS, Settled
 from corpuscurate.core.stage import GlobalStage
 

@@ -6,7 +6,7 @@ from naive import neighbours as naive
 from support.dedup import drops_of, rows_of
 from support.semantic import COLUMN, families, settle
 
-from corpuscurate.core.handles import Artefacts
+from corpuscurate.core.artefact import Artefacts
 from corpuscurate.kernels.embedding.neighbour_lists import spread_choice
 from corpuscurate.methods.semantic.vectors import quantised
 from corpuscurate.stages import diversity

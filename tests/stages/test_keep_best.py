@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from support.dedup import DoubleCorpus, make_batch
 
 from corpuscurate import Pipeline, Settings, Sink, Source
-from corpuscurate.core.artefact import read_table
 from corpuscurate.core.columns import group_names
+from corpuscurate.core.tables import read_table
 from corpuscurate.methods import top_fraction as selection
 from corpuscurate.pipeline import curate
 from corpuscurate.stages.keep_best import KeepBest

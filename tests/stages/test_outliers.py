@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from support.dedup import drops_of, rows_of
 from support.semantic import COLUMN, families, settle
 
-from corpuscurate.core.handles import Artefacts
+from corpuscurate.core.artefact import Artefacts
 from corpuscurate.methods.semantic import keep_order as order
 from corpuscurate.methods.semantic import neighbours as outlying
 from corpuscurate.methods.semantic import pairs

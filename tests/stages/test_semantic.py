@@ -9,7 +9,7 @@ from support.dedup import drops_of, rows_of
 from support.semantic import COLUMN, families, settle
 
 from corpuscurate import Pipeline, Settings, Sink, Source
-from corpuscurate.core.handles import Artefacts
+from corpuscurate.core.artefact import Artefacts
 from corpuscurate.core.stage import stage_class
 from corpuscurate.kernels.embedding import neighbour_lists as kernels
 from corpuscurate.methods.semantic import decide, pairs

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from corpuscurate.core.artefact import digest_file, read_table, table_writer
+from corpuscurate.core.artefact import Artefact, Artefacts, attempt, commit
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import lengths_bytes
 from corpuscurate.core.corpus import DROPS, Done, Settled
-from corpuscurate.core.handles import Artefact, Artefacts, attempt, commit
+from corpuscurate.core.digests import digest_file
 from corpuscurate.core.stage import GlobalStage
+from corpuscurate.core.tables import read_table, table_writer
 
 
 def make_batch(texts: Sequence[str], ids: Sequence[int], columns: dict[str, pa.Array] | None = None) -> Batch:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from corpuscurate.core.artefact import table_writer
 from corpuscurate.core.corpus import DROPS, Corpus, Settled
+from corpuscurate.core.tables import table_writer
 from corpuscurate.methods.embed.base import embedding_batches, embedding_shape
 from corpuscurate.methods.embed.corpus import EmbedsCorpus, embed_corpus
 

@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from corpuscurate import Pipeline, Settings, Sink, Source
-from corpuscurate.core.artefact import read_table, write_table
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import strings
 from corpuscurate.core.corpus import COPIES, DROPS, EDITS, ORDER, PARTITION, Corpus, Settled
-from corpuscurate.core.handles import Artefact
 from corpuscurate.core.run_folder import KINDS
 from corpuscurate.core.stage import FAILED, GlobalStage, Outcome, Stage, StreamingStage
+from corpuscurate.core.tables import read_table, write_table
 from corpuscurate.stages.length import Length
 
 WORDS = ("river", "stone", "größe", "light", "winter", "日本", "paper", "engine", "letter", "music")

@@ -19,12 +19,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from support.dedup import artefact_of
 
-from corpuscurate.core.artefact import read_table, table_writer
+from corpuscurate.core.artefact import Artefact, Artefacts, attempt, commit
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import JSON, TEXT, lengths_bytes
 from corpuscurate.core.corpus import DROPS, INDEXED_DROPS, Done, Settled, Work
-from corpuscurate.core.handles import Artefact, Artefacts, attempt, commit
 from corpuscurate.core.stage import GlobalStage
+from corpuscurate.core.tables import read_table, table_writer
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 TAKEN = ("basis-", "reread-", "earlier-", "identity.json", "settled.json")

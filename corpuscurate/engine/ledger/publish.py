@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from corpuscurate.core.artefact import fingerprint, read_json, write_json
+from corpuscurate.core.artefact import Artefact, Artefacts, check, read_sealed, remove_abandoned, write_sealed
+from corpuscurate.core.digests import fingerprint
+from corpuscurate.core.durable import read_json, write_json
 from corpuscurate.core.errors import DamagedError, OutputError
-from corpuscurate.core.handles import Artefact, Artefacts, check, read_sealed, remove_abandoned, write_sealed
 from corpuscurate.core.run_folder import (
     BASIS,
     FORM,

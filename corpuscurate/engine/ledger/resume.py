@@ -1,6 +1,6 @@
 """Resume: runs tasks and skips the finished ones.
 
-A task with a marker is finished (`core.handles`). The marker holds the fingerprint of everything that the task's files
+A task with a marker is finished (`core.artefact`). The marker holds the fingerprint of everything that the task's files
 depend on, its result, and size and digest of each file: the fingerprint alone decides whether the files are reused.
 """
 

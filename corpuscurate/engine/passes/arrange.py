@@ -18,13 +18,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import cached_table, read_table, rows_between, write_table
+from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import one_array, take_from, to_numpy
 from corpuscurate.core.corpus import ORDER, PARTITION
 from corpuscurate.core.doc_ids import id_range, is_in_sorted
-from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.core.run_folder import DATA, DOCS, PIECES, part_name, placement_file, unpublished
+from corpuscurate.core.tables import cached_table, read_table, rows_between, write_table
 from corpuscurate.engine.documents import FinishedPass, alive_ids
 from corpuscurate.engine.passes.count import copies_of
 from corpuscurate.engine.passes.write import Keeper

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import cached_table, read_table, rows_between
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.corpus import EDITS
 from corpuscurate.core.doc_ids import id_range, is_in_sorted
-from corpuscurate.core.handles import Artefact
 from corpuscurate.core.run_folder import DOCS
+from corpuscurate.core.tables import cached_table, read_table, rows_between
 from corpuscurate.engine.documents import FinishedPass, Verdicts, drop_rows
 from corpuscurate.engine.edits import edit_rows
 from corpuscurate.engine.plan import Counted, SplitCount, Taken, cut_parts

@@ -16,14 +16,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import cached_table, rows_between
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.columns import TEXT, one_array, to_numpy
 from corpuscurate.core.doc_ids import POSITION_BITS, id_range
 from corpuscurate.core.earlier_runs import EarlierRun, open_runs
-from corpuscurate.core.handles import Artefact
 from corpuscurate.core.os_errors import explained
 from corpuscurate.core.run_folder import DOCS
 from corpuscurate.core.stage import GlobalStage, Stage
+from corpuscurate.core.tables import cached_table, rows_between
 from corpuscurate.engine.documents import Reader, drop_rows
 from corpuscurate.io.base import OutputShape
 

@@ -17,13 +17,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import FewBatches, table_writer
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import lengths_bytes
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.histogram import count_bins, merge_bins
 from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS, TEXT, sketch_file
 from corpuscurate.core.stage import GlobalStage, Outcome, StreamingStage
+from corpuscurate.core.tables import FewBatches, table_writer
 from corpuscurate.core.texts import TEXTS
 from corpuscurate.engine.documents import DOCS_SCHEMA, Reader, alive_batches
 from corpuscurate.engine.manifest import Split

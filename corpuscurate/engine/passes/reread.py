@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import table_writer
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.doc_ids import is_in_sorted
 from corpuscurate.core.earlier_runs import EarlierRun
 from corpuscurate.core.errors import InputError
-from corpuscurate.core.handles import Artefact
 from corpuscurate.core.run_folder import ROWS
 from corpuscurate.core.stage import GlobalStage
+from corpuscurate.core.tables import table_writer
 from corpuscurate.engine.documents import ColumnSource, Reader, read_chunks, replay_edits
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.measure import sketch_rows

@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import fingerprint, read_table, sync_tree
+from corpuscurate.core.artefact import Artefact, Artefacts, check, read_sealed, write_sealed
 from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.corpus import COPIES, EDITS, LEDGER, ORDER, PARTITION, Done, Settled, Work
+from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.doc_ids import id_range
+from corpuscurate.core.durable import sync_tree
 from corpuscurate.core.earlier_runs import open_runs
 from corpuscurate.core.errors import DamagedError, StageError
-from corpuscurate.core.handles import Artefact, Artefacts, check, read_sealed, write_sealed
 from corpuscurate.core.run_folder import (
     BASIS,
     DOCS,
@@ -33,6 +34,7 @@ from corpuscurate.core.run_folder import (
     sketch_file,
 )
 from corpuscurate.core.stage import GlobalStage, Stage, code_value
+from corpuscurate.core.tables import read_table
 from corpuscurate.core.texts import Texts, texts_in
 from corpuscurate.engine.documents import FinishedPass, Reader, Verdicts, drop_rows, dropped_ids, edits_of
 from corpuscurate.engine.passes.reread import EarlierBody, RereadBody, texts_of

@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import read_table
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.doc_ids import is_in_sorted
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.run_folder import BAD, DATA, DOCS, DROPPED, EDITS, QUARANTINE, part_name, unpublished
+from corpuscurate.core.tables import read_table
 from corpuscurate.engine.documents import ColumnSource, FinishedPass, Reader, alive_ids, read_chunks, replay_edits
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.count import copies_by, edits_in

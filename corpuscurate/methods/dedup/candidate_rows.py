@@ -9,9 +9,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import forget_file
+from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.doc_ids import between
-from corpuscurate.core.handles import Artefact, Artefacts
+from corpuscurate.core.durable import forget_file
 from corpuscurate.kernels.duplicates.pick_rows import find_sorted, pick_rows
 from corpuscurate.methods.dedup.bands import value_column
 from corpuscurate.methods.dedup.column_blocks import Reader, blocks_of

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.core.handles import Artefacts
+from corpuscurate.core.artefact import Artefacts
 from corpuscurate.kernels.duplicates.components import Indices, flatten, union_stars
 from corpuscurate.kernels.duplicates.components_to_parts import (
     order_by_part,

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import write_table
 from corpuscurate.core.corpus import DROPS, INDEXED_DROPS
 from corpuscurate.core.earlier_runs import ALONE, Numbers
+from corpuscurate.core.tables import write_table
 
 DROPS_FILE = "drops.arrow"
 TAGS_FILE = "tags.arrow"

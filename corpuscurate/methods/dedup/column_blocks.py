@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.handles import Artefact
+from corpuscurate.core.artefact import Artefact
 
 _NOT_ADJACENT = "the columns of a sketch file are not adjacent"
 

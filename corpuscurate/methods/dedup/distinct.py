@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.core.doc_ids import between, is_in_sorted
-from corpuscurate.core.handles import Artefact
 from corpuscurate.methods.dedup.column_blocks import Block, blocks_of
 from corpuscurate.methods.dedup.sketches import Source, Sources
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.core.earlier_runs import Numbers
-from corpuscurate.core.handles import Artefact
 from corpuscurate.kernels.duplicates.bands import shared_keys, sieve_add
 from corpuscurate.methods.dedup.distinct import index_type
 from corpuscurate.methods.dedup.sketches import KEEP_RANK, Source, Sources

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.doc_ids import is_in_sorted
-from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.kernels.duplicates.verify import prefilter_members
 from corpuscurate.methods.dedup.candidate_rows import Table
 from corpuscurate.methods.dedup.candidates import PlannedPart, distinct, read_part

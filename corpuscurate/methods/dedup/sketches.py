@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.corpus import Corpus
 from corpuscurate.core.doc_ids import between, is_in_sorted
 from corpuscurate.core.earlier_runs import ALONE, EarlierRun, Numbers, number_runs
-from corpuscurate.core.handles import Artefact
 from corpuscurate.methods.dedup.keep import (
     NO_SCALE,
     Keep,

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.columns import to_numpy
-from corpuscurate.core.handles import Artefact
 from corpuscurate.kernels.sketch.shingle_sets import shingle_sets
 from corpuscurate.methods.dedup.sketches import record_batches
 

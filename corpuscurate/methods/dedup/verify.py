@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.doc_ids import is_in_sorted
 from corpuscurate.core.earlier_runs import Numbers
-from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.kernels.duplicates.components import best_neighbours, flatten, star_edges
 from corpuscurate.kernels.duplicates.components_to_parts import order_buckets, renumber_buckets
 from corpuscurate.kernels.duplicates.greedy import UNVERIFIED, settle_greedily

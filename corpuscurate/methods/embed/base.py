@@ -46,10 +46,10 @@ from pydantic import (
 from pydantic_core import CoreSchema, to_json
 from pydantic_core.core_schema import plain_serializer_function_ser_schema, with_info_plain_validator_function
 
-from corpuscurate.core.artefact import digest_file, fingerprint
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.columns import to_numpy
+from corpuscurate.core.digests import digest_file, fingerprint
 from corpuscurate.core.errors import RecipeError
-from corpuscurate.core.handles import Artefact
 from corpuscurate.core.plugins import load_plugins
 from corpuscurate.core.stage import Resources
 

@@ -20,15 +20,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from corpuscurate.core.artefact import read_table, table_writer
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import heads, lengths_bytes, one_array, to_numpy
 from corpuscurate.core.corpus import Corpus
 from corpuscurate.core.doc_ids import sampled
 from corpuscurate.core.errors import InputError
-from corpuscurate.core.handles import Artefact
 from corpuscurate.core.run_folder import ROWS
 from corpuscurate.core.stage import GlobalStage, Resources
+from corpuscurate.core.tables import read_table, table_writer
 from corpuscurate.methods.embed.base import (
     EMBEDDING,
     EmbedderParameters,

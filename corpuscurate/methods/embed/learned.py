@@ -35,8 +35,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpuscurate.core.artefact import digest_file, fingerprint, read_json, write_json
 from corpuscurate.core.columns import text_buffers
+from corpuscurate.core.digests import digest_file, fingerprint
+from corpuscurate.core.durable import read_json, write_json
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.local_path import FromRecipe
 from corpuscurate.core.stage import Resources

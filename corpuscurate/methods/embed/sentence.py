@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from corpuscurate.core.artefact import fingerprint
+from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.errors import MissingExtraError, RecipeError
 from corpuscurate.core.local_path import FromRecipe
 from corpuscurate.core.stage import Resources

@@ -19,8 +19,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpuscurate.core.artefact import fingerprint
 from corpuscurate.core.columns import text_buffers
+from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.local_path import LocalPath
 from corpuscurate.core.stage import Resources

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import digest_file
+from corpuscurate.core.digests import digest_file
 from corpuscurate.core.errors import InputError, did_you_mean
 from corpuscurate.kernels.fasttext.words import scan_entries
 from corpuscurate.methods.quality.label_names import LABEL, label_name

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from corpuscurate.core.artefact import digest_file, fingerprint, read_json, write_json
+from corpuscurate.core.digests import digest_file, fingerprint
+from corpuscurate.core.durable import read_json, write_json
 from corpuscurate.core.errors import RecipeError, did_you_mean
 from corpuscurate.methods.embed.base import ByKind, Parameters, unit_rows
 from corpuscurate.methods.embed.make import embedder_value

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.core.artefact import Artefacts
 from corpuscurate.core.corpus import Corpus
 from corpuscurate.core.doc_ids import hashed
-from corpuscurate.core.handles import Artefacts
 from corpuscurate.kernels.embedding.neighbour_lists import BINS
 from corpuscurate.methods.semantic.clusters import Assigned, Clustered
 from corpuscurate.methods.semantic.kmeans import CENTROIDS, SAMPLE, SAMPLE_IDS, Nearest

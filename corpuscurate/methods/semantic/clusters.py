@@ -13,8 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.corpus import DROPS, Corpus
-from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.methods.embed.corpus import EmbedsCorpus, embed_corpus, embedding_basis
 from corpuscurate.methods.semantic.kmeans import (
     BLOCK_ROWS,

@@ -23,8 +23,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import write_table
-from corpuscurate.core.handles import Artefacts
+from corpuscurate.core.artefact import Artefacts
+from corpuscurate.core.tables import write_table
 from corpuscurate.kernels.embedding.neighbour_lists import decide_independent, decide_paper
 from corpuscurate.methods.dedup.clusters import cluster_stats, write_clusters
 from corpuscurate.methods.semantic.clusters import joined, share_of

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import fingerprint
+from corpuscurate.core.artefact import Artefacts
 from corpuscurate.core.corpus import Corpus
-from corpuscurate.core.handles import Artefacts
+from corpuscurate.core.digests import fingerprint
 from corpuscurate.methods.dedup.keep import float_ranks
 from corpuscurate.methods.dedup.key_ranges import ranges_for_memory
 from corpuscurate.methods.dedup.sketches import KEEP_RANK, Source

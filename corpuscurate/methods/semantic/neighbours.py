@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.corpus import Corpus
-from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.kernels.embedding.neighbour_lists import nearest_cosines
 from corpuscurate.methods.semantic.clusters import joined
 from corpuscurate.methods.semantic.keep_order import ClusterRange

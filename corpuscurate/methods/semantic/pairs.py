@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.core.artefact import Artefacts
 from corpuscurate.core.corpus import Corpus, Done
-from corpuscurate.core.handles import Artefacts
 from corpuscurate.kernels.embedding.neighbour_lists import BINS, LISTED, collect
 from corpuscurate.methods.semantic.keep_order import ClusterRange
 from corpuscurate.methods.semantic.threads import one_pool

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.core.errors import InputError
-from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.methods.embed.base import embedding_batches, embedding_shape
 
 LENGTH = 4000

@@ -19,15 +19,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
-from corpuscurate.core.artefact import read_json, read_table
+from corpuscurate.core.artefact import Artefact, read_sealed
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import heads, to_numpy
 from corpuscurate.core.corpus import Corpus, Done, Settled, Work
 from corpuscurate.core.doc_ids import POSITION_BITS, is_in_sorted, sampled
+from corpuscurate.core.durable import read_json
 from corpuscurate.core.errors import InputError, MissingExtraError, OutputError
-from corpuscurate.core.handles import Artefact, read_sealed
 from corpuscurate.core.run_folder import DROPPED, MANIFEST, REPORT, STATE
 from corpuscurate.core.spec import Settings, Sink, Source, Spec
+from corpuscurate.core.tables import read_table
 from corpuscurate.core.texts import Texts
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.engine.progress import Progress

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from corpuscurate.core.artefact import write_json
+from corpuscurate.core.durable import write_json
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:

@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import read_table, table_writer
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import group_names, large_string, one_array
 from corpuscurate.core.errors import InputError, did_you_mean
 from corpuscurate.core.spec import Source
+from corpuscurate.core.tables import read_table, table_writer
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.io.base import Want, input_format
 from corpuscurate.methods.quality.label_names import label_key, label_name

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import whole_folder
+from corpuscurate.core.durable import whole_folder
 from corpuscurate.core.errors import InputError, OutputError, RecipeError
 from corpuscurate.core.local_path import anchored
 from corpuscurate.engine.fingerprints import versions

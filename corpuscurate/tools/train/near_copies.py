@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import read_table
 from corpuscurate.core.doc_ids import POSITION_BITS
 from corpuscurate.core.run_folder import DATA
 from corpuscurate.core.spec import Settings, Sink, Source
+from corpuscurate.core.tables import read_table
 from corpuscurate.pipeline import Pipeline
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.minhash import MinHash

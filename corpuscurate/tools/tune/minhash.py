@@ -17,12 +17,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpuscurate.core.artefact import read_table
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import heads
 from corpuscurate.core.corpus import Corpus, Done, Settled
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.spec import Spec
+from corpuscurate.core.tables import read_table
 from corpuscurate.engine.progress import Progress
 from corpuscurate.engine.run import settle_only
 from corpuscurate.methods.dedup.bands import candidate_probability, choose_bands, datasketch_bands, s_curve

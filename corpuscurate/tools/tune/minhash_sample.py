@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.doc_ids import hashed, is_in_sorted
-from corpuscurate.core.handles import Artefact, Artefacts
 from corpuscurate.kernels.duplicates.queries import index_queries, match_queries, pair_similarities
 from corpuscurate.methods.dedup.bands import SHINGLES, value_column
 from corpuscurate.methods.dedup.sketches import KEEP_RANK, Source

@@ -18,15 +18,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpuscurate.core.artefact import read_table
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT, group_names, heads, lengths_bytes, to_numpy
 from corpuscurate.core.corpus import Corpus, Settled
 from corpuscurate.core.doc_ids import POSITION_BITS, sampled
 from corpuscurate.core.errors import RecipeError
-from corpuscurate.core.handles import Artefact
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
+from corpuscurate.core.tables import read_table
 from corpuscurate.engine.check import check_spec
 from corpuscurate.engine.manifest import build_manifest
 from corpuscurate.engine.plan import added_columns

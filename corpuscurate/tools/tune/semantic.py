@@ -19,14 +19,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpuscurate.core.artefact import read_table
+from corpuscurate.core.artefact import Artefacts
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import heads
 from corpuscurate.core.corpus import Corpus, Settled
 from corpuscurate.core.doc_ids import hashed
 from corpuscurate.core.errors import RecipeError
-from corpuscurate.core.handles import Artefacts
 from corpuscurate.core.spec import Spec
+from corpuscurate.core.tables import read_table
 from corpuscurate.engine.progress import Progress
 from corpuscurate.engine.run import settle_only
 from corpuscurate.kernels.embedding.neighbour_lists import BINS

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from corpuscurate.core.artefact import whole_folder
+from corpuscurate.core.artefact import Artefacts, marker_path
+from corpuscurate.core.durable import whole_folder
 from corpuscurate.core.errors import OutputError
-from corpuscurate.core.handles import Artefacts, marker_path
 from corpuscurate.core.os_errors import is_about_output, output_error
 from corpuscurate.engine.ledger.resume import run_tasks
 from corpuscurate.engine.task import Task, finished_result, perform
@@ -149,7 +149,7 @@ def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
 
 def test_what_only_this_run_needs_is_not_flushed_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[int] = []
-    monkeypatch.setattr("corpuscurate.core.artefact.os.fsync", flushed.append)
+    monkeypatch.setattr("corpuscurate.core.durable.os.fsync", flushed.append)
     perform(Task(tmp_path / "t", "f1", Writes(), durable=False))
     assert flushed == []
     assert finished_result(Task(tmp_path / "t", "f1", Writes())) == {"n": 5}

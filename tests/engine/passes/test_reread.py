@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpuscurate.core.artefact import read_table
 from corpuscurate.core.stage import StreamingStage
+from corpuscurate.core.tables import read_table
 from corpuscurate.engine.documents import Reader
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.reread import RereadBody

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.sketches import set_of_units
 
-from corpuscurate.core.artefact import table_writer
+from corpuscurate.core.tables import table_writer
 from corpuscurate.methods.dedup.sketch import units_of_text
 from corpuscurate.methods.dedup.unit_files import Units, room_for, unit_columns
 

@@ -221,7 +221,7 @@ def test_rows_of_a_column_are_cut_to_what_is_alive(tmp_path):
             EMBEDDING: pa.array([[2, 0], [0, 5], None], pa.large_list(pa.float32())),
         }
     )
-    from corpuscurate.core.artefact import read_table, write_table
+    from corpuscurate.core.tables import read_table, write_table
 
     write_table(tmp_path / "s.arrow", table)
     (tmp_path / "out").mkdir()
