@@ -1,0 +1,174 @@
+"""Runs that are killed, and runs whose files lose a bit, end in the bytes of a run that was left alone.
+
+    python scripts/faults.py kills --trials 100 --input FOLDER [--seed 1] [--json FILE]
+    python scripts/faults.py flips --trials 100 --input FOLDER [--seed 1] [--json FILE]
+
+The recipe has streaming and global stages, a stage after a global one, and small splits and parts, so that a run has
+many tasks and all kinds of files. Each trial starts it in a session of its own with 1 or 2 workers and kills the whole
+session (SIGKILL) at a random moment. `kills`: it is resumed and killed again until one attempt ends by itself.
+`flips`: one random bit of one random file of `_run/` is flipped, then it is resumed. Compared with the undisturbed run:
+xxh3-64 of every file of data/, dropped/, edits/ and quarantine/. Exit status 1 where a trial ended in other bytes, or
+in an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import xxhash
+import yaml
+
+KINDS = ("data", "dropped", "edits", "quarantine")
+STAGES: list[Any] = [
+    "normalize",
+    "gopher_quality",
+    "exact",
+    {"minhash": {"threshold": 0.7, "keep": "longest"}},
+    {"length": {"min_words": 30}},
+    {"minhash": {"name": "again", "threshold": 0.6, "mode": "tag"}},
+]
+
+
+class Job:
+    """The recipe over the input; every trial has an output folder of its own."""
+
+    def __init__(self, home: Path, input_: Path) -> None:
+        self.home = home
+        self.recipe = home / "recipe.yaml"
+        source = {"paths": [str(input_)], "split_bytes": 1 << 20}
+        sink = {"path": "out", "part_bytes": 1 << 20}
+        self.recipe.write_text(
+            yaml.safe_dump({"input": source, "stages": STAGES, "output": sink, "run": {"retain": "all"}})
+        )
+
+    def start(self, out: Path, workers: int) -> subprocess.Popen[str]:
+        """Start a run in a session of its own."""
+        arguments = ["run", str(self.recipe), "--output", str(out), "--workers", str(workers), "--quiet"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "corpuscurate", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def killed_after(self, out: Path, workers: int, seconds: float) -> bool:
+        """Whether the run was still going after so many seconds, and was killed. Raises SystemExit where it failed."""
+        process = self.start(out, workers)
+        try:
+            _, told = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return True
+        if process.returncode:
+            raise SystemExit(f"{out}: exit status {process.returncode}\n{told}")
+        return False
+
+    def finish(self, out: Path, workers: int) -> tuple[int, str]:
+        """Run to the end: exit status and messages."""
+        process = self.start(out, workers)
+        _, told = process.communicate()
+        return process.returncode, told
+
+
+def digests(out: Path) -> dict[str, str]:
+    """xxh3-64 of each published file."""
+    files = [path for kind in KINDS if (out / kind).is_dir() for path in sorted((out / kind).rglob("*"))]
+    return {str(path.relative_to(out)): xxhash.xxh3_64_hexdigest(path.read_bytes()) for path in files if path.is_file()}
+
+
+def kill_trial(job: Job, out: Path, seconds: float, rng: random.Random) -> tuple[str, Counter[str]]:
+    """Kill and resume until an attempt ends by itself. Returns what is wrong ("": nothing) and counts."""
+    seen: Counter[str] = Counter()
+    for _ in range(rng.randint(1, 4)):
+        if not job.killed_after(out, rng.choice((1, 2)), rng.uniform(0.1, 1.1) * seconds):
+            return "", seen
+        seen["kills"] += 1
+    status, told = job.finish(out, rng.choice((1, 2)))
+    return (told if status else ""), seen
+
+
+def flip_trial(job: Job, out: Path, seconds: float, rng: random.Random) -> tuple[str, Counter[str]]:
+    """Kill once, flip a bit of a file of the run folder, resume. Returns what is wrong ("": nothing) and counts."""
+    seen: Counter[str] = Counter()
+    if not job.killed_after(out, rng.choice((1, 2)), rng.uniform(0.4, 1.05) * seconds):
+        seen["finished before the kill"] += 1
+    files = sorted(path for path in (out / "_run").rglob("*") if path.is_file() and path.stat().st_size)
+    files = [path for path in files if path.name != "lock"]
+    if not files:
+        seen["nothing was written yet"] += 1
+    else:
+        path = rng.choice(files)
+        content = bytearray(path.read_bytes())
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        path.write_bytes(content)
+        seen[f"flipped in {kind_of(path, out)}"] += 1
+    status, told = job.finish(out, rng.choice((1, 2)))
+    seen["named and made again"] += "is damaged" in told
+    return (told if status else ""), seen
+
+
+def kind_of(path: Path, out: Path) -> str:
+    """The kind of a file of the run folder: its first folder without numbers, and its name."""
+    first = path.relative_to(out / "_run").parts[0].split(".")[0].rstrip("0123456789-")
+    return first if path.parent == out / "_run" else f"{first}/{path.name}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("kills", "flips"))
+    parser.add_argument("--input", type=Path, required=True)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    rng = random.Random(given.seed)
+    wrong, counts = [], Counter[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job(Path(folder), given.input.absolute())
+        job.finish(Path(folder, "warm"), 1)  # kernels are compiled
+        started = time.perf_counter()
+        status, told = job.finish(Path(folder, "whole"), 1)
+        if status:
+            raise SystemExit(told)
+        seconds = time.perf_counter() - started
+        wanted = digests(Path(folder, "whole"))
+        for number in range(given.trials):
+            out = Path(folder, f"trial-{number}")
+            trial = kill_trial if given.what == "kills" else flip_trial
+            message, seen = trial(job, out, seconds, rng)
+            counts += seen
+            if message or digests(out) != wanted:
+                wrong.append({"trial": number, "told": message[-2000:], **seen})
+            shutil.rmtree(out)
+            print(f"{number + 1}: {len(wrong)} wrong, {dict(seen)}", flush=True)
+    result = {
+        "what": given.what,
+        "trials": given.trials,
+        "seed": given.seed,
+        "files": len(wanted),
+        "seconds_undisturbed": round(seconds, 1),
+        "wrong": wrong,
+        **dict(sorted(counts.items())),
+    }
+    print(json.dumps(result, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps(result, indent=1) + "\n")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
