@@ -92,12 +92,12 @@ GUIDES = [
 
 @pytest.fixture
 def copy(tmp_path):
-    for name in ("corpuscurate", "tests", "pyproject.toml"):
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, tmp_path / name)
+    """A copy of the project, but for the kernels: those are the project's own, which are compiled already."""
+    for name in ("corpuscurate", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "kernels"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / "corpuscurate" / "__init__.py").open("a", encoding="utf-8") as file:
+        file.write(f"\n__path__.append({str(ROOT / 'corpuscurate')!r})\n")
     return tmp_path
 
 

@@ -93,10 +93,12 @@ def bert_table(clean_text: bool, handle_chinese_chars: bool, strip_accents: bool
             form += [BREAK if flags[c] & _SPACE else ALONE if alone else SAME, c]
         kinds[code_point] = BECOMES + len(forms)
         forms.append(form + [0] * (10 - len(form)))
-    distinct, pages = np.unique(kinds.reshape(-1, _PAGE), axis=0, return_inverse=True)
+    numbers: dict[bytes, int] = {}
+    pages = [numbers.setdefault(page.tobytes(), len(numbers)) for page in kinds.reshape(-1, _PAGE)]
+    distinct = np.frombuffer(b"".join(numbers), np.int32)
     table = np.array(forms, np.int32).reshape(-1, 10)
     ascii_kinds, ascii_lower = kinds[:128].copy(), np.arange(128, dtype=np.uint8)
     for code_point in range(128):  # one character for one in ASCII
         if ascii_kinds[code_point] >= BECOMES:
             _, ascii_kinds[code_point], ascii_lower[code_point] = table[ascii_kinds[code_point] - BECOMES][:3]
-    return Bert(pages.astype(np.uint16).ravel(), distinct.ravel(), table, ascii_kinds, ascii_lower)
+    return Bert(np.array(pages, np.uint16), distinct, table, ascii_kinds, ascii_lower)

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import orjson
 import zstandard
@@ -104,28 +104,32 @@ def _packages() -> Iterator[Document]:
             continue
         if "Description" in package.metadata:
             yield Document(f"readme/{name}", "readme", name, package.metadata["Description"])
-        yield from _licences(package, name)
-        for path, inside in _sources(package, min(PACKAGE_BYTES, left)):
+        files = sorted(file.as_posix() for file in package.files or ())
+        yield from _licences(package, files, name)
+        for path, inside in _sources(package, files, min(PACKAGE_BYTES, left)):
             left -= path.stat().st_size
             yield from _docstrings(path, inside, name)
 
 
-def _licences(package: Distribution, name: str) -> Iterator[Document]:
-    for file in sorted(package.files or (), key=str):
-        path = Path(str(package.locate_file(file)))
-        if path.suffix.lower() in _LICENCE_SUFFIXES and _LICENCE.search(path.name) and path.is_file():
-            yield Document(f"licence/{name}/{file.as_posix()}", "licence", name, _read(path))
+def _licences(package: Distribution, files: Sequence[str], name: str) -> Iterator[Document]:
+    for file in files:
+        last = file.rpartition("/")[2]
+        if _LICENCE.search(last) and PurePosixPath(last).suffix.lower() in _LICENCE_SUFFIXES:
+            path = Path(str(package.locate_file(file)))
+            if path.is_file():
+                yield Document(f"licence/{name}/{file}", "licence", name, _read(path))
 
 
-def _sources(package: Distribution, limit: int) -> Iterator[tuple[Path, str]]:
+def _sources(package: Distribution, files: Sequence[str], limit: int) -> Iterator[tuple[Path, str]]:
     """The first modules of a package, of at most `limit` bytes together, with their names inside it."""
-    for file in sorted(package.files or (), key=str):
-        path = Path(str(package.locate_file(file)))
-        if path.suffix == ".py" and not _SKIPPED & set(file.parts[:-1]) and path.is_file():
-            limit -= path.stat().st_size
-            if limit < 0:
-                return
-            yield path, file.as_posix()
+    for file in files:
+        if file.endswith(".py") and _SKIPPED.isdisjoint(file.split("/")[:-1]):
+            path = Path(str(package.locate_file(file)))
+            if path.is_file():
+                limit -= path.stat().st_size
+                if limit < 0:
+                    return
+                yield path, file
 
 
 def _read(path: Path) -> str:

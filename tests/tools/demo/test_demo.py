@@ -37,7 +37,7 @@ def made(tmp_path_factory):
 
 def test_the_same_installation_gives_the_same_text_and_nothing_is_imported():
     code = (
-        "import sys, corpuscurate.tools.demo.text as d\nd.PACKAGES_BYTES = 1 << 20\n"
+        "import sys, corpuscurate.tools.demo.text as d\nd.PACKAGES_BYTES, d.FILE_BYTES = 1 << 20, 20_000\n"
         "before = set(sys.modules)\nfound = d.collect()\n"
         "print(sorted(name for name in set(sys.modules) - before if not name.startswith(('encodings', 'email')))[:9])\n"
         "import hashlib; print(hashlib.sha256(repr(found).encode()).hexdigest())"
