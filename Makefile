@@ -27,10 +27,10 @@ demo: $(VENV)/.installed ## curate the text of this Python installation into dem
 	@$(BIN)/corpuscurate demo --output $(DEMO)
 
 test: $(VENV)/.installed-dev ## the tests; PYTEST_ARGS="-k minhash" for some of them
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bounds: $(VENV)/.installed-dev ## the tests of what kernels do, with every array access checked
-	@NUMBA_BOUNDSCHECK=1 CORPUSCURATE_CACHE_DIR=build/bounds $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
+	@NUMBA_BOUNDSCHECK=1 CORPUSCURATE_CACHE_DIR=build/bounds $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
 		tests/kernels tests/stages tests/methods tests/io $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev ## style, layers of imports, types

@@ -12,7 +12,7 @@ from corpuscurate.commands.options import AsJson, Debug, Quiet
 from corpuscurate.commands.show import print_json, printable
 
 Out = Annotated[Path, typer.Argument(help="Output folder of a finished run.")]
-Documents = Annotated[int, typer.Option("--documents", min=1, help="Documents on the map, about.")]
+Documents = Annotated[int, typer.Option("--documents", min=1, help="Approximate number of documents on the map.")]
 Base = Annotated[
     Path | None, typer.Option("--base", metavar="FOLDER", help="Where the recipe's relative paths start from.")
 ]

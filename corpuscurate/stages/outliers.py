@@ -12,9 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from corpuscurate.core.artefact import Artefacts
+from corpuscurate.core.artefact import Artefact, Artefacts
+from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.corpus import Corpus, Settled
-from corpuscurate.core.tables import write_table
+from corpuscurate.core.doc_ids import is_in_sorted
+from corpuscurate.core.tables import read_table, write_table
 from corpuscurate.methods.dedup.clusters import DROPS_FILE, TAGS_FILE
 from corpuscurate.methods.semantic.clusters import ClustersCorpus, cluster_corpus, joined, share_of, without_partner
 from corpuscurate.methods.semantic.keep_order import OrderRule, order_corpus
@@ -33,6 +35,7 @@ class Outliers(ClustersCorpus):
     """
 
     word: ClassVar[str] = "outliers"
+    version: ClassVar[int] = ClustersCorpus.version + 1
     source: ClassVar[str] = "Ramaswamy, Rastogi and Shim 2000, Efficient algorithms for mining outliers (k nearest)"
     shorthand: ClassVar[str] = "remove_fraction"
 
@@ -55,8 +58,12 @@ class Outliers(ClustersCorpus):
         return {"outlier": self.min_similarity}
 
     def measures(self) -> Mapping[str, pa.DataType]:
-        """The mean cosine with the nearest neighbours."""
-        return {"similarity": pa.float64()}
+        """Whether it is kept, and the mean cosine with the nearest neighbours."""
+        return {"is_kept": pa.bool_(), "similarity": pa.float64()}
+
+    def tag_defaults(self) -> Mapping[str, Any]:
+        """See `GlobalStage`."""
+        return {"is_kept": True}
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
@@ -72,7 +79,7 @@ class Outliers(ClustersCorpus):
         stats = {**clustered.stats, "probes": clustered.probes, "warnings": [], **cut.result}
         if self.mode == "drop":
             return Settled([cut.files[DROPS_FILE]] if stats["outliers"] else [], [], stats)
-        tags = [Tag(i, file, folder) for i, (file, folder) in enumerate(files)]
+        tags = [Tag(i, file, folder, cut.files[DROPS_FILE]) for i, (file, folder) in enumerate(files)]
         return Settled([], [each.files[TAGS_FILE] for each in corpus.run(tags, "tags")], stats)
 
 
@@ -122,11 +129,12 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """The columns of `mode: tag` of one split."""
+    """The columns of `mode: tag` of one split. drops: the documents that would be dropped."""
 
     split: int
     file: Vectors
     means: Artefacts
+    drops: Artefact
 
     @property
     def key(self) -> str:
@@ -136,5 +144,7 @@ class Tag:
     def run(self, folder: Path) -> dict[str, Any]:
         """Write tags.arrow."""
         means = pa.array(np.fromfile(self.means["means.bin"], np.float64), from_pandas=True)
-        write_table(folder / TAGS_FILE, pa.table({"doc_id": self.file.ids(), "similarity": means}))
+        ids = self.file.ids()
+        is_kept = ~is_in_sorted(ids, to_numpy(read_table(self.drops).column("doc_id")))
+        write_table(folder / TAGS_FILE, pa.table({"doc_id": ids, "is_kept": is_kept, "similarity": means}))
         return {"documents": self.file.rows}

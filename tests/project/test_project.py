@@ -87,7 +87,7 @@ def test_the_readme_recipe_and_python_are_right(tmp_path, monkeypatch):
 
 
 def test_links_of_the_documents_lead_somewhere():
-    for name in ("README.md", "DESIGN.md", "CHANGELOG.md"):
+    for name in ("README.md", "DESIGN.md", "CHANGELOG.md", "STYLE.md", "CONTRIBUTING.md"):
         for target in re.findall(r"\]\((?!https?://)([^)#]+)", (ROOT / name).read_text()):
             assert (ROOT / target).exists(), f"{name}: {target}"
 
