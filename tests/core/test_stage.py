@@ -32,8 +32,9 @@ class Borrowed(StreamingStage):
 
 
 def fingerprint_of(folder: Path, stage: Borrowed) -> str:
-    folder.mkdir(exist_ok=True)
-    (folder / "a.jsonl").write_bytes(orjson.dumps({"text": "one"}) + b"\n")
+    if not folder.exists():
+        folder.mkdir()
+        (folder / "a.jsonl").write_bytes(orjson.dumps({"text": "one"}) + b"\n")
     pipeline = Pipeline(Source(paths=("a.jsonl",)), (stage,), Sink(path="out"), Settings(workers=1), folder)
     report: dict[str, Any] = pipeline.run(overwrite=True)
     return str(report["fingerprint"])
