@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +50,9 @@ class Exact(GlobalStage):
     keep: Keep = Field("first", description="which copy stays: first, longest, {by: column, order: desc | asc | rank}")
 
     index: LocalPaths = Field(
-        (), description="output folders of earlier runs, whose documents win; paths relative to the recipe"
+        (),
+        description="output folders of earlier runs, whose documents win; their texts are compared as those runs wrote "
+        "them, so no stage after this one may edit text; paths relative to the recipe",
     )
 
     def corpora(self) -> tuple[str, ...]:
@@ -60,6 +62,10 @@ class Exact(GlobalStage):
     def index_header(self) -> dict[str, Any]:
         """See `GlobalStage`."""
         return {"hash": "siphash128", "hash_version": HASH_VERSION}
+
+    def for_index(self) -> Self:
+        """See `GlobalStage`: documents of earlier runs are kept before all others, so they need no keep rank."""
+        return self.model_copy(update={"keep": "first"})
 
     def identity(self) -> dict[str, Any]:
         """See `Stage`."""

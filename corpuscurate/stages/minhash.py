@@ -156,7 +156,9 @@ class MinHash(GlobalStage):
     keep: Keep = Field("first", description="which copy stays: first, longest, {by: column, order: desc | asc | rank}")
     seed: int = Field(1, description="of the permutations", ge=0, lt=1 << 63)
     index: LocalPaths = Field(
-        (), description="output folders of earlier runs, whose documents win; paths relative to the recipe"
+        (),
+        description="output folders of earlier runs, whose documents win; their texts are compared as those runs wrote "
+        "them, so no stage after this one may edit text; paths relative to the recipe",
     )
 
     @model_validator(mode="before")
@@ -203,6 +205,10 @@ class MinHash(GlobalStage):
     def index_header(self) -> dict[str, Any]:
         """See `GlobalStage`."""
         return {name: value for name, value in self.sketch_parameters().items() if name != "keep"}
+
+    def for_index(self) -> Self:
+        """See `GlobalStage`: documents of earlier runs are kept before all others, so they need no keep rank."""
+        return self.model_copy(update={"keep": "first"})
 
     def identity(self) -> dict[str, Any]:
         """See `Stage`."""
