@@ -68,7 +68,7 @@ def _instead(stages: Sequence[Stage], comparing: Sequence[int], last: int) -> st
 
 def recipe_line(stage: Stage, changes: Mapping[str, Any]) -> str:
     """A stage as a line of a recipe: the parameters that were given, with changes (None: the parameter is left out)."""
-    given = stage.model_dump(mode="json", include=stage.model_fields_set)
+    given = stage.model_dump(mode="json", exclude_unset=True)
     told = {name: value for name, value in {"name": None, **given, **changes}.items() if value is not None}
     return f"- {stage.word}: {_flow(told)}" if told else f"- {stage.word}"
 
