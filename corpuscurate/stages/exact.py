@@ -38,7 +38,13 @@ from corpuscurate.methods.dedup.sketches import keep_rank_columns, keep_rank_sch
 class Exact(GlobalStage):
     """Drop all but one of the documents with the same text.
 
-    Texts are compared by a 128-bit SipHash. Empty texts are equal to each other. On disk 24 bytes a document in the
+    Texts are compared by a 128-bit SipHash. Empty texts are equal to each other.
+
+    With `index`, documents whose text an earlier run wrote are dropped too: in dropped/ the earlier ones are named by
+    corpus and id. Texts are compared as both runs write them, so the stage stands after all edits of text, and these
+    are the same in both runs. Duplicates may be dropped before the edits by a stage without `index`.
+
+    On disk 24 bytes a document in the
     sketch and 24 more in the settle step, 32 where the keep rule has ranks; in memory 160 bytes a document of the key
     range at hand.
     """

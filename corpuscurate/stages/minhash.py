@@ -93,8 +93,9 @@ class MinHash(GlobalStage):
     redpajama     9 x 13   0.001  0.012  0.084  0.195  0.399  0.686  0.929
 
     With `index`, documents that are near-duplicates of documents which an earlier run kept are dropped too, and none of
-    those is: in dropped/ they are named by corpus and id. For `verify: exact` the texts in that run's data/ are
-    read.
+    those is: in dropped/ they are named by corpus and id. Texts are compared as both runs write them, so the stage
+    stands after all edits of text, and these are the same in both runs; near-duplicates may be dropped before the edits
+    by a stage without `index`. For `verify: exact` the texts in that run's data/ are read.
 
     On disk 1 byte a value (more with `value_bits`) and 28 more a document in the sketch (156 at 128 values), and 24
     in the settle step; for each candidate its signature, up to 8 bytes for each bucket that it is in, and 4 for each
