@@ -108,7 +108,7 @@ def check_indexes(spec: Spec) -> None:
 
 
 def _other_edits(run: EarlierRun, name: str, theirs: Sequence[Any], ours: Sequence[Any]) -> InputError:
-    words = [[edit[0] for edit in each] for each in (theirs, ours)]
+    words = [[_word(edit) for edit in each] for each in (theirs, ours)]
     if words[0] == words[1]:
         said = f"the texts in its data/ were edited in another way than those that {name} compares"
         said += f" ({'; '.join(_differences(theirs, ours))})"
@@ -121,14 +121,20 @@ def _other_edits(run: EarlierRun, name: str, theirs: Sequence[Any], ours: Sequen
     )
 
 
+def _word(edit: Sequence[Any]) -> str:
+    """The word of an edit of `edit_values`; of a stage without one, its class, which is part of its code."""
+    return str(edit[0] or edit[-2])
+
+
 def _differences(theirs: Sequence[Any], ours: Sequence[Any]) -> list[str]:
     """What differs between edits of the same words in the same order."""
     found = []
-    for (word, *there), (_, *here) in zip(theirs, ours, strict=True):
-        for name in dict.fromkeys([*here[1], *there[1]]):
-            values = [each[1].get(name) for each in (there, here)]
+    for there, here in zip(theirs, ours, strict=True):
+        (_, version, parameters, *code), (_, own_version, own_parameters, *own_code) = there, here
+        for name in dict.fromkeys([*own_parameters, *parameters]):
+            values = parameters.get(name), own_parameters.get(name)
             if values[0] != values[1]:
-                found.append(f"{word} {name}: {values[0]!r} there, {values[1]!r} here")
-        if [there[0], *there[2:]] != [here[0], *here[2:]]:
-            found.append(f"{word}: its code is another")
+                found.append(f"{_word(here)} {name}: {values[0]!r} there, {values[1]!r} here")
+        if (version, code) != (own_version, own_code):
+            found.append(f"{_word(here)}: its code or a package that it uses has changed")
     return found

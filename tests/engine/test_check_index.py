@@ -158,4 +158,11 @@ def test_other_edits_are_named_with_what_differs(tmp_path: Path) -> None:
         "that stages[2] (against) compares (normalize control: True there, False here; normalize form: 'nfkc' there, "
         f"'nfd' here). {end}[2] (against), or name another index."
     )
+    other = type("MaskDigits", (MaskDigits,), {"version": 2, "__module__": MaskDigits.__module__})
+    old = made("masked", MaskDigits(name="mask"), Exact())
+    assert (
+        "(support.masking.MaskDigits by: '#' there, '0' here; support.masking.MaskDigits: its code or a package that it"
+        " uses has changed)" in said(old, other(name="mask", by="0"))
+    )
+    old = str(tmp_path / "old")
     check_spec(replace(spec, stages=(Normalize(), Normalize(name="m", form="nfkc"), Exact(index=(old,)))))
