@@ -230,5 +230,6 @@ def indexes_of(stage: GlobalStage) -> list[tuple[EarlierRun, Mapping[str, Any]]]
 
 
 def with_indexes(stage: GlobalStage, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters for a fingerprint: each index by its name and the fingerprint of its run, not by its path."""
-    return {**parameters, "index": [[run.name, run.identity] for run, _ in indexes_of(stage)]}
+    """The parameters for a fingerprint: each index by its name and the fingerprint of its run, not by its path, and by
+    its form, which says of what texts its sketches are."""
+    return {**parameters, "index": [[run.name, run.identity, INDEX_FORM] for run, _ in indexes_of(stage)]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from corpuscurate.core.digests import fingerprint
@@ -42,10 +42,7 @@ def stages_left(stages: Sequence[Stage], cut: Sequence[Pass]) -> list[Left]:
     serving: dict[str, Left] = {}
     for left in sorted(own, key=lambda each: each.measured_in is None):
         serving.setdefault(_kind(left), left)
-    found = [left if left.measured_in is not None else serving[_kind(left)] for left in own]
-    return [
-        Left(left.stage, left.header, from_.sketcher, from_.measured_in) for left, from_ in zip(own, found, strict=True)
-    ]
+    return [replace(serving[_kind(left)], stage=left.stage) if left.measured_in is None else left for left in own]
 
 
 def _kind(left: Left) -> str:

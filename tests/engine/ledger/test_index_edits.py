@@ -197,6 +197,27 @@ def test_a_stage_after_the_last_edit_serves_for_an_equal_one_before_it(tmp_path:
     assert told == {"exact": (None, "exact"), "again": (None, "exact")}
 
 
+class Whole(Exact):
+    """Sketches for later runs as it does for itself: a column of the user's is read while the texts are written."""
+
+    def for_index(self) -> GlobalStage:
+        return self
+
+
+def test_a_stage_may_leave_all_columns_of_its_sketch(tmp_path: Path) -> None:
+    for seed, name in enumerate("ab"):
+        write_shards(tmp_path / name, documents(name, 60, seed))
+    pipeline(tmp_path, "a", (Whole(keep=BY_GRADE), MASK), "out-a").run()
+    (run,) = open_runs([str(tmp_path / "out-a")])
+    names = read_table(run.sketches(run.header["stages"][0], 0)).column_names
+    assert names == ["doc_id", "hash_high", "hash_low", "keep_rank", "keep_rank_scale"]
+    assert list(sketched(tmp_path / "out-a", "exact").values()) == expected(tmp_path / "out-a", Exact())
+    against = Whole(name="against", keep=BY_GRADE, index=(str(tmp_path / "out-a"),))
+    assert pipeline(tmp_path, "b", (MASK, against), "out-b").run()["documents"]["dropped"] > 20
+    written = [{row["text"] for row in rows_of(tmp_path / out / "data")} for out in ("out-a", "out-b")]
+    assert written[0] and written[1] and not written[0] & written[1]
+
+
 def test_nothing_is_sketched_while_writing_without_a_later_edit(tmp_path: Path) -> None:
     write_shards(tmp_path / "a", documents("a", 60, 1))
     cases: dict[str, tuple[Stage, ...]] = {
