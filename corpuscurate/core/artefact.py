@@ -9,7 +9,6 @@ it can create a small file if absent.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import uuid
@@ -24,7 +23,7 @@ import orjson
 import xxhash
 
 from corpuscurate.core.digests import canonical, digest_file
-from corpuscurate.core.durable import sync_file, sync_tree
+from corpuscurate.core.durable import NO_LINKS, sync_file, sync_tree
 from corpuscurate.core.errors import DamagedError
 from corpuscurate.core.run_folder import attempt_folder, is_attempt_folder, marker_file, marker_of_attempt
 
@@ -247,7 +246,7 @@ def create_sealed(path: Path, value: Any, *, durable: bool = True) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+        if error.errno not in NO_LINKS:
             raise
         return _created(path, part.read_bytes())  # a file system without links
     finally:

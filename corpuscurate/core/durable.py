@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,6 +11,19 @@ from pathlib import Path
 from typing import IO, Any
 
 import orjson
+
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""Errors of a file system that makes no hard link."""
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Give a finished file a second name, so that it outlasts the first one; a copy where there are no links."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        shutil.copyfile(source, target)
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:

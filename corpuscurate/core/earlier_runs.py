@@ -1,8 +1,10 @@
 """Earlier runs as indexes: the files of a finished run that a later run is deduplicated against.
 
-`_run/index.json` is the header: the stages that have sketches, how the sketches were made, the parts of data/. The task
-`_run/kept` has, a file a split, the doc_ids of the documents in data/, ascending, 8 bytes each. The sketches and the
-user's ids stay in the folders of the measuring passes.
+`_run/index.json` is the header: the stages that have sketches, how the sketches were made, the edits that the texts
+went through, the parts of data/. The task `_run/kept` has, a file a split, the doc_ids of the documents in data/,
+ascending, 8 bytes each. The sketches are of the texts in data/, as the run wrote them: those of a measuring pass where
+no later stage edits text; otherwise files of `_run/kept`, made by the writing pass, and then the header does not name
+those of the unedited text. The user's ids stay in the folders of the measuring passes.
 """
 
 from __future__ import annotations
@@ -18,9 +20,21 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import Artefact, Artefacts, attempt, commit, read_sealed, remove_task, write_sealed
 from corpuscurate.core.doc_ids import POSITION_BITS
-from corpuscurate.core.durable import read_json
+from corpuscurate.core.durable import link_file, read_json
 from corpuscurate.core.errors import DamagedError, InputError
-from corpuscurate.core.run_folder import DOCS, FORM, INDEX, KEPT, REPORT, STATE, kept_file, measure_folder, task_folder
+from corpuscurate.core.run_folder import (
+    DOCS,
+    INDEX,
+    INDEX_FORM,
+    KEPT,
+    REPORT,
+    STATE,
+    kept_file,
+    measure_folder,
+    sketch_file,
+    task_folder,
+    written_sketch_file,
+)
 from corpuscurate.core.stage import GlobalStage
 
 _FILES = 1 << (64 - POSITION_BITS)
@@ -44,9 +58,25 @@ class EarlierRun:
         """Number of splits of its input, which is the number of sketch files and of files of kept doc_ids."""
         return int(self.header["splits"])
 
+    @property
+    def edits(self) -> Any:
+        """The text edits of the run, in order, as the header has them: all that its texts went through."""
+        return self.header["edits"]
+
     def kept(self, split: int) -> Artefact:
         """The doc_ids of a split that are in data/, ascending."""
-        return Artefacts(str(self.path / STATE / KEPT))[kept_file(split)]
+        return self._index_files[kept_file(split)]
+
+    @property
+    def _index_files(self) -> Artefacts:
+        return Artefacts(str(self.path / STATE / KEPT))
+
+    def sketches(self, left: Mapping[str, Any], split: int) -> Artefact:
+        """The sketches of a split, of the texts as the run wrote them, by the header entry of a stage: rows by doc_id,
+        of all kept documents at least."""
+        if left["pass"] is None:
+            return self._index_files[written_sketch_file(left["sketched_by"], split)]
+        return self.artefact(measure_folder(left["pass"]), split, sketch_file(left["sketched_by"]))
 
     def artefact(self, folder: str, split: int, name: str) -> Artefact:
         """An artefact of a measuring pass."""
@@ -71,15 +101,22 @@ class EarlierRun:
         return np.array(self.header["first_ids"], np.uint64)
 
 
-def write_index(state: Path, header: Mapping[str, Any], kept: Iterable[NDArray[np.uint64]]) -> None:
-    """Write the index of a finished run into its folder `_run`. kept: the kept doc_ids, split by split."""
+def write_index(
+    state: Path, header: Mapping[str, Any], kept: Iterable[NDArray[np.uint64]], sketches: Sequence[Artefact] = ()
+) -> None:
+    """Write the index of a finished run into its folder `_run`.
+
+    kept: the kept doc_ids, split by split. sketches: files of writing tasks, which would go with these.
+    """
     home = state / KEPT
     remove_task(home)
     with attempt(home) as folder:
         for split, ids in enumerate(kept):
             np.save(folder / kept_file(split), ids)
-        commit(home, folder, {})
-    write_sealed(state / INDEX, {"form": FORM, **header})
+        for file in sketches:
+            link_file(Path(file), folder / file.name)
+        commit(home, folder, {}, digests={file.name: file.digest for file in sketches})
+    write_sealed(state / INDEX, {"form": INDEX_FORM, **header})
 
 
 def open_runs(paths: Sequence[str]) -> list[EarlierRun]:
@@ -100,13 +137,17 @@ def _open(path: Path, name: str) -> EarlierRun:
     header = read_sealed(path / STATE / INDEX)
     if header is None:
         raise InputError(f"index {path}: its run left no sketches. {_AGAIN}")
-    if header["form"] != FORM or header["identity"] != report["fingerprint"]:
+    if header["form"] != INDEX_FORM:
+        raise InputError(
+            f"index {path}: {STATE}/{INDEX} is of form {header['form']}, and this version of corpuscurate reads form "
+            f"{INDEX_FORM}, with sketches of the texts as the run wrote them. {_AGAIN}"
+        )
+    if header["identity"] != report["fingerprint"]:
         raise InputError(f"index {path}: {STATE}/{INDEX} is not that of its report. {_AGAIN}")
     run = EarlierRun(path, name, header)
     try:
         wanted = [run.kept(split) for split in range(run.splits)]
-        sketches = [(each["folder"], each["sketch"]) for each in header["stages"]]
-        wanted += [run.artefact(folder, split, name) for folder, name in sketches for split in range(run.splits)]
+        wanted += [run.sketches(left, split) for left in header["stages"] for split in range(run.splits)]
     except DamagedError as error:
         where = os.path.relpath(error.path, path)
         raise InputError(f"index {path}: {where} is gone or damaged. {_AGAIN}") from error
@@ -116,7 +157,9 @@ def _open(path: Path, name: str) -> EarlierRun:
     return run
 
 
-_AGAIN = "Run it again with a deduplication and `run: {retain: index}` (the default)."
+_AGAIN = (
+    "Run it again with a deduplication and `run: {retain: index}` (the default); `--overwrite` replaces what is there."
+)
 
 
 def must_match(run: EarlierRun, what: str, theirs: Any, ours: Any) -> None:
@@ -187,5 +230,6 @@ def indexes_of(stage: GlobalStage) -> list[tuple[EarlierRun, Mapping[str, Any]]]
 
 
 def with_indexes(stage: GlobalStage, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters for a fingerprint: each index by its name and the fingerprint of its run, not by its path."""
-    return {**parameters, "index": [[run.name, run.identity] for run, _ in indexes_of(stage)]}
+    """The parameters for a fingerprint: each index by its name and the fingerprint of its run, not by its path, and by
+    its form, which says of what texts its sketches are."""
+    return {**parameters, "index": [[run.name, run.identity, INDEX_FORM] for run, _ in indexes_of(stage)]}

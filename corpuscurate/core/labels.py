@@ -30,3 +30,8 @@ def check_labels(stages: Sequence[Stage]) -> None:
         if fault := check_label(stage.label, taken):
             raise RecipeError(f"stages[{place}]: {fault}")
         taken[stage.label] = f"stages[{place}]"
+
+
+def stage_name(stages: Sequence[Stage], place: int) -> str:
+    """How a stage is named in messages: `stages[2] (minhash)`."""
+    return f"stages[{place}] ({stages[place].label})"

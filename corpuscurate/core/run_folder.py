@@ -6,7 +6,7 @@
     OUT/_run/measure-0/00003           a split in a measuring pass: docs, columns, sketches, bad records
     OUT/_run/settle-minhash/<work>     a work of a stage's settle step; settled.json is its decision
     OUT/_run/write/00000               a writing task, until its files are published
-    OUT/_run/index.json, kept/         the index for later runs
+    OUT/_run/index.json, kept/         the index for later runs: its header; kept doc_ids, and sketches of edited texts
 
 A task `X` stands in two entries: its files in X.<attempt>.attempt/, its marker in X.done.json (`core/artefact.py`).
 No other module spells one of these names (`tests/core/test_run_folder.py` holds it).
@@ -49,6 +49,8 @@ BASIS = "basis-"
 
 INDEX = "index.json"
 KEPT = "kept"
+INDEX_FORM = 3
+"""Format number of INDEX. An index of another form is refused: its sketches are of other texts."""
 
 _MEASURE = "measure-"
 
@@ -118,6 +120,11 @@ def kept_file(split: int) -> str:
     return f"{split:05d}.npy"
 
 
+def written_sketch_file(label: str, split: int) -> str:
+    """The sketches of the texts of a split as they are written, in a writing task and within KEPT."""
+    return f"{split:05d}-{sketch_file(label)}"
+
+
 def part_name(number: int, suffix: str) -> str:
     """A file of data/, dropped/ or quarantine/: sorts bytewise in input order up to 10^8 parts."""
     return f"part-{number:05d}.{suffix}" if number < 100_000 else f"part-x{number:08d}.{suffix}"
@@ -126,6 +133,11 @@ def part_name(number: int, suffix: str) -> str:
 def unpublished(kind: str, part: str, partition: str | None = None) -> str:
     """Name of an output file in the folder of its writing task. partition: its folder within data/."""
     return f"{kind}.{part}" if partition is None else f"{kind}.{partition}.{part}"
+
+
+def is_unpublished(name: str) -> bool:
+    """Whether a file of a writing task is an output file, one that `unpublished` names."""
+    return ".part-" in name
 
 
 def published(name: str) -> str:

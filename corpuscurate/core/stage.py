@@ -246,8 +246,16 @@ class GlobalStage(Stage):
 
     def index_header(self) -> dict[str, Any] | None:
         """The values that must be equal in two runs for their sketches to be compared, text edits apart, JSON-able.
-        None: the sketches are no index for later runs."""
+        None: the sketches are no index for later runs.
+
+        An index holds sketches of the texts as the run writes them: where a later stage edits text, the writing pass
+        sketches it once more."""
         return None
+
+    def for_index(self) -> GlobalStage:
+        """The stage that makes the sketches for later runs where later stages edit the text: with the `index_header` of
+        this one, and without columns that only its own settle step reads. All columns by default."""
+        return self
 
     def sketch_schema(self) -> pa.Schema:
         """Columns of a sketch row, without doc_id."""

@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from corpuscurate.core.errors import InputError, OutputError, RecipeError, did_you_mean
-from corpuscurate.core.labels import check_labels
+from corpuscurate.core.labels import check_labels, stage_name
 from corpuscurate.core.run_folder import DATA, DOCS, DROPPED, REPORT, STATE, measure_folder, part_name, task_folder
 from corpuscurate.core.spec import Sink, Source, Spec, is_global, is_streaming
 from corpuscurate.core.stage import GlobalStage, Stage
+from corpuscurate.engine.check_index import check_indexes, check_last_edits
 from corpuscurate.engine.plan import added_columns
 from corpuscurate.io.base import SourceFile, input_format, output_format
 from corpuscurate.io.files import expand
@@ -59,6 +60,7 @@ def check_files(spec: Spec, files: Sequence[SourceFile]) -> list[str]:
     check_formats(spec)
     check_labels(spec.stages)
     check_decisions(spec.stages)
+    check_last_edits(spec.stages)
     check_output(spec.source, spec.sink, spec.base, files)
     for stage in spec.stages:
         stage.identity()  # a model that cannot be used is told here
@@ -110,22 +112,6 @@ def check_decisions(stages: Sequence[Stage]) -> None:
                 f"{' and '.join(found)} all {what}, and only one stage may. Keep one of them, or give the others"
                 " `mode: tag`, which leaves the documents where they are."
             )
-
-
-def check_indexes(spec: Spec) -> None:
-    """Check that no index is the output folder, whose run this run would replace. Raises RecipeError."""
-    for place, stage in enumerate(spec.stages):
-        for path in stage.corpora() if isinstance(stage, GlobalStage) else ():
-            if (spec.base / path).resolve() == spec.output.resolve():
-                raise RecipeError(
-                    f"{stage_name(spec.stages, place)}: the index {path} is the output folder, whose run would be "
-                    "replaced by this one. Name another output folder."
-                )
-
-
-def stage_name(stages: Sequence[Stage], place: int) -> str:
-    """How a stage is named in messages: `stages[2] (minhash)`."""
-    return f"stages[{place}] ({stages[place].label})"
 
 
 def read_columns(files: Sequence[SourceFile]) -> Columns:

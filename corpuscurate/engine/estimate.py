@@ -9,7 +9,9 @@ from typing import Any
 import psutil
 
 from corpuscurate.core.spec import Spec
+from corpuscurate.core.stage import GlobalStage
 from corpuscurate.engine.fingerprints import run_identity
+from corpuscurate.engine.ledger.index import sketched_while_writing
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.engine.plan import cut_passes, global_stages
 from corpuscurate.io.base import output_format
@@ -70,9 +72,17 @@ def disk_estimate(spec: Spec, manifest: Manifest) -> int:
     ratio = 0.45 if output_format(spec.sink.format).compressed else 1.1
     artefacts = documents * 80
     for stage in spec.stages:
-        if hasattr(stage, "sketch_schema"):
-            artefacts += documents * sum(_width(kind) for kind in stage.sketch_schema().types)
+        if isinstance(stage, GlobalStage):
+            artefacts += documents * _sketch_bytes(stage)
+    if spec.settings.retain != "none":
+        written = sketched_while_writing(spec.stages, cut_passes(spec.stages))
+        artefacts += documents * sum(_sketch_bytes(stage) for stage in written)
     return int(held * ratio + artefacts)
+
+
+def _sketch_bytes(stage: GlobalStage) -> int:
+    """Bytes of a row of its sketches."""
+    return sum(_width(kind) for kind in stage.sketch_schema().types)
 
 
 def _width(kind: Any) -> int:

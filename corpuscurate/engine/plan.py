@@ -61,8 +61,10 @@ def copy_columns(stages: Sequence[Stage]) -> tuple[str, ...]:
 
 
 def edits(stage: Stage) -> bool:
-    """Whether the stage may edit text."""
-    return isinstance(stage, StreamingStage | GlobalStage) and stage.edits_text
+    """Whether the stage may edit text: with `mode: tag`, a streaming one may, and a global one does not."""
+    if isinstance(stage, StreamingStage):
+        return stage.edits_text
+    return isinstance(stage, GlobalStage) and stage.edits_text and stage.mode == "drop"
 
 
 def edits_before(stages: Sequence[Stage], cut: Sequence[Pass], last: int) -> tuple[Stage, ...]:

@@ -15,7 +15,6 @@ from corpuscurate.core.os_errors import is_about_output, output_error
 from corpuscurate.core.spec import Spec
 from corpuscurate.engine.check import check_spec
 from corpuscurate.engine.fingerprints import run_identity
-from corpuscurate.engine.ledger.index import check_edits
 from corpuscurate.engine.ledger.publish import OutputFolder
 from corpuscurate.engine.ledger.report import Facts, build_report
 from corpuscurate.engine.manifest import Manifest, build_manifest
@@ -84,7 +83,6 @@ def prepared(spec: Spec, shown: Progress, *, ahead: bool) -> tuple[Manifest, lis
         files = expand(spec.source.paths, spec.base, spec.source.format)
         load_ahead(spec.settings, to_text(spec, [file.format for file in files]))
     warnings = check_spec(spec)
-    check_edits(spec)
     return build_manifest(spec.source, spec.base), warnings
 
 

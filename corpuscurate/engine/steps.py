@@ -9,12 +9,12 @@ from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.corpus import Done
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.earlier_runs import write_index
-from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder
+from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder, written_sketch_file
 from corpuscurate.core.stage import GlobalStage, code_value
 from corpuscurate.engine.damage import incomplete_files, warnings_of
 from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids, edits_of
 from corpuscurate.engine.fingerprints import source_value, stage_value, versions
-from corpuscurate.engine.ledger.index import index_value
+from corpuscurate.engine.ledger.index import index_value, sketched_while_writing
 from corpuscurate.engine.passes.arrange import GatherBody, PlaceBody, Scatter
 from corpuscurate.engine.passes.count import count_split, first_ids
 from corpuscurate.engine.passes.dropped import Names
@@ -200,10 +200,12 @@ class Steps:
         names = Names(tuple(file.name for file in manifest.files), first_ids(self.counts))
         placed = self.place(identity)
         scatter = None if placed is None else Scatter(placed.files)
+        sketching = self.sketching()
+        sketched = [[stage.label for stage in sketching]] if sketching else []
         self.write_tasks = [
             Task(
                 self.session.state / WRITE / task_folder(group.number),
-                fingerprint([identity, [group.number, group.splits]]),
+                fingerprint([identity, [group.number, group.splits], *sketched]),
                 WriteBody(
                     reader,
                     tuple(manifest.splits[i] for i in group.splits),
@@ -212,6 +214,7 @@ class Steps:
                     names,
                     sink.dropped_text,
                     scatter,
+                    sketching,
                 ),
                 sum(manifest.splits[i].bytes for i in group.splits),
                 last=placed is None,
@@ -278,9 +281,21 @@ class Steps:
             "in_input_order": self.in_input_order(),
         }
         last = self.finished[-1]
-        write_index(
-            self.session.state, header, (alive_ids(last, split.number) for split in self.session.manifest.splits)
-        )
+        kept = (alive_ids(last, split.number) for split in self.session.manifest.splits)
+        sketches = [
+            Artefacts(str(task.home))[written_sketch_file(stage.label, split.number)]
+            for task in self.write_tasks
+            if isinstance(task.body, WriteBody)
+            for split in task.body.splits
+            for stage in task.body.sketching
+        ]
+        write_index(self.session.state, header, kept, sketches)
+
+    def sketching(self) -> tuple[GlobalStage, ...]:
+        """The stages that sketch the texts as they are written; none where the run retains nothing for later runs."""
+        if self.spec.settings.retain == "none":
+            return ()
+        return sketched_while_writing(self.spec.stages, self.cut)
 
     def in_input_order(self) -> bool:
         """Whether data/ holds each kept document once, by doc_id: then a later run finds its texts there."""

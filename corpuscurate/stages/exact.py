@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +38,13 @@ from corpuscurate.methods.dedup.sketches import keep_rank_columns, keep_rank_sch
 class Exact(GlobalStage):
     """Drop all but one of the documents with the same text.
 
-    Texts are compared by a 128-bit SipHash. Empty texts are equal to each other. On disk 24 bytes a document in the
+    Texts are compared by a 128-bit SipHash. Empty texts are equal to each other.
+
+    With `index`, documents whose text an earlier run wrote are dropped too: in dropped/ the earlier ones are named by
+    corpus and id. Texts are compared as both runs write them, so the stage stands after all edits of text, and these
+    are the same in both runs. Duplicates may be dropped before the edits by a stage without `index`.
+
+    On disk 24 bytes a document in the
     sketch and 24 more in the settle step, 32 where the keep rule has ranks; in memory 160 bytes a document of the key
     range at hand.
     """
@@ -50,7 +56,9 @@ class Exact(GlobalStage):
     keep: Keep = Field("first", description="which copy stays: first, longest, {by: column, order: desc | asc | rank}")
 
     index: LocalPaths = Field(
-        (), description="output folders of earlier runs, whose documents win; paths relative to the recipe"
+        (),
+        description="output folders of earlier runs, whose documents win; their texts are compared as those runs wrote "
+        "them, so no stage after this one may edit text; paths relative to the recipe",
     )
 
     def corpora(self) -> tuple[str, ...]:
@@ -60,6 +68,10 @@ class Exact(GlobalStage):
     def index_header(self) -> dict[str, Any]:
         """See `GlobalStage`."""
         return {"hash": "siphash128", "hash_version": HASH_VERSION}
+
+    def for_index(self) -> Self:
+        """See `GlobalStage`: documents of earlier runs are kept before all others, so they need no keep rank."""
+        return self.model_copy(update={"keep": "first"})
 
     def identity(self) -> dict[str, Any]:
         """See `Stage`."""

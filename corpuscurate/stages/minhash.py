@@ -93,8 +93,9 @@ class MinHash(GlobalStage):
     redpajama     9 x 13   0.001  0.012  0.084  0.195  0.399  0.686  0.929
 
     With `index`, documents that are near-duplicates of documents which an earlier run kept are dropped too, and none of
-    those is: in dropped/ they are named by corpus and id. For `verify: exact` the texts in that run's data/ are
-    read.
+    those is: in dropped/ they are named by corpus and id. Texts are compared as both runs write them, so the stage
+    stands after all edits of text, and these are the same in both runs; near-duplicates may be dropped before the edits
+    by a stage without `index`. For `verify: exact` the texts in that run's data/ are read.
 
     On disk 1 byte a value (more with `value_bits`) and 28 more a document in the sketch (156 at 128 values), and 24
     in the settle step; for each candidate its signature, up to 8 bytes for each bucket that it is in, and 4 for each
@@ -156,7 +157,9 @@ class MinHash(GlobalStage):
     keep: Keep = Field("first", description="which copy stays: first, longest, {by: column, order: desc | asc | rank}")
     seed: int = Field(1, description="of the permutations", ge=0, lt=1 << 63)
     index: LocalPaths = Field(
-        (), description="output folders of earlier runs, whose documents win; paths relative to the recipe"
+        (),
+        description="output folders of earlier runs, whose documents win; their texts are compared as those runs wrote "
+        "them, so no stage after this one may edit text; paths relative to the recipe",
     )
 
     @model_validator(mode="before")
@@ -203,6 +206,10 @@ class MinHash(GlobalStage):
     def index_header(self) -> dict[str, Any]:
         """See `GlobalStage`."""
         return {name: value for name, value in self.sketch_parameters().items() if name != "keep"}
+
+    def for_index(self) -> Self:
+        """See `GlobalStage`: documents of earlier runs are kept before all others, so they need no keep rank."""
+        return self.model_copy(update={"keep": "first"})
 
     def identity(self) -> dict[str, Any]:
         """See `Stage`."""

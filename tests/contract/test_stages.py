@@ -292,3 +292,12 @@ def test_what_a_global_stage_declares(stage):
     assert orjson.dumps(asked)
     assert set(stage.tag_defaults()) <= {*stage.measures(), *stage.adds()}
     assert stage.reasons()
+
+
+@globally
+def test_sketches_for_an_index_are_the_stage_s_own_with_fewer_columns(stage):
+    other = stage.for_index()
+    assert other.index_header() == stage.index_header()
+    assert (other.word, other.label) == (stage.word, stage.label)
+    own, found = sketch_rows(stage, batch_of(TEXTS)), sketch_rows(other, batch_of(TEXTS))
+    assert found == {name: own[name] for name in found}

@@ -73,13 +73,16 @@ def test_what_make_runs_is_there():
 
 
 def test_the_readme_recipe_and_python_are_right(tmp_path, monkeypatch):
+    from corpuscurate.engine.check_index import check_last_edits
     from corpuscurate.recipe.load import load_recipe
 
     readme = (ROOT / "README.md").read_text()
-    (recipe,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    recipe, later = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
     (tmp_path / "recipe.yaml").write_text(recipe)
     spec = load_recipe(tmp_path / "recipe.yaml")
     assert [stage.label for stage in spec.stages] == ["normalize", "length", "gopher_quality", "exact", "minhash"]
+    (tmp_path / "later.yaml").write_text(f"input: {{paths: shards}}\noutput: {{path: out}}\n{later}")
+    check_last_edits(load_recipe(tmp_path / "later.yaml").stages)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shards").mkdir()
     for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL):

@@ -24,7 +24,6 @@ from corpuscurate.core.run_folder import (
     KINDS,
     LOCK,
     MANIFEST,
-    PIECES,
     PUBLISH,
     PUBLISHING,
     REPORT,
@@ -34,6 +33,7 @@ from corpuscurate.core.run_folder import (
     WRITE,
     is_attempt_of,
     is_measure_folder,
+    is_unpublished,
     published,
 )
 from corpuscurate.engine.manifest import Manifest
@@ -162,7 +162,7 @@ class OutputFolder:
         files = []
         for task in tasks:
             done = Artefacts(str(task.home))
-            for flat in (name for name in done.names() if not name.endswith(PIECES)):
+            for flat in filter(is_unpublished, done.names()):
                 file = done[flat]
                 where = os.path.relpath(file.uri, self.state)
                 files.append({"name": published(flat), "bytes": file.size, "xxh3_64": file.digest, "from": where})

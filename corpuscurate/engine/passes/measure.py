@@ -88,6 +88,11 @@ def sketch_file_schema(stage: GlobalStage) -> pa.Schema:
     return pa.schema([pa.field("doc_id", pa.uint64()), *stage.sketch_schema()])
 
 
+def open_sketches(stage: GlobalStage, path: Path, stack: ExitStack) -> FewBatches:
+    """The open sketch file of a stage."""
+    return stack.enter_context(FewBatches(stack.enter_context(table_writer(path, sketch_file_schema(stage)))))
+
+
 def bad_rows(file: SourceFile, records: tuple[BadRecord, ...]) -> pa.RecordBatch:
     """Quarantine rows of bad records."""
     columns = [
@@ -129,7 +134,9 @@ class _Measuring:
         self.docs = stack.enter_context(table_writer(folder / DOCS, DOCS_SCHEMA))
         self.bad = stack.enter_context(table_writer(folder / BAD, BAD_SCHEMA))
         self.columns = stack.enter_context(table_writer(folder / COLUMNS, self.columns_schema))
-        self.sketches = [(stage, self.sketch_file(stage, folder, stack)) for stage in self.globals]
+        self.sketches = [
+            (stage, open_sketches(stage, folder / sketch_file(stage.label), stack)) for stage in self.globals
+        ]
         self.texts = None
         if any(stage.keeps_text for stage in self.globals):
             self.texts = stack.enter_context(table_writer(folder / TEXT, TEXTS))
@@ -138,11 +145,6 @@ class _Measuring:
         self.quarantined: dict[str, int] = {}
         self.column_types: dict[str, Any] | None = None
         self.first_batch_at: float | None = None
-
-    def sketch_file(self, stage: GlobalStage, folder: Path, stack: ExitStack) -> FewBatches:
-        """The open sketch file of a stage."""
-        writer = stack.enter_context(table_writer(folder / sketch_file(stage.label), sketch_file_schema(stage)))
-        return stack.enter_context(FewBatches(writer))
 
     def run(self) -> dict[str, Any]:
         """Loop over the split."""

@@ -78,8 +78,8 @@ class RereadBody:
             yield ready, None
 
 
-def texts_of(run: EarlierRun, stage: GlobalStage) -> None:
-    """Check that data/ of an earlier run holds the texts that its stage saw. Raises InputError."""
+def check_texts(run: EarlierRun) -> None:
+    """Check that the texts of an earlier run can be read from its data/. Raises InputError."""
     instead = "Use `verify: signature`, which compares the sketches alone."
     if not run.header["in_input_order"]:
         raise InputError(
@@ -88,11 +88,6 @@ def texts_of(run: EarlierRun, stage: GlobalStage) -> None:
         )
     if kind_of(f"part.{run.header['format']}")[0] is None:
         raise InputError(f"index {run.path}: its format {run.header['format']} can be written, not read. {instead}")
-    if run.stage(stage.word, stage.label)["edited_later"]:
-        raise InputError(
-            f"index {run.path}: stages after its {stage.word} edited the text, so the texts that were compared there "
-            f"are not in its data/. {instead}"
-        )
     for name, _ in run.header["parts"]:
         if not (run.path / name).is_file():
             raise InputError(
@@ -154,7 +149,7 @@ class EarlierBody:
     def _batches(self) -> Any:
         path = self.run_of.path / self.part
         form, compression = kind_of(path.name)
-        assert form is not None  # noqa: S101  by texts_of
+        assert form is not None  # noqa: S101  by check_texts
         file = SourceFile(0, str(path), str(path), path.stat().st_size, form, compression)
         reader = input_format(form)
         want = Want(text=self.run_of.header["text"], max_record_bytes=1 << 30)

@@ -37,7 +37,7 @@ from corpuscurate.core.stage import GlobalStage, Stage, code_value
 from corpuscurate.core.tables import read_table
 from corpuscurate.core.texts import Texts, texts_in
 from corpuscurate.engine.documents import FinishedPass, Reader, Verdicts, drop_rows, dropped_ids, edits_of
-from corpuscurate.engine.passes.reread import EarlierBody, RereadBody, texts_of
+from corpuscurate.engine.passes.reread import EarlierBody, RereadBody, check_texts
 from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
 
@@ -133,7 +133,7 @@ class EngineCorpus:
     ) -> list[Artefact]:
         """See `Corpus`."""
         run = open_runs(self.stage.corpora())[corpus]
-        texts_of(run, self.stage)
+        check_texts(run)
         tasks, first = [], 0
         for number, (part, documents) in enumerate(run.header["parts"]):
             home = self.folder / reread_folder(sketch, number, corpus)

@@ -1,6 +1,7 @@
 """The writing pass: writes data/, dropped/, edits/ and quarantine/.
 
-It reads the source once more; every verdict comes from artefacts. The records must be those that were measured: a file
+It reads the source once more; every verdict comes from artefacts. For later runs it sketches the texts as it writes
+them, where the measuring pass sketched them before an edit. The records must be those that were measured: a file
 that changed in between is an error, not a wrong dataset. Where a stage orders or partitions documents, it writes the
 kept ones to pieces first (`arrange.py`).
 """
@@ -20,8 +21,19 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.doc_ids import is_in_sorted
 from corpuscurate.core.errors import InputError
-from corpuscurate.core.run_folder import BAD, DATA, DOCS, DROPPED, EDITS, QUARANTINE, part_name, unpublished
-from corpuscurate.core.tables import read_table
+from corpuscurate.core.run_folder import (
+    BAD,
+    DATA,
+    DOCS,
+    DROPPED,
+    EDITS,
+    QUARANTINE,
+    part_name,
+    unpublished,
+    written_sketch_file,
+)
+from corpuscurate.core.stage import GlobalStage
+from corpuscurate.core.tables import FewBatches, read_table
 from corpuscurate.engine.documents import ColumnSource, FinishedPass, Reader, alive_ids, read_chunks, replay_edits
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.count import copies_by, edits_in
@@ -35,7 +47,7 @@ from corpuscurate.engine.passes.dropped import (
     id_type,
     with_ids_as,
 )
-from corpuscurate.engine.passes.measure import BAD_SCHEMA
+from corpuscurate.engine.passes.measure import BAD_SCHEMA, open_sketches, sketch_rows
 from corpuscurate.engine.plan import COPY, OutputPart, WriteGroup
 from corpuscurate.engine.streaming import stages_named_with
 from corpuscurate.engine.task import DIGESTS
@@ -56,7 +68,8 @@ def without_text(batch: Batch, name: str) -> Batch:
 @dataclass(frozen=True, slots=True)
 class WriteBody:
     """Writes the files of one group of splits. reader: all passes, with `want.rest`. arranged: a stage orders or
-    partitions documents, so the kept ones go into pieces; None: into the parts of the group."""
+    partitions documents, so the kept ones go into pieces; None: into the parts of the group. sketching: stages whose
+    sketches of the written texts later runs compare with."""
 
     reader: Reader
     splits: tuple[Split, ...]
@@ -65,9 +78,10 @@ class WriteBody:
     names: Names
     dropped_text: bool
     arranged: Arranged | None = None
+    sketching: tuple[GlobalStage, ...] = ()
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write data.part-* or pieces, dropped.part-*, edits.part-*, quarantine.part-* into the folder."""
+        """Write data.part-* or pieces, dropped.part-*, edits.part-*, quarantine.part-* and sketches into the folder."""
         with ExitStack() as stack:
             return _Writing(self, folder, stack).run()
 
@@ -162,6 +176,7 @@ class _Writing:
         self.kept = self.text_bytes = 0
         self.gone: list[NDArray[np.uint64]] = []  # dropped documents of the split whose rows are not written yet
         self.gone_text: list[pa.LargeStringArray] = []
+        self.sketches: list[tuple[GlobalStage, FewBatches]] = []  # the open files of the split
 
     def _file(self, kind: str, number: int | None, schema: pa.Schema, stack: ExitStack) -> RowFile | None:
         if number is None:
@@ -171,7 +186,12 @@ class _Writing:
     def run(self) -> dict[str, Any]:
         """Loop over the splits, then close everything."""
         for split in self.body.splits:
-            self.split(split)
+            with ExitStack() as stack:
+                self.sketches = [
+                    (stage, open_sketches(stage, self.folder / written_sketch_file(stage.label, split.number), stack))
+                    for stage in self.body.sketching
+                ]
+                self.split(split)
         told = self.keeper.finish()
         for rows in (self.dropped, self.edits, self.bad):
             if rows is not None:
@@ -209,6 +229,7 @@ class _Writing:
             if len(kept):
                 with stages_named_with(file):
                     ready = replay_edits(reader, kept, columns.get(kept.doc_id))
+                    self.sketch(ready)
                 self.keep(split, ready)
         if seen != len(measured):
             raise self.changed(split.files[-1])
@@ -225,6 +246,11 @@ class _Writing:
             f"{file.name} changed while the run was reading it: its records are not those that were measured. "
             "Run again once nothing writes to the input any more."
         )
+
+    def sketch(self, batch: Batch) -> None:
+        """Sketch kept documents, as they are written, for later runs."""
+        for stage, rows in self.sketches:
+            rows.write(sketch_rows(stage, "sketch", batch))
 
     def keep(self, split: Split, batch: Batch) -> None:
         """Write kept documents, each with its copies."""

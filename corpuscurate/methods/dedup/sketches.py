@@ -206,7 +206,7 @@ def sources_of(corpus: Corpus, keep: Keep, earlier: Sequence[tuple[EarlierRun, M
 
 def _sources_in(run: EarlierRun, left: Mapping[str, Any], base: int) -> Iterator[Source]:
     for split in range(run.splits):
-        path = run.artefact(left["folder"], split, left["sketch"])
+        path = run.sketches(left, split)
         yield Source(path, _column_names(path), kept=run.kept(split), base=base)
 
 
