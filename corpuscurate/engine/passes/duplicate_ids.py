@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.artefact import Artefact, Artefacts, read_sealed, write_sealed
 from corpuscurate.core.columns import large_string, text_buffers, to_numpy
 from corpuscurate.core.digests import fingerprint
-from corpuscurate.core.doc_ids import POSITION_BITS
+from corpuscurate.core.doc_ids import POSITION_BITS, is_in_sorted
 from corpuscurate.core.earlier_runs import ALONE
 from corpuscurate.core.run_folder import DOCS, DUPLICATE_IDS, SETTLED
 from corpuscurate.core.tables import read_table
@@ -66,7 +66,7 @@ class SpreadIds:
                     new, repeated = _new_and_repeated(rows)
                     documents += len(repeated)
                     lowest = _lowest(lowest, repeated["doc_id"])
-                    key_range = key_range_of(new["high"], self.key_ranges)
+                    key_range = key_range_of(new["high"], self.key_ranges).astype(np.uint16)  # NumPy: a radix sort
                     new = new[np.argsort(key_range, kind="stable")]
                     ends = np.cumsum(np.bincount(key_range, minlength=self.key_ranges))
                     for out, piece in zip(outs, np.split(new, ends[:-1]), strict=True):
@@ -88,10 +88,16 @@ class SpreadIds:
 
 def _new_and_repeated(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The rows whose key is new in the block, and those whose key was there before."""
-    ordered = rows[np.lexsort((rows["low"], rows["high"]))]  # stable: equal keys stay by doc_id
+    high = np.sort(rows["high"])
+    twice = high[1:][high[1:] == high[:-1]]
+    if not len(twice):
+        return rows, rows[:0]
+    may = np.flatnonzero(is_in_sorted(rows["high"], twice))
+    may = may[np.lexsort((rows["low"][may], rows["high"][may]))]  # stable: equal keys stay by doc_id
+    keys = rows[["high", "low"]][may]
     again = np.zeros(len(rows), np.bool_)
-    again[1:] = (ordered["high"][1:] == ordered["high"][:-1]) & (ordered["low"][1:] == ordered["low"][:-1])
-    return ordered[~again], ordered[again]
+    again[may[1:]] = keys[1:] == keys[:-1]
+    return rows[~again], rows[again]
 
 
 def _lowest(*several: NDArray[np.uint64]) -> NDArray[np.uint64]:
