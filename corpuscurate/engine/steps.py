@@ -124,7 +124,8 @@ class Steps:
         """Which column types the first pass must find."""
         if output_format(self.spec.sink.format).columnar:
             return "all"
-        if any(input_format(file.format).columnar for file in self.session.manifest.files):
+        formats = {file.format for file in self.session.manifest.files}
+        if len(formats) > 1 or any(input_format(name).columnar for name in formats):
             return "columns"
         return None if self.spec.source.id is None else "id"
 

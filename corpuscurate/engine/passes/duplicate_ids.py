@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.artefact import Artefact, Artefacts, read_sealed, write_sealed
+from corpuscurate.core.artefact import Artefact, Artefacts, check, read_sealed, write_sealed
 from corpuscurate.core.columns import large_string, text_buffers, to_numpy
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.doc_ids import POSITION_BITS, is_in_sorted
@@ -60,6 +60,7 @@ class SpreadIds:
         with ExitStack() as stack:
             outs = [stack.enter_context((folder / f"{i}.bin").open("wb")) for i in range(self.key_ranges)]
             for file in self.docs:
+                check(file)  # also where this process wrote it: a kernel reads bytes at offsets that the file tells
                 table = read_table(file)
                 firsts.append(table.column("doc_id")[0].as_py() if table.num_rows else None)
                 for rows in self._blocks(table):
