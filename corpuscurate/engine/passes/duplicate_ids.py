@@ -26,7 +26,7 @@ from corpuscurate.core.columns import large_string, text_buffers, to_numpy
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.doc_ids import POSITION_BITS, is_in_sorted
 from corpuscurate.core.earlier_runs import ALONE
-from corpuscurate.core.run_folder import DOCS, DUPLICATE_IDS, SETTLED
+from corpuscurate.core.run_folder import DOCS, DUPLICATE_IDS, DUPLICATE_IDS_FOUND
 from corpuscurate.core.tables import read_table
 from corpuscurate.engine.documents import FinishedPass
 from corpuscurate.engine.ids import ids_as, spelled_alike
@@ -128,7 +128,8 @@ def find_duplicate_ids(session: Session, first: FinishedPass, documents: int, id
     """
     state = session.state / DUPLICATE_IDS
     whole = fingerprint([identity, str(ids), HASH_VERSION, SHOWN])
-    known = read_sealed(state / SETTLED)
+    result = session.state / DUPLICATE_IDS_FOUND
+    known = read_sealed(result)
     if known is not None and known["fingerprint"] == whole:
         return known["found"]
     docs = [first.split(split.number)[DOCS] for split in session.manifest.splits]
@@ -162,9 +163,8 @@ def find_duplicate_ids(session: Session, first: FinishedPass, documents: int, id
         "documents": sum(each["documents"] for each in (*spread, *counted)),
         "first": _named(session, first, lowest, firsts, ids),
     }
+    write_sealed(result, {"fingerprint": whole, "found": found})
     shutil.rmtree(state)
-    state.mkdir()
-    write_sealed(state / SETTLED, {"fingerprint": whole, "found": found})
     return found
 
 
