@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -70,7 +70,9 @@ class Want:
     """What to read. text: the text column's name. id: the id column's, or None. columns: further columns to deliver
     in `Batch.columns` (a document that lacks one has null there; JSON sources deliver `columns.JSON` arrays).
     rest: whether to fill `Batch.rest`. column_types: whether to yield `Chunk.column_types`. batch_bytes: about how much
-    text a batch holds; it never changes the output. max_record_bytes: longer records go to quarantine."""
+    text a batch holds; it never changes the output. max_record_bytes: longer records go to quarantine. types_of: which
+    column types are needed, for a reader that saves work by it: all; columns: not what is within objects and lists; id:
+    those of the id column."""
 
     text: str = "text"
     id: str | None = None
@@ -79,6 +81,7 @@ class Want:
     column_types: bool = False
     batch_bytes: int = 16 << 20
     max_record_bytes: int = 256 << 20
+    types_of: Literal["all", "columns", "id"] = "all"
 
 
 @dataclass(frozen=True, slots=True)
