@@ -8,8 +8,10 @@ and stands in `rest` as it was.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -279,5 +281,28 @@ def plain(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-DAMAGE: tuple[type[Exception], ...] = (pa.ArrowException, OSError, UnicodeDecodeError, struct.error)
-"""What is raised on files that are not what they say."""
+LARGEST_RATIO = 1 << 16
+"""What no codec of these formats shrinks the contents of a file by: Zstandard's best is a half of it."""
+_ASKED = re.compile(r"of size (\d+) failed")
+
+
+@contextmanager
+def sizes_checked(file: SourceFile) -> Iterator[None]:
+    """Raise ArrowInvalid where memory does not suffice for what no file of this size can hold: its sizes are damaged."""
+    try:
+        yield
+    except MemoryError as error:
+        asked = _ASKED.search(str(error))
+        if asked is None or int(asked[1]) <= LARGEST_RATIO * file.size:
+            raise
+        raise pa.ArrowInvalid(f"a buffer of {asked[1]} bytes is told of in a file of {file.size}") from error
+
+
+DAMAGE: tuple[type[Exception], ...] = (
+    *(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowKeyError, pa.ArrowIndexError, pa.ArrowNotImplementedError),
+    *(pa.ArrowCapacityError, pa.ArrowSerializationError),
+    OSError,  # of Arrow's own readers; errors of reading are of other classes, see `io.reading`
+    UnicodeDecodeError,
+    struct.error,
+)
+"""What is raised on bytes that were read and are not what they say. A lack of memory is none of them."""

@@ -1,0 +1,81 @@
+"""`glob.glob(pattern, recursive=True)` that raises where a folder cannot be listed.
+
+The one of the standard library passes over such a folder, and its files would be missing without a word.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Callable, Iterator
+from glob import has_magic
+
+from corpuscurate.io.reading import retried
+
+Told = Callable[[OSError], None]
+
+
+def local_glob(pattern: str, cannot_list: Told) -> list[str]:
+    """The paths that an absolute pattern matches, sorted. cannot_list: called with the error of a folder; raises."""
+    parts = [part for part in pattern.split("/") if part]
+    slash = ["" for _ in range(pattern.endswith("/"))]
+    return sorted(set(_below("/", [*parts, *slash], cannot_list)))
+
+
+def _below(folder: str, parts: list[str], cannot_list: Told) -> Iterator[str]:
+    """What `parts` match below a folder."""
+    head, rest = parts[0], parts[1:]
+    if head == "":  # the pattern ends in a slash: folders alone
+        yield os.path.join(folder, "")  # noqa: PTH118
+    elif head == "**":
+        yield from _any_depth(folder, rest, cannot_list, (os.path.realpath(folder),))
+    elif not has_magic(head):
+        path = os.path.join(folder, head)  # noqa: PTH118
+        if not rest and os.path.lexists(path):
+            yield path
+        elif rest and os.path.isdir(path):  # noqa: PTH112
+            yield from _below(path, rest, cannot_list)
+    else:
+        names = (entry for entry in _entries(folder, cannot_list) if not _is_hidden(entry.name) or head[0] == ".")
+        for entry in [entry for entry in names if fnmatch.fnmatch(entry.name, head)]:
+            if not rest:
+                yield entry.path
+            elif _is_folder(entry):
+                yield from _below(entry.path, rest, cannot_list)
+
+
+def _any_depth(folder: str, rest: list[str], cannot_list: Told, above: tuple[str, ...]) -> Iterator[str]:
+    """What `rest` matches in a folder and in all below it. above: the real folders on the way, against loops of links."""
+    yield from _below(folder, rest, cannot_list) if rest else [folder]
+    for entry in _entries(folder, cannot_list):
+        if _is_hidden(entry.name):
+            continue
+        real = os.path.realpath(entry.path) if _is_folder(entry) else ""
+        if real and real not in above:
+            yield from _any_depth(entry.path, rest, cannot_list, (*above, real))
+        elif not rest:
+            yield entry.path
+
+
+def _entries(folder: str, cannot_list: Told) -> list[os.DirEntry[str]]:
+    def listed() -> list[os.DirEntry[str]]:
+        with os.scandir(folder) as entries:
+            return list(entries)
+
+    try:
+        return retried(listed)
+    except OSError as error:
+        error.filename = error.filename or folder
+        cannot_list(error)
+    return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a loop of links
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
