@@ -25,9 +25,9 @@ from corpuscurate.io.columnar import (
     census_chunk,
     check_schema,
     describe,
+    parsing,
     plain,
     pruned,
-    sizes_checked,
     text_lengths,
 )
 from corpuscurate.io.files import open_seekable
@@ -56,14 +56,14 @@ class _Open:
         self.is_file = self.source.read(len(MAGIC)) == MAGIC
         self.start = STREAM_START if self.is_file else 0
         self.source.seek(self.start)
-        with sizes_checked(file):
+        with parsing(file):
             self.schema = ipc.open_stream(self.source).schema
         self.pieces = list(self._walk())
         self.problem = ""
         if self.is_file:
             try:
                 self.source.seek(0)
-                with sizes_checked(file):
+                with parsing(file):
                     held = ipc.open_file(self.source).num_record_batches
                 if held != len(self.pieces):
                     self.problem = f"the footer tells of {held} record batches, {len(self.pieces)} are there"
@@ -75,7 +75,7 @@ class _Open:
         reader = ipc.MessageReader.open_stream(self.source)
         while True:
             try:
-                with sizes_checked(self.file):
+                with parsing(self.file):
                     message = reader.read_next_message()
             except StopIteration:
                 return
@@ -95,14 +95,15 @@ class _Open:
         fields = [self.schema.get_field_index(name) for name in names]
         options = ipc.IpcReadOptions(included_fields=fields, use_threads=False)
         self.source.seek(0 if self.random_access else self.start)
-        if self.random_access:
-            file = ipc.open_file(self.source, options=options)
-            return lambda at: self._checked(lambda: file.get_batch(at))
-        stream = ipc.open_stream(self.source, options=options)
+        with parsing(self.file):
+            if self.random_access:
+                file = ipc.open_file(self.source, options=options)
+                return lambda at: self._checked(lambda: file.get_batch(at))
+            stream = ipc.open_stream(self.source, options=options)
         return lambda at: self._checked(stream.read_next_batch)
 
     def _checked(self, read: Callable[[], pa.RecordBatch]) -> pa.RecordBatch:
-        with sizes_checked(self.file):
+        with parsing(self.file):
             return _checked(read())
 
 

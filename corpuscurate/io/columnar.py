@@ -25,6 +25,7 @@ from corpuscurate.core.doc_ids import doc_ids
 from corpuscurate.core.errors import InputError
 from corpuscurate.io.base import HEAD_BYTES, REST_FORM, BadRecord, Chunk, SourceFile, Want
 from corpuscurate.io.column_types import types_of_schema
+from corpuscurate.io.reading import forget_failure
 
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 UTF8_ERROR = "UTF8"
@@ -287,11 +288,21 @@ _ASKED = re.compile(r"of size (\d+) failed")
 
 
 @contextmanager
-def sizes_checked(file: SourceFile) -> Iterator[None]:
-    """Raise ArrowInvalid where memory does not suffice for what no file of this size can hold: its sizes are damaged."""
+def parsing(file: SourceFile) -> Iterator[None]:
+    """Let errors of DAMAGE through only where the bytes of a file were read and do not parse.
+
+    Raises the error of a read that failed, which Arrow may have made one of its own, and ArrowInvalid where memory does
+    not suffice for what no file of this size can hold: then its sizes are damaged.
+    """
+    forget_failure(file.name)
     try:
         yield
-    except MemoryError as error:
+    except Exception as error:
+        failure = forget_failure(file.name)
+        if failure is not None:
+            raise failure from error
+        if not isinstance(error, MemoryError):
+            raise
         asked = _ASKED.search(str(error))
         if asked is None or int(asked[1]) <= LARGEST_RATIO * file.size:
             raise

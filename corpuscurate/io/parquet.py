@@ -23,9 +23,9 @@ from corpuscurate.io.columnar import (
     check_schema,
     describe,
     is_string,
+    parsing,
     plain,
     pruned,
-    sizes_checked,
 )
 from corpuscurate.io.files import open_bytes, open_seekable
 
@@ -45,14 +45,14 @@ long value must not all be decoded at once."""
 def _open(file: SourceFile, dictionary: str | None = None) -> pq.ParquetFile:
     source = open_seekable(file)
     # Checksums are verified where a writer made them. Without pre_buffer pages come straight from the memory map.
-    with sizes_checked(file):
+    with parsing(file):
         opened = pq.ParquetFile(
             source,
             read_dictionary=None if dictionary is None else [dictionary],
             pre_buffer="://" in file.path,
             page_checksum_verification=True,
         )
-    _check_plain(source, opened.metadata.serialized_size, file.size)
+        _check_plain(source, opened.metadata.serialized_size, file.size)
     return opened
 
 
@@ -196,7 +196,7 @@ class _RowGroup:
         batches = self._batches(names, self._batch_rows())
         while failure is None and done < self.count:
             try:
-                with sizes_checked(self.rows.file):
+                with parsing(self.rows.file):
                     batch = next(batches)
             except DAMAGE as error:
                 failure = error
@@ -242,7 +242,7 @@ class _RowGroup:
         try:
             batches = self._batches(names, 1)
             while True:
-                with sizes_checked(self.rows.file):
+                with parsing(self.rows.file):
                     batch = next(batches, None)
                 if batch is None:
                     return

@@ -44,6 +44,16 @@ _PASSING_NAMES = frozenset(
 """Classes of clients of object stores and HTTP, by name: they are no OSError, and no dependency of this package."""
 
 
+_FAILURES: dict[str, CorpusCurateError] = {}
+"""The last error of reading, by the file's name."""
+
+
+def forget_failure(name: str) -> CorpusCurateError | None:
+    """The error of a read of this file that failed since the last call, if any. Libraries between the file and its
+    reader, such as Arrow, may raise another one in its place."""
+    return _FAILURES.pop(name, None)
+
+
 class EarlyEnd(OSError):
     """A stream ended before the size that was listed: of a file that was cut, or of a connection that was lost."""
 
@@ -262,7 +272,8 @@ class Stored(io.RawIOBase):
         try:
             return retried(attempt)
         except Exception as error:
-            raise read_error(self.name, error) from error
+            _FAILURES[self.name] = told = read_error(self.name, error)
+            raise told from error
 
     def _drop(self) -> None:
         raw, self._raw = self._raw, None
