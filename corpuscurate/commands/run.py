@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from corpuscurate.commands.guard import guarded
+from corpuscurate.commands.guard import guarded, shown_at_end
 from corpuscurate.commands.options import (
     AllowCode,
     AsJson,
@@ -21,6 +21,7 @@ from corpuscurate.commands.options import (
     overrides,
 )
 from corpuscurate.commands.show import print_json
+from corpuscurate.core.run_folder import REPORT
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run that the output folder holds.")]
 
@@ -53,7 +54,6 @@ def run(
     else:
         with RichProgress() as progress:
             report = run_spec(spec, overwrite=overwrite, progress=progress)
-    if as_json:
-        print_json(report)
-    elif not quiet:
-        print_summary(report, spec.output)
+    if as_json or not quiet:
+        show = (lambda: print_json(report)) if as_json else (lambda: print_summary(report, spec.output))
+        shown_at_end(show, f"The run is finished: see {spec.output / REPORT}.")
