@@ -103,8 +103,11 @@ class _HelpfulCache(FunctionCache):  # type: ignore[misc]
         """The stored kernel, or None where there is none or none that can be used."""
         try:
             return super().load_overload(sig, target_context)
+        except (OSError, MemoryError) as error:  # says nothing about the file
+            _warn("cannot be read; kernels are compiled again", self._cache_path, error)
+            return None
         except Exception as error:
-            _warn("holds a damaged file; its kernel is compiled anew", self._cache_path, error)
+            _warn("holds a broken file; its kernel is compiled anew", self._cache_path, error)
             try:
                 self._cache_file.remove()
             except OSError:
