@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.doc_ids import id_range
-from corpuscurate.core.errors import StageError
+from corpuscurate.core.errors import OutOfMemoryError, StageError
 from corpuscurate.core.stage import FAILED, Outcome, Stage, StreamingStage
 from corpuscurate.io.base import SourceFile
 
@@ -101,6 +101,12 @@ def apply_stage(stage: StreamingStage, batch: Batch) -> Outcome:
         outcome = stage.apply(batch)
         _check_outcome(stage, outcome, len(batch))
         return outcome
+    except MemoryError as error:
+        first, last = id_range(batch.doc_id)
+        raise OutOfMemoryError(
+            f"out of memory: stage {stage.label!r} on documents {first}..{last}. Give `run: {{memory: ...}}` or `--workers`"
+            " a smaller value. Nothing was dropped for it; running again goes on from the finished tasks."
+        ) from error
     except Exception as error:
         raise stage_error(stage, batch, error) from error
 

@@ -25,7 +25,7 @@ from corpuscurate.core.doc_ids import POSITION_BITS
 from corpuscurate.core.errors import InputError, nearest
 from corpuscurate.io.base import SourceFile, format_of_suffix, input_format, input_formats
 from corpuscurate.io.decompress import Inflated, Truncated, decompress
-from corpuscurate.io.local_glob import local_glob
+from corpuscurate.io.local_glob import entries, is_folder, local_glob
 from corpuscurate.io.reading import Stored, is_passing, open_local, read_error, real_error, retried, why
 
 __all__ = ["Truncated", "expand", "file_state", "open_bytes", "open_seekable"]
@@ -152,14 +152,20 @@ def _files_below(path: str, format: str | None) -> list[str]:
         return [os.path.normpath(path)]
     found: list[str] = []
     seen: set[str] = set()
-    for folder, folders, names in os.walk(path, onerror=_cannot_list, followlinks=True):
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
         real = os.path.realpath(folder)
         if real in seen:  # a link to a folder above
-            folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        found += [os.path.join(folder, name) for name in sorted(names) if _is_meant(name, format)]  # noqa: PTH118
+        folders = []
+        for entry in entries(folder, _cannot_list):
+            if is_folder(entry, _cannot_list):
+                folders += [] if _is_hidden(entry.name) else [entry.path]
+            elif _is_meant(entry.name, format):
+                found.append(entry.path)
+        waiting += sorted(folders, reverse=True)
     return [os.path.normpath(name) for name in found]
 
 

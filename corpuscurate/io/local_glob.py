@@ -1,10 +1,11 @@
-"""`glob.glob(pattern, recursive=True)` that raises where a folder cannot be listed.
+"""`glob.glob(pattern, recursive=True)` and the listing of folders that raise where a folder cannot be listed.
 
-The one of the standard library passes over such a folder, and its files would be missing without a word.
+Those of the standard library pass over such a folder, and its files would be missing without a word.
 """
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 from collections.abc import Callable, Iterator
@@ -36,31 +37,33 @@ def _below(folder: str, parts: list[str], cannot_list: Told) -> Iterator[str]:
         elif rest and os.path.isdir(path):  # noqa: PTH112
             yield from _below(path, rest, cannot_list)
     else:
-        names = (entry for entry in _entries(folder, cannot_list) if not _is_hidden(entry.name) or head[0] == ".")
+        names = (entry for entry in entries(folder, cannot_list) if not _is_hidden(entry.name) or head[0] == ".")
         for entry in [entry for entry in names if fnmatch.fnmatch(entry.name, head)]:
             if not rest:
                 yield entry.path
-            elif _is_folder(entry):
+            elif is_folder(entry, cannot_list):
                 yield from _below(entry.path, rest, cannot_list)
 
 
 def _any_depth(folder: str, rest: list[str], cannot_list: Told, above: tuple[str, ...]) -> Iterator[str]:
     """What `rest` matches in a folder and in all below it. above: the real folders on the way, against loops of links."""
     yield from _below(folder, rest, cannot_list) if rest else [folder]
-    for entry in _entries(folder, cannot_list):
+    for entry in entries(folder, cannot_list):
         if _is_hidden(entry.name):
             continue
-        real = os.path.realpath(entry.path) if _is_folder(entry) else ""
+        real = os.path.realpath(entry.path) if is_folder(entry, cannot_list) else ""
         if real and real not in above:
             yield from _any_depth(entry.path, rest, cannot_list, (*above, real))
         elif not rest:
             yield entry.path
 
 
-def _entries(folder: str, cannot_list: Told) -> list[os.DirEntry[str]]:
+def entries(folder: str, cannot_list: Told) -> list[os.DirEntry[str]]:
+    """The entries of a folder."""
+
     def listed() -> list[os.DirEntry[str]]:
-        with os.scandir(folder) as entries:
-            return list(entries)
+        with os.scandir(folder) as found:
+            return list(found)
 
     try:
         return retried(listed)
@@ -70,11 +73,15 @@ def _entries(folder: str, cannot_list: Told) -> list[os.DirEntry[str]]:
     return []
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str], cannot_list: Told) -> bool:
+    """Whether an entry is a folder, or a link to one."""
     try:
-        return entry.is_dir()
-    except OSError:
-        return False  # a loop of links
+        return retried(entry.is_dir)
+    except OSError as error:
+        if error.errno != errno.ELOOP:  # links that lead in a circle
+            error.filename = error.filename or entry.path
+            cannot_list(error)
+    return False
 
 
 def _is_hidden(name: str) -> bool:
