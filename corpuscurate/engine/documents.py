@@ -20,7 +20,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import one_array, to_numpy
 from corpuscurate.core.corpus import DROPS
 from corpuscurate.core.doc_ids import id_range, is_in_sorted
-from corpuscurate.core.errors import BadInputError, CorpusCurateError, InputError
+from corpuscurate.core.errors import BadInputError
 from corpuscurate.core.run_folder import COLUMNS, DOCS, task_folder
 from corpuscurate.core.stage import FAILED, GlobalStage, Stage, StreamingStage
 from corpuscurate.core.tables import cached_table, read_table, rows_between
@@ -28,7 +28,7 @@ from corpuscurate.engine.edits import CutSpans
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.progress import beat
 from corpuscurate.engine.streaming import apply_stage, stages_named_with
-from corpuscurate.io.base import BadRecord, Chunk, SourceFile, Span, Want, input_format
+from corpuscurate.io.base import BadRecord, Chunk, SourceFile, Want, input_format
 
 DOCS_SCHEMA = pa.schema(
     [

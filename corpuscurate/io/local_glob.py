@@ -59,11 +59,11 @@ def _any_depth(folder: str, rest: list[str], cannot_list: Told, above: tuple[str
 
 
 def entries(folder: str, cannot_list: Told) -> list[os.DirEntry[str]]:
-    """The entries of a folder."""
+    """The entries of a folder, by name."""
 
     def listed() -> list[os.DirEntry[str]]:
         with os.scandir(folder) as found:
-            return list(found)
+            return sorted(found, key=lambda entry: entry.name)
 
     try:
         return retried(listed)

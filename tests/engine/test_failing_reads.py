@@ -86,7 +86,7 @@ def read_everything(pattern: str) -> list[tuple[int, str]]:
 
 
 def outcome(work: Any, wanted: Any) -> str:
-    """"all" where the work gives what is wanted, "error" where it raises one that names the file; fails else."""
+    """ "all" where the work gives what is wanted, "error" where it raises one that names the file; fails else."""
     try:
         assert work() == wanted
         return "all"

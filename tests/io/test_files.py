@@ -444,7 +444,20 @@ def test_globs_match_as_those_of_the_standard_library(tmp_path):
         put(tmp_path / name)
     (tmp_path / "link").symlink_to(tmp_path / "a")
     (tmp_path / "gone").symlink_to(tmp_path / "nothing")
-    patterns = ["*", "**", "**/", "*/", "a/*", "**/*.jsonl", "a/**/c.jsonl", "*/b/*", ".*/*", "a/.*", "[az]*", "?.jsonl"]
+    patterns = [
+        "*",
+        "**",
+        "**/",
+        "*/",
+        "a/*",
+        "**/*.jsonl",
+        "a/**/c.jsonl",
+        "*/b/*",
+        ".*/*",
+        "a/.*",
+        "[az]*",
+        "?.jsonl",
+    ]
     patterns += ["[[]x]/*", "a/**/**/e.jsonl", "**/b/**", "no/*", "z.jsonl/*", "a/*/", "link/**/*.jsonl", "gon?"]
     for pattern in patterns:
         whole = f"{tmp_path}/{pattern}"
@@ -480,9 +493,12 @@ def test_no_memory_for_decompression_is_no_damage(tmp_path, monkeypatch):
     monkeypatch.setattr(decompress, "_fast", Module)
     packed = {"a.jsonl.gz": gzip.compress(b"x"), "a.jsonl.zst": zstandard.compress(b"x")}
     monkeypatch.setattr(
-        decompress, "zstandard", SimpleNamespace(
-            ZstdError=zstandard.ZstdError, ZstdDecompressor=lambda **_: SimpleNamespace(stream_reader=lambda *_, **__: Reader())
-        )
+        decompress,
+        "zstandard",
+        SimpleNamespace(
+            ZstdError=zstandard.ZstdError,
+            ZstdDecompressor=lambda **_: SimpleNamespace(stream_reader=lambda *_, **__: Reader()),
+        ),
     )
     for name, content in packed.items():
         put(tmp_path / name, content)

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import fsspec
 from fsspec.spec import AbstractFileSystem
 
-
 MOST_AT_ONCE = 4000
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tempfile
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
