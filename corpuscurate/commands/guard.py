@@ -72,7 +72,7 @@ def _say(text: str) -> None:
 
 
 def shown_at_end(show: Callable[[], None], instead: str) -> None:
-    """Print the result of finished work; where that fails, say so on stderr: the work is done, and its exit code is 0."""
+    """Print the result of finished work; where that fails, say so on stderr: the work is done (exit code 0)."""
     try:
         show()
         sys.stdout.flush()

@@ -92,8 +92,8 @@ def explained(path: Path) -> Iterator[None]:
 def _what_to_do(path: Path, number: int | None) -> str:
     if number in _FULL:
         return (
-            f"The disk or quota is full{_free(path.parent)}. Make room, then run the same recipe again: what is finished is kept. "
-            "Or choose another `output: path:`."
+            f"The disk or quota is full{_free(path.parent)}. Make room, then run the same recipe again: what is "
+            "finished is kept. Or choose another `output: path:`."
         )
     if number in _FORBIDDEN:
         return "Make the output folder writable for this user, or choose another `output: path:`."

@@ -117,7 +117,7 @@ def load_stage(reference: str, base: Path) -> type[Stage]:
     run, and for a class that is not there or is no stage.
     """
     path, name = split_reference(reference)
-    file = (base / os.path.expanduser(path)).resolve()
+    file = (base / os.path.expanduser(path)).resolve()  # noqa: PTH111  (`Path` fails for an unknown user)
     try:
         source = Source(str(file), file.read_bytes())
     except OSError as error:

@@ -68,11 +68,11 @@ class Sheltered:
 
     def task_done(self) -> None:
         """See `Progress`."""
-        self._try(lambda: self._progress.task_done())
+        self._try(self._progress.task_done)
 
     def finish(self) -> None:
         """See `Progress`."""
-        self._try(lambda: self._progress.finish())
+        self._try(self._progress.finish)
 
     def message(self, text: str) -> None:
         """See `Progress`."""

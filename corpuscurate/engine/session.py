@@ -95,8 +95,8 @@ def locked(state: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise OutputError(
-                    f"Cannot lock {state / LOCK}: {error.strerror}. Its file system has no locks, without which two runs"
-                    " could spoil each other's work. Choose an output folder on another one."
+                    f"Cannot lock {state / LOCK}: {error.strerror}. Its file system has no locks, without which two"
+                    " runs could spoil each other's work. Choose an output folder on another one."
                 ) from error
             raise OutputError(
                 f"another corpuscurate is running in {state.parent}. Wait for it, or choose another output folder."

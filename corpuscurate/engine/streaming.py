@@ -104,8 +104,8 @@ def apply_stage(stage: StreamingStage, batch: Batch) -> Outcome:
     except MemoryError as error:
         first, last = id_range(batch.doc_id)
         raise OutOfMemoryError(
-            f"out of memory: stage {stage.label!r} on documents {first}..{last}. Give `run: {{memory: ...}}` or `--workers`"
-            " a smaller value. Nothing was dropped for it; running again goes on from the finished tasks."
+            f"out of memory: stage {stage.label!r} on documents {first}..{last}. Give `run: {{memory: ...}}` or"
+            " `--workers` a smaller value. Nothing was dropped for it; running again goes on from the finished tasks."
         ) from error
     except Exception as error:
         raise stage_error(stage, batch, error) from error

@@ -268,7 +268,7 @@ def _size_of(info: Mapping[str, Any], name: str) -> int:
 
 
 def _kind_of_path(system: Any, path: str) -> str | None:
-    """ "directory", "file", or None where there is neither. Errors are raised: `isdir` and `isfile` take them for no."""
+    """Whether a path is a "directory", a "file" or neither (None). `isdir` and `isfile` would take errors for no."""
     try:
         kind = str(retried(lambda: system.info(path))["type"])
     except Exception as error:

@@ -46,7 +46,7 @@ def _below(folder: str, parts: list[str], cannot_list: Told) -> Iterator[str]:
 
 
 def _any_depth(folder: str, rest: list[str], cannot_list: Told, above: tuple[str, ...]) -> Iterator[str]:
-    """What `rest` matches in a folder and in all below it. above: the real folders on the way, against loops of links."""
+    """What `rest` matches in a folder and in all below it. above: the real folders on the way (links may loop)."""
     yield from _below(folder, rest, cannot_list) if rest else [folder]
     for entry in entries(folder, cannot_list):
         if _is_hidden(entry.name):

@@ -36,6 +36,7 @@ TAIL_BYTES = 8
 SIGNATURE_BYTES = 28
 """Of a plain footer beside encrypted columns: nonce and tag."""
 ENCRYPTED = "the Parquet file has encrypted columns"
+UNREADABLE: tuple[type[Exception], ...] = (*DAMAGE, ValueError)
 MAX_BATCH_ROWS = 1 << 16
 REPEATED_BYTES = 256
 """Text columns with a dictionary and fewer stored bytes a row than this are read as dictionaries: rows that repeat a
@@ -77,7 +78,7 @@ def _schema(parquet: pq.ParquetFile) -> pa.Schema:
     left = (parquet.metadata.metadata or {}).get(ARROW_SCHEMA)
     try:
         written = pa.ipc.read_schema(pa.py_buffer(b64decode(left))) if left else schema
-    except (*DAMAGE, ValueError):  # other programs' business: the file can be read without it
+    except UNREADABLE:  # other programs' business: the file can be read without it
         return schema
     for at, field in enumerate(schema):
         own = written.field(at) if at < len(written) else field

@@ -54,13 +54,13 @@ def forget_failure(name: str) -> CorpusCurateError | None:
     return _FAILURES.pop(name, None)
 
 
-class EarlyEnd(OSError):
+class EarlyEndError(OSError):
     """A stream ended before the size that was listed: of a file that was cut, or of a connection that was lost."""
 
 
 def is_passing(error: BaseException) -> bool:
     """Whether the same call may succeed a moment later: a time-out, a lost connection, a busy server."""
-    if isinstance(error, TimeoutError | ConnectionError | InterruptedError | BlockingIOError | EarlyEnd):
+    if isinstance(error, TimeoutError | ConnectionError | InterruptedError | BlockingIOError | EarlyEndError):
         return True
     if isinstance(error, OSError) and error.errno in _PASSING:
         return True
@@ -77,7 +77,8 @@ def _status(error: BaseException) -> int | None:
         with suppress(TypeError, ValueError):
             return int(value)  # type: ignore[arg-type]
     if isinstance(response, dict):  # botocore
-        return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        status: int | None = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status
     return None
 
 
@@ -188,7 +189,7 @@ class Stored(io.RawIOBase):
 
         def take() -> bytes:
             raw = self._there()
-            data: bytes = raw.read(most)
+            data = bytes(raw.read(most))
             while len(data) < most and not self._is_end(len(data)):
                 more = raw.read(most - len(data))
                 if not more:
@@ -196,7 +197,7 @@ class Stored(io.RawIOBase):
                 data += more
             return data
 
-        data = self._told(lambda: self._whole(take(), most))
+        data: bytes = self._told(lambda: self._whole(take(), most))
         self._moved(len(data))
         return data
 
@@ -258,7 +259,7 @@ class Stored(io.RawIOBase):
         """What was read, or an error where there should be more."""
         reached = self._position + len(got)
         if (wanted < 0 or len(got) < wanted) and reached < self._size:
-            raise EarlyEnd(f"it ends after {reached} of the {self._size} bytes that it had when it was listed")
+            raise EarlyEndError(f"it ends after {reached} of the {self._size} bytes that it had when it was listed")
         return got
 
     def _told(self, call: Callable[[], T]) -> T:

@@ -94,9 +94,8 @@ class _HelpfulCache(FunctionCache):  # type: ignore[misc]
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)
-        own = self._cache_file
-        self._cache_file = _CheckedFile(
-            own._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
+        self._cache_file: _CheckedFile = _CheckedFile(
+            self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
         )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:

@@ -72,7 +72,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read_everything(pattern: str) -> list[tuple[int, str]]:
-    """doc_id and text of every document, with the calls of a run until and in its first pass. Fails for a bad record."""
+    """doc_id and text of every document, with the calls of a run until its first pass ends. Fails for a bad record."""
     manifest = build_manifest(Source(paths=(pattern,), split_bytes=6000), Path("/"))
     assert read_columns(manifest.files).unreadable == {}
     found = []

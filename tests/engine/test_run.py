@@ -461,9 +461,8 @@ def test_a_display_that_breaks_ends_no_run(folder: Path, name: str, error: Excep
     if name == "message":  # nothing to say in this run
         return
     (said,) = [text for text in report["warnings"] if "progress" in text]
-    assert said.startswith(
-        f"the progress could not be shown any more ({error or type(error).__name__}); the run went on"
-    )
+    why = str(error) or type(error).__name__
+    assert said.startswith(f"the progress could not be shown any more ({why}); the run went on")
     assert display.calls == 1
     assert said in orjson.loads((folder / "out" / "report.json").read_bytes())["warnings"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import random
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -450,9 +449,8 @@ def test_no_memory_is_no_damage(tmp_path, monkeypatch):
         raise pa.ArrowMemoryError(f"malloc of size {asked} failed")
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: (fails() for _ in range(1)))
-    asked = 380983424
-    file = replace(file, size=300 << 20)
-    with pytest.raises(OutOfMemoryError, match="out of memory while a.parquet was read"):
+    asked = 20 << 20
+    with pytest.raises(OutOfMemoryError, match=r"out of memory while a\.parquet was read"):
         list(input_format("parquet").read(file, Span(0, 0, 1, 9), Want()))
     asked = 1 << 60
     (chunk,) = input_format("parquet").read(file, Span(0, 0, 1, 9), Want())

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -158,12 +158,12 @@ def _starting() -> Iterator[None]:
     except OSError as error:
         if error.errno is None and "AF_UNIX" in str(error):
             raise WorkerError(
-                f"Cannot start worker processes: the folder for temporary files, {tempfile.gettempdir()}, has too long a"
-                " path for their sockets. Set TMPDIR to a shorter one, or use `--workers 1`, which needs none."
+                f"Cannot start worker processes: the folder for temporary files, {tempfile.gettempdir()}, has too"
+                " long a path for their sockets. Set TMPDIR to a shorter one, or use `--workers 1`, which needs none."
             ) from error
         raise WorkerError(
-            f"Cannot start worker processes: {error.strerror or error}. They need semaphores in /dev/shm (writable, with"
-            f" some space), sockets in {tempfile.gettempdir()} (TMPDIR), and leave to start processes (ulimit -u, -n)."
+            f"Cannot start worker processes: {error.strerror or error}. They need semaphores in /dev/shm (writable,"
+            f" with some space), sockets in {tempfile.gettempdir()} (TMPDIR), and leave to start processes (ulimit -u, -n)."
             " Or use `--workers 1`, which needs none of it."
         ) from error
 
@@ -177,7 +177,7 @@ class LocalRunner:
         self._warm = warm
         self._pool: ProcessPoolExecutor | None = None
         self._beats: Beats | None = None
-        self._processes: dict[int, Any] | None = None
+        self._processes: MutableMapping[int, Any] | None = None
 
     def __enter__(self) -> Self:
         context = start_fork_server(self._warm)
@@ -214,7 +214,7 @@ class LocalRunner:
                 with _hidden_main(tasks), _starting():
                     while len(places) < self.workers * AHEAD and (item := next(waiting, None)) is not None:
                         places[self._pool.submit(_perform, item[1])] = item[0]
-                        self._processes = self._pool._processes or self._processes
+                        self._processes = self._pool._processes
                 if not places:
                     return
                 ready, _ = wait(places, timeout=EVERY_SECONDS, return_when=FIRST_COMPLETED)
@@ -245,7 +245,7 @@ class LocalRunner:
 
 
 def _why_dead(codes: dict[int, int], running: dict[int, str], about: dict[str, str], workers: int) -> str:
-    """The message for workers that died. codes: exit code by process; running, about: its task, and that one's input."""
+    """The message for workers that died. codes: exit code by process; running: its task; about: that one's input."""
     if not codes:
         return f"A worker process died, and nothing tells why. {_AGAIN}"
     process, code = next(iter(codes.items()))
@@ -256,23 +256,24 @@ def _why_dead(codes: dict[int, int], running: dict[int, str], about: dict[str, s
             f"A worker process ended with exit code {code}{while_}. What it said last stands above. A stage or a"
             f" library ended it. {_AGAIN}"
         )
-    with suppress(ValueError):
-        name = signal.Signals(-code).name
-        if -code == signal.SIGKILL:
-            return (
-                f"A worker process was killed (SIGKILL){while_}: most often the machine or the container ran out of"
-                f" memory ({workers} workers). {_AGAIN} Give it fewer --workers or a lower run.memory."
-            )
-        if -code == signal.SIGBUS:
-            return (
-                f"A worker process was ended by SIGBUS{while_}: a file was cut while it was read, its disk failed, or"
-                f" /dev/shm is full. {_AGAIN}"
-            )
-        if -code in (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGFPE):
-            return (
-                f"A worker process was ended by {name}{while_}: a library crashed. What it said last stands above. It is"
-                f" no lack of memory; a damaged file can be the cause. {_AGAIN} Where it happens again, take that file"
-                " out of the input."
-            )
-        return f"A worker process was ended by {name}{while_}: somebody or the system sent that signal. {_AGAIN}"
-    return f"A worker process was ended by signal {-code}{while_}. {_AGAIN}"
+    return f"A worker process was {_ended_by(-code, while_, workers)}"
+
+
+def _ended_by(number: int, while_: str, workers: int) -> str:
+    """What is said of a signal that ended a worker."""
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    if number == signal.SIGKILL:
+        return (
+            f"killed (SIGKILL){while_}: most often the machine or the container ran out of memory ({workers} workers)."
+            f" {_AGAIN} Give it fewer --workers or a lower run.memory."
+        )
+    if number == signal.SIGBUS:
+        return (
+            f"ended by SIGBUS{while_}: a file was cut while it was read, its disk failed, or /dev/shm is full. {_AGAIN}"
+        )
+    if number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGFPE):
+        return (
+            f"ended by {name}{while_}: a library crashed. What it said last stands above. It is no lack of memory; a"
+            f" damaged file can be the cause. {_AGAIN} Where it happens again, take that file out of the input."
+        )
+    return f"ended by {name}{while_}: somebody or the system sent that signal. {_AGAIN}"

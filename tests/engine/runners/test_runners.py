@@ -141,7 +141,7 @@ def test_a_long_folder_for_temporary_files_is_no_hindrance(folder: Path) -> None
     [
         (
             OSError(28, "No space left on device"),
-            r"worker processes: No space left on device\. .*/dev/shm.*--workers 1",
+            r"processes: No space left on device\. .*/dev/shm.*--workers 1",
         ),
         (OSError(30, "Read-only file system"), r"worker processes: Read-only file system\. .*/dev/shm.*--workers 1"),
         (OSError("AF_UNIX path too long"), r"too long a path .* TMPDIR .*--workers 1"),
