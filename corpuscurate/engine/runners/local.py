@@ -163,7 +163,7 @@ def _starting() -> Iterator[None]:
             ) from error
         raise WorkerError(
             f"Cannot start worker processes: {error.strerror or error}. They need semaphores in /dev/shm (writable,"
-            f" with some space), sockets in {tempfile.gettempdir()} (TMPDIR), and leave to start processes (ulimit -u, -n)."
+            f" with some space), sockets in {tempfile.gettempdir()} (TMPDIR), and leave for new processes (ulimit)."
             " Or use `--workers 1`, which needs none of it."
         ) from error
 
