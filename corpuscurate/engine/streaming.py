@@ -101,12 +101,6 @@ def apply_stage(stage: StreamingStage, batch: Batch) -> Outcome:
         outcome = stage.apply(batch)
         _check_outcome(stage, outcome, len(batch))
         return outcome
-    except MemoryError as error:
-        first, last = id_range(batch.doc_id)
-        raise OutOfMemoryError(
-            f"out of memory: stage {stage.label!r} on documents {first}..{last}. Give `run: {{memory: ...}}` or"
-            " `--workers` a smaller value. Nothing was dropped for it; running again goes on from the finished tasks."
-        ) from error
     except Exception as error:
         raise stage_error(stage, batch, error) from error
 
@@ -129,9 +123,14 @@ def _check_outcome(stage: StreamingStage, outcome: Outcome, rows: int) -> None:
             raise ValueError(f"reason is {low if low < 0 else high}, and the stage has {known} reasons")
 
 
-def stage_error(stage: Stage, batch: Batch, error: Exception) -> StageError:
+def stage_error(stage: Stage, batch: Batch, error: Exception) -> StageError | OutOfMemoryError:
     """The error for a stage that fails on a batch."""
     first, last = id_range(batch.doc_id)
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError(
+            f"out of memory: stage {stage.label!r} on documents {first}..{last}. Give `run: {{memory: ...}}` or"
+            " `--workers` a smaller value. Nothing was dropped for it; running again goes on from the finished tasks."
+        )
     return StageError(
         f"stage {stage.label!r} failed on documents {first}..{last}: {type(error).__name__}: {error}\n"
         f"  Its parameters: {stage.parameters()}\n"
