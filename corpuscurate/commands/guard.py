@@ -76,8 +76,8 @@ def shown_at_end(show: Callable[[], None], instead: str) -> None:
     try:
         show()
         sys.stdout.flush()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
+    except (OSError, ValueError, SystemExit) as error:  # rich leaves the process where a reader is gone
+        why = "its reader is gone" if isinstance(error, SystemExit) else getattr(error, "strerror", None) or error
         _say(f"warning: the result could not be printed ({why}). {instead}")
 
 

@@ -43,7 +43,7 @@ def run(
     """Run a recipe. A run that was interrupted goes on where it stopped: give the same command again."""
     from corpuscurate.commands.progress_bar import RichProgress
     from corpuscurate.commands.summary import print_summary
-    from corpuscurate.engine.progress import NoProgress
+    from corpuscurate.engine.progress import LOST, NoProgress
     from corpuscurate.recipe.load import load_recipe
 
     spec = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
@@ -55,5 +55,14 @@ def run(
         with RichProgress() as progress:
             report = run_spec(spec, overwrite=overwrite, progress=progress)
     if as_json or not quiet:
-        show = (lambda: print_json(report)) if as_json else (lambda: print_summary(report, spec.output))
+
+        def show() -> None:
+            if as_json:
+                print_json(report)
+                return
+            print_summary(report, spec.output)
+            for text in report["warnings"]:
+                if text.startswith(LOST):  # it could not be shown on stderr, as the others were
+                    print(f"warning: {text}")
+
         shown_at_end(show, f"The run is finished: see {spec.output / REPORT}.")

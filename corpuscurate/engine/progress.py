@@ -48,6 +48,10 @@ class NoProgress:
         """Nothing."""
 
 
+LOST = "the progress could not be shown any more"
+"""How the warning of a display that failed begins."""
+
+
 class Sheltered:
     """Passes progress on until that fails, then no more: a display that breaks ends no run.
 
@@ -81,10 +85,10 @@ class Sheltered:
     def _try(self, show: Callable[[], None]) -> None:
         try:
             show()
-        except Exception as error:  # a terminal that is gone, a full disk beneath it, a defect of the caller's display
+        except (Exception, SystemExit) as error:  # a terminal that is gone, a full disk, a defect of the display
             self._progress = NoProgress()
             said = " ".join(str(error).split()) or type(error).__name__
-            self._on_failure(f"the progress could not be shown any more ({said}); the run went on without it")
+            self._on_failure(f"{LOST} ({said}); the run went on without it")
 
 
 EVERY_SECONDS = 0.25
