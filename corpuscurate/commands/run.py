@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from corpuscurate.commands.guard import guarded
+from corpuscurate.commands.guard import guarded, shown_at_end
 from corpuscurate.commands.options import (
     AllowCode,
     AsJson,
@@ -21,6 +21,7 @@ from corpuscurate.commands.options import (
     overrides,
 )
 from corpuscurate.commands.show import print_json
+from corpuscurate.core.run_folder import REPORT
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run that the output folder holds.")]
 
@@ -42,7 +43,7 @@ def run(
     """Run a recipe. A run that was interrupted goes on where it stopped: give the same command again."""
     from corpuscurate.commands.progress_bar import RichProgress
     from corpuscurate.commands.summary import print_summary
-    from corpuscurate.engine.progress import NoProgress
+    from corpuscurate.engine.progress import LOST, NoProgress
     from corpuscurate.recipe.load import load_recipe
 
     spec = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
@@ -53,7 +54,15 @@ def run(
     else:
         with RichProgress() as progress:
             report = run_spec(spec, overwrite=overwrite, progress=progress)
-    if as_json:
-        print_json(report)
-    elif not quiet:
-        print_summary(report, spec.output)
+    if as_json or not quiet:
+
+        def show() -> None:
+            if as_json:
+                print_json(report)
+                return
+            print_summary(report, spec.output)
+            for text in report["warnings"]:
+                if text.startswith(LOST):  # it could not be shown on stderr, as the others were
+                    print(f"warning: {text}")
+
+        shown_at_end(show, f"The run is finished: see {spec.output / REPORT}.")

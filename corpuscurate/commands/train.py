@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +52,7 @@ def quality(
     if as_json:
         print_json(card)
     elif not quiet:
-        _summary(card, base / Path(loaded.output).expanduser())
+        _summary(card, base / os.path.expanduser(loaded.output))  # noqa: PTH111  (`Path` fails for an unknown user)
 
 
 def _summary(card: dict, output: Path) -> None:  # type: ignore[type-arg]

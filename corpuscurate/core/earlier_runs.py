@@ -130,7 +130,7 @@ def open_runs(paths: Sequence[str]) -> list[EarlierRun]:
 def _open(path: Path, name: str) -> EarlierRun:
     try:
         report = read_json(path / REPORT)
-    except (OSError, ValueError) as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise InputError(
             f"index {path} holds no finished run: there is no {REPORT}. Name a run's output folder."
         ) from error

@@ -21,6 +21,15 @@ class InputError(CorpusCurateError, ValueError):
     """The input cannot be used as the recipe says: no file, a missing column, a format (exit code 2)."""
 
 
+class ReadError(InputError):
+    """The input could not be read because of its surroundings (time-out, permission, disk): it may be whole (exit code
+    1)."""
+
+
+class OutOfMemoryError(CorpusCurateError, MemoryError):
+    """The memory of this process ran out; the message says while it did what."""
+
+
 class OutputError(CorpusCurateError, OSError):
     """The output folder cannot be used: it holds another run, no permission, a full disk."""
 
@@ -50,7 +59,7 @@ class BalanceError(CorpusCurateError, RuntimeError):
 
 
 class WorkerError(CorpusCurateError, RuntimeError):
-    """A worker process died, usually because memory ran out."""
+    """A worker process died; the message says by which signal or exit code, and while it did what."""
 
 
 class MissingExtraError(CorpusCurateError, ImportError):

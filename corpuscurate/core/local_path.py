@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,6 @@ def _absolute(given: Any, base: Path, mark: FromRecipe) -> Any:
         return tuple(_absolute(each, base, mark) for each in given)
     if not isinstance(given, str):
         return given
-    whole = Path(given).expanduser()
+    whole = Path(os.path.expanduser(given))  # noqa: PTH111  (`Path` fails for an unknown user)
     relative = not whole.is_absolute() and (not mark.only_existing or (base / whole).exists())
     return str(base / whole) if relative else given

@@ -11,6 +11,7 @@ The digest of the content is part of the stage's fingerprint (`Stage.code`); mod
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -116,7 +117,7 @@ def load_stage(reference: str, base: Path) -> type[Stage]:
     run, and for a class that is not there or is no stage.
     """
     path, name = split_reference(reference)
-    file = (base / Path(path).expanduser()).resolve()
+    file = (base / os.path.expanduser(path)).resolve()  # noqa: PTH111  (`Path` fails for an unknown user)
     try:
         source = Source(str(file), file.read_bytes())
     except OSError as error:

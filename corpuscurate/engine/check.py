@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from corpuscurate.core.errors import InputError, OutputError, RecipeError, did_you_mean
+from corpuscurate.core.errors import InputError, OutputError, ReadError, RecipeError, did_you_mean
 from corpuscurate.core.labels import check_labels, stage_name
 from corpuscurate.core.run_folder import DATA, DOCS, DROPPED, REPORT, STATE, measure_folder, part_name, task_folder
 from corpuscurate.core.spec import Sink, Source, Spec, is_global, is_streaming
@@ -123,6 +123,8 @@ def read_columns(files: Sequence[SourceFile]) -> Columns:
     for file in files[::step]:
         try:
             columns: Mapping[str, Any] = input_format(file.format).columns(file)
+        except ReadError:  # says nothing about the file: the run would meet it too
+            raise
         except InputError as error:
             unreadable[file.name] = str(error)
             continue
@@ -262,7 +264,7 @@ def check_output(source: Source, sink: Sink, base: Path, files: Sequence[SourceF
 
 def _absolute(base: Path, pattern: str) -> str:
     """A pattern with the symbolic links of its fixed part resolved."""
-    whole = str(base.absolute() / Path(pattern.removeprefix("file://")).expanduser())
+    whole = str(base.absolute() / os.path.expanduser(pattern.removeprefix("file://")))  # noqa: PTH111  (`Path` fails for an unknown user)
     parts = PurePosixPath(Path(whole).as_posix()).parts
     fixed = next((i for i, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
     return str(Path(os.path.realpath(Path(*parts[:fixed])), *parts[fixed:]))

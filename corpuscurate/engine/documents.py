@@ -20,7 +20,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import one_array, to_numpy
 from corpuscurate.core.corpus import DROPS
 from corpuscurate.core.doc_ids import id_range, is_in_sorted
-from corpuscurate.core.errors import BadInputError, CorpusCurateError, InputError
+from corpuscurate.core.errors import BadInputError
 from corpuscurate.core.run_folder import COLUMNS, DOCS, task_folder
 from corpuscurate.core.stage import FAILED, GlobalStage, Stage, StreamingStage
 from corpuscurate.core.tables import cached_table, read_table, rows_between
@@ -28,7 +28,7 @@ from corpuscurate.engine.edits import CutSpans
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.progress import beat
 from corpuscurate.engine.streaming import apply_stage, stages_named_with
-from corpuscurate.io.base import BadRecord, Chunk, SourceFile, Span, Want, input_format
+from corpuscurate.io.base import BadRecord, Chunk, SourceFile, Want, input_format
 
 DOCS_SCHEMA = pa.schema(
     [
@@ -88,24 +88,12 @@ class Reader:
 def read_chunks(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chunk]]:
     """The chunks of a split's spans in input order, as the readers give them."""
     for file, span in zip(split.files, split.spans, strict=True):
-        for chunk in _guarded(file, span, reader.want):
+        for chunk in input_format(file.format).read(file, span, reader.want):
             if reader.fail_on_bad and chunk.bad:
                 raise bad_input_error(file, chunk.bad[0])
             yield file, chunk
             if chunk.batch is not None:
                 beat(int(chunk.batch.record_bytes.sum()))
-
-
-def _guarded(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
-    try:
-        yield from input_format(file.format).read(file, span, want)
-    except FileNotFoundError as error:
-        raise InputError(f"{file.name} was there when the run began and is gone now.") from error
-    except CorpusCurateError:
-        raise
-    except Exception as error:
-        error.add_note(f"while reading {file.name}, {file.format} {span.start}..{span.stop}")
-        raise
 
 
 def bad_input_error(file: SourceFile, record: BadRecord) -> BadInputError:

@@ -48,6 +48,49 @@ class NoProgress:
         """Nothing."""
 
 
+LOST = "the progress could not be shown any more"
+"""How the warning of a display that failed begins."""
+
+
+class Sheltered:
+    """Passes progress on until that fails, then no more: a display that breaks ends no run.
+
+    on_failure: called once, with what to warn of.
+    """
+
+    def __init__(self, progress: Progress, on_failure: Callable[[str], None]) -> None:
+        self._progress: Progress = progress
+        self._on_failure = on_failure
+
+    def start(self, title: str, total_bytes: int, tasks: int) -> None:
+        """See `Progress`."""
+        self._try(lambda: self._progress.start(title, total_bytes, tasks))
+
+    def advance(self, bytes: int) -> None:
+        """See `Progress`."""
+        self._try(lambda: self._progress.advance(bytes))
+
+    def task_done(self) -> None:
+        """See `Progress`."""
+        self._try(self._progress.task_done)
+
+    def finish(self) -> None:
+        """See `Progress`."""
+        self._try(self._progress.finish)
+
+    def message(self, text: str) -> None:
+        """See `Progress`."""
+        self._try(lambda: self._progress.message(text))
+
+    def _try(self, show: Callable[[], None]) -> None:
+        try:
+            show()
+        except (Exception, SystemExit) as error:  # a terminal that is gone, a full disk, a defect of the display
+            self._progress = NoProgress()
+            said = " ".join(str(error).split()) or type(error).__name__
+            self._on_failure(f"{LOST} ({said}); the run went on without it")
+
+
 EVERY_SECONDS = 0.25
 
 Sink = Callable[[str, int], None]

@@ -5,20 +5,21 @@ The output depends neither on workers, memory and batch size nor on the order in
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from corpuscurate.core.errors import DamagedError, InputError
-from corpuscurate.core.os_errors import is_about_output, output_error
+from corpuscurate.core.os_errors import system_error
 from corpuscurate.core.spec import Spec
 from corpuscurate.engine.check import check_spec
 from corpuscurate.engine.fingerprints import run_identity
 from corpuscurate.engine.ledger.publish import OutputFolder
 from corpuscurate.engine.ledger.report import Facts, build_report
 from corpuscurate.engine.manifest import Manifest, build_manifest
-from corpuscurate.engine.progress import NoProgress, Progress
+from corpuscurate.engine.progress import NoProgress, Progress, Sheltered
 from corpuscurate.engine.runners import Runner, load_ahead, make_runner
 from corpuscurate.engine.runners.warm import to_text
 from corpuscurate.engine.session import MemoryWatch, Session, locked, made_again
@@ -26,6 +27,7 @@ from corpuscurate.engine.steps import Steps
 from corpuscurate.io.files import expand
 from corpuscurate.kernels.compile import is_cold
 
+LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -43,7 +45,8 @@ def run_spec(
     StageError, BadInputError, WorkerError, BalanceError.
     """
     started = time.time()
-    shown = progress or NoProgress()
+    lost: list[str] = []
+    shown = Sheltered(progress or NoProgress(), lost.append)
     manifest, warnings = prepared(spec, shown, ahead=runner is None)
     identity = run_identity(spec, manifest)
     output = OutputFolder(spec.output)
@@ -63,13 +66,12 @@ def run_spec(
                     ),
                     output.state,
                 )
+                report["warnings"] += lost
             public = output.publish(report)
             output.tidy(spec.settings.retain)
             return public
     except OSError as error:
-        if is_about_output(error):
-            raise output_error(error, Path(error.filename or output.path)) from error
-        raise
+        raise system_error(error, output.path) from error
 
 
 def prepared(spec: Spec, shown: Progress, *, ahead: bool) -> tuple[Manifest, list[str]]:
@@ -154,7 +156,7 @@ def settle_only(spec: Spec, *, folder: Path, progress: Progress | None = None) -
     folder: for what is measured; what an earlier call left there and still fits is used again. Raises the errors of
     `run_spec`.
     """
-    shown = progress or NoProgress()
+    shown = Sheltered(progress or NoProgress(), LOG.warning)
     manifest, _ = prepared(spec, shown, ahead=True)
     warm = to_text(spec, [file.format for file in manifest.files])
 

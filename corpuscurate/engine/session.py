@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -100,12 +101,27 @@ def locked(state: Path) -> Iterator[None]:
     state.mkdir(parents=True, exist_ok=True)
     with (state / LOCK).open("a") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            _lock(file)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise OutputError(
+                    f"Cannot lock {state / LOCK}: {error.strerror}. Its file system has no locks, without which two"
+                    " runs could spoil each other's work. Choose an output folder on another one."
+                ) from error
             raise OutputError(
                 f"another corpuscurate is running in {state.parent}. Wait for it, or choose another output folder."
             ) from error
         yield
+
+
+def _lock(file: IO[str]) -> None:
+    """Take the lock of a file for this process, at once or not at all."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL):
+            raise
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Lustre and NFS may have these and not the others
 
 
 class MemoryWatch:
@@ -118,14 +134,20 @@ class MemoryWatch:
         self._thread = threading.Thread(target=self._loop, daemon=True)
 
     def __enter__(self) -> MemoryWatch:
-        self._thread.start()
+        with suppress(RuntimeError):  # no more threads: the peak is not known then, and the run needs it not
+            self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _loop(self) -> None:
+        with suppress(psutil.Error, OSError):  # as where /proc is hidden
+            self._watch()
+
+    def _watch(self) -> None:
         me = psutil.Process(os.getpid())
         while True:
             total = 0

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.doc_ids import id_range
-from corpuscurate.core.errors import StageError
+from corpuscurate.core.errors import OutOfMemoryError, StageError
 from corpuscurate.core.stage import FAILED, Outcome, Stage, StreamingStage
 from corpuscurate.io.base import SourceFile
 
@@ -123,9 +123,14 @@ def _check_outcome(stage: StreamingStage, outcome: Outcome, rows: int) -> None:
             raise ValueError(f"reason is {low if low < 0 else high}, and the stage has {known} reasons")
 
 
-def stage_error(stage: Stage, batch: Batch, error: Exception) -> StageError:
+def stage_error(stage: Stage, batch: Batch, error: Exception) -> StageError | OutOfMemoryError:
     """The error for a stage that fails on a batch."""
     first, last = id_range(batch.doc_id)
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError(
+            f"out of memory: stage {stage.label!r} on documents {first}..{last}. Give `run: {{memory: ...}}` or"
+            " `--workers` a smaller value. Nothing was dropped for it; running again goes on from the finished tasks."
+        )
     return StageError(
         f"stage {stage.label!r} failed on documents {first}..{last}: {type(error).__name__}: {error}\n"
         f"  Its parameters: {stage.parameters()}\n"

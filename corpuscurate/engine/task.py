@@ -11,12 +11,16 @@ from typing import Any, Protocol, Self
 from corpuscurate.core import exact_pickle  # noqa: F401  a task may hold any Arrow type
 from corpuscurate.core.artefact import attempt, commit, read_commit, remove_task
 from corpuscurate.core.errors import DamagedError
-from corpuscurate.core.os_errors import is_about_output, output_error
+from corpuscurate.core.os_errors import system_error
 from corpuscurate.engine import progress
 from corpuscurate.engine.progress import Sink
 
 DIGESTS = "digests"
 """Key in the value that a body returns: digests, by file name, computed while writing. Not part of the result."""
+
+
+NAMED = 5
+"""Files that `Task.about` names."""
 
 
 class Body(Protocol):
@@ -44,6 +48,14 @@ class Task:
     last: bool = False
     needs_main: bool = False
 
+    @property
+    def about(self) -> str:
+        """The input files that the body reads, for messages: the first few names; "" where it reads none."""
+        body = self.body
+        splits = getattr(body, "splits", None) or [split for split in [getattr(body, "split", None)] if split]
+        names = list(dict.fromkeys(file.name for split in splits for file in getattr(split, "files", ())))
+        return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more files" if len(names) > NAMED else "")
+
 
 FINGERPRINT, RESULT = "fingerprint", "result"
 """Keys of a task's marker."""
@@ -59,9 +71,7 @@ def perform(task: Task) -> dict[str, Any]:
             marker = {FINGERPRINT: task.fingerprint, RESULT: result}
             first = commit(task.home, folder, marker, digests=digests, durable=task.durable, last=task.last)
     except OSError as error:
-        if is_about_output(error):
-            raise output_error(error, Path(error.filename or task.home)) from error
-        raise
+        raise system_error(error, task.home.parent.parent) from error
     if first:
         return result
     return finished_result(task) or perform(task)

@@ -25,6 +25,7 @@ from corpuscurate.io.columnar import (
     census_chunk,
     check_schema,
     describe,
+    parsing,
     plain,
     pruned,
     text_lengths,
@@ -50,17 +51,20 @@ class _Open:
     """An opened file: schema, pieces, and the reader of either form. whole: has its footer, or is a stream."""
 
     def __init__(self, file: SourceFile) -> None:
+        self.file = file
         self.source = open_seekable(file)
         self.is_file = self.source.read(len(MAGIC)) == MAGIC
         self.start = STREAM_START if self.is_file else 0
         self.source.seek(self.start)
-        self.schema = ipc.open_stream(self.source).schema
+        with parsing(file):
+            self.schema = ipc.open_stream(self.source).schema
         self.pieces = list(self._walk())
         self.problem = ""
         if self.is_file:
             try:
                 self.source.seek(0)
-                held = ipc.open_file(self.source).num_record_batches
+                with parsing(file):
+                    held = ipc.open_file(self.source).num_record_batches
                 if held != len(self.pieces):
                     self.problem = f"the footer tells of {held} record batches, {len(self.pieces)} are there"
             except DAMAGE as error:
@@ -71,7 +75,8 @@ class _Open:
         reader = ipc.MessageReader.open_stream(self.source)
         while True:
             try:
-                message = reader.read_next_message()
+                with parsing(self.file):
+                    message = reader.read_next_message()
             except StopIteration:
                 return
             except DAMAGE:
@@ -90,11 +95,16 @@ class _Open:
         fields = [self.schema.get_field_index(name) for name in names]
         options = ipc.IpcReadOptions(included_fields=fields, use_threads=False)
         self.source.seek(0 if self.random_access else self.start)
-        if self.random_access:
-            file = ipc.open_file(self.source, options=options)
-            return lambda at: _checked(file.get_batch(at))
-        stream = ipc.open_stream(self.source, options=options)
-        return lambda at: _checked(stream.read_next_batch())
+        with parsing(self.file):
+            if self.random_access:
+                file = ipc.open_file(self.source, options=options)
+                return lambda at: self._checked(lambda: file.get_batch(at))
+            stream = ipc.open_stream(self.source, options=options)
+        return lambda at: self._checked(stream.read_next_batch)
+
+    def _checked(self, read: Callable[[], pa.RecordBatch]) -> pa.RecordBatch:
+        with parsing(self.file):
+            return _checked(read())
 
 
 def _rows(metadata: pa.Buffer) -> int:

@@ -14,7 +14,7 @@ registers them (`register`). In a package of its own it is an entry point of the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -23,6 +23,7 @@ import pyarrow as pa
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.errors import RecipeError, did_you_mean
 from corpuscurate.core.plugins import load_plugins
+from corpuscurate.io.reading import reading
 
 REST_FORM = b"corpuscurate.rest"
 HEAD_BYTES = 256
@@ -197,11 +198,30 @@ def register(format: F) -> F:
     if isinstance(format, OutputFormat):
         _OUTPUT[format.name] = format
         return format
+    format = _guarded(format)
     for suffix in format.suffixes:
         if _BY_SUFFIX.setdefault(suffix, format.name) != format.name:
             raise ValueError(f"the suffix {suffix} of the format {format.name} is that of {_BY_SUFFIX[suffix]}")
     _INPUT[format.name] = format
     return format
+
+
+def _guarded(format: InputFormat) -> InputFormat:
+    """The format with the errors of its functions told with the file's name, see `io.reading`."""
+
+    def read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
+        with reading(file.name):
+            yield from format.read(file, span, want)
+
+    def split(file: SourceFile, split_bytes: int) -> list[Span]:
+        with reading(file.name):
+            return format.split(file, split_bytes)
+
+    def columns(file: SourceFile) -> dict[str, str]:
+        with reading(file.name):
+            return format.columns(file)
+
+    return replace(format, read=read, split=split, columns=columns)
 
 
 def _load() -> None:

@@ -8,8 +8,10 @@ and stands in `rest` as it was.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,7 @@ from corpuscurate.core.doc_ids import doc_ids
 from corpuscurate.core.errors import InputError
 from corpuscurate.io.base import HEAD_BYTES, REST_FORM, BadRecord, Chunk, SourceFile, Want
 from corpuscurate.io.column_types import types_of_schema
+from corpuscurate.io.reading import forget_failure
 
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 UTF8_ERROR = "UTF8"
@@ -279,5 +282,38 @@ def plain(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-DAMAGE: tuple[type[Exception], ...] = (pa.ArrowException, OSError, UnicodeDecodeError, struct.error)
-"""What is raised on files that are not what they say."""
+LARGEST_RATIO = 1 << 16
+"""What no codec of these formats shrinks the contents of a file by: Zstandard's best is a half of it."""
+_ASKED = re.compile(r"of size (\d+) failed")
+
+
+@contextmanager
+def parsing(file: SourceFile) -> Iterator[None]:
+    """Let errors of DAMAGE through only where the bytes of a file were read and do not parse.
+
+    Raises the error of a read that failed, which Arrow may have made one of its own, and ArrowInvalid where memory does
+    not suffice for what no file of this size can hold: then its sizes are damaged.
+    """
+    forget_failure(file.name)
+    try:
+        yield
+    except Exception as error:
+        failure = forget_failure(file.name)
+        if failure is not None:
+            raise failure from error
+        if not isinstance(error, MemoryError):
+            raise
+        asked = _ASKED.search(str(error))
+        if asked is None or int(asked[1]) <= LARGEST_RATIO * file.size:
+            raise
+        raise pa.ArrowInvalid(f"a buffer of {asked[1]} bytes is told of in a file of {file.size}") from error
+
+
+DAMAGE: tuple[type[Exception], ...] = (
+    *(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowKeyError, pa.ArrowIndexError, pa.ArrowNotImplementedError),
+    *(pa.ArrowCapacityError, pa.ArrowSerializationError),
+    OSError,  # of Arrow's own readers; errors of reading are of other classes, see `io.reading`
+    UnicodeDecodeError,
+    struct.error,
+)
+"""What is raised on bytes that were read and are not what they say. A lack of memory is none of them."""

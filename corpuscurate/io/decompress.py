@@ -68,6 +68,8 @@ def _gunzip(raw: BinaryIO, step: Step, module: Any, read_bytes: int = IN_BYTES) 
             data = data or raw.read(read_bytes)
             try:
                 out = decoder.decompress(data, step(done))
+            except MemoryError:  # says nothing about the file
+                raise
             except Exception as error:  # zlib.error, or isal's own class
                 raise _Corrupt(f"gzip: {error}") from error
             at_end = not data and not out and not decoder.eof
@@ -239,6 +241,8 @@ def _unzstd(raw: BinaryIO, step: Step) -> Iterator[bytes]:
             except zstandard.ZstdError as error:
                 if frames.window_bytes > MAX_WINDOW_BYTES:
                     raise _Corrupt(_window_detail(frames.window_bytes)) from error
+                if "not enough memory" in str(error):  # says nothing about the file
+                    raise MemoryError(str(error)) from error
                 raise _Corrupt(f"zstd: {error}") from error
             if not out:
                 break

@@ -6,22 +6,27 @@ Local paths are used as they are; anything with a `scheme://` goes through fsspe
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from glob import escape, glob, has_magic
+from glob import escape, has_magic
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 import fsspec
 import pyarrow as pa
+from fsspec.asyn import AsyncFileSystem
+from fsspec.utils import glob_translate
 
 from corpuscurate.core.doc_ids import POSITION_BITS
 from corpuscurate.core.errors import InputError, nearest
 from corpuscurate.io.base import SourceFile, format_of_suffix, input_format, input_formats
 from corpuscurate.io.decompress import Inflated, Truncated, decompress
+from corpuscurate.io.local_glob import entries, is_folder, local_glob
+from corpuscurate.io.reading import Stored, is_passing, open_local, read_error, real_error, retried, why
 
 __all__ = ["Truncated", "expand", "file_state", "open_bytes", "open_seekable"]
 
@@ -128,7 +133,7 @@ def _expand_local(pattern: str, base: Path, format: str | None) -> list[_Found]:
     elif has_magic(pattern):
         below = os.path.join(escape(os.path.abspath(base)), os.path.expanduser(pattern))  # noqa: PTH111, PTH100, PTH118
         explicit = PurePosixPath(pattern).name.startswith("_")
-        matches = [m for m in sorted(glob(below, recursive=True)) if explicit or not _is_hidden(m)]  # noqa: PTH207
+        matches = [m for m in local_glob(below, _cannot_list) if explicit or not _is_hidden(m)]
     else:
         matches = []
     paths = [path for match in matches for path in _files_below(match, format)]
@@ -147,14 +152,20 @@ def _files_below(path: str, format: str | None) -> list[str]:
         return [os.path.normpath(path)]
     found: list[str] = []
     seen: set[str] = set()
-    for folder, folders, names in os.walk(path, onerror=_cannot_list, followlinks=True):
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
         real = os.path.realpath(folder)
         if real in seen:  # a link to a folder above
-            folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        found += [os.path.join(folder, name) for name in sorted(names) if _is_meant(name, format)]  # noqa: PTH118
+        folders = []
+        for entry in entries(folder, _cannot_list):
+            if is_folder(entry, _cannot_list):
+                folders += [] if _is_hidden(entry.name) else [entry.path]
+            elif _is_meant(entry.name, format):
+                found.append(entry.path)
+        waiting += sorted(folders, reverse=True)
     return [os.path.normpath(name) for name in found]
 
 
@@ -171,7 +182,7 @@ def _cannot_list(error: OSError) -> None:
 
 def _local(path: str, base: Path, format: str | None) -> _Found:
     try:
-        status = os.stat(path)  # noqa: PTH116
+        status = retried(lambda: os.stat(path))  # noqa: PTH116
     except OSError as error:
         link = " (a link to something that is not there)" if os.path.islink(path) else ""  # noqa: PTH114
         raise InputError(f"Cannot read input file {path}{link}: {error.strerror}.") from error
@@ -216,21 +227,13 @@ def _expand_url(pattern: str, format: str | None) -> list[_Found]:
     if pattern.startswith("file://"):
         return _expand_local(pattern.removeprefix("file://"), Path("/"), format)
     try:
-        system, path = fsspec.core.url_to_fs(pattern)
-        folders = [path] if system.isdir(path) else []
-        listed = [] if folders else [path] if system.isfile(path) else []
-        if not folders and not listed and has_magic(path):
-            matches = system.glob(path, detail=True)
-            folders = sorted(name for name, info in matches.items() if info["type"] == "directory")
-            listed = sorted(name for name, info in matches.items() if info["type"] != "directory")
-            listed = [name for name in listed if not _is_hidden(name)]
-        for folder in folders:
-            listed += [name for name in sorted(system.find(folder)) if _is_meant_below(name, folder, format)]
-        sizes = [(name, int(system.info(name)["size"] or 0)) for name in listed]
+        system, path, sizes = _list_url(pattern, format)
     except ImportError as error:
         raise InputError(f"Cannot open {pattern}: {error}.") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"Cannot list {pattern}: {error}.") from error
+    except InputError:
+        raise
+    except Exception as error:  # file systems raise errors of any class
+        raise InputError(f"Cannot list {pattern}: {why(real_error(error))}.") from error
     if not sizes:
         raise InputError(f"No input file matches {pattern!r}.")
     before, after = _around(system, pattern, path, sizes[0][0])
@@ -239,6 +242,95 @@ def _expand_url(pattern: str, format: str | None) -> list[_Found]:
     else:
         urls = [(f"{before}{name}{after}", name, size) for name, size in sizes]
     return [_found(url, url, url, size, format, inner=inner) for url, inner, size in urls]
+
+
+def _list_url(pattern: str, format: str | None) -> tuple[Any, str, list[tuple[str, int]]]:
+    """The file system, the path in it, and path and size of each file that a URL means. Raises whatever it likes."""
+    system, path = cast(tuple[Any, str], retried(lambda: fsspec.core.url_to_fs(pattern)))
+    kind = _kind_of_path(system, path)
+    folders = [path] if kind == "directory" else []
+    listed = [] if folders or kind is None else [path]
+    if kind is None and has_magic(path):
+        matches = _url_glob(system, path)
+        folders = sorted(name for name, info in matches.items() if info["type"] == "directory")
+        listed = sorted(name for name, info in matches.items() if info["type"] != "directory")
+        listed = [name for name in listed if not _is_hidden(name)]
+    for folder in folders:
+        listed += [name for name in sorted(_files_in(system, folder)) if _is_meant_below(name, folder, format)]
+    return system, path, [(name, _size_of(retried(lambda name=name: system.info(name)), name)) for name in listed]  # type: ignore[misc]
+
+
+def _size_of(info: Mapping[str, Any], name: str) -> int:
+    """Bytes of a file as its file system tells them. Raises InputError: without a size nobody knows what is missing."""
+    if info.get("size") is None:
+        raise InputError(f"Cannot read input file {name}: its size is not told. Download it, and name the copy.")
+    return int(info["size"])
+
+
+def _kind_of_path(system: Any, path: str) -> str | None:
+    """Whether a path is a "directory", a "file" or neither (None). `isdir` and `isfile` would take errors for no."""
+    try:
+        kind = str(retried(lambda: system.info(path))["type"])
+    except Exception as error:
+        if is_passing(real_error(error)) or not (isinstance(error, FileNotFoundError) or has_magic(path)):
+            raise
+        kind = ""
+    if kind != "directory" and system.isdir(path):  # file systems whose files may be folders too, such as HTTP
+        return "directory"
+    return kind or None
+
+
+def _walks(system: Any, find: str = "find") -> bool:
+    """Whether the file system finds files by fsspec's own walk, which leaves out folders that cannot be listed."""
+    own = getattr(type(system), f"_{find}", None)
+    return getattr(type(system), find) is getattr(fsspec.AbstractFileSystem, find) and (
+        own is None or own is getattr(AsyncFileSystem, f"_{find}")
+    )
+
+
+def _entries(system: Any, folder: str, depth: int | None) -> dict[str, Mapping[str, Any]]:
+    """All files and folders below a folder, to a depth. A folder that cannot be listed is an error."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for info in retried(lambda: system.ls(folder, detail=True)):
+        name = info["name"].rstrip("/")
+        if name == system._strip_protocol(folder).rstrip("/"):
+            if info["type"] != "directory":  # an object with the name of a folder
+                found[name] = info
+            continue
+        found[name] = info
+        if info["type"] == "directory" and (depth is None or depth > 1):
+            found |= _entries(system, name, None if depth is None else depth - 1)
+    return found
+
+
+def _files_in(system: Any, folder: str) -> list[str]:
+    """The files below a folder."""
+    if not _walks(system):
+        return list(retried(lambda: system.find(folder)))
+    return [name for name, info in _entries(system, folder, None).items() if info["type"] != "directory"]
+
+
+def _url_glob(system: Any, pattern: str) -> dict[str, Mapping[str, Any]]:
+    """What a pattern matches, with the file system's own glob unless that is fsspec's, see `_walks`."""
+    if not (_walks(system) and _walks(system, "glob")):
+        return dict(retried(lambda: system.glob(pattern, detail=True)))
+    parts = pattern.split("/")
+    fixed = next(at for at, part in enumerate(parts) if has_magic(part))
+    depth = None if "**" in pattern else len(parts) - fixed
+    root = "/".join(parts[:fixed])
+    matches = re.compile(glob_translate(pattern))
+    try:
+        found = _entries(system, f"{root}/" if root else "", depth)
+    except FileNotFoundError as error:
+        if is_passing(real_error(error)):
+            raise
+        return {}
+    folders = pattern.endswith("/**")  # then a folder matches with a slash behind it
+    return {
+        name: info
+        for name, info in found.items()
+        if matches.match(f"{name}/" if folders and info["type"] == "directory" else name)
+    }
 
 
 def _around(system: Any, pattern: str, path: str, name: str) -> tuple[str, str]:
@@ -270,14 +362,13 @@ def _open_url(url: str) -> Any:
 
 
 def _open_raw(file: SourceFile, start: int = 0) -> BinaryIO:
-    """The stored bytes from `start` on. Raises InputError."""
+    """The stored bytes from `start` on. Raises InputError, and ReadError when they cannot be read."""
+    url = _is_url(file.path)
     try:
-        raw = _open_url(file.path) if _is_url(file.path) else open(file.path, "rb")  # noqa: PTH123, SIM115
-        if start:
-            raw.seek(start)
-    except (OSError, ImportError) as error:
-        raise InputError(f"Cannot read input file {file.name}: {getattr(error, 'strerror', None) or error}.") from error
-    return cast(BinaryIO, raw)
+        opened = Stored(file.name, lambda: _open_url(file.path) if url else open_local(file.path), file.size, start)
+    except ImportError as error:
+        raise InputError(f"Cannot read input file {file.name}: {error}.") from error
+    return cast(BinaryIO, opened)
 
 
 @contextmanager
@@ -286,7 +377,7 @@ def open_bytes(file: SourceFile, start: int = 0) -> Iterator[BinaryIO]:
 
     start: bytes to leave out, only for files that are not compressed. All members of gzip and frames of Zstandard are
     read. The reader raises `Truncated` after the last byte that could be decompressed where the stream has a bad end.
-    Raises InputError when the file cannot be opened.
+    Raises ReadError when the file cannot be opened or read.
     """
     if file.compression is None:
         with _open_raw(file, start) as raw:
@@ -299,28 +390,32 @@ def open_bytes(file: SourceFile, start: int = 0) -> Iterator[BinaryIO]:
 
 
 def open_seekable(file: SourceFile) -> pa.NativeFile:
-    """The stored bytes for random access: a memory map of a local file. Raises InputError."""
+    """The stored bytes for random access: a memory map of a local file. Raises ReadError."""
+    if _is_url(file.path):
+        return pa.PythonFile(_open_raw(file), "r")
     try:
-        if _is_url(file.path):
-            return pa.PythonFile(_open_raw(file), "r")
-        return pa.memory_map(file.path) if file.size else pa.BufferReader(b"")
+        return retried(lambda: pa.memory_map(file.path)) if file.size else pa.BufferReader(b"")
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else error
-        raise InputError(f"Cannot read input file {file.name}: {why}.") from error
+        raise read_error(file.name, _with_text(error)) from error
+
+
+def _with_text(error: OSError) -> OSError:
+    """An error of Arrow with the system's own words."""
+    return OSError(error.errno, os.strerror(error.errno)) if error.errno else error
 
 
 def file_state(file: SourceFile) -> dict[str, Any]:
-    """Size and time of change, to notice input that changed while it was read. Raises InputError when it is gone.
+    """Size and time of change, to notice input that changed while it was read. Raises ReadError when it is gone.
 
     mtime_ns: 0 where the file system tells no time; then `version` holds what it tells instead (ETag, generation).
     """
     try:
         if not _is_url(file.path):
-            status = os.stat(file.path)  # noqa: PTH116
+            status = retried(lambda: os.stat(file.path))  # noqa: PTH116
             return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
         system, path = fsspec.core.url_to_fs(file.path)
-        info = system.info(path)
-    except OSError as error:
-        raise InputError(f"Cannot read input file {file.name}: {error.strerror or error}.") from error
+        info = retried(lambda: system.info(path))
+    except Exception as error:  # file systems raise errors of any class
+        raise read_error(file.name, error) from error
     version = next((str(info[key]) for key in _VERSION_KEYS if info.get(key)), "")
     return {"size": int(info["size"] or 0), "mtime_ns": 0, "version": version}

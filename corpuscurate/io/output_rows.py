@@ -152,6 +152,8 @@ def cast_to_schema(array: pa.Array, field: pa.Field) -> pa.Array:
         elif pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type):
             array = large_lists(array)
         return array if array.type == field.type else array.cast(field.type)
+    except pa.ArrowMemoryError:  # says nothing about the values
+        raise
     except pa.ArrowException as error:
         raise InputError(
             f"column {field.name!r}: values of type {array.type} cannot be kept as {field.type}: "

@@ -23,6 +23,7 @@ from corpuscurate.io.columnar import (
     check_schema,
     describe,
     is_string,
+    parsing,
     plain,
     pruned,
 )
@@ -30,6 +31,12 @@ from corpuscurate.io.files import open_bytes, open_seekable
 
 MAGIC = b"PAR1"
 ARROW_SCHEMA = b"ARROW:schema"
+TAIL_BYTES = 8
+"""Behind the footer: its size and the magic bytes."""
+SIGNATURE_BYTES = 28
+"""Of a plain footer beside encrypted columns: nonce and tag."""
+ENCRYPTED = "the Parquet file has encrypted columns"
+UNREADABLE: tuple[type[Exception], ...] = (*DAMAGE, ValueError)
 MAX_BATCH_ROWS = 1 << 16
 REPEATED_BYTES = 256
 """Text columns with a dictionary and fewer stored bytes a row than this are read as dictionaries: rows that repeat a
@@ -37,13 +44,28 @@ long value must not all be decoded at once."""
 
 
 def _open(file: SourceFile, dictionary: str | None = None) -> pq.ParquetFile:
+    source = open_seekable(file)
     # Checksums are verified where a writer made them. Without pre_buffer pages come straight from the memory map.
-    return pq.ParquetFile(
-        open_seekable(file),
-        read_dictionary=None if dictionary is None else [dictionary],
-        pre_buffer="://" in file.path,
-        page_checksum_verification=True,
-    )
+    with parsing(file):
+        opened = pq.ParquetFile(
+            source,
+            read_dictionary=None if dictionary is None else [dictionary],
+            pre_buffer="://" in file.path,
+            page_checksum_verification=True,
+        )
+        _check_plain(source, opened.metadata.serialized_size, file.size)
+    return opened
+
+
+def _check_plain(source: pa.NativeFile, footer_bytes: int, size: int) -> None:
+    """Raise ArrowInvalid for a file with encrypted columns: to touch one ends the process.
+
+    Such a file has a plain footer with a signature behind it, see the Parquet encryption specification, section 5.
+    """
+    source.seek(size - TAIL_BYTES)
+    stored = int.from_bytes(source.read(4), "little")
+    if stored == footer_bytes + SIGNATURE_BYTES:
+        raise pa.ArrowInvalid(ENCRYPTED)
 
 
 def _schema(parquet: pq.ParquetFile) -> pa.Schema:
@@ -56,7 +78,7 @@ def _schema(parquet: pq.ParquetFile) -> pa.Schema:
     left = (parquet.metadata.metadata or {}).get(ARROW_SCHEMA)
     try:
         written = pa.ipc.read_schema(pa.py_buffer(b64decode(left))) if left else schema
-    except (pa.ArrowException, OSError, ValueError):  # other programs' business: the file can be read without it
+    except UNREADABLE:  # other programs' business: the file can be read without it
         return schema
     for at, field in enumerate(schema):
         own = written.field(at) if at < len(written) else field
@@ -75,6 +97,8 @@ def _why_unreadable(file: SourceFile, error: BaseException) -> tuple[str, str]:
         return "truncated", "the Parquet footer is missing: the file was cut off or not finished"
     if b"PARE" in (head, tail):
         return "unreadable", "the Parquet file is encrypted"
+    if ENCRYPTED in str(error):
+        return "unreadable", f"{ENCRYPTED}, whose keys are not known here: decrypt it first"
     if head != MAGIC:
         return "unreadable", "not a Parquet file: it does not begin with PAR1"
     return "unreadable", f"the Parquet footer cannot be read: {plain(error)}"
@@ -173,7 +197,8 @@ class _RowGroup:
         batches = self._batches(names, self._batch_rows())
         while failure is None and done < self.count:
             try:
-                batch = next(batches)
+                with parsing(self.rows.file):
+                    batch = next(batches)
             except DAMAGE as error:
                 failure = error
                 break
@@ -216,7 +241,12 @@ class _RowGroup:
         """The rows from `skip` on that can be decoded, in batches of one."""
         done = 0
         try:
-            for batch in self._batches(names, 1):
+            batches = self._batches(names, 1)
+            while True:
+                with parsing(self.rows.file):
+                    batch = next(batches, None)
+                if batch is None:
+                    return
                 done += 1
                 if done > skip:
                     yield batch

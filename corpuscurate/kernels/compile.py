@@ -3,14 +3,18 @@
 Why a cache folder of our own: Numba's cache knows a kernel by its own file only, so a kernel that calls a helper
 from another file is not recompiled when that file changes (numba#4807). Ours is named after a digest of all kernel
 sources and of the Numba version, so a stale kernel cannot be loaded. Where no folder can be written, kernels are
-compiled in each process instead.
+compiled in each process instead. The cache is a help and no more: a damaged or missing file of it, a full disk, a lost
+permission cost a compilation and a warning, never the run.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import pickle
 import tempfile
+import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -18,7 +22,10 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core import config
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
+LOG = logging.getLogger(__name__)
+CHECKSUM_BYTES = 4
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -46,7 +53,84 @@ def cache_folder() -> str:
 def is_cold() -> bool:
     """Whether no kernel has been compiled on this machine yet for these sources, so that the first run must."""
     folder = cache_folder()
-    return not folder or next(Path(folder).rglob("*.nbi"), None) is None
+    try:
+        return not folder or next(Path(folder).rglob("*.nbi"), None) is None
+    except OSError:
+        return True
+
+
+class _CheckedFile(IndexDataCacheFile):  # type: ignore[misc]
+    """Numba's files of one kernel, the compiled code with a checksum before it: Numba would run whatever it finds."""
+
+    def _dump(self, obj: Any) -> bytes:
+        data: bytes = super()._dump(obj)
+        return zlib.crc32(data).to_bytes(CHECKSUM_BYTES, "little") + data
+
+    def _load_index(self) -> Any:
+        try:
+            whole = Path(self._index_path).read_bytes()
+        except FileNotFoundError:
+            return {}
+        version = pickle.loads(whole)  # noqa: S301  Numba's own form: its version, then the rest
+        stamp, overloads = pickle.loads(_checked(whole[len(pickle.dumps(version, protocol=-1)) :]))  # noqa: S301
+        return overloads if (version, stamp) == (self._version, self._source_stamp) else {}
+
+    def _load_data(self, name: str) -> Any:
+        return pickle.loads(_checked(Path(self._data_path(name)).read_bytes()))  # noqa: S301
+
+    def remove(self) -> None:
+        """Delete the index, so that the kernel is compiled and stored anew."""
+        Path(self._index_path).unlink(missing_ok=True)
+
+
+def _checked(data: bytes) -> bytes:
+    if zlib.crc32(data[CHECKSUM_BYTES:]) != int.from_bytes(data[:CHECKSUM_BYTES], "little") or not data:
+        raise ValueError("its checksum is wrong")
+    return data[CHECKSUM_BYTES:]
+
+
+class _HelpfulCache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache of one kernel, whose failures cost a compilation."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        self._cache_file: _CheckedFile = _CheckedFile(
+            self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
+        )
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The stored kernel, or None where there is none or none that can be used."""
+        try:
+            return super().load_overload(sig, target_context)
+        except (OSError, MemoryError) as error:  # says nothing about the file
+            _warn("cannot be read; kernels are compiled again", self._cache_path, error)
+            return None
+        except Exception as error:
+            _warn("holds a broken file; its kernel is compiled anew", self._cache_path, error)
+            try:
+                self._cache_file.remove()
+            except OSError:
+                self.disable()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Store a compiled kernel, if that can be done."""
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:
+            _warn("cannot be written; kernels are compiled again in the next run", self._cache_path, error)
+            self.disable()
+
+
+_WARNED: set[str] = set()
+
+
+def _warn(what: str, folder: str, error: Exception) -> None:
+    """Log a failure of the cache, each kind once a process."""
+    if what not in _WARNED:
+        _WARNED.add(what)
+        said = " ".join(str(error).split()) or type(error).__name__
+        LOG.warning("the folder of compiled kernels %s %s (%s)", folder, what, said)
 
 
 def kernel(function: F) -> F:
@@ -81,7 +165,12 @@ def _compile(function: F, **options: bool) -> F:
     try:
         config.CACHE_DIR = folder or before
         # without the wrapper for calls from C, which nobody makes: a fifteenth of the time to compile
-        jit = numba.njit(cache=bool(folder), nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)
-        return jit(function)  # type: ignore[no-any-return]
+        jit = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
+        if folder:
+            try:
+                jit._cache = _HelpfulCache(function)
+            except (OSError, RuntimeError) as error:  # what Numba raises where it cannot write
+                _warn("cannot be written; kernels are compiled in each process", folder, error)
+        return jit  # type: ignore[no-any-return]
     finally:
         config.CACHE_DIR = before

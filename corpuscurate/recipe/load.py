@@ -280,10 +280,10 @@ def _from_here(given: str, *, pattern: bool = False) -> str:
     """A path of the command line as an absolute one; URLs stay."""
     if not given or _SCHEME.match(given):
         return given
-    whole = Path.cwd() / Path(given).expanduser()
+    whole = Path.cwd() / os.path.expanduser(given)  # noqa: PTH111  (`Path` fails for an unknown user)
     if not pattern or os.path.lexists(whole):
         return str(whole)
-    return str(Path(glob.escape(str(Path.cwd()))) / Path(given).expanduser())
+    return str(Path(glob.escape(str(Path.cwd()))) / os.path.expanduser(given))  # noqa: PTH111
 
 
 def _put(sections: dict[str, Node], steps: tuple[str, ...], value: Node, root: Node) -> None:

@@ -82,7 +82,7 @@ def _end(row: dict[str, Any]) -> dict[str, Any]:
 def _report(out: Path) -> dict[str, Any]:
     try:
         report: dict[str, Any] = read_json(out / REPORT)
-    except (OSError, ValueError) as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise InputError(
             f"{out} holds no finished run: there is no report.json. Name a run's output folder."
         ) from error

@@ -294,3 +294,63 @@ def test_ctrl_c(recipe, runner):
     done = outside(*command, "--json", "-q")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["documents"]["input"] == 40_062
+
+
+STREAMS = {
+    "stderr closed": "2>&-",
+    "stderr full": "2>/dev/full",
+    "stderr without reader": "2> >(true)",
+    "stdout closed": ">&-",
+    "stdout full": ">/dev/full",
+    "stdout as JSON, full": "--json >/dev/full",
+    "stdout without reader": "> >(true)",
+    "all closed": "<&- >&- 2>&-",
+    "both full": ">/dev/full 2>/dev/full",
+}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("streams", STREAMS.values(), ids=STREAMS)
+def test_a_stream_that_takes_nothing_ends_no_run(recipe, streams):
+    command = f"{sys.executable} -m corpuscurate run {recipe} {streams}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = orjson.loads((recipe.parent / "out" / "report.json").read_bytes())
+    assert report["documents"]["input"] == 62
+    if streams in (">/dev/full", "--json >/dev/full"):
+        assert "warning: the result could not be printed (No space left on device)" in done.stderr
+        assert "out/report.json" in done.stderr
+    if streams == "2>/dev/full":
+        assert any("progress could not be shown any more" in text for text in report["warnings"])
+        assert "progress could not be shown any more" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_failure_keeps_its_exit_code_where_nobody_reads_the_message(recipe):
+    recipe.write_text(RECIPE + "nonsense: 1\n")
+    for streams in ("2>&-", "2>/dev/full", ">&- 2>&-"):
+        command = f"{sys.executable} -m corpuscurate run {recipe} {streams}"
+        assert subprocess.run(["bash", "-c", command], capture_output=True, check=False).returncode == 2
+
+
+def test_a_closed_stream_is_no_number_for_other_files(recipe):
+    """Else a library's message on stderr would be written into the file that got its number."""
+    code = (
+        "import os\nfrom corpuscurate.commands.guard import standard_streams\n"
+        "with standard_streams(), open('data', 'wb') as file:\n"
+        "    os.write(2, b'a message of a library')\n    print(file.fileno(), file=open('number', 'w'))\n"
+    )
+    command = f'{sys.executable} -c "{code}" <&- >&- 2>&-'
+    assert subprocess.run(["bash", "-c", command], capture_output=True, check=False).returncode == 0
+    assert (recipe.parent / "data").read_bytes() == b""
+    assert int((recipe.parent / "number").read_text()) > 2
+
+
+def test_a_user_that_is_not_there(recipe):
+    for arguments in (["--input", "~nosuchuser/a.jsonl"], ["--set", "input.paths=['~nosuchuser/a.jsonl']"]):
+        done = call("run", recipe, *arguments)
+        assert done.exit_code == 2
+        assert "No input file matches" in done.output
+        assert "~nosuchuser/a.jsonl" in done.output
+    assert call("run", recipe, "--output", "~nosuchuser/out").exit_code == 0
+    assert (recipe.parent / "~nosuchuser" / "out" / "report.json").exists()

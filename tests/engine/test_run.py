@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -9,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,7 +26,9 @@ from corpuscurate.core.durable import read_json
 from corpuscurate.core.errors import BadInputError, InputError, OutputError, StageError
 from corpuscurate.core.run_folder import SETTLED, attempt_folder
 from corpuscurate.core.stage import Stage
+from corpuscurate.engine import session
 from corpuscurate.engine.passes.write import WriteBody
+from corpuscurate.engine.progress import NoProgress
 from corpuscurate.engine.run import run_spec
 from corpuscurate.engine.runners import InProcessRunner
 from corpuscurate.engine.task import Task, perform
@@ -425,3 +433,65 @@ def test_list_views_lose_no_row(tmp_path: Path, sink_format: str) -> None:
     else:
         found = table(tmp_path / "out", "data").column("v").to_pylist()
     assert found == values
+
+
+class Breaks(NoProgress):
+    """A display that fails at one of its methods, from the n-th call on."""
+
+    def __init__(self, name: str, error: Exception, after: int = 0) -> None:
+        self.calls = 0
+
+        def fails(*_: Any) -> None:
+            self.calls += 1
+            if self.calls > after:
+                raise error
+
+        setattr(self, name, fails)
+
+
+@pytest.mark.parametrize("name", ["start", "advance", "task_done", "finish", "message"])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), BrokenPipeError(), ValueError("I/O operation on closed file")]
+)
+def test_a_display_that_breaks_ends_no_run(folder: Path, name: str, error: Exception) -> None:
+    spec = Pipeline(Source(paths=("in/*.jsonl",), id="id"), (Exact(),), Sink(path="out"), Settings(workers=1), folder)
+    display = Breaks(name, error)
+    report = run_spec(spec, progress=display)
+    assert report["documents"]["input"] > 100
+    if name == "message":  # nothing to say in this run
+        return
+    (said,) = [text for text in report["warnings"] if "progress" in text]
+    why = str(error) or type(error).__name__
+    assert said.startswith(f"the progress could not be shown any more ({why}); the run went on")
+    assert display.calls == 1
+    assert said in orjson.loads((folder / "out" / "report.json").read_bytes())["warnings"]
+
+
+def test_a_file_system_without_one_kind_of_lock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    state = folder / "out" / "_run"
+    monkeypatch.setattr(fcntl, "flock", fails)
+    with session.locked(state):
+        command = f"import fcntl; fcntl.lockf(open({str(state / 'lock')!r}, 'a'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        other = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=False)
+        assert "BlockingIOError" in other.stderr
+    monkeypatch.setattr(fcntl, "lockf", fails)
+    with pytest.raises(OutputError, match=r"Cannot lock .*_run/lock: Function not implemented\..*another one"):
+        session.locked(state).__enter__()
+
+
+def test_a_memory_watch_that_fails_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fails)
+    with session.MemoryWatch() as watch:
+        pass
+    assert watch.peak_bytes == 0
+    monkeypatch.undo()
+    monkeypatch.setattr(psutil, "Process", lambda _: (_ for _ in ()).throw(psutil.AccessDenied(1)))
+    with session.MemoryWatch() as watch:
+        pass
+    assert watch.peak_bytes == 0

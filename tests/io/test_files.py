@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
 import os
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import fsspec
@@ -13,10 +15,11 @@ import pytest
 import zstandard
 from fsspec.implementations.memory import MemoryFileSystem
 
-from corpuscurate.core.errors import InputError
-from corpuscurate.io import files
+from corpuscurate.core.errors import InputError, OutOfMemoryError
+from corpuscurate.io import decompress, files, reading
 from corpuscurate.io.base import InputFormat, input_formats, register
 from corpuscurate.io.files import Truncated, expand, file_state, open_bytes, open_seekable
+from corpuscurate.io.local_glob import local_glob
 
 
 def put(path: Path, content: bytes = b"x\n") -> Path:
@@ -413,3 +416,101 @@ def test_urls_with_a_host():
     assert file_state(file)["size"] == 2
     with open_bytes(file) as reader:
         assert reader.read() == b"x\n"
+
+
+@pytest.mark.parametrize("pattern", ["in/**/*.jsonl", "in/*/*.jsonl", "in/**", "in", "in/*"])
+def test_a_folder_that_cannot_be_listed_is_never_left_out(tmp_path, monkeypatch, pattern):
+    """`glob` and `os.walk` pass over it by themselves."""
+    put(tmp_path / "in/one/a.jsonl")
+    put(tmp_path / "in/two/b.jsonl")
+    assert names(expand([pattern], tmp_path, None)) == ["in/one/a.jsonl", "in/two/b.jsonl"]
+    scandir, calls = os.scandir, []
+
+    def fails(path):
+        if str(path).endswith("two"):
+            calls.append(path)
+            raise OSError(*error, str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(reading, "RETRY_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(os, "scandir", fails)
+    for error in ((5, "Input/output error"), (13, "Permission denied"), (116, "Stale file handle")):
+        with pytest.raises(InputError, match=rf"Cannot list the folder .*in/two: {error[1]}\."):
+            expand([pattern], tmp_path, None)
+
+
+def test_globs_match_as_those_of_the_standard_library(tmp_path):
+    for name in ("a/b/c.jsonl", "a/b.jsonl", ".hid/x.jsonl", "a/.h.jsonl", "z.jsonl", "a/b/d/e.jsonl", "[x]/y.jsonl"):
+        put(tmp_path / name)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    patterns = [
+        "*",
+        "**",
+        "**/",
+        "*/",
+        "a/*",
+        "**/*.jsonl",
+        "a/**/c.jsonl",
+        "*/b/*",
+        ".*/*",
+        "a/.*",
+        "[az]*",
+        "?.jsonl",
+    ]
+    patterns += ["[[]x]/*", "a/**/**/e.jsonl", "**/b/**", "no/*", "z.jsonl/*", "a/*/", "link/**/*.jsonl", "gon?"]
+    for pattern in patterns:
+        whole = f"{tmp_path}/{pattern}"
+        wanted = {path.rstrip("/") for path in glob.glob(whole, recursive=True)}  # noqa: PTH207
+        found = local_glob(whole, lambda error: pytest.fail(str(error)))
+        assert {path.rstrip("/") for path in found} == wanted, pattern
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    found = local_glob(f"{tmp_path}/**/c.jsonl", lambda error: pytest.fail(str(error)))
+    assert [path.removeprefix(f"{tmp_path}/") for path in found] == ["a/b/c.jsonl", "link/b/c.jsonl"]
+
+
+def test_no_memory_for_decompression_is_no_damage(tmp_path, monkeypatch):
+    """Each library says it in its own way."""
+
+    class Module:
+        class decompressobj:  # noqa: N801
+            def __init__(self, wbits):
+                self.eof = False
+
+            def decompress(self, data, most):
+                raise MemoryError
+
+    class Reader:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def read(self, size):
+            raise zstandard.ZstdError("zstd decompress error: Allocation error : not enough memory")
+
+    monkeypatch.setattr(decompress, "_fast", Module)
+    packed = {"a.jsonl.gz": gzip.compress(b"x"), "a.jsonl.zst": zstandard.compress(b"x")}
+    monkeypatch.setattr(
+        decompress,
+        "zstandard",
+        SimpleNamespace(
+            ZstdError=zstandard.ZstdError,
+            ZstdDecompressor=lambda **_: SimpleNamespace(stream_reader=lambda *_, **__: Reader()),
+        ),
+    )
+    for name, content in packed.items():
+        put(tmp_path / name, content)
+        (file,) = expand([name], tmp_path, None)
+        with pytest.raises(OutOfMemoryError, match=f"out of memory while {name} was read"):
+            input_formats()["jsonl"].columns(file)
+
+
+def test_a_file_without_a_size_is_an_error_and_not_empty(monkeypatch):
+    system = fsspec.filesystem("memory")
+    system.pipe("/sizeless/a.jsonl", b"one\n")
+    info = MemoryFileSystem.info
+    monkeypatch.setattr(MemoryFileSystem, "info", lambda self, path, **_: {**info(self, path), "size": None})
+    with pytest.raises(InputError, match=r"/sizeless/a\.jsonl: its size is not told\. Download it"):
+        expand(["memory://sizeless/a.jsonl"], Path("/"), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from itertools import pairwise
 from pathlib import Path
@@ -12,12 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow.parquet import encryption
 from support.io import batches, read_all, rich_table, source
 
 from corpuscurate.core.batch import lengths_bytes
-from corpuscurate.core.errors import InputError
+from corpuscurate.core.errors import InputError, OutOfMemoryError
 from corpuscurate.io import parquet
-from corpuscurate.io.base import Want
+from corpuscurate.io.base import Span, Want, input_format
 
 
 def packed(table: pa.Table) -> bytes:
@@ -402,3 +404,58 @@ def test_any_strings(tmp_path_factory, values, group, batch_bytes):
             good[at] = None
     assert {row["position"]: row["text"] for row in rows} == {at: text for at, text in good.items() if text is not None}
     assert [record.position for record in bad] == [at for at, text in good.items() if text is None]
+
+
+class Keys(encryption.KmsClient):
+    """A key server that gives keys away."""
+
+    def __init__(self, config):
+        super().__init__()
+
+    def wrap_key(self, key, master):
+        return base64.b64encode(key)
+
+    def unwrap_key(self, key, master):
+        return base64.b64decode(key)
+
+
+@pytest.mark.parametrize("column", ["text", "n"])
+@pytest.mark.parametrize("plain", [True, False])
+def test_encrypted_columns_are_an_unreadable_file(tmp_path, column, plain):
+    """With a plain footer, a look at such a column would abort the process."""
+    how = encryption.EncryptionConfiguration(footer_key="k", column_keys={"c": [column]}, plaintext_footer=plain)
+    connection = encryption.KmsConnectionConfig()
+    properties = encryption.CryptoFactory(Keys).file_encryption_properties(connection, how)
+    table = pa.table({"text": ["one a"], "n": [1]})
+    with pq.ParquetWriter(str(tmp_path / "a.parquet"), table.schema, encryption_properties=properties) as sink:
+        sink.write_table(table)
+    file = source(tmp_path / "a.parquet")
+    for rest in (True, False):
+        rows, bad = read_all(file, Want(rest=rest))
+        assert rows == []
+        assert [(record.reason, "encrypted" in record.detail) for record in bad] == [("unreadable", True)]
+    with pytest.raises(
+        InputError, match=r"a\.parquet: the Parquet file (is encrypted|has encrypted columns, whose keys)"
+    ):
+        input_format("parquet").columns(file)
+
+
+def test_no_memory_is_no_damage(tmp_path, monkeypatch):
+    """However Arrow says it; but a size that no file of these bytes can hold is damage."""
+    pq.write_table(pa.table({"text": ["one", "two"]}), tmp_path / "a.parquet")
+    file = source(tmp_path / "a.parquet")
+
+    def fails(*_, **__):
+        raise pa.ArrowMemoryError(f"malloc of size {asked} failed")
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: (fails() for _ in range(1)))
+    asked = 20 << 20
+    with pytest.raises(OutOfMemoryError, match=r"out of memory while a\.parquet was read"):
+        list(input_format("parquet").read(file, Span(0, 0, 1, 9), Want()))
+    asked = 1 << 60
+    (chunk,) = input_format("parquet").read(file, Span(0, 0, 1, 9), Want())
+    assert [record.reason for record in chunk.bad] == ["unreadable"]
+    monkeypatch.setattr(pa, "memory_map", lambda _: (_ for _ in ()).throw(OSError(12, "Memory mapping file failed")))
+    for use in (lambda: input_format("parquet").split(file, 9), lambda: input_format("parquet").columns(file)):
+        with pytest.raises(OutOfMemoryError, match=r"a\.parquet"):
+            use()

@@ -1,7 +1,9 @@
 """Kernels that allocate nothing, and what becomes of the arrays that they are given."""
 
 import gc
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -80,3 +82,87 @@ def test_compiled_kernels_are_those_of_every_source_file(tmp_path, monkeypatch):
         folders.add(cache_folder())
     cache_folder.cache_clear()
     assert len(folders) == 1 + len(sources)
+
+
+CACHED = """
+import logging, sys
+import numba
+from corpuscurate.kernels import compile as compiled
+sys.path.insert(0, sys.argv[1])
+from one_kernel import add_one
+print(add_one(41), sum(add_one.stats.cache_hits.values()))
+"""
+KERNEL = """
+from corpuscurate.kernels.compile import kernel
+@kernel
+def add_one(n):
+    return n + 1
+"""
+
+
+def call_kernel(folder, **variables):
+    """Stdout and stderr of a process that calls a kernel of its own, whose cache is below `folder`."""
+    env = {**os.environ, "CORPUSCURATE_CACHE_DIR": str(folder / "cache"), **variables}
+    env["PYTHONPATH"] = os.pathsep.join(sys.path)
+    (folder / "one_kernel.py").write_text(KERNEL) if not (folder / "one_kernel.py").exists() else None
+    command = [sys.executable, "-c", CACHED, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=True)
+
+
+def test_a_broken_file_of_the_cache_costs_a_compilation(tmp_path):
+    """Cut to nothing, cut short, a bit flipped, other text: each is found, told once, and made good."""
+    assert call_kernel(tmp_path).stdout == "42 0\n"
+    assert call_kernel(tmp_path).stdout == "42 1\n"
+    index, code = (next((tmp_path / "cache").rglob(f"*{suffix}")) for suffix in (".nbi", ".nbc"))
+    for path in (index, code):
+        whole = path.read_bytes()
+        at = 3 * len(whole) // 4
+        flipped = whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :]
+        for content in (b"", whole[:2], whole[: len(whole) // 2], flipped, b"text " * 100):
+            path.write_bytes(content)
+            done = call_kernel(tmp_path)
+            assert done.stdout == "42 0\n"
+            assert done.stderr.count("holds a broken file") == 1
+            assert str(tmp_path / "cache") in done.stderr
+            assert call_kernel(tmp_path).stdout == "42 1\n"
+        path.unlink()
+        assert call_kernel(tmp_path).stdout == "42 0\n"
+
+
+def test_a_cache_that_cannot_be_written_or_read_ends_nothing(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("CORPUSCURATE_CACHE_DIR", str(tmp_path / "cache"))
+    cache_folder.cache_clear()
+    monkeypatch.setattr(compile_module, "_WARNED", set())
+
+    def fails(*_):
+        raise OSError(28, "No space left on device")
+
+    @kernel
+    def add_two(n):
+        return n + 2
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compile_module._CheckedFile, "save", fails)
+        assert add_two(1) == 3
+        assert add_two(1.5) == 3.5
+    assert [record.message.count("cannot be written") for record in caplog.records] == [1]
+    assert str(tmp_path / "cache") in caplog.text
+
+    caplog.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(compile_module._CheckedFile, "load", fails)
+
+        @kernel
+        def add_three(n):
+            return n + 3
+
+        assert add_three(1) == 4
+        patched.setattr(compile_module, "_HelpfulCache", fails)
+
+        @kernel
+        def add_four(n):
+            return n + 4
+
+        assert add_four(1) == 5
+    assert "cannot be read" in caplog.text
+    cache_folder.cache_clear()

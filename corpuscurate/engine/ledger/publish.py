@@ -127,7 +127,7 @@ class OutputFolder:
         """The content of a file without a digest, as form 1 has it."""
         try:
             value = read_json(self.state / name)
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             return None
         return {"form": 1, **value} if isinstance(value, dict) and "identity" in value else None
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, util
 from multiprocessing.queues import SimpleQueue
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,9 +36,17 @@ from corpuscurate.engine.task import Task, perform
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext  # not on every system
 
-Beats = SimpleQueue[tuple[str, int]]
+Beats = SimpleQueue[tuple[str, int, int]]
+"""Of (task, bytes read since the last one, process that works on it)."""
+SOCKET_PATH_BYTES = 100
+"""Longest path of a socket everywhere: 104 with its end on macOS, 108 on Linux."""
+SOCKET_NAME_BYTES = len("/pymp-12345678/listener-12345678")
 
 ORPHAN_SECONDS = 0.5
+END_SECONDS = 5.0
+"""How long the end of a worker is waited for, to learn its exit code."""
+SHORT_FOLDER = "/tmp"  # noqa: S108
+_AGAIN = "Run again to go on from the finished tasks."
 AHEAD = 2
 """Tasks submitted per worker: enough that none waits, few enough that an error ends the run soon."""
 
@@ -49,8 +60,20 @@ def _start_worker(beats: Beats, caller: int, code: tuple[user_code.Source, ...])
     keep_freed_memory()
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-    connect(lambda task, size: beats.put((task, size)))
+    connect(lambda task, size: beats.put((task, size, os.getpid())))
+    _BEATS.append(beats)
     threading.Thread(target=_end_with_caller, args=(caller,), daemon=True).start()
+
+
+_BEATS: list[Beats] = []
+"""The queue of this worker."""
+
+
+def _perform(task: Task) -> dict[str, Any]:
+    """Run a task in a worker, whose caller learns first which one: it may end the process."""
+    for beats in _BEATS:
+        beats.put((str(task.home), 0, os.getpid()))
+    return perform(task)
 
 
 def _end_with_caller(caller: int) -> None:
@@ -111,9 +134,38 @@ def start_fork_server(warm: str) -> ForkServerContext:
     """Start the fork server, if none runs yet; it loads ahead what `warm` names (`runners.warm`)."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["corpuscurate.engine.runners.preload"])
-    with _environment({VARIABLE: warm, "PYTHONSAFEPATH": "1", **worker_environment()}):
+    with _starting(), _environment({VARIABLE: warm, "PYTHONSAFEPATH": "1", **worker_environment()}):
+        _shorten_socket_folder()
         forkserver.ensure_running()
     return context
+
+
+def _shorten_socket_folder() -> None:
+    """Keep the sockets of this process in a short folder where TMPDIR is longer than the path of a socket may be."""
+    config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    long = len(os.fsencode(tempfile.gettempdir())) + SOCKET_NAME_BYTES > SOCKET_PATH_BYTES
+    if long and config.get("tempdir") is None and Path(SHORT_FOLDER).is_dir():
+        folder = tempfile.mkdtemp(prefix="pymp-", dir=SHORT_FOLDER)
+        util.Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=-100)  # after all that uses it, as there
+        config["tempdir"] = folder
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Turn an OSError of starting workers into a WorkerError that says what they need."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None and "AF_UNIX" in str(error):
+            raise WorkerError(
+                f"Cannot start worker processes: the folder for temporary files, {tempfile.gettempdir()}, has too"
+                " long a path for their sockets. Set TMPDIR to a shorter one, or use `--workers 1`, which needs none."
+            ) from error
+        raise WorkerError(
+            f"Cannot start worker processes: {error.strerror or error}. They need semaphores in /dev/shm (writable,"
+            f" with some space), sockets in {tempfile.gettempdir()} (TMPDIR), and leave for new processes (ulimit)."
+            " Or use `--workers 1`, which needs none of it."
+        ) from error
 
 
 class LocalRunner:
@@ -125,16 +177,18 @@ class LocalRunner:
         self._warm = warm
         self._pool: ProcessPoolExecutor | None = None
         self._beats: Beats | None = None
+        self._processes: MutableMapping[int, Any] | None = None
 
     def __enter__(self) -> Self:
         context = start_fork_server(self._warm)
-        self._beats = context.SimpleQueue()
-        self._pool = ProcessPoolExecutor(
-            self.workers,
-            mp_context=context,
-            initializer=_start_worker,
-            initargs=(self._beats, os.getpid(), user_code.sources()),
-        )
+        with _starting():
+            self._beats = context.SimpleQueue()
+            self._pool = ProcessPoolExecutor(
+                self.workers,
+                mp_context=context,
+                initializer=_start_worker,
+                initargs=(self._beats, os.getpid(), user_code.sources()),
+            )
         return self
 
     def __exit__(
@@ -153,21 +207,73 @@ class LocalRunner:
         if self._pool is None or self._beats is None:
             raise RuntimeError("enter the runner first: with LocalRunner(2) as runner")
         places: dict[Future[dict[str, Any]], int] = {}
+        running: dict[int, str] = {}
         waiting = iter(enumerate(tasks))
         try:
             while True:
-                with _hidden_main(tasks):
+                with _hidden_main(tasks), _starting():
                     while len(places) < self.workers * AHEAD and (item := next(waiting, None)) is not None:
-                        places[self._pool.submit(perform, item[1])] = item[0]
+                        places[self._pool.submit(_perform, item[1])] = item[0]
+                        self._processes = self._pool._processes
                 if not places:
                     return
                 ready, _ = wait(places, timeout=EVERY_SECONDS, return_when=FIRST_COMPLETED)
-                while not self._beats.empty():
-                    beat(*self._beats.get())
+                self._hear(running, beat)
                 for future in ready:
                     yield places.pop(future), future.result()
         except BrokenProcessPool as error:
-            raise WorkerError(
-                f"a worker process died; most often the machine ran out of memory ({self.workers} workers). "
-                "Run again to go on from the finished tasks, with fewer --workers or a lower run.memory."
-            ) from error
+            self._hear(running, beat)
+            about = {str(task.home): task.about for task in tasks}
+            raise WorkerError(_why_dead(self._exit_codes(), running, about, self.workers)) from error
+
+    def _hear(self, running: dict[int, str], beat: Sink) -> None:
+        """Pass on the beats of the workers, and note which task each one works on."""
+        while self._beats is not None and not self._beats.empty():
+            task, size, process = self._beats.get()
+            running[process] = task
+            if size:
+                beat(task, size)
+
+    def _exit_codes(self) -> dict[int, int]:
+        """The exit codes of the workers that ended before the others were told to, by process; -n: by signal n."""
+        found = {}
+        for process in list((self._processes or {}).values()):
+            process.join(END_SECONDS)
+            if process.exitcode not in (None, -signal.SIGTERM):
+                found[process.pid] = process.exitcode
+        return found
+
+
+def _why_dead(codes: dict[int, int], running: dict[int, str], about: dict[str, str], workers: int) -> str:
+    """The message for workers that died. codes: exit code by process; running: its task; about: that one's input."""
+    if not codes:
+        return f"A worker process died, and nothing tells why. {_AGAIN}"
+    process, code = next(iter(codes.items()))
+    task = running.get(process, "")
+    while_ = f" while it worked on {about[task]}" if about.get(task) else f" in the task {task}" if task else ""
+    if code >= 0:
+        return (
+            f"A worker process ended with exit code {code}{while_}. What it said last stands above. A stage or a"
+            f" library ended it. {_AGAIN}"
+        )
+    return f"A worker process was {_ended_by(-code, while_, workers)}"
+
+
+def _ended_by(number: int, while_: str, workers: int) -> str:
+    """What is said of a signal that ended a worker."""
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    if number == signal.SIGKILL:
+        return (
+            f"killed (SIGKILL){while_}: most often the machine or the container ran out of memory ({workers} workers)."
+            f" {_AGAIN} Give it fewer --workers or a lower run.memory."
+        )
+    if number == signal.SIGBUS:
+        return (
+            f"ended by SIGBUS{while_}: a file was cut while it was read, its disk failed, or /dev/shm is full. {_AGAIN}"
+        )
+    if number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGFPE):
+        return (
+            f"ended by {name}{while_}: a library crashed. What it said last stands above. It is no lack of memory; a"
+            f" damaged file can be the cause. {_AGAIN} Where it happens again, take that file out of the input."
+        )
+    return f"ended by {name}{while_}: somebody or the system sent that signal. {_AGAIN}"

@@ -96,8 +96,10 @@ def _digest(path: Path) -> str:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-    except OSError:  # a URL: its bytes were read through fsspec, and have no path here
-        return "not digested: not a local file"
+    except OSError:
+        if path.exists():
+            raise
+        return "not digested: not a local file"  # a URL: its bytes were read through fsspec, and have no path here
     return f"xxh3-128:{digest.hexdigest()}"
 
 

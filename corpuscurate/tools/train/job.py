@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -62,7 +63,7 @@ def train_quality(
     parameters = build_parameters(trainer.parameters_model, recipe.parameters, recipe.trainer)
     parameters = parameters.model_copy(update=dict(anchored(parameters, base)))
     trainer.check(parameters)
-    output = base / Path(recipe.output).expanduser()
+    output = base / os.path.expanduser(recipe.output)  # noqa: PTH111  (`Path` fails for an unknown user)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise OutputError(f"output: {output} is there already and not empty. Choose another folder, or remove it.")
     with tempfile.TemporaryDirectory(prefix="corpuscurate-train-") as temporary:

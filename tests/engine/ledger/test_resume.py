@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from corpuscurate.core.artefact import Artefacts, marker_path
 from corpuscurate.core.durable import whole_folder
 from corpuscurate.core.errors import OutputError
-from corpuscurate.core.os_errors import is_about_output, output_error
+from corpuscurate.core.os_errors import output_error, system_error
 from corpuscurate.engine.ledger.resume import run_tasks
 from corpuscurate.engine.task import Task, finished_result, perform
 
@@ -133,11 +135,36 @@ def test_a_runner_that_leaves_out_a_task_is_an_error(tmp_path: Path) -> None:
 )
 def test_errors_of_the_disk_say_what_to_do(number: int, words: str, tmp_path: Path) -> None:
     error = OSError(number, "x", str(tmp_path / "f"))
-    assert is_about_output(error)
     with pytest.raises(OutputError, match=words) as said:
         perform(Task(tmp_path / "t", "f", Fails(error)))
     assert str(tmp_path / "f") in str(said.value)
     assert str(output_error(said.value, tmp_path)) == str(said.value), "said once"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO])
+def test_an_error_that_names_a_file_elsewhere_is_none_of_the_output(number: int, tmp_path: Path) -> None:
+    error = system_error(OSError(number, "x", "/elsewhere/cache/f"), tmp_path / "out")
+    assert "/elsewhere/cache/f" in str(error)
+    assert str(tmp_path / "out") not in str(error)
+    assert "output" not in str(error)
+
+
+def test_an_error_of_a_temporary_file_names_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    error = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "scratch" / "f"))
+    assert "which TMPDIR names" in str(system_error(error, tmp_path / "out"))
+
+
+def test_a_full_disk_that_is_not_named_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`write` tells no file. Where the output folder's disk is full, it is that one; else all are told."""
+    error = OSError(errno.ENOSPC, "No space left on device")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1 << 20))
+    assert str(system_error(error, tmp_path / "out")).startswith(f"Cannot write {tmp_path / 'out'}: No space")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=9 << 30))
+    said = str(system_error(error, tmp_path / "out"))
+    assert f"{tmp_path / 'out'} for the output folder: 9216 MiB free" in said
+    assert f"{tempfile.gettempdir()} for temporary files (TMPDIR): 9216 MiB free" in said
 
 
 def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import synchronize
 from pathlib import Path
 from typing import Any
 
@@ -90,17 +91,69 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_makes_the_same_bytes(fo
 
 
 class Dies(Length):
-    """A stage whose process is killed, as by the kernel for want of memory."""
+    """A stage that ends its process: by the signal `min_words`, or from 100 on with exit code `min_words` - 100."""
 
     def apply(self, batch: Batch) -> Outcome:
-        os.kill(os.getpid(), signal.SIGKILL)
+        if self.min_words >= 100:
+            os._exit(self.min_words - 100)
+        os.kill(os.getpid(), self.min_words)
         return Outcome()
 
 
-def test_a_killed_worker_is_an_error_that_says_what_to_do(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (signal.SIGKILL, r"was killed \(SIGKILL\) while it worked on {}: .* memory \(2 workers\).*--workers"),
+        (signal.SIGABRT, r"was ended by SIGABRT while it worked on {}: a library crashed.*It is no lack of memory"),
+        (signal.SIGSEGV, r"was ended by SIGSEGV while it worked on {}: a library crashed.*take that file out"),
+        (signal.SIGBUS, r"was ended by SIGBUS while it worked on {}: a file was cut while it was read"),
+        (signal.SIGUSR1, r"was ended by SIGUSR1 while it worked on {}: somebody or the system sent"),
+        (107, r"ended with exit code 7 while it worked on {}\. .*A stage or a library ended it"),
+    ],
+)
+def test_a_dead_worker_is_an_error_that_says_why_and_over_what(folder: Path, number: int, words: str) -> None:
     made: Any = Pipeline(
-        Source(paths=("in/*.jsonl",)), (Dies(min_words=1, name="dies"),), Sink(path="out"), Settings(workers=2), folder
+        Source(paths=("in/*.jsonl",)),
+        (Dies(min_words=int(number), name="dies"),),
+        Sink(path="out"),
+        Settings(workers=2),
+        folder,
     )
-    with pytest.raises(WorkerError, match=r"a worker process died; most often .* memory \(2 workers\).*--workers"):
+    with pytest.raises(WorkerError, match=words.format(r"in/shard-0\.jsonl.*")) as said:
         made.run()
+    assert "Run again to go on from the finished tasks" in str(said.value)
+    assert ("memory" in str(said.value)) == (number in (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV))
     assert not (folder / "out" / "data").exists()
+
+
+def test_a_long_folder_for_temporary_files_is_no_hindrance(folder: Path) -> None:
+    """The path of a socket has 108 bytes at most."""
+    long = folder / ("scratch-" + "x" * 100)
+    long.mkdir()
+    command = [sys.executable, "script.py"]
+    env = {**environment(), "TMPDIR": str(long)}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "344\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            OSError(28, "No space left on device"),
+            r"processes: No space left on device\. .*/dev/shm.*--workers 1",
+        ),
+        (OSError(30, "Read-only file system"), r"worker processes: Read-only file system\. .*/dev/shm.*--workers 1"),
+        (OSError("AF_UNIX path too long"), r"too long a path .* TMPDIR .*--workers 1"),
+    ],
+)
+def test_what_workers_need_and_do_not_get_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, words: str
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(synchronize.SemLock, "__init__", fails)
+    spec: Any = Pipeline(Source(paths=("in/*.jsonl",)), (Exact(),), Sink(path="out"), Settings(workers=2), folder)
+    with pytest.raises(WorkerError, match=words):
+        spec.run()
