@@ -19,26 +19,36 @@ ByDocId = Annotated[bool, typer.Option("--doc-id", help="ID is a doc_id, as in t
 
 @guarded
 def explain(out: Out, name: Name, by_doc_id: ByDocId = False, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Say why a document was removed, and which document stands for it."""
-    from corpuscurate.tools.explain import explain as answer
+    """Say why a document was removed, and which document stands for it; of all documents that have the id."""
+    from corpuscurate.tools.explain import explain as explained
 
-    found = answer(out, name, by_doc_id=by_doc_id)
+    found = explained(out, name, by_doc_id=by_doc_id)
     if as_json:
         print_json(found)
         return
-    if found["fate"] == "kept":
-        print(printable(f"{name} was kept: it is in {out / DATA}."))
-        return
-    for row in found["chain"]:
-        print(printable(sentence(row)))
-    if found["ends_at"] is not None:
-        end = found["ends_at"]
-        print(printable(f"{_named(end['id'], end['doc_id'], end.get('corpus'))} was kept."))
+    answers = [found, *found["others"]]
     if found["same_id"] > 1:
-        print(f"{found['same_id']} dropped documents have this id; this is the first. --doc-id names one.")
+        print(printable(f"{found['same_id']:,} documents have the id {name}."))
+    for answer in answers:
+        for line in lines(answer, name, out):
+            print(printable(line))
+    if found["same_id"] > len(answers):
+        print(f"{found['same_id'] - len(answers):,} more documents have this id.")
 
 
-def _named(name: str | None, doc_id: int, corpus: str | None = None) -> str:
+def lines(answer: dict[str, Any], name: str, out: Path) -> list[str]:
+    """What became of one document, in words."""
+    end = answer["ends_at"]
+    if answer["fate"] == "kept":
+        known = name if end["doc_id"] is None else _named(name, end["doc_id"])
+        return [f"{known} was kept: it is in {out / DATA}."]
+    told = [sentence(row) for row in answer["chain"]]
+    if end is not None:
+        told.append(f"{_named(end['id'], end['doc_id'], end.get('corpus'))} was kept.")
+    return told
+
+
+def _named(name: str | int | None, doc_id: int, corpus: str | None = None) -> str:
     text = f"doc_id {doc_id}" if name is None else f"{name} (doc_id {doc_id})"
     return text if corpus is None else f"{text} of the earlier run {corpus}"
 

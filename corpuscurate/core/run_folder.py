@@ -5,6 +5,7 @@
     OUT/_run/run.json                  the fingerprint of the run, and the form of the folder
     OUT/_run/measure-0/00003           a split in a measuring pass: docs, columns, sketches, bad records
     OUT/_run/settle-minhash/<work>     a work of a stage's settle step; settled.json is its decision
+    OUT/_run/duplicate-ids/            the search for ids that several documents have; settled.json is its result
     OUT/_run/write/00000               a writing task, until its files are published
     OUT/_run/index.json, kept/         the index for later runs
 
@@ -30,6 +31,7 @@ LOCK = "lock"
 PUBLISH = "publish.json"
 PUBLISHING = "publish"
 WRITE, PLACE, GATHER = "write", "place", "gather"
+DUPLICATE_IDS = "duplicate-ids"
 PIECES = "pieces.arrow"
 TEMPORARY = ".*.tmp"
 """Pattern of incomplete files, left by a process that was killed."""

@@ -125,7 +125,7 @@ def _run(
         for text in warnings:
             session.warn(text)
         steps = Steps(session)
-        steps.measure_and_settle(discard=True)
+        steps.measure_and_settle(to_write=True)
         steps.write(identity)
         steps.leave_index(identity)
     return build_report(
@@ -140,6 +140,7 @@ def _run(
             parts=steps.parts,
             outputs=output.collect(steps.write_tasks),
             conflicts=steps.conflicts,
+            duplicate_ids=steps.duplicate_ids,
             incomplete=steps.incomplete,
             warnings=session.warnings,
             seconds=session.seconds,

@@ -35,6 +35,16 @@ class Session:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory for all workers together."""
+        return self.spec.settings.memory
+
+    @property
+    def workers(self) -> int:
+        """How many tasks run at once."""
+        return self.spec.settings.workers
+
     def tasks(self, title: str, tasks: Sequence[Task], *, largest_first: bool = False) -> list[dict[str, Any]]:
         """Run tasks with progress; results in their order. See `ledger.run_tasks`."""
 

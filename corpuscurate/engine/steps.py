@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from corpuscurate.core.artefact import Artefact, Artefacts
+from corpuscurate.core.columns import TEXT
 from corpuscurate.core.corpus import Done
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.earlier_runs import write_index
@@ -14,10 +15,12 @@ from corpuscurate.core.stage import GlobalStage, code_value
 from corpuscurate.engine.damage import incomplete_files, warnings_of
 from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids, edits_of
 from corpuscurate.engine.fingerprints import source_value, stage_value, versions
+from corpuscurate.engine.ids import id_type
 from corpuscurate.engine.ledger.index import index_value
 from corpuscurate.engine.passes.arrange import GatherBody, PlaceBody, Scatter
 from corpuscurate.engine.passes.count import count_split, first_ids
 from corpuscurate.engine.passes.dropped import Names
+from corpuscurate.engine.passes.duplicate_ids import duplicate_id_warnings, find_duplicate_ids
 from corpuscurate.engine.passes.measure import MeasureBody
 from corpuscurate.engine.passes.settle import discard_scratch, is_local, settle
 from corpuscurate.engine.passes.write import WriteBody
@@ -34,8 +37,11 @@ from corpuscurate.engine.plan import (
 )
 from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
-from corpuscurate.io.base import OutputShape, Want, output_format
-from corpuscurate.io.column_types import merge, type_changes, unify_types
+from corpuscurate.io.base import OutputShape, Want, input_format, output_format
+from corpuscurate.io.column_types import NO_COLUMNS, merge, unify_types
+from corpuscurate.io.type_changes import json_changes, merge_kinds, typed_changes
+
+TypesOf = Literal["all", "columns", "id"]
 
 
 class Steps:
@@ -50,22 +56,27 @@ class Steps:
         self.measured: list[list[dict[str, Any]]] = []
         self.settled: dict[str, dict[str, Any]] = {}
         self.incomplete: list[dict[str, Any]] = []
+        self.schema = NO_COLUMNS
         self.conflicts: dict[str, str] = {}
+        self.id_type = TEXT
+        self.duplicate_ids: dict[str, Any] = {"documents": 0, "first": []}
         self.counts: list[Counted] = []
         self.written: list[dict[str, Any]] = []
         self.write_tasks: list[Task] = []
         self.parts: list[list[Any]] = []
         """[name, rows] of each file of data/."""
 
-    def want(self, rest: bool, column_types: bool, reserved: tuple[str, ...]) -> Want:
-        """What the readers deliver in a pass. reserved: names that the input must not have, to be looked for."""
+    def want(self, rest: bool, types_of: TypesOf | None, reserved: tuple[str, ...]) -> Want:
+        """What the readers deliver in a pass. types_of: see `Want`; None: no column types. reserved: names that the
+        input must not have, to be looked for."""
         source = self.spec.source
         return Want(
             text=source.text,
             id=source.id,
             columns=(*user_columns(self.spec.stages), *reserved),
             rest=rest,
-            column_types=column_types,
+            column_types=types_of is not None,
+            types_of=types_of or "all",
             batch_bytes=self.spec.settings.batch_bytes,
             max_record_bytes=source.max_record_bytes,
         )
@@ -76,14 +87,14 @@ class Steps:
         columns: tuple[str, ...],
         *,
         rest: bool = False,
-        column_types: bool = False,
+        types_of: TypesOf | None = None,
         reserved: tuple[str, ...] = (),
     ) -> Reader:
         """A reader of the documents as they are after passes 0..upto (-1: as in the input)."""
         return Reader(
             self.spec.stages,
             tuple(self.finished[: upto + 1]),
-            self.want(rest, column_types, reserved),
+            self.want(rest, types_of, reserved),
             edits_of(self.spec.stages, self.finished[: upto + 1]),
             columns,
             self.spec.source.on_bad_input == "fail",
@@ -97,23 +108,60 @@ class Steps:
         readers += edits_before(self.spec.stages, self.cut, current.number - 1)
         return tuple(sorted({name for stage in readers for name in stage.reads() if name in made}))
 
-    def measure_and_settle(self, *, discard: bool = False) -> None:
-        """All passes in order. discard: delete the scratch files of each settle step."""
+    def measure_and_settle(self, *, to_write: bool = False) -> None:
+        """All passes in order. to_write: `write` follows, so the first pass decides on types, ids are compared, and the
+        scratch files of each settle step are deleted."""
         for current in self.cut:
             self.measure(current)
+            if to_write and current.number == 0:
+                self.unify_types()
+                self.compare_ids()
             self.settle(current)
-            if discard:
+            if to_write:
                 self.discard(current)
+
+    def types_needed(self) -> TypesOf | None:
+        """Which column types the first pass must find."""
+        if output_format(self.spec.sink.format).columnar:
+            return "all"
+        if any(input_format(file.format).columnar for file in self.session.manifest.files):
+            return "columns"
+        return None if self.spec.source.id is None else "id"
+
+    def unify_types(self) -> None:
+        """Choose the types of the output's columns and of the ids, and warn of those that are not as in the input."""
+        id, files = self.spec.source.id, [file.name for file in self.session.manifest.files]
+        found = [result["column_types"] for result in self.measured[0] if result["column_types"] is not None]
+        kinds = merge_kinds(result["kinds"] for result in self.measured[0])
+        schema, conflicts = unify_types(merge(found), id)
+        if output_format(self.spec.sink.format).columnar:
+            self.schema, self.conflicts = schema, conflicts
+            told = typed_changes(kinds, schema, conflicts, files, id)
+        else:
+            told = json_changes(kinds, id, None if id is None else conflicts.get(id), files)
+        for text in told:
+            self.session.warn(text)
+        if id is not None and id in schema.names:
+            self.id_type = id_type(schema.field(id).type, self.spec.stages)
+
+    def compare_ids(self) -> None:
+        """Count the documents that have the id of an earlier one, and warn of them."""
+        column = self.spec.source.id
+        if column is None:
+            return
+        documents = sum(result["documents"] for result in self.measured[0])
+        first, identity = self.finished[0], self.identities[0]
+        self.duplicate_ids = find_duplicate_ids(self.session, first, documents, self.id_type, identity)
+        for text in duplicate_id_warnings(self.duplicate_ids, documents, column):
+            self.session.warn(text)
 
     def measure(self, current: Pass) -> None:
         """Run a measuring pass; the first one says which files could not be read to their end."""
         stages = self.spec.stages
         folder = self.session.state / measure_folder(current.number)
-        column_types = current.number == 0 and output_format(self.spec.sink.format).columnar
+        types_of = self.types_needed() if current.number == 0 else None
         reserved = tuple(added_columns(stages)) if current.number == 0 else ()
-        reader = self.reader(
-            current.number - 1, self.columns_for(current), column_types=column_types, reserved=reserved
-        )
+        reader = self.reader(current.number - 1, self.columns_for(current), types_of=types_of, reserved=reserved)
         sketching = [
             [stage.word, stage.version, stage.label, stage.sketch_parameters(), *code_value(stage)]
             for stage in global_stages(stages, current)
@@ -122,7 +170,7 @@ class Steps:
             [
                 versions(),
                 source_value(self.spec),
-                column_types,
+                types_of,
                 [stage_value(stages[index]) for index in current.streaming],
                 sketching,
                 user_columns(stages),
@@ -183,7 +231,7 @@ class Steps:
 
     def write(self, identity: str) -> None:
         """Count the kept documents, cut them into parts, write the output files."""
-        manifest, sink = self.session.manifest, self.spec.sink
+        manifest, sink, source = self.session.manifest, self.spec.sink, self.spec.source
         quarantined = [sum(result["quarantined"].values()) for result in self.measured[0]]
         with self.session.timed("counting"):
             self.counts = [
@@ -196,7 +244,7 @@ class Steps:
         added = added_columns(stages)
         read = [name for name in added if name not in copy_columns(stages)]
         reader = self.reader(len(self.cut) - 1, tuple(read), rest=True)
-        shape = self._shape(added)
+        shape = OutputShape(sink.format, self.schema, source.text, source.id, added, sink.row_group_bytes)
         names = Names(tuple(file.name for file in manifest.files), first_ids(self.counts))
         placed = self.place(identity)
         scatter = None if placed is None else Scatter(placed.files)
@@ -210,6 +258,7 @@ class Steps:
                     group,
                     shape,
                     names,
+                    self.id_type,
                     sink.dropped_text,
                     scatter,
                 ),
@@ -286,16 +335,3 @@ class Steps:
         """Whether data/ holds each kept document once, by doc_id: then a later run finds its texts there."""
         stages = [stage for stage in self.spec.stages if isinstance(stage, GlobalStage) and stage.mode == "drop"]
         return not any(each.copies_documents or each.orders_documents or each.partitions() for each in stages)
-
-    def _shape(self, added: dict[str, Any]) -> OutputShape:
-        import pyarrow as pa
-
-        sink, source = self.spec.sink, self.spec.source
-        schema = pa.schema([])
-        if output_format(sink.format).columnar:
-            found = [result["column_types"] for result in self.measured[0] if result["column_types"] is not None]
-            types = merge(found)
-            schema, self.conflicts = unify_types(types, source.id)
-            for text in type_changes(types, schema, self.conflicts):
-                self.session.warn(text)
-        return OutputShape(sink.format, schema, source.text, source.id, added, sink.row_group_bytes)

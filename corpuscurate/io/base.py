@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -69,14 +69,17 @@ def held_bytes(file: SourceFile) -> int:
 class Want:
     """What to read. text: the text column's name. id: the id column's, or None. columns: further columns to deliver
     in `Batch.columns` (a document that lacks one has null there; JSON sources deliver `columns.JSON` arrays).
-    rest: whether to fill `Batch.rest`. column_types: whether to yield `Chunk.column_types`. batch_bytes: about how much
-    text a batch holds; it never changes the output. max_record_bytes: longer records go to quarantine."""
+    rest: whether to fill `Batch.rest`. column_types: whether to yield `Chunk.column_types`; types_of: which are needed,
+    for a reader that saves work by it: all; columns: not what is within objects and lists; id: those of the id column.
+    batch_bytes: about how much text a batch holds; it never changes the output. max_record_bytes: longer records go to
+    quarantine."""
 
     text: str = "text"
     id: str | None = None
     columns: tuple[str, ...] = ()
     rest: bool = False
     column_types: bool = False
+    types_of: Literal["all", "columns", "id"] = "all"
     batch_bytes: int = 16 << 20
     max_record_bytes: int = 256 << 20
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ MAX_KEYS = 256
 MAX_NESTING = 32
 JSON_TEXT = {b"corpuscurate.json": b"text"}
 """Metadata of a field of a settled schema that holds the JSON text of each value."""
+NO_COLUMNS = pa.schema([])
 
 _KINDS = 0xFF
 _BOOL = 1 << TRUE | 1 << FALSE
@@ -70,6 +71,15 @@ class Node:
         if self.item is None:
             self.item = Node()
         return self.item
+
+    def arrow_types(self) -> list[pa.DataType]:
+        """The Arrow types."""
+        return [arrow_type(text) for text in self.arrow]
+
+    def json_kinds(self) -> list[str]:
+        """The kinds of JSON values but for null."""
+        kinds = self.bits & _KINDS & ~(1 << NULL)
+        return list(dict.fromkeys(_NAMES[TRUE if kind == FALSE else kind] for kind in range(8) if kinds >> kind & 1))
 
     def narrow(self) -> None:
         """Forget the fields where there are too many: the count alone decides."""
@@ -166,7 +176,10 @@ def _observe_object(node: Node, pairs: _Pairs, depth: int) -> None:
 class TypeCollector:
     """Collects the column types of scanned records."""
 
-    def __init__(self) -> None:
+    def __init__(self, nested: bool = True, only: str | None = None) -> None:
+        """nested: look into objects and lists. only: the one field to collect; None: all."""
+        self._nested = nested
+        self._only = only
         self._fields: dict[str, Node] = {}
         self._names = 1 << 8
 
@@ -192,7 +205,8 @@ class TypeCollector:
         nodes = [self._fields.setdefault(name, Node()) for name in names]
         for node, seen in zip(nodes, bits[:count].tolist(), strict=True):
             node.bits |= seen
-        self._add_nested(scan, ids, nodes)
+        if self._nested:
+            self._add_nested(scan, ids, nodes)
 
     def _add_nested(self, scan: Scan, ids: Any, nodes: list[Node]) -> None:
         for k in np.flatnonzero((scan.kinds >= OBJECT) & (ids >= 0)).tolist():
@@ -205,7 +219,7 @@ class TypeCollector:
 
     def column_types(self) -> dict[str, Any]:
         """The column types so far."""
-        return _to_json(self._fields)
+        return _to_json({name: node for name, node in self._fields.items() if self._only in (None, name)})
 
 
 def _to_json(fields: dict[str, Node]) -> dict[str, Any]:
@@ -245,39 +259,39 @@ def unify_types(column_types: dict[str, Any], id: str | None = None) -> tuple[pa
     columns, conflicts = [], {}
     for name, value in column_types["fields"]:
         try:
-            columns.append(pa.field(name, _column_type(Node.from_json(value))))
+            columns.append(pa.field(name, (_id_type if name == id else _column_type)(Node.from_json(value))))
         except _Conflict as why:
             conflicts[name] = str(why)
             columns.append(pa.field(name, pa.large_string(), metadata=None if name == id else JSON_TEXT))
     return pa.schema(columns), conflicts
 
 
-def type_changes(column_types: dict[str, Any], schema: pa.Schema, conflicts: Mapping[str, str]) -> list[str]:
-    """What to tell of the columns of `unify_types` that have another type than in some of the files."""
-    told = []
-    for name, value in column_types["fields"]:
-        field = schema.field(name)
-        if name in conflicts:
-            form = "JSON text" if field.metadata else "text"
-            told.append(f"the column {name!r} is written as {form}: {conflicts[name]}")
-            continue
-        node = Node.from_json(value)
-        found = list(dict.fromkeys(str(kind) for kind in _arrow_types(node) if not pa.types.is_null(kind)))
-        if node.arrow and node.bits & _KINDS & ~(1 << NULL):
-            found.append("JSON")
-        if len(found) > 1:
-            told.append(f"the column {name!r} is written as {field.type}: it is {', '.join(found)} in the input")
-    return told
+def arrow_type(text: str) -> pa.DataType:
+    """An Arrow type from the text form that it has in column types."""
+    return pa.ipc.read_schema(pa.py_buffer(b64decode(text))).field(0).type
 
 
-def _arrow_types(node: Node) -> list[pa.DataType]:
-    return [pa.ipc.read_schema(pa.py_buffer(b64decode(text))).field(0).type for text in node.arrow]
+def _id_type(node: Node) -> pa.DataType:
+    """The type of ids: integers, or one in which each value has one spelling. Raises _Conflict: then they are text.
+
+    Ids are written in the same way everywhere, so 1 and 1.0 must not become one id here and two there.
+    """
+    arrow = list(dict.fromkeys(kind for kind in node.arrow_types() if not pa.types.is_null(kind)))
+    kinds = node.json_kinds()
+    if "float" in kinds and not arrow:
+        raise _Conflict("numbers with a fraction or an exponent" if kinds == ["float"] else _different(kinds))
+    if kinds in (["object"], ["list"]):
+        raise _Conflict(f"ids that are {kinds[0]}s")
+    joined = _column_type(node)
+    if len(arrow) + len(kinds) > 1 and pa.types.is_floating(joined):
+        raise _Conflict(f"values of different types: {', '.join([*map(str, arrow), *kinds])}")
+    return joined
 
 
 def _column_type(node: Node) -> pa.DataType:
     if node.bits & REPEATED_BIT:
         raise _Conflict("some records have the field twice; the last value is kept")
-    arrow = _arrow_types(node)
+    arrow = node.arrow_types()
     known = node.bits & _KINDS & ~(1 << NULL)
     if not arrow:
         return _json_type(node)
@@ -309,8 +323,11 @@ def _json_type(node: Node) -> pa.DataType:
         return _struct_type(node)
     if kinds == 1 << ARRAY:
         return _list_type(node)
-    names = dict.fromkeys(_NAMES[TRUE if kind == FALSE else kind] for kind in range(8) if kinds >> kind & 1)
-    raise _Conflict(f"values of different kinds: {', '.join(names)}")
+    raise _Conflict(_different(node.json_kinds()))
+
+
+def _different(kinds: Iterable[str]) -> str:
+    return f"values of different kinds: {', '.join(kinds)}"
 
 
 def _number_type(bits: int) -> pa.DataType:

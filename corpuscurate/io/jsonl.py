@@ -214,7 +214,8 @@ def _rest(scan: Scan, lines: Ints, text: Ints) -> pa.RecordBatch:
 
 
 def _read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
-    taker = TypeCollector() if want.column_types else None
+    only = want.id if want.types_of == "id" else None
+    taker = TypeCollector(want.types_of == "all", only) if want.column_types else None
     scanner = LineScanner(want.max_record_bytes)
     for block in line_blocks(file, span, want.batch_bytes, want.max_record_bytes):
         if isinstance(block, BadRecord):

@@ -25,8 +25,8 @@ class Facts:
     """What the report is made from.
 
     measured: results of tasks by pass and split; settled: stats by label; written: results of the writing tasks; parts:
-    [name, rows] of each file of data/; outputs: files with bytes and digests; incomplete: files not read to
-    their end, see `engine.damage`; seconds: wall time by step; started: epoch seconds.
+    [name, rows] of each file of data/; outputs: files with bytes and digests; incomplete: files not read to their end,
+    see `engine.damage`; duplicate_ids: see `find_duplicate_ids`; seconds: wall time by step; started: epoch seconds.
     """
 
     spec: Spec
@@ -39,6 +39,7 @@ class Facts:
     parts: Sequence[Sequence[Any]]
     outputs: Sequence[Mapping[str, Any]]
     conflicts: Mapping[str, str]
+    duplicate_ids: Mapping[str, Any]
     incomplete: Sequence[Mapping[str, Any]]
     warnings: Sequence[str]
     seconds: Mapping[str, float]
@@ -78,6 +79,7 @@ def build_report(facts: Facts) -> dict[str, Any]:
         },
         "quarantined_by_reason": quarantined,
         "documents_without_id": sum(each["null_ids"] for each in first),
+        "duplicate_ids": dict(facts.duplicate_ids),
         "incomplete_files": [dict(each) for each in facts.incomplete],
         "stages": stages,
         "columns_kept_as_json_text": dict(facts.conflicts),

@@ -21,10 +21,15 @@ from corpuscurate.engine.plan import Counted, SplitCount, Taken, cut_parts
 
 def first_ids(counts: Sequence[Counted]) -> NDArray[np.uint64]:
     """uint64[splits], ascending: the split of a doc_id is the last one whose element is not above it."""
-    firsts = np.full(len(counts), np.iinfo(np.uint64).max, np.uint64)
-    following = firsts[:1].copy() if len(counts) else firsts
-    for index in range(len(counts) - 1, -1, -1):
-        first = counts[index].first_id
+    return first_ids_of([count.first_id for count in counts])
+
+
+def first_ids_of(known: Sequence[int | None]) -> NDArray[np.uint64]:
+    """`first_ids` from the first doc_id of each split, None where it has no document."""
+    firsts = np.full(len(known), np.iinfo(np.uint64).max, np.uint64)
+    following = firsts[:1].copy() if len(known) else firsts
+    for index in range(len(known) - 1, -1, -1):
+        first = known[index]
         if first is not None:
             following = np.array([first], np.uint64)
         firsts[index] = following[0]

@@ -5,7 +5,7 @@ Verdicts come from artefacts; the user's ids and the names of shards and earlier
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from corpuscurate.core.run_folder import DOCS
 from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.core.tables import cached_table, rows_between
 from corpuscurate.engine.documents import Reader, drop_rows
-from corpuscurate.io.base import OutputShape
+from corpuscurate.engine.ids import ids_as
 
 ROW_GROUP_ROWS = 1 << 16
 """Rows of a row group in dropped/, edits/ and quarantine/."""
@@ -86,15 +86,12 @@ def with_ids_as(schema: pa.Schema, kind: pa.DataType) -> pa.Schema:
     return pa.schema([field.with_type(kind) if field.name in _IDS else field for field in schema])
 
 
-def id_type(shape: OutputShape, stages: Sequence[Stage]) -> pa.DataType:
-    """The type of ids in dropped/ and edits/: that of data/ where they are integers there, else text.
-
-    Ids of earlier runs may be no integers: where a stage compares with some, all are text.
-    """
-    at = -1 if shape.id is None else shape.schema.get_field_index(shape.id)
-    kind = TEXT if at < 0 else shape.schema.field(at).type
-    compared = any(stage.corpora() for stage in stages if isinstance(stage, GlobalStage))
-    return kind if pa.types.is_integer(kind) and not compared else TEXT
+def _with_ids(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows whose ids, given as text, have the type that they have in the schema."""
+    for at, name in enumerate(rows.column_names):
+        if name in _IDS:
+            rows = rows.set_column(at, name, ids_as(rows.column(name), schema.field(name).type))
+    return rows
 
 
 class RowFile:
@@ -111,7 +108,7 @@ class RowFile:
 
     def write(self, rows: pa.Table) -> None:
         """Add rows; they must have the schema's columns, ids as text."""
-        rows = rows.cast(self._schema)
+        rows = _with_ids(rows, self._schema).cast(self._schema)
         while self._waiting + rows.num_rows >= ROW_GROUP_ROWS:
             take = ROW_GROUP_ROWS - self._waiting
             self._held.append(rows.slice(0, take))
@@ -242,7 +239,7 @@ class Rows:
         for folder in folders.drop_null().unique().to_pylist():  # as many as indexes
             here = pc.fill_null(pc.equal(folders, folder), False)
             run = self.earlier(folder)
-            users = pc.if_else(here, _ids_in(pc.if_else(here, ids, None), run.first_ids(), self.docs_of(run)), users)
+            users = pc.if_else(here, ids_in(pc.if_else(here, ids, None), run.first_ids(), self.docs_of(run)), users)
             runs = pc.if_else(here, pa.scalar(run.name, TEXT), runs)
         return {name: users, f"{name}_doc_id": ids, f"{name}_corpus": runs}
 
@@ -259,7 +256,7 @@ class Rows:
     def user_ids(self, column: pa.ChunkedArray | pa.Array) -> pa.Array:
         """The user's ids of documents anywhere in the corpus; null stays null."""
         first = self.reader.passes[0]
-        return _ids_in(column, self.names.first_ids, lambda split: first.split(split)[DOCS])
+        return ids_in(column, self.names.first_ids, lambda split: first.split(split)[DOCS])
 
 
 def _own(rows: pa.Table, name: str) -> pa.Array:
@@ -283,7 +280,7 @@ def _failed_rules(rows: pa.Table, names: pa.Array, thresholds: pa.Array) -> pa.A
     return pa.ListArray.from_arrays(offsets, told, mask=lists.is_null())
 
 
-def _ids_in(
+def ids_in(
     column: pa.ChunkedArray | pa.Array, first_ids: NDArray[np.uint64], docs: Callable[[int], Artefact]
 ) -> pa.Array:
     """The user's ids of documents of a run; null stays null.

@@ -31,6 +31,7 @@ from corpuscurate.engine.plan import Pass, added_columns, global_stages
 from corpuscurate.engine.streaming import Passage, run_stages, stage_error, stages_named_with
 from corpuscurate.io.base import BadRecord, SourceFile
 from corpuscurate.io.column_types import merge
+from corpuscurate.io.type_changes import Kinds, kinds_in, merge_kinds
 
 BAD_SCHEMA = pa.schema(
     [
@@ -137,6 +138,7 @@ class _Measuring:
         self.counts = {"null_ids": 0, "documents": 0, "text_bytes": 0, "record_bytes": 0, "kept": 0}
         self.quarantined: dict[str, int] = {}
         self.column_types: dict[str, Any] | None = None
+        self.kinds: Kinds = {}
         self.first_batch_at: float | None = None
 
     def sketch_file(self, stage: GlobalStage, folder: Path, stack: ExitStack) -> FewBatches:
@@ -156,6 +158,7 @@ class _Measuring:
                 self.column_types = (
                     chunk.column_types if self.column_types is None else merge([self.column_types, chunk.column_types])
                 )
+                self.kinds = merge_kinds([self.kinds, kinds_in(chunk.column_types, file.number)])
             if batch is not None and len(batch):
                 if not self.body.reader.passes:
                     self.refuse_taken_names(file, batch)
@@ -167,6 +170,7 @@ class _Measuring:
             "quarantined": self.quarantined,
             "stages": {label: vars(stats) for label, stats in self.stats.items()},
             "column_types": self.column_types,
+            "kinds": self.kinds,
             "first_batch_at": self.first_batch_at,
             "seconds": time.perf_counter() - started,
         }

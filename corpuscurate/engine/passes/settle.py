@@ -71,12 +71,12 @@ class EngineCorpus:
     @property
     def memory_bytes(self) -> int:
         """See `Corpus`."""
-        return self.session.spec.settings.memory
+        return self.session.memory_bytes
 
     @property
     def workers(self) -> int:
         """See `Corpus`."""
-        return self.session.spec.settings.workers
+        return self.session.workers
 
     def sketches(self) -> Sequence[Artefact]:
         """See `Corpus`."""

@@ -32,7 +32,6 @@ from corpuscurate.engine.passes.dropped import (
     RowFile,
     Rows,
     dropped_schema,
-    id_type,
     with_ids_as,
 )
 from corpuscurate.engine.passes.measure import BAD_SCHEMA
@@ -55,14 +54,16 @@ def without_text(batch: Batch, name: str) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class WriteBody:
-    """Writes the files of one group of splits. reader: all passes, with `want.rest`. arranged: a stage orders or
-    partitions documents, so the kept ones go into pieces; None: into the parts of the group."""
+    """Writes the files of one group of splits. reader: all passes, with `want.rest`. ids: the type of ids in
+    dropped/ and edits/. arranged: a stage orders or partitions documents, so the kept ones go into pieces; None: into
+    the parts of the group."""
 
     reader: Reader
     splits: tuple[Split, ...]
     group: WriteGroup
     shape: OutputShape
     names: Names
+    ids: pa.DataType
     dropped_text: bool
     arranged: Arranged | None = None
 
@@ -152,10 +153,9 @@ class _Writing:
         self.keeper: Keeper = body.arranged.keeper(folder) if body.arranged else Parts(folder, body.shape, group.parts)
         stack.callback(self.keeper.abort)
         self.rows = Rows(body.reader, body.names)
-        ids = id_type(body.shape, body.reader.stages)
-        dropped = with_ids_as(dropped_schema(body.dropped_text), ids)
+        dropped = with_ids_as(dropped_schema(body.dropped_text), body.ids)
         self.dropped = self._file(DROPPED, group.dropped, dropped, stack)
-        self.edits = self._file(EDITS, group.edits, with_ids_as(EDITS_SCHEMA, ids), stack)
+        self.edits = self._file(EDITS, group.edits, with_ids_as(EDITS_SCHEMA, body.ids), stack)
         self.bad = self._file(QUARANTINE, group.quarantine, BAD_SCHEMA, stack)
         verdicts = [verdict for done in body.reader.passes for verdict in done.verdicts if verdict.copies]
         self.copying = [(f"{body.reader.stages[each.stage].label}.{COPY}", each.copies) for each in verdicts]

@@ -34,7 +34,7 @@ def to_text(spec: Spec, formats: Sequence[str]) -> str:
     value = {
         "stages": [[s.word, s.model_dump(mode="json")] for s in stages],
         "formats": sorted(set(formats)),
-        "columnar": output_format(spec.sink.format).columnar,
+        "column_types": output_format(spec.sink.format).columnar or spec.source.id is not None,
     }
     return orjson.dumps(value).decode()
 
@@ -45,7 +45,7 @@ def from_text(text: str) -> None:
     for word, parameters in value["stages"]:
         _passing_over(lambda w=word, p=parameters: warm_stage(stage_class(w).model_validate(p, strict=False)))
     for name in value["formats"]:  # last: on a new machine the caller compiles these meanwhile
-        _passing_over(lambda name=name: warm_format(name, value["columnar"]))
+        _passing_over(lambda name=name: warm_format(name, value["column_types"]))
 
 
 def _passing_over(load: Any) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +34,27 @@ _MOST_RANGES = 512
 """Files that a worker holds open at once."""
 
 
-def ranges_for_memory(corpus: Corpus, rows: int, bytes_each: int) -> int:
+class Limits(Protocol):
+    """What a `Corpus` and a session say of the machine."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory for all workers together."""
+
+    @property
+    def workers(self) -> int:
+        """How many tasks run at once."""
+
+
+def ranges_for_memory(limits: Limits, rows: int, bytes_each: int) -> int:
     """Number of ranges of a table such that one range fits into half a worker's share of memory."""
-    share = corpus.memory_bytes // (2 * max(1, corpus.workers))
+    share = limits.memory_bytes // (2 * max(1, limits.workers))
     return int(min(_MOST_RANGES, max(1, -(-rows * bytes_each // max(1, share)))))
 
 
-def key_range_count(corpus: Corpus, rows: int, bytes_each: int) -> int:
+def key_range_count(limits: Limits, rows: int, bytes_each: int) -> int:
     """As `ranges_for_memory`, and enough ranges to occupy all workers."""
-    return min(_MOST_RANGES, max(ranges_for_memory(corpus, rows, bytes_each), corpus.workers if rows > _SMALL else 1))
+    return min(_MOST_RANGES, max(ranges_for_memory(limits, rows, bytes_each), limits.workers if rows > _SMALL else 1))
 
 
 def key_range_of(keys: NDArray[np.uint64], key_ranges: int) -> NDArray[np.int64]:
