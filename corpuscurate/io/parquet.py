@@ -29,6 +29,9 @@ from corpuscurate.io.columnar import (
 from corpuscurate.io.files import open_bytes, open_seekable
 
 MAGIC = b"PAR1"
+MIN_FILE_BYTES = 2 * len(MAGIC) + 4
+"""No Parquet file has less than its marks and the length of its footer."""
+SEARCH_BYTES = 1 << 20
 ARROW_SCHEMA = b"ARROW:schema"
 MAX_BATCH_ROWS = 1 << 16
 REPEATED_BYTES = 256
@@ -36,14 +39,63 @@ REPEATED_BYTES = 256
 long value must not all be decoded at once."""
 
 
+class _SeveralFiles(pa.ArrowInvalid):  # type: ignore[misc]
+    """Parquet files that were appended to one another."""
+
+
 def _open(file: SourceFile, dictionary: str | None = None) -> pq.ParquetFile:
     # Checksums are verified where a writer made them. Without pre_buffer pages come straight from the memory map.
-    return pq.ParquetFile(
-        open_seekable(file),
+    source = open_seekable(file)
+    parquet = pq.ParquetFile(
+        source,
         read_dictionary=None if dictionary is None else [dictionary],
         pre_buffer="://" in file.path,
         page_checksum_verification=True,
     )
+    _check_alone(parquet.metadata, source, file.size)
+    return parquet
+
+
+def _check_alone(metadata: pq.FileMetaData, source: pa.NativeFile, size: int) -> None:
+    """Raise _SeveralFiles where other Parquet files stand before the one to which the footer belongs.
+
+    The places in its footer count from its own beginning, so that they would lead into the first file.
+    """
+    groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
+    columns = [group.column(at) for group in groups for at in range(group.num_columns)]
+    ends = [_start(column) + column.total_compressed_size for column in columns]
+    unnamed = size - 2 * len(MAGIC) - metadata.serialized_size - max(ends, default=len(MAGIC))
+    if unnamed < MIN_FILE_BYTES:
+        return
+    if any(_is_file(source, at) for at in _joints(source, unnamed + len(MAGIC))):
+        raise _SeveralFiles
+
+
+def _start(column: pq.ColumnChunkMetaData) -> int:
+    first = column.data_page_offset
+    return int(min(first, column.dictionary_page_offset) if column.has_dictionary_page else first)
+
+
+def _is_file(source: pa.NativeFile, stop: int) -> bool:
+    """Whether the bytes before `stop` are a Parquet file."""
+    source.seek(0)
+    try:
+        pq.read_metadata(pa.BufferReader(source.read(stop)))
+    except DAMAGE:
+        return False
+    return True
+
+
+def _joints(source: pa.NativeFile, stop: int) -> Iterator[int]:
+    """Where below `stop` one Parquet file may end and another begin."""
+    overlap = 2 * len(MAGIC) - 1
+    for start in range(0, stop, SEARCH_BYTES):
+        source.seek(start)
+        block = source.read(SEARCH_BYTES + overlap)
+        place = block.find(2 * MAGIC)
+        while place >= 0:
+            yield start + place + len(MAGIC)
+            place = block.find(2 * MAGIC, place + 1)
 
 
 def _schema(parquet: pq.ParquetFile) -> pa.Schema:
@@ -67,6 +119,8 @@ def _schema(parquet: pq.ParquetFile) -> pa.Schema:
 
 def _why_unreadable(file: SourceFile, error: BaseException) -> tuple[str, str]:
     """Reason and detail for a file that does not open."""
+    if isinstance(error, _SeveralFiles):
+        return "unreadable", "several Parquet files stand one after another in it: split them, or write them as one"
     with open_bytes(file) as raw:
         head = raw.read(len(MAGIC))
         raw.seek(max(0, file.size - len(MAGIC)))

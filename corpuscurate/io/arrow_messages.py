@@ -1,0 +1,183 @@
+"""Where the record batches of an Arrow file or stream stand, and how many rows each holds, without reading one.
+
+A file is what its footer says: the stream that stands before the footer need not be valid, and in files that Polars
+writes it is not. Without a good footer, or where the footer leaves bytes unnamed, the streams in the file are followed,
+one after another.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+from pyarrow import ipc
+
+MAGIC = b"ARROW1"
+STREAM_START = 8
+"""In an IPC file: the magic bytes, padded; a stream follows."""
+_CONTINUATION = 0xFFFFFFFF
+_BLOCK = struct.Struct("<qi4xq")
+_GAP = 64
+"""Bytes between the last record batch and the footer that mean nothing: a mark of the end, padding."""
+_SEARCH = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A record batch as its header tells it. body_bytes: as stored, all columns."""
+
+    rows: int
+    body_bytes: int
+
+
+@dataclass(slots=True)
+class Streams:
+    """The streams in a file, one after another. starts: where each begins. problem: what ends them too early."""
+
+    starts: list[int] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+    problem: str = ""
+
+
+def footer_pieces(source: pa.NativeFile) -> list[Piece] | None:
+    """The record batches that the footer of an IPC file names; None where streams stand before it that it does not
+    name. Raises ArrowInvalid where it cannot be read, struct.error where it points at nonsense."""
+    size = source.size()
+    tail = _read(source, size - 4 - len(MAGIC), 4 + len(MAGIC))
+    (length,) = struct.unpack_from("<i", tail)
+    start = size - len(tail) - length
+    if tail[4:] != MAGIC or length <= 0 or start < STREAM_START:
+        raise pa.ArrowInvalid("it is missing: the file was cut off or not finished")
+    view = memoryview(_read(source, start, length))
+    (root,) = struct.unpack_from("<I", view, 0)
+    batches = _blocks(view, root, 3)
+    ends = [offset + header + body for offset, header, body in (*_blocks(view, root, 2), *batches)]
+    end = max(ends, default=start)
+    if start - end > _GAP:
+        if _follow(source, STREAM_START, _schema_at(source, STREAM_START)).starts:
+            return None
+        if _joint(source, 0, size) is not None:
+            raise pa.ArrowInvalid("it is that of the last of several files in one, of which none holds a stream")
+    return [Piece(_rows_at(source, offset, header), body) for offset, header, body in batches]
+
+
+def _blocks(view: memoryview, root: int, index: int) -> list[tuple[int, int, int]]:
+    """A vector of Blocks of the footer: offset, bytes of the header, bytes of the body."""
+    found = _field(view, root, index)
+    if not found:
+        return []
+    at = root + found
+    at += struct.unpack_from("<I", view, at)[0]
+    (count,) = struct.unpack_from("<I", view, at)
+    return [_BLOCK.unpack_from(view, at + 4 + _BLOCK.size * number) for number in range(count)]
+
+
+def _rows_at(source: pa.NativeFile, offset: int, header: int) -> int:
+    message = _read(source, offset, header)
+    (first,) = struct.unpack_from("<I", message)
+    return rows_of(message[8 if first == _CONTINUATION else 4 :])
+
+
+def _read(source: pa.NativeFile, at: int, size: int) -> bytes:
+    source.seek(max(0, at))
+    return bytes(source.read(max(0, size)))
+
+
+def _schema_at(source: pa.NativeFile, start: int) -> pa.Schema | None:
+    """The schema of the stream that begins there, if one does."""
+    source.seek(start)
+    try:
+        return ipc.open_stream(source).schema
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
+        return None
+
+
+def follow_streams(source: pa.NativeFile, start: int) -> tuple[pa.Schema, Streams]:
+    """The streams from byte `start` on, and the schema that they share. Raises one of `columnar.DAMAGE` where the first
+    has no schema."""
+    source.seek(start)
+    schema = ipc.open_stream(source).schema
+    return schema, _follow(source, start, schema)
+
+
+def _follow(source: pa.NativeFile, start: int, schema: pa.Schema | None) -> Streams:
+    found, size = Streams(), source.size()
+    at: int | None = start
+    while at is not None:
+        other = schema if at == start else _schema_at(source, at)
+        if schema is None or other is None or not other.equals(schema):
+            what = "no Arrow stream" if other is None else "an Arrow stream of other columns"
+            found.problem = f"{what} stands at byte {at}, behind the end of a stream ({size - at} bytes)"
+            break
+        found.starts.append(at)
+        stop = _walk(source, at, found.pieces)
+        at = None if stop is None else _next_start(source, stop, size)
+    return found
+
+
+def _walk(source: pa.NativeFile, start: int, pieces: list[Piece]) -> int | None:
+    """Append the record batches of the stream at `start`; where it ends, None where that is not to be known."""
+    source.seek(start)
+    reader = ipc.MessageReader.open_stream(source)
+    while True:
+        try:
+            message = reader.read_next_message()
+        except StopIteration:
+            return int(source.tell())
+        except (pa.ArrowException, OSError):
+            return None
+        if message.type == "record batch":
+            pieces.append(Piece(rows_of(message.metadata), message.body.size if message.body is not None else 0))
+
+
+def _next_start(source: pa.NativeFile, at: int, size: int) -> int | None:
+    """Where the stream behind one that ends at `at` begins; None where nothing but a footer or zeros follows."""
+    joint = _joint(source, at, size)
+    if joint is not None:
+        return joint + STREAM_START
+    rest = _read(source, at, min(size - at, _SEARCH))
+    if not rest.strip(b"\0") or _is_footer(source, at, size):
+        return None
+    return at
+
+
+def _joint(source: pa.NativeFile, start: int, size: int) -> int | None:
+    """Where behind `start` an IPC file begins right behind the end of another one, if any does."""
+    held = b""
+    for begin in range(start, size, _SEARCH):
+        block = _read(source, begin, min(_SEARCH, size - begin))
+        place = (held + block).find(2 * MAGIC)
+        if place >= 0:
+            return begin - len(held) + place + len(MAGIC)
+        held = block[-2 * len(MAGIC) :]
+    return None
+
+
+def _is_footer(source: pa.NativeFile, at: int, size: int) -> bool:
+    """Whether what stands from `at` to the end of the file is the footer of an IPC file."""
+    tail = _read(source, size - 4 - len(MAGIC), 4 + len(MAGIC))
+    if tail[4:] != MAGIC:
+        return False
+    (length,) = struct.unpack_from("<i", tail)
+    return 0 <= size - len(tail) - length - at <= _GAP
+
+
+def rows_of(metadata: pa.Buffer | bytes) -> int:
+    """`RecordBatch.length` of a message header (FlatBuffers: Message.header is field 2, RecordBatch.length field 0)."""
+    view = memoryview(metadata).cast("B")
+    (message,) = struct.unpack_from("<I", view, 0)
+    at = message + _field(view, message, 2)
+    (offset,) = struct.unpack_from("<I", view, at)
+    batch = at + offset
+    length = _field(view, batch, 0)
+    return int(struct.unpack_from("<q", view, batch + length)[0]) if length else 0
+
+
+def _field(view: memoryview, table: int, index: int) -> int:
+    """Offset of a field within a FlatBuffers table, 0 where it has its default."""
+    (back,) = struct.unpack_from("<i", view, table)
+    vtable = table - back
+    (size,) = struct.unpack_from("<H", view, vtable)
+    at = 4 + 2 * index
+    return int(struct.unpack_from("<H", view, vtable + at)[0]) if at < size else 0
