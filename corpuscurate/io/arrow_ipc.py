@@ -31,6 +31,7 @@ from corpuscurate.io.columnar import (
 )
 from corpuscurate.io.files import open_seekable
 from corpuscurate.io.parquet import pack
+from corpuscurate.io.time_ranges import coarse_columns, over_bits
 
 FEATHER_V1 = b"FEA1"
 
@@ -126,7 +127,23 @@ def read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
     rows = Rows(file, want, opened.schema)
     yield from _from_file(opened, rows, span) if opened.random_access else _from_stream(opened, rows)
     if want.column_types:
-        yield census_chunk(opened.schema)
+        times = _coarse_times(opened, span) if want.types_of == "all" else ()
+        yield census_chunk(opened.schema, over_bits(times))
+
+
+def _coarse_times(opened: _Open, span: Span) -> Iterator[pa.RecordBatch]:
+    """The columns of a span whose values must be looked at to know their type."""
+    names = coarse_columns(opened.schema)
+    if not names:
+        return
+    get = opened.reader(names)
+    for at in range(span.start, span.stop):
+        try:
+            yield get(at)
+        except StopIteration:
+            return
+        except DAMAGE:  # told where its rows are read
+            continue
 
 
 def _from_file(opened: _Open, rows: Rows, span: Span) -> Iterator[Chunk]:

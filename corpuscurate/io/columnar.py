@@ -9,7 +9,7 @@ and stands in `rest` as it was.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,9 +114,9 @@ def bad_file(reason: str, detail: str, position: int = 0) -> Chunk:
     return Chunk(None, (BadRecord(position, reason, detail, b"", whole_file=True),))
 
 
-def census_chunk(schema: pa.Schema) -> Chunk:
-    """The last chunk of a span, where column types are wanted."""
-    return Chunk(None, column_types=types_of_schema(schema))
+def census_chunk(schema: pa.Schema, bits: Mapping[str, int] | None = None) -> Chunk:
+    """The last chunk of a span, where column types are wanted. bits: see `types_of_schema`."""
+    return Chunk(None, column_types=types_of_schema(schema, bits))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpuscurate.core.errors import InputError
-from corpuscurate.io.arrow_types import names_items
+from corpuscurate.io.arrow_types import UNITS, names_items
 from corpuscurate.io.base import Chunk, InputFormat, SourceFile, Span, Want, register
 from corpuscurate.io.columnar import (
     DAMAGE,
@@ -26,7 +27,8 @@ from corpuscurate.io.columnar import (
     plain,
     pruned,
 )
-from corpuscurate.io.files import open_bytes, open_seekable
+from corpuscurate.io.files import file_state, open_bytes, open_seekable
+from corpuscurate.io.time_ranges import coarse_columns, over_bits, unit_that_fits
 
 MAGIC = b"PAR1"
 MIN_FILE_BYTES = 2 * len(MAGIC) + 4
@@ -34,6 +36,7 @@ MIN_FILE_BYTES = 2 * len(MAGIC) + 4
 SEARCH_BYTES = 1 << 20
 ARROW_SCHEMA = b"ARROW:schema"
 MAX_BATCH_ROWS = 1 << 16
+FINEST = UNITS[-1]
 REPEATED_BYTES = 256
 """Text columns with a dictionary and fewer stored bytes a row than this are read as dictionaries: rows that repeat a
 long value must not all be decoded at once."""
@@ -44,16 +47,52 @@ class _SeveralFiles(pa.ArrowInvalid):  # type: ignore[misc]
 
 
 def _open(file: SourceFile, dictionary: str | None = None) -> pq.ParquetFile:
+    parquet = _opened(file, dictionary)
+    _check_alone(parquet.metadata, open_seekable(file), file.size)
+    columns = _int96_columns(parquet)
+    unit = _int96_unit(file, columns, str(file_state(file))) if columns else FINEST
+    return parquet if unit == FINEST else _opened(file, dictionary, unit)
+
+
+def _opened(file: SourceFile, dictionary: str | None = None, unit: str = FINEST) -> pq.ParquetFile:
     # Checksums are verified where a writer made them. Without pre_buffer pages come straight from the memory map.
-    source = open_seekable(file)
-    parquet = pq.ParquetFile(
-        source,
+    return pq.ParquetFile(
+        open_seekable(file),
         read_dictionary=None if dictionary is None else [dictionary],
         pre_buffer="://" in file.path,
         page_checksum_verification=True,
+        coerce_int96_timestamp_unit=unit,
     )
-    _check_alone(parquet.metadata, source, file.size)
-    return parquet
+
+
+def _int96_columns(parquet: pq.ParquetFile) -> tuple[str, ...]:
+    """The columns, by their first names, that hold timestamps of 96 bits, as Spark, Hive and Impala write them."""
+    stored = parquet.schema
+    leaves = [stored.column(at) for at in range(len(stored))]
+    return tuple(dict.fromkeys(leaf.path.split(".")[0] for leaf in leaves if leaf.physical_type == "INT96"))
+
+
+@lru_cache(64)
+def _int96_unit(file: SourceFile, columns: tuple[str, ...], state: str) -> str:
+    """The finest unit that holds the INT96 timestamps of a file. state: of the file, so that another file of the same
+    name is looked at again. Raises InputError where no unit holds them all without loss."""
+
+    def read(unit: str) -> Iterator[pa.RecordBatch]:
+        with _opened(file, unit=unit) as parquet:
+            for group in range(parquet.num_row_groups):
+                try:
+                    yield from parquet.iter_batches(MAX_BATCH_ROWS, row_groups=[group], columns=list(columns))
+                except DAMAGE:  # told where its rows are read
+                    continue
+
+    unit, lossy = unit_that_fits(read)
+    if lossy is not None:
+        raise InputError(
+            f"{file.name}: the column {lossy!r} holds timestamps of 96 bits (INT96) that nanoseconds in 64 bits cannot "
+            "hold, and others that need nanoseconds. Write it again with two columns, or take the file out of the "
+            "input."
+        )
+    return unit
 
 
 def _check_alone(metadata: pq.FileMetaData, source: pa.NativeFile, size: int) -> None:
@@ -193,8 +232,19 @@ def read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
             return
         for group in groups:
             yield from group.chunks()
-    if want.column_types:
-        yield census_chunk(schema)
+        if want.column_types:
+            times = _coarse_times(parquet, schema, span) if want.types_of == "all" else ()
+            yield census_chunk(schema, over_bits(times))
+
+
+def _coarse_times(parquet: pq.ParquetFile, schema: pa.Schema, span: Span) -> Iterator[pa.RecordBatch]:
+    """The columns of a span whose values must be looked at to know their type."""
+    names = coarse_columns(schema)
+    for group in range(span.start, span.stop) if names else ():
+        try:
+            yield from parquet.iter_batches(MAX_BATCH_ROWS, row_groups=[group], columns=names, use_threads=False)
+        except DAMAGE:  # told where its rows are read
+            continue
 
 
 def _groups(parquet: pq.ParquetFile, rows: Rows, span: Span) -> list[_RowGroup]:

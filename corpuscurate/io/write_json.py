@@ -2,8 +2,8 @@
 
 Everything goes column by column: the JSON text of each value as a `large_string`, then joined. Floats are written with
 the fewest digits that read back equal; NaN and the infinities, which JSON has not, become null. Dates and times are
-ISO 8601 (with a zone: in UTC, with Z; years of more digits where they need them, see `far_times`), durations whole
-numbers of their unit, bytes base64, maps lists of {"key": ..., "value": ...}. Values of a column of JSON stand as they
+ISO 8601 (with a zone: in UTC, with Z; years of more digits where they need them, see `iso_times`), durations too
+(`PT5.000S`), bytes base64, maps lists of {"key": ..., "value": ...}. Values of a column of JSON stand as they
 are where they are JSON, and as strings where they are not.
 """
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.columns import TEXT, decoded, from_buffers, is_json, large_lists, large_string, text_buffers
 from corpuscurate.core.errors import InputError
 from corpuscurate.io.arrow_types import is_list
-from corpuscurate.io.far_times import date_texts, time_texts, timestamp_texts
+from corpuscurate.io.iso_times import date_texts, duration_texts, time_texts, timestamp_texts
 from corpuscurate.io.json_scan import is_one_value
 from corpuscurate.kernels.json.splice import count_spliced, fill_spliced
 from corpuscurate.kernels.json.strings import count_quoted, fill_quoted, unescape_spans
@@ -177,7 +177,7 @@ def _json(text: pa.Array) -> pa.LargeStringArray:
 
 
 def _durations(column: pa.Array) -> pa.LargeStringArray:
-    return column.cast(pa.int64()).cast(TEXT)
+    return _in_quotes(duration_texts(column))
 
 
 def _structs(column: pa.Array) -> pa.LargeStringArray:

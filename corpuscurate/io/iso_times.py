@@ -1,4 +1,4 @@
-"""Dates and times as ISO 8601, those included that Arrow has no text for.
+"""Dates, times and durations as ISO 8601, those included that Arrow has no text for.
 
 Arrow writes years from -32767 to 32767 and `<value out of range: ...>` for others, such as the infinite timestamps of
 PostgreSQL and DuckDB. A year is written here with as many digits as it has, at least four, and a minus before year 0; a
@@ -37,7 +37,7 @@ def timestamp_texts(column: pa.Array) -> pa.LargeStringArray:
 def date_texts(column: pa.Array) -> pa.LargeStringArray:
     """Dates: `2020-01-01`. A date64 that is not at midnight is written with its time, which would be lost."""
     if pa.types.is_date32(column.type):
-        return _mended(column.cast(TEXT), column, lambda value: _day(value))
+        return _mended(column.cast(TEXT), column, _day)
     milliseconds = column.cast(pa.int64())
     text = timestamp_texts(milliseconds.cast(pa.timestamp("ms")))
     midnight = pc.equal(pc.multiply(pc.divide(milliseconds, _MS_PER_DAY), _MS_PER_DAY), milliseconds)
@@ -47,6 +47,27 @@ def date_texts(column: pa.Array) -> pa.LargeStringArray:
 def time_texts(column: pa.Array) -> pa.LargeStringArray:
     """Times of day: `23:59:59.000`."""
     return _mended(column.cast(TEXT), column, lambda value: _time(value, DIGITS[column.type.unit]))
+
+
+def duration_texts(column: pa.Array) -> pa.LargeStringArray:
+    """Durations in seconds, with the digits of their unit, so that 5 s and 5 ms differ: `PT5S`, `-PT0.005S`."""
+    digits = DIGITS[column.type.unit]
+    numbers = column.cast(pa.int64())
+    size = pc.abs(numbers)  # of the smallest number of 64 bits: itself, negative
+    text = pc.divide(size, 10**digits).cast(TEXT)
+    if digits:
+        rest = pc.subtract(size, pc.multiply(pc.divide(size, 10**digits), 10**digits)).cast(TEXT)
+        padded = pc.utf8_lpad(rest, width=digits, padding="0")
+        text = pc.binary_join_element_wise(text, padded, pa.scalar(".", TEXT))
+    sign = pc.if_else(pc.less(numbers, 0), pa.scalar("-PT", TEXT), pa.scalar("PT", TEXT))
+    text = pc.binary_join_element_wise(sign, text, pa.scalar("S", TEXT), pa.scalar("", TEXT))
+    smallest = pc.fill_null(pc.less(size, 0), False)
+    return pc.if_else(smallest, pa.scalar(_duration(-(1 << 63), digits), TEXT), text)
+
+
+def _duration(value: int, digits: int) -> str:
+    seconds, fraction = divmod(abs(value), 10**digits)
+    return f"{'-' if value < 0 else ''}PT{seconds}" + (f".{fraction:0{digits}d}S" if digits else "S")
 
 
 def _mended(text: pa.Array, values: pa.Array, make: Callable[[int], str]) -> pa.LargeStringArray:
