@@ -209,6 +209,8 @@ def cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
         return pa.ExtensionArray.from_storage(kind, cast(_stored(array), kind.storage_type))
     if isinstance(own, pa.BaseExtensionType):
         return cast(array.storage, kind)
+    if types.is_dictionary(own) and not types.is_dictionary(kind):
+        return cast(decoded(array).dictionary_decode(), kind)
     mask = array.is_null() if array.null_count else None
     if types.is_struct(own) and types.is_struct(kind):
         places = {part.name: at for at, part in enumerate(own)}

@@ -73,41 +73,42 @@ def _kept_notes(field: pa.Field) -> dict[bytes, bytes] | None:
 def storable(kind: pa.DataType, format: str) -> pa.DataType:
     """The type for the same values that the format and its writer have.
 
-    Parquet has no runs, no dictionary of views and, within lists and structs, no views; the writer of Arrow files makes
-    runs and dictionaries of whole columns only. Neither encodes lists and structs.
+    Whole columns only are dictionaries, runs and list views, and neither of lists nor of structs. Parquet has no runs,
+    no dictionary of views, no views within lists and structs and no negative scales.
     """
     types = pa.types
     if types.is_run_end_encoded(kind):
         value = kernel_type(kind.value_type)
         if format == "parquet" or types.is_nested(value):
             return storable(value, format)
-        return pa.run_end_encoded(kind.run_end_type, _without_dictionaries(value))
+        return pa.run_end_encoded(kind.run_end_type, _stored_within(value, format))
     if types.is_dictionary(kind):
         value = kernel_type(kind.value_type) if format == "parquet" else kind.value_type
         if types.is_nested(value):
             return storable(value, format)
         index = kind.index_type if kind.index_type.bit_width >= 32 else pa.int32()
         return pa.dictionary(index, value, kind.ordered)
-    if format == "parquet":
-        if types.is_nested(kind) and not is_list_view(kind):
-            kind = kernel_type(kind)
-        return _with_scale(kind)
-    return _stored_within(kind) if types.is_nested(kind) else kind
-
-
-def _stored_within(kind: pa.DataType) -> pa.DataType:
-    """A nested type without the dictionaries, runs and list views that stand within it."""
-    if pa.types.is_union(kind) or is_list_view(kind):
-        return kind
-    return nested_type(kind, [part.with_type(_without_dictionaries(part.type)) for part in parts_of(kind)])
-
-
-def _without_dictionaries(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return _without_dictionaries(kind.value_type)
     if is_list_view(kind):
+        item = kind.value_field.with_type(_stored_within(kind.value_type, format))
+        return pa.large_list_view(item) if types.is_large_list_view(kind) else pa.list_view(item)
+    if types.is_nested(kind):
+        return _stored_within(kind, format)
+    return _with_scale(kind) if format == "parquet" else kind
+
+
+def _stored_within(kind: pa.DataType, format: str) -> pa.DataType:
+    """A type without the dictionaries, runs and list views within it; for Parquet without views."""
+    types = pa.types
+    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+        return _stored_within(kind.value_type, format)
+    if is_list_view(kind) or format == "parquet":
         kind = kernel_type(kind)
-    return _stored_within(kind) if pa.types.is_nested(kind) else kind
+    if types.is_dictionary(kind):
+        return _stored_within(kind.value_type, format)
+    if types.is_nested(kind) and not types.is_union(kind):
+        parts = [part.with_type(_stored_within(part.type, format)) for part in parts_of(kind)]
+        return nested_type(kind, parts)
+    return _with_scale(kind) if format == "parquet" else kind
 
 
 def _with_scale(kind: pa.DataType) -> pa.DataType:
@@ -223,7 +224,7 @@ def _final(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.A
         return pc.run_end_encode(_one(column).cast(kind.value_type), run_end_type=kind.run_end_type)
     if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
         return _viewed(_one(column), kind)
-    return column.cast(kind)
+    return cast(_one(column), kind)
 
 
 def _viewed(array: pa.Array, kind: pa.DataType) -> pa.Array:
