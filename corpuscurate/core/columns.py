@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from corpuscurate.core.layouts import decoded, lists_of
+
 TEXT = pa.large_string()
 JSON = pa.json_(pa.large_string())
 EXACT = pa.decimal128(38, 0)
@@ -38,97 +40,6 @@ def large_string(column: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
     if is_json(array):
         array = array.storage
     return array if array.type == TEXT else array.cast(TEXT)
-
-
-_VIEWS = {pa.string_view(): TEXT, pa.binary_view(): pa.large_binary()}
-
-
-def is_list_view(kind: pa.DataType) -> bool:
-    """Whether values of this type are lists whose items lie anywhere."""
-    return bool(pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind))
-
-
-def kernel_type(kind: pa.DataType) -> pa.DataType:
-    """The type for the same values with which Arrow's kernels work: without views and runs, at any depth. Dictionaries
-    stay; an extension type stays where its storage does, else it is its storage."""
-    types = pa.types
-    if kind in _VIEWS:
-        return _VIEWS[kind]
-    if isinstance(kind, pa.BaseExtensionType):
-        storage = kernel_type(kind.storage_type)
-        if storage.equals(kind.storage_type):
-            return kind
-        return pa.json_(storage) if isinstance(kind, pa.JsonType) else storage
-    if types.is_run_end_encoded(kind):
-        return kernel_type(kind.value_type)
-    if types.is_dictionary(kind):
-        return pa.dictionary(kind.index_type, kernel_type(kind.value_type), kind.ordered)
-    if not types.is_nested(kind) or types.is_union(kind):
-        return kind
-    return nested_type(kind, [part.with_type(kernel_type(part.type)) for part in parts_of(kind)])
-
-
-def parts_of(kind: pa.DataType) -> list[pa.Field]:
-    """The fields of a struct, the items of a list, the keys and the items of a map."""
-    return (
-        [kind.key_field, kind.item_field]
-        if pa.types.is_map(kind)
-        else [kind.field(at) for at in range(kind.num_fields)]
-    )
-
-
-def nested_type(kind: pa.DataType, parts: list[pa.Field]) -> pa.DataType:
-    """A struct, list or map type with these parts in the place of its own; list views become lists."""
-    types = pa.types
-    if types.is_struct(kind):
-        return pa.struct(parts)
-    if types.is_map(kind):
-        return pa.map_(parts[0], parts[1], kind.keys_sorted)
-    if types.is_fixed_size_list(kind):
-        return pa.list_(parts[0], kind.list_size)
-    if types.is_large_list(kind) or types.is_large_list_view(kind):
-        return pa.large_list(parts[0])
-    return pa.list_(parts[0])
-
-
-def decoded(array: pa.Array) -> pa.Array:
-    """The values in a type with which Arrow's kernels work (`kernel_type`); the array itself where it has that."""
-    kind, final = array.type, kernel_type(array.type)
-    types = pa.types
-    if kind.equals(final):
-        return array
-    if isinstance(kind, pa.BaseExtensionType):
-        storage = decoded(array.storage)
-        return pa.ExtensionArray.from_storage(final, storage) if isinstance(final, pa.BaseExtensionType) else storage
-    if types.is_run_end_encoded(kind):
-        values = decoded(array.values)
-        rows = np.arange(len(array)) + array.offset
-        return values.take(pa.array(np.searchsorted(array.run_ends.to_numpy(), rows, "right")))
-    if types.is_dictionary(kind):
-        return pa.DictionaryArray.from_arrays(array.indices, decoded(array.dictionary), ordered=kind.ordered)
-    mask = array.is_null() if array.null_count else None
-    if types.is_struct(kind):
-        return pa.StructArray.from_arrays([decoded(part) for part in array.flatten()], fields=list(final), mask=mask)
-    if is_list_view(kind):
-        return _as_lists(array, final, mask)
-    if types.is_list(kind) or types.is_large_list(kind):
-        return _as_lists(array, final, mask)
-    if types.is_map(kind):
-        lists = array.cast(pa.list_(pa.struct(parts_of(kind))))
-        lists = _as_lists(lists, pa.list_(pa.struct(parts_of(final))), None)
-        keys, items = lists.flatten().flatten()
-        return pa.MapArray.from_arrays(lists.offsets, keys, items, type=final, mask=mask)
-    return array.cast(final)  # strings, and fixed-size lists of what can be cast
-
-
-def _as_lists(array: pa.Array, final: pa.DataType, mask: pa.Array | None) -> pa.Array:
-    """Lists of any layout but of fixed sizes as `list` or `large_list`, the values decoded, in row order."""
-    sizes = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
-    large = pa.types.is_large_list(final)
-    offsets = np.zeros(len(array) + 1, np.int64 if large else np.int32)
-    np.cumsum(sizes, out=offsets[1:])
-    made = pa.LargeListArray if large else pa.ListArray
-    return made.from_arrays(pa.array(offsets), decoded(array.flatten()), type=final, mask=mask)
 
 
 def _sealed(view: NDArray[Any]) -> NDArray[Any]:
@@ -194,13 +105,10 @@ def to_numpy(array: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
 
 
 def large_lists(array: pa.Array) -> pa.LargeListArray:
-    """Lists of any layout as `large_list`. Not by a cast where they are views: that loses the last row (pyarrow 26)."""
+    """Lists of any layout as `large_list`. Not by a cast: of views it loses the last row, and it has none for lists of
+    an extension type (pyarrow 26)."""
     kind = pa.large_list(array.type.value_type)
-    if not (pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type)):
-        return array.cast(kind)
-    sizes = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
-    return pa.LargeListArray.from_arrays(pa.array(offsets), array.flatten(), mask=array.is_null())
+    return array if array.type.equals(kind) else lists_of(array, kind, array.flatten())
 
 
 def keep_rows(array: pa.Array, mask: NDArray[np.bool_]) -> pa.Array:

@@ -160,7 +160,7 @@ def _is_footer(source: pa.NativeFile, at: int, size: int) -> bool:
     if tail[4:] != MAGIC:
         return False
     (length,) = struct.unpack_from("<i", tail)
-    return 0 <= size - len(tail) - length - at <= _GAP
+    return bool(0 <= size - len(tail) - length - at <= _GAP)
 
 
 def rows_of(metadata: pa.Buffer | bytes) -> int:

@@ -21,11 +21,12 @@ A finer unit holds fewer years: whether the values fit is for `column_types` to 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from corpuscurate.core.columns import decoded, is_list_view, nested_type, parts_of
+from corpuscurate.core.layouts import decoded, has_parts, is_encoded, is_list_view, lists_of, map_of, nested_type
 
 _SIGNED = {8: pa.int8(), 16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
 _UNSIGNED = {8: pa.uint8(), 16: pa.uint16(), 32: pa.uint32(), 64: pa.uint64()}
@@ -38,21 +39,16 @@ _DECIMALS = ((9, pa.decimal32), (18, pa.decimal64), (38, pa.decimal128), (76, pa
 
 def unify(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
     """A type for the values of both, equal in every value; None where there is none (they conflict)."""
-    if a.equals(b, check_metadata=True):
-        return a
     if pa.types.is_null(a) or pa.types.is_null(b):
         return b if pa.types.is_null(a) else a
-    if isinstance(a, pa.BaseExtensionType) or isinstance(b, pa.BaseExtensionType):
-        return a if a.equals(b) else unify(_storage(a), _storage(b))
-    if a.equals(b) and not pa.types.is_nested(a):
+    if a.equals(b) and not (has_parts(a) and not a.equals(b, check_metadata=True)):
         return a
-    if any(pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind) for kind in (a, b)):
-        return a if a.equals(b) else unify(_plain(a), _plain(b))
-    for rule in (_numbers, _decimals, _texts, _dates, _times, _timestamps, _lists, _maps, _structs):
-        joined = rule(a, b)
-        if joined is not None:
-            return joined
-    return a if a.equals(b) else None
+    if isinstance(a, pa.BaseExtensionType) or isinstance(b, pa.BaseExtensionType):
+        return unify(_storage(a), _storage(b))
+    if is_encoded(a) or is_encoded(b):
+        return unify(_plain(a), _plain(b))
+    found = (rule(a, b) for rule in (_numbers, _decimals, _texts, _dates, _times, _timestamps, _lists, _maps, _structs))
+    return next((kind for kind in found if kind is not None), a if a.equals(b) else None)
 
 
 def unify_fields(a: pa.Field, b: pa.Field) -> pa.Field | None:
@@ -149,7 +145,7 @@ def _dates(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
 
 
 def _finer(a: pa.DataType, b: pa.DataType) -> str:
-    return max(a.unit, b.unit, key=UNITS.index)
+    return str(max(a.unit, b.unit, key=UNITS.index))
 
 
 def _times(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
@@ -202,92 +198,76 @@ def _structs(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
 def cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
     """Values in a type that `unify` gave for theirs and others, or of another layout. Raises ArrowInvalid where a value
     cannot be kept."""
-    types, own = pa.types, array.type
+    own = array.type
     if own.equals(kind):
         return array
     if isinstance(kind, pa.BaseExtensionType):
-        return pa.ExtensionArray.from_storage(kind, cast(_stored(array), kind.storage_type))
+        storage = array.storage if isinstance(array, pa.ExtensionArray) else array
+        return pa.ExtensionArray.from_storage(kind, cast(storage, kind.storage_type))
     if isinstance(own, pa.BaseExtensionType):
         return cast(array.storage, kind)
-    if types.is_dictionary(own) and not types.is_dictionary(kind):
+    if pa.types.is_dictionary(own) and not pa.types.is_dictionary(kind):
         return cast(decoded(array).dictionary_decode(), kind)
+    return _cast_parts(array, kind) if has_parts(own) and has_parts(kind) else array.cast(kind)
+
+
+def _cast_parts(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    own = array.type
+    if pa.types.is_map(own) and pa.types.is_map(kind):
+        return map_of(array, kind, lambda part, to: cast(decoded(part), to))
+    if is_list(own) and (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return lists_of(array, kind, cast(decoded(array.flatten()), kind.value_type))
+    places = {part.name: at for at, part in enumerate(own)} if pa.types.is_struct(own) else {}
+    names = {part.name for part in kind} if pa.types.is_struct(kind) else set()
+    if not places or len(places) < own.num_fields or not places.keys() <= names:
+        return array.cast(kind)
+    held = array.flatten()
+    parts = [
+        cast(held[places[part.name]], part.type) if part.name in places else nulls(len(array), part.type)
+        for part in kind
+    ]
     mask = array.is_null() if array.null_count else None
-    if types.is_struct(own) and types.is_struct(kind):
-        places = {part.name: at for at, part in enumerate(own)}
-        if len(places) == own.num_fields and set(places) <= {part.name for part in kind}:
-            held = array.flatten()
-            parts = [
-                cast(held[places[part.name]], part.type) if part.name in places else nulls(len(array), part.type)
-                for part in kind
-            ]
-            return pa.StructArray.from_arrays(parts, fields=list(kind), mask=mask)
-    if types.is_map(own) and types.is_map(kind):
-        entries = decoded(array.cast(pa.list_(pa.struct(parts_of(own)))))
-        keys, items = entries.flatten().flatten()
-        offsets = _offsets(entries, np.int32)
-        made = pa.MapArray.from_arrays(pa.array(offsets), cast(keys, kind.key_type), cast(items, kind.item_type))
-        made = pa.Array.from_buffers(kind, len(array), [_valid_bits(array), made.buffers()[1]], children=[
-            pa.StructArray.from_arrays([made.keys, made.items], fields=parts_of(kind))
-        ])  # fmt: skip
-        return made
-    if is_list(own) and (types.is_list(kind) or types.is_large_list(kind)):
-        large = types.is_large_list(kind)
-        offsets = _offsets(array, np.int64 if large else np.int32)
-        values = cast(decoded(array.flatten()), kind.value_type)
-        return (pa.LargeListArray if large else pa.ListArray).from_arrays(
-            pa.array(offsets), values, type=kind, mask=mask
-        )
-    return array.cast(kind)
-
-
-def _stored(array: pa.Array) -> pa.Array:
-    return array.storage if isinstance(array, pa.ExtensionArray) else array
-
-
-def _valid_bits(array: pa.Array) -> pa.Buffer | None:
-    return pa.array(array.is_valid()).buffers()[1] if array.null_count else None
-
-
-def _offsets(
-    lists: pa.Array, width: type[np.int32 | np.int64]
-) -> np.ndarray[tuple[int], np.dtype[np.int32 | np.int64]]:
-    sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    offsets = np.zeros(len(lists) + 1, width)
-    np.cumsum(sizes, out=offsets[1:])
-    return offsets
+    return pa.StructArray.from_arrays(parts, fields=list(kind), mask=mask)
 
 
 def nulls(count: int, kind: pa.DataType) -> pa.Array:
     """Nulls of any type. Below a null, a part that may not be null has some value."""
+    mask = pa.array(np.ones(count, np.bool_))
     if pa.types.is_struct(kind) and kind.num_fields:
-        parts = [nulls(count, part.type) if part.nullable else _zeros(count, part.type) for part in kind]
-        return pa.StructArray.from_arrays(parts, fields=list(kind), mask=pa.array(np.ones(count, np.bool_)))
+        return pa.StructArray.from_arrays(_parts(count, kind), fields=list(kind), mask=mask)
     if pa.types.is_fixed_size_list(kind) and not kind.value_field.nullable:
         values = _zeros(count * kind.list_size, kind.value_type)
-        return pa.FixedSizeListArray.from_arrays(values, type=kind, mask=pa.array(np.ones(count, np.bool_)))
+        return pa.FixedSizeListArray.from_arrays(values, type=kind, mask=mask)
     return pa.nulls(count, kind)
+
+
+def _parts(count: int, kind: pa.DataType) -> list[pa.Array]:
+    return [nulls(count, part.type) if part.nullable else _zeros(count, part.type) for part in kind]
 
 
 def _zeros(count: int, kind: pa.DataType) -> pa.Array:
     """Zeros, empty strings, empty lists: whatever is no null."""
+    types = pa.types
     if isinstance(kind, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(kind, _zeros(count, kind.storage_type))
-    if pa.types.is_struct(kind):
-        parts = [nulls(count, part.type) if part.nullable else _zeros(count, part.type) for part in kind]
-        return pa.StructArray.from_arrays(parts, fields=list(kind)) if parts else pa.array([{}] * count, kind)
-    if pa.types.is_fixed_size_list(kind):
+    if types.is_struct(kind) and kind.num_fields:
+        return pa.StructArray.from_arrays(_parts(count, kind), fields=list(kind))
+    if types.is_fixed_size_list(kind):
         return pa.FixedSizeListArray.from_arrays(_zeros(count * kind.list_size, kind.value_type), type=kind)
-    if is_list(kind) or pa.types.is_map(kind):
-        return pa.array([[]] * count, kind)
-    if pa.types.is_dictionary(kind):
+    if types.is_dictionary(kind):
         return pa.DictionaryArray.from_arrays(_zeros(count, kind.index_type), _zeros(1, kind.value_type))
-    if _is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
-        return pa.array(["" if _is_text(kind) else b""] * count, kind)
-    try:
-        size = (count * kind.bit_width + 7) // 8
-    except ValueError:  # null, unions
-        return pa.nulls(count, kind)
-    return pa.Array.from_buffers(kind, count, [None, pa.py_buffer(bytes(size))])
+    empty = [value for applies, value in _EMPTY if applies(kind)]
+    if empty:
+        return pa.array([empty[0]] * count, kind)
+    return pa.Array.from_buffers(kind, count, [None, pa.py_buffer(bytes((count * kind.bit_width + 7) // 8))])
+
+
+_EMPTY: tuple[tuple[Callable[[pa.DataType], bool], object], ...] = (
+    (_is_text, ""),
+    (lambda kind: _is_bytes(kind) and not pa.types.is_fixed_size_binary(kind), b""),
+    (lambda kind: is_list(kind) or pa.types.is_map(kind), []),
+    (pa.types.is_struct, {}),
+)
 
 
 STANDARD_ITEMS = ("item", "element")

@@ -3,7 +3,8 @@
 Column types are JSON-able: {"fields": [[name, node], ...]} in order of first appearance. A node is {"b": bits} with,
 where there are some, "f" (the fields of objects: [[name, node], ...]), "i" (the items of lists: a node), "a" (Arrow
 types, each as the base64 of a serialised schema of one field) and "m" (the metadata of the field, see `notes`). Where
-files have a schema there is also "metadata", theirs. Bits: 1 << kind and those of `kernels.json`, and of here. Merging is a union, so it does not matter how a corpus was cut; the order of merging is that of the columns.
+files have a schema there is also "metadata", theirs. Bits: 1 << kind and those of `kernels.json`, and of here. Merging
+is a union, so it does not matter how a corpus was cut; the order of merging is that of the columns.
 """
 
 from __future__ import annotations

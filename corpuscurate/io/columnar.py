@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.columns import TEXT, decoded, from_buffers, large_string, lengths_bytes, text_buffers
+from corpuscurate.core.columns import TEXT, from_buffers, large_string, lengths_bytes, text_buffers
 from corpuscurate.core.doc_ids import doc_ids
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.layouts import decoded, is_encoded, run_of_rows
 from corpuscurate.io.base import HEAD_BYTES, REST_FORM, BadRecord, Chunk, SourceFile, Want
 from corpuscurate.io.column_types import types_of_schema
 
@@ -31,14 +32,14 @@ UTF8_ERROR = "UTF8"
 
 def is_string(type: pa.DataType) -> bool:
     """Whether a column of this type holds text, in whatever layout."""
-    if pa.types.is_dictionary(type) or pa.types.is_run_end_encoded(type):
+    if is_encoded(type):
         return is_string(type.value_type)
     return bool(pa.types.is_string(type) or pa.types.is_large_string(type) or pa.types.is_string_view(type))
 
 
 def is_binary(type: pa.DataType) -> bool:
     """Whether a column of this type holds bytes, in whatever layout; UUIDs are 16 of them."""
-    if pa.types.is_dictionary(type) or pa.types.is_run_end_encoded(type):
+    if is_encoded(type):
         return is_binary(type.value_type)
     kinds = pa.types
     fits = (kinds.is_binary, kinds.is_large_binary, kinds.is_binary_view, kinds.is_fixed_size_binary)
@@ -94,7 +95,7 @@ def _check_id(kind: pa.DataType, file: SourceFile, name: str) -> None:
     kinds = pa.types
     if is_binary(kind):
         return
-    while kinds.is_dictionary(kind) or kinds.is_run_end_encoded(kind):
+    while is_encoded(kind):
         kind = kind.value_type
     fits = (kinds.is_integer, kinds.is_floating, kinds.is_decimal, kinds.is_temporal, kinds.is_boolean, kinds.is_null)
     if not is_string(kind) and not any(fit(kind) for fit in fits):
@@ -224,8 +225,8 @@ def text_lengths(column: pa.Array) -> NDArray[np.int64]:
         at = column.indices.fill_null(0).to_numpy(zero_copy_only=False)
         lengths = known[at] if len(known) else np.zeros(len(column), np.int64)
     elif pa.types.is_run_end_encoded(kind):
-        at = np.arange(len(column)) + column.offset
-        return text_lengths(column.values)[np.searchsorted(column.run_ends.to_numpy(), at, "right")]
+        known = text_lengths(column.values)
+        lengths = known[run_of_rows(column)]
     elif pa.types.is_string_view(kind):  # a view is 16 bytes; the first four are the length
         views = np.frombuffer(column.buffers()[1], np.int32).reshape(-1, 4)
         lengths = views[column.offset : column.offset + len(column), 0].astype(np.int64)

@@ -13,18 +13,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.columns import (
-    TEXT,
+from corpuscurate.core.columns import TEXT, lengths_bytes, one_array, text_buffers
+from corpuscurate.core.errors import InputError, OutputError
+from corpuscurate.core.layouts import (
     decoded,
+    has_parts,
+    is_encoded,
     is_list_view,
     kernel_type,
-    lengths_bytes,
     nested_type,
-    one_array,
     parts_of,
-    text_buffers,
 )
-from corpuscurate.core.errors import InputError, OutputError
 from corpuscurate.io.arrow_types import cast, nulls
 from corpuscurate.io.base import REST_FORM, OutputShape
 from corpuscurate.io.json_columns import columns_from_json, is_json_text
@@ -76,37 +75,31 @@ def storable(kind: pa.DataType, format: str) -> pa.DataType:
     Whole columns only are dictionaries, runs and list views, and neither of lists nor of structs. Parquet has no runs,
     no dictionary of views, no views within lists and structs and no negative scales.
     """
-    types = pa.types
-    if types.is_run_end_encoded(kind):
+    if pa.types.is_run_end_encoded(kind):
         value = kernel_type(kind.value_type)
-        if format == "parquet" or types.is_nested(value):
+        if format == "parquet" or has_parts(value):
             return storable(value, format)
-        return pa.run_end_encoded(kind.run_end_type, _stored_within(value, format))
-    if types.is_dictionary(kind):
+        return pa.run_end_encoded(kind.run_end_type, _stored_within(value, format, within=True))
+    if pa.types.is_dictionary(kind):
         value = kernel_type(kind.value_type) if format == "parquet" else kind.value_type
-        if types.is_nested(value):
+        if has_parts(value):
             return storable(value, format)
         index = kind.index_type if kind.index_type.bit_width >= 32 else pa.int32()
         return pa.dictionary(index, value, kind.ordered)
-    if is_list_view(kind):
-        item = kind.value_field.with_type(_stored_within(kind.value_type, format))
-        return pa.large_list_view(item) if types.is_large_list_view(kind) else pa.list_view(item)
-    if types.is_nested(kind):
+    if not is_list_view(kind):
         return _stored_within(kind, format)
-    return _with_scale(kind) if format == "parquet" else kind
+    item = kind.value_field.with_type(_stored_within(kind.value_type, format, within=True))
+    return pa.large_list_view(item) if pa.types.is_large_list_view(kind) else pa.list_view(item)
 
 
-def _stored_within(kind: pa.DataType, format: str) -> pa.DataType:
-    """A type without the dictionaries, runs and list views within it; for Parquet without views."""
-    types = pa.types
-    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
-        return _stored_within(kind.value_type, format)
-    if is_list_view(kind) or format == "parquet":
+def _stored_within(kind: pa.DataType, format: str, *, within: bool = False) -> pa.DataType:
+    """A type without the dictionaries, runs and list views within it; for Parquet without views within it."""
+    if is_encoded(kind):
+        return _stored_within(kind.value_type, format, within=within)
+    if within and (is_list_view(kind) or format == "parquet"):
         kind = kernel_type(kind)
-    if types.is_dictionary(kind):
-        return _stored_within(kind.value_type, format)
-    if types.is_nested(kind) and not types.is_union(kind):
-        parts = [part.with_type(_stored_within(part.type, format)) for part in parts_of(kind)]
+    if has_parts(kind):
+        parts = [part.with_type(_stored_within(part.type, format, within=True)) for part in parts_of(kind)]
         return nested_type(kind, parts)
     return _with_scale(kind) if format == "parquet" else kind
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.columns import decoded, parts_of
+from corpuscurate.core.layouts import decoded, parts_of
 from corpuscurate.io.arrow_types import UNITS
 from corpuscurate.io.column_types import OVER
 

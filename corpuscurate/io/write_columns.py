@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from pyarrow import ipc
 
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.columns import decoded
-from corpuscurate.core.errors import OutputError
+from corpuscurate.core.errors import InputError, OutputError
+from corpuscurate.core.layouts import decoded
 from corpuscurate.core.os_errors import explained
 from corpuscurate.io.arrow_types import cast, names_items
 from corpuscurate.io.base import OutputFormat, OutputShape, register
@@ -82,8 +82,14 @@ class ColumnWriter:
     def _put(self, table: pa.Table) -> None:
         if self._sink is None:
             raise ValueError("the writer is closed")
-        with explained(self._file.path):
-            self._sink.write(finish(table, self._final, self._shape.text, self._sink.piece_rows))
+        try:
+            with explained(self._file.path):
+                self._sink.write(finish(table, self._final, self._shape.text, self._sink.piece_rows))
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                f"{self._shape.format} cannot hold a value of the input: {' '.join(str(error).split())}. Mend the "
+                "input, or choose another `output: format:`."
+            ) from error
 
 
 def _names_items(schema: pa.Schema) -> bool:

@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from corpuscurate.core.columns import TEXT, decoded, from_buffers, is_json, large_lists, large_string, text_buffers
+from corpuscurate.core.columns import TEXT, from_buffers, is_json, large_lists, large_string, text_buffers
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.layouts import decoded
 from corpuscurate.io.arrow_types import is_list
 from corpuscurate.io.iso_times import date_texts, duration_texts, time_texts, timestamp_texts
 from corpuscurate.io.json_scan import is_one_value

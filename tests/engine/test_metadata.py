@@ -77,7 +77,7 @@ def test_metadata_travels(tmp_path, read, format, workers):
         assert (found.metadata, found.nullable) == (field.metadata, field.nullable)
     assert got.schema.field("inner").type.equals(INNER, check_metadata=True)
     assert got.schema.field("list").type.value_type.equals(INNER, check_metadata=True)
-    assert got.schema.metadata == {key: value for key, value in SCHEMA.metadata.items()}
+    assert got.schema.metadata == dict(SCHEMA.metadata)
     assert got.select(SCHEMA.names).to_pylist() == pa.concat_tables([table(0), table(1)]).to_pylist()
 
 

@@ -13,8 +13,8 @@ import pytest
 from pyarrow import ipc
 from support.io import source
 
-from corpuscurate.core.columns import decoded, kernel_type
 from corpuscurate.core.errors import InputError, OutputError
+from corpuscurate.core.layouts import decoded, kernel_type
 from corpuscurate.io.base import OutputShape, Want, input_format, open_writer
 from corpuscurate.io.column_types import merge, unify_types
 
@@ -95,7 +95,7 @@ def test_decoded_values_are_the_same(name):
 
 
 def written(tmp_path: Path, table: pa.Table, format: str, batch_bytes: int) -> tuple[Path, list[pa.Array]]:
-    """The table through an Arrow file of two record batches, the reader and a writer; the named columns as delivered."""
+    """The table through an Arrow file of two record batches, the reader and a writer; the named columns, delivered."""
     with ipc.new_file(tmp_path / "in.arrow", table.schema) as writer:
         writer.write_table(table, max_chunksize=2)
     file = source(tmp_path / "in.arrow")
@@ -139,7 +139,7 @@ def test_values_stay(tmp_path, name, format):
         path.unlink()
 
 
-@pytest.mark.parametrize("make", [lambda text: runs(text), lambda text: dictionary(text), lambda text: text])
+@pytest.mark.parametrize("make", [runs, dictionary, lambda text: text])
 def test_text_and_id_of_every_layout(tmp_path, make):
     plain = make(pa.array(["one", "two", "three", "four and more than twelve bytes"], pa.string_view()))
     with ipc.new_file(tmp_path / "a.arrow", pa.schema([("text", plain.type), ("id", plain.type)])) as writer:

@@ -73,8 +73,7 @@ def test_what_is_said_of_the_rows_of_one_file_is_taken_out():
     geo = [{"columns": {"g": {"crs": "x", "bbox": [number]}}} for number in (1, 2)]
     features = [{"info": {"features": {"c": 1}}, "fingerprint": mark} for mark in "ab"]
     files = [
-        noted(pandas=one, geo=two, huggingface=three)
-        for one, two, three in zip(pandas, geo, features, strict=True)
+        noted(pandas=one, geo=two, huggingface=three) for one, two, three in zip(pandas, geo, features, strict=True)
     ]
     schema, _ = schema_of(*files)
     assert {key.decode(): json.loads(value) for key, value in schema.metadata.items()} == {

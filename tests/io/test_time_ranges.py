@@ -55,9 +55,7 @@ def types_in(path, want=None):
     file = source(path)
     reader = input_format(file.format)
     chunks = [
-        chunk
-        for span in reader.split(file, 1)
-        for chunk in reader.read(file, span, want or Want(column_types=True))
+        chunk for span in reader.split(file, 1) for chunk in reader.read(file, span, want or Want(column_types=True))
     ]
     return merge(chunk.column_types for chunk in chunks if chunk.column_types is not None)
 
