@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from corpuscurate.core.layouts import decoded, lists_of
+from corpuscurate.core.layouts import decoded, items_of, lists_of
 
 TEXT = pa.large_string()
 JSON = pa.json_(pa.large_string())
@@ -108,7 +108,7 @@ def large_lists(array: pa.Array) -> pa.LargeListArray:
     """Lists of any layout as `large_list`. Not by a cast: of views it loses the last row, and it has none for lists of
     an extension type (pyarrow 26)."""
     kind = pa.large_list(array.type.value_type)
-    return array if array.type.equals(kind) else lists_of(array, kind, array.flatten())
+    return array if array.type.equals(kind) else lists_of(array, kind, items_of(array))
 
 
 def keep_rows(array: pa.Array, mask: NDArray[np.bool_]) -> pa.Array:

@@ -108,12 +108,20 @@ def _decoded_parts(array: pa.Array, final: pa.DataType) -> pa.Array:
         return pa.StructArray.from_arrays([decoded(part) for part in array.flatten()], fields=list(final), mask=mask)
     if _types.is_map(final):
         return map_of(array, final, lambda part, _: decoded(part))
-    return lists_of(array, final, decoded(array.flatten()))
+    return lists_of(array, final, decoded(items_of(array)))
+
+
+def items_of(lists: pa.Array) -> pa.Array:
+    """The items of lists of any layout, those of null lists left out."""
+    try:
+        return lists.flatten()
+    except pa.ArrowNotImplementedError:  # all lists are null, and Arrow makes no empty array of an extension type
+        return lists.values.slice(0, 0)
 
 
 def offsets_of(lists: pa.Array, large: bool) -> pa.Array:
     """Offsets at which the items of lists of any layout begin and end, null lists having none, counted from 0: of
-    `lists.flatten()`."""
+    `items_of`."""
     sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     if lists.null_count:
         sizes = np.where(lists.is_valid().to_numpy(zero_copy_only=False), sizes, 0)
@@ -123,7 +131,7 @@ def offsets_of(lists: pa.Array, large: bool) -> pa.Array:
 
 
 def lists_of(array: pa.Array, final: pa.DataType, items: pa.Array) -> pa.Array:
-    """Lists as `list` or `large_list`, with these items in the place of `array.flatten()`."""
+    """Lists as `list` or `large_list`, with these items in the place of its own."""
     large = bool(_types.is_large_list(final))
     mask = array.is_null() if array.null_count else None
     made = pa.LargeListArray if large else pa.ListArray
@@ -133,7 +141,7 @@ def lists_of(array: pa.Array, final: pa.DataType, items: pa.Array) -> pa.Array:
 def map_of(array: pa.MapArray, final: pa.MapType, change: Callable[[pa.Array, pa.DataType], pa.Array]) -> pa.Array:
     """A map with its keys and its items changed to those of another type."""
     lists = array.cast(pa.list_(pa.struct(parts_of(array.type))))
-    keys, items = lists.flatten().flatten()
+    keys, items = items_of(lists).flatten()
     entries = pa.StructArray.from_arrays(
         [change(keys, final.key_type), change(items, final.item_type)], fields=parts_of(final)
     )

@@ -26,7 +26,16 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from corpuscurate.core.layouts import decoded, has_parts, is_encoded, is_list_view, lists_of, map_of, nested_type
+from corpuscurate.core.layouts import (
+    decoded,
+    has_parts,
+    is_encoded,
+    is_list_view,
+    items_of,
+    lists_of,
+    map_of,
+    nested_type,
+)
 
 _SIGNED = {8: pa.int8(), 16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
 _UNSIGNED = {8: pa.uint8(), 16: pa.uint16(), 32: pa.uint32(), 64: pa.uint64()}
@@ -216,7 +225,7 @@ def _cast_parts(array: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_map(own) and pa.types.is_map(kind):
         return map_of(array, kind, lambda part, to: cast(decoded(part), to))
     if is_list(own) and (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
-        return lists_of(array, kind, cast(decoded(array.flatten()), kind.value_type))
+        return lists_of(array, kind, cast(decoded(items_of(array)), kind.value_type))
     places = {part.name: at for at, part in enumerate(own)} if pa.types.is_struct(own) else {}
     names = {part.name for part in kind} if pa.types.is_struct(kind) else set()
     if not places or len(places) < own.num_fields or not places.keys() <= names:

@@ -20,6 +20,7 @@ from corpuscurate.core.layouts import (
     has_parts,
     is_encoded,
     is_list_view,
+    items_of,
     kernel_type,
     nested_type,
     parts_of,
@@ -227,7 +228,7 @@ def _viewed(array: pa.Array, kind: pa.DataType) -> pa.Array:
     offsets = np.cumsum(sizes) - sizes
     width = np.int64 if large else np.int32
     made = (pa.LargeListViewArray if large else pa.ListViewArray).from_arrays
-    values = array.flatten().cast(kind.value_type)
+    values = cast(items_of(array), kind.value_type)
     mask = array.is_null() if array.null_count else None
     return made(pa.array(offsets.astype(width)), pa.array(sizes.astype(width)), values, type=kind, mask=mask)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpuscurate.core.layouts import decoded, parts_of
+from corpuscurate.core.layouts import decoded, items_of, parts_of
 from corpuscurate.io.arrow_types import UNITS
 from corpuscurate.io.column_types import OVER
 
@@ -76,7 +76,7 @@ def _times(column: pa.Array) -> Iterator[pa.Array]:
         for part in column.flatten():
             yield from _times(part)
     elif pa.types.is_nested(kind) and not pa.types.is_union(kind):
-        yield from _times(column.flatten())
+        yield from _times(items_of(column))
 
 
 def _numbers(times: pa.Array) -> NDArray[np.int64]:

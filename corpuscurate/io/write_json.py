@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.columns import TEXT, from_buffers, is_json, large_lists, large_string, text_buffers
 from corpuscurate.core.errors import InputError
-from corpuscurate.core.layouts import decoded
+from corpuscurate.core.layouts import decoded, items_of
 from corpuscurate.io.arrow_types import is_list
 from corpuscurate.io.iso_times import date_texts, duration_texts, time_texts, timestamp_texts
 from corpuscurate.io.json_scan import is_one_value
@@ -189,7 +189,7 @@ def _structs(column: pa.Array) -> pa.LargeStringArray:
 
 def _lists(column: pa.Array) -> pa.LargeStringArray:
     column = large_lists(column)
-    items = json_texts(column.flatten())
+    items = json_texts(items_of(column))
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
     offsets = np.zeros(len(column) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
