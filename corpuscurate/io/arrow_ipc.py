@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from corpuscurate.core.errors import InputError
-from corpuscurate.io.arrow_messages import MAGIC, STREAM_START, Piece, follow_streams, footer_pieces
+from corpuscurate.io.arrow_messages import MAGIC, STREAM_START, Piece, as_it_is, follow_streams, footer_pieces
 from corpuscurate.io.base import Chunk, InputFormat, SourceFile, Span, Want, register
 from corpuscurate.io.columnar import (
     DAMAGE,
@@ -128,7 +128,8 @@ def read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
     yield from _from_file(opened, rows, span) if opened.random_access else _from_stream(opened, rows)
     if want.column_types:
         times = _coarse_times(opened, span) if want.types_of == "all" else ()
-        yield census_chunk(opened.schema, over_bits(times))
+        pieces = opened.pieces[span.start : span.stop]
+        yield census_chunk(as_it_is(opened.schema, pieces), over_bits(times))
 
 
 def _coarse_times(opened: _Open, span: Span) -> Iterator[pa.RecordBatch]:

@@ -8,10 +8,13 @@ one after another.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 from pyarrow import ipc
+
+from corpuscurate.core.layouts import has_parts, is_list_view, nested_type, parts_of
 
 MAGIC = b"ARROW1"
 STREAM_START = 8
@@ -25,10 +28,12 @@ _SEARCH = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A record batch as its header tells it. body_bytes: as stored, all columns."""
+    """A record batch as its header tells it. body_bytes: as stored, all columns. nulls: of each column and each of its
+    parts, in the order of the schema, a column before its parts."""
 
     rows: int
     body_bytes: int
+    nulls: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -59,7 +64,7 @@ def footer_pieces(source: pa.NativeFile) -> list[Piece] | None:
             return None
         if _joint(source, 0, size) is not None:
             raise pa.ArrowInvalid("it is that of the last of several files in one, of which none holds a stream")
-    return [Piece(_rows_at(source, offset, header), body) for offset, header, body in batches]
+    return [_piece(_message_at(source, offset, header), body) for offset, header, body in batches]
 
 
 def _blocks(view: memoryview, root: int, index: int) -> list[tuple[int, int, int]]:
@@ -73,10 +78,10 @@ def _blocks(view: memoryview, root: int, index: int) -> list[tuple[int, int, int
     return [_BLOCK.unpack_from(view, at + 4 + _BLOCK.size * number) for number in range(count)]
 
 
-def _rows_at(source: pa.NativeFile, offset: int, header: int) -> int:
+def _message_at(source: pa.NativeFile, offset: int, header: int) -> bytes:
     message = _read(source, offset, header)
     (first,) = struct.unpack_from("<I", message)
-    return rows_of(message[8 if first == _CONTINUATION else 4 :])
+    return message[8 if first == _CONTINUATION else 4 :]
 
 
 def _read(source: pa.NativeFile, at: int, size: int) -> bytes:
@@ -128,7 +133,7 @@ def _walk(source: pa.NativeFile, start: int, pieces: list[Piece]) -> int | None:
         except (pa.ArrowException, OSError):
             return None
         if message.type == "record batch":
-            pieces.append(Piece(rows_of(message.metadata), message.body.size if message.body is not None else 0))
+            pieces.append(_piece(message.metadata, message.body.size if message.body is not None else 0))
 
 
 def _next_start(source: pa.NativeFile, at: int, size: int) -> int | None:
@@ -163,15 +168,58 @@ def _is_footer(source: pa.NativeFile, at: int, size: int) -> bool:
     return bool(0 <= size - len(tail) - length - at <= _GAP)
 
 
-def rows_of(metadata: pa.Buffer | bytes) -> int:
-    """`RecordBatch.length` of a message header (FlatBuffers: Message.header is field 2, RecordBatch.length field 0)."""
+def _piece(metadata: pa.Buffer | bytes, body_bytes: int) -> Piece:
+    """What a message header says (FlatBuffers: Message.header is field 2; of RecordBatch, length is field 0 and nodes,
+    pairs of rows and nulls, field 1)."""
     view = memoryview(metadata).cast("B")
     (message,) = struct.unpack_from("<I", view, 0)
     at = message + _field(view, message, 2)
     (offset,) = struct.unpack_from("<I", view, at)
     batch = at + offset
-    length = _field(view, batch, 0)
-    return int(struct.unpack_from("<q", view, batch + length)[0]) if length else 0
+    length, nodes = _field(view, batch, 0), _field(view, batch, 1)
+    rows = int(struct.unpack_from("<q", view, batch + length)[0]) if length else 0
+    nulls: tuple[int, ...] = ()
+    if nodes:
+        start = batch + nodes
+        start += struct.unpack_from("<I", view, start)[0]
+        (count,) = struct.unpack_from("<I", view, start)
+        nulls = tuple(pair[1] for pair in struct.iter_unpack("<qq", view[start + 4 : start + 4 + 16 * count]))
+    return Piece(rows, body_bytes, nulls)
+
+
+def as_it_is(schema: pa.Schema, pieces: Sequence[Piece]) -> pa.Schema:
+    """The schema with the columns nullable, at any depth, that hold nulls against their word: Arrow's writers do not
+    look."""
+    most = [max(nulls) for nulls in zip(*(piece.nulls for piece in pieces), strict=False)]
+    fields, at = [], 0
+    for column in schema:
+        made, at = _nullable(column, most, at)
+        fields.append(made)
+    return pa.schema(fields, metadata=schema.metadata)
+
+
+def _nullable(field: pa.Field, nulls: Sequence[int], at: int) -> tuple[pa.Field, int]:
+    """The field as its nodes, from number `at` on, tell; the number of the next one."""
+    if at < len(nulls) and nulls[at]:
+        field = field.with_nullable(True)
+    at += 1
+    kind = field.type.storage_type if isinstance(field.type, pa.BaseExtensionType) else field.type
+    if pa.types.is_map(kind):
+        parts, at = _all_nullable(parts_of(kind), nulls, at + 1)  # behind the entries
+    elif pa.types.is_dictionary(kind):
+        return field, at
+    else:
+        parts, at = _all_nullable([kind.field(number) for number in range(kind.num_fields)], nulls, at)
+    same = isinstance(field.type, pa.BaseExtensionType) or is_list_view(kind) or not has_parts(kind)
+    return (field if same else field.with_type(nested_type(kind, parts))), at
+
+
+def _all_nullable(fields: Sequence[pa.Field], nulls: Sequence[int], at: int) -> tuple[list[pa.Field], int]:
+    made = []
+    for each in fields:
+        part, at = _nullable(each, nulls, at)
+        made.append(part)
+    return made, at
 
 
 def _field(view: memoryview, table: int, index: int) -> int:

@@ -109,3 +109,31 @@ def test_one_warning_where_files_disagree(tmp_path):
     assert got.schema.metadata is None
     assert len(warnings) == 1
     assert "'huggingface' of the files, 'pandas' of the files" in warnings[0]
+
+
+@pytest.mark.parametrize("format", ["parquet", "arrow", "jsonl"])
+def test_nulls_in_columns_that_say_they_have_none(tmp_path, format):
+    """Arrow's writers do not look."""
+    keys = pa.array([1, None], pa.int64())
+    kinds = {
+        "plain": keys,
+        "struct": pa.StructArray.from_arrays([keys], fields=[pa.field("k", pa.int64(), nullable=False)]),
+        "list": pa.ListArray.from_arrays(
+            pa.array([0, 1, 2], pa.int32()), keys, type=pa.list_(pa.field("item", pa.int64(), nullable=False))
+        ),
+        "map": pa.MapArray.from_arrays([0, 1, 2], pa.array(["a", "b"]), keys),
+        "last": pa.array([1, 2]),
+    }
+    schema = pa.schema(
+        [pa.field("text", pa.string(), nullable=False)]
+        + [pa.field(name, column.type, nullable=False) for name, column in kinds.items()]
+    )
+    write(tmp_path / "0.arrow", pa.Table.from_arrays([pa.array(["one a", "two b"]), *kinds.values()], schema=schema))
+    got, warnings = run(tmp_path, "arrow", format)
+    assert warnings == []
+    if format != "jsonl":
+        for name, column in kinds.items():
+            assert got[name].to_pylist() == column.to_pylist()
+        nullable = [got.schema.field(name).nullable for name in schema.names]
+        assert nullable == [False, True, False, False, False, False]
+        assert got.schema.field("struct").type.field("k").nullable
