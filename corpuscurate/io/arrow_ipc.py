@@ -33,6 +33,9 @@ from corpuscurate.io.files import open_seekable
 from corpuscurate.io.parquet import pack
 from corpuscurate.io.time_ranges import coarse_columns, over_bits
 
+UNUSUAL = ("whole number of days", "acceptable range", "fit in precision")
+"""In the messages of Arrow's errors about dates of milliseconds with a time, as Arrow for JavaScript writes them, times
+of day that are none and decimals of too many digits."""
 FEATHER_V1 = b"FEA1"
 
 
@@ -208,12 +211,13 @@ def _check_text_is_damaged(opened: _Open, rows: Rows, at: int, failure: Exceptio
 
 
 def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Offsets of a file that lies would be followed out of bounds later. Bad UTF-8 is left to `columnar`."""
+    """Offsets of a file that lies would be followed out of bounds later. Bad UTF-8 is left to `columnar`; values that
+    their type should not have are read as they are."""
     for column in batch.columns:
         try:
             column.validate(full=True)
         except pa.ArrowInvalid as error:
-            if UTF8_ERROR not in str(error):
+            if not any(told in str(error) for told in (UTF8_ERROR, *UNUSUAL)):
                 raise
     return batch
 

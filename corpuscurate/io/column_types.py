@@ -41,6 +41,8 @@ FAR = 1 << 20
 """A number with a fraction or an exponent that no 64-bit float is near to: it would become infinity or zero."""
 OVER = {"ms": 1 << 21, "us": 1 << 22, "ns": 1 << 23}
 """Of timestamps and durations: one that does not fit this unit."""
+NO_DATE = 1 << 24
+"""Of date64, milliseconds: one that is not at midnight, or that is beyond date32, the only one that Parquet has."""
 MAX_KEYS = 256
 MAX_NESTING = 32
 JSON_TEXT = {b"corpuscurate.json": b"text"}
@@ -335,7 +337,8 @@ def _id_type(node: Node) -> pa.DataType:
     if kinds in (["object"], ["list"]):
         raise _Conflict(f"ids that are {kinds[0]}s")
     joined = _column_type(node)
-    if len(arrow) + len(kinds) > 1 and pa.types.is_floating(joined):
+    several = pa.types.is_floating(joined) or pa.types.is_decimal(joined) or pa.types.is_temporal(joined)
+    if len(arrow) + len(kinds) > 1 and several:
         raise _Conflict(f"values of different types: {', '.join([*map(str, arrow), *kinds])}")
     return joined
 
@@ -354,6 +357,8 @@ def _column_type(node: Node) -> pa.DataType:
         if both is None:
             raise _Conflict(f"values of different types: {joined}, {other}")
         joined = both
+    if node.bits & NO_DATE and pa.types.is_date64(joined):
+        return pa.timestamp("ms")
     for unit in _units(joined):
         if node.bits & OVER.get(unit, 0) and not all(kind.equals(joined) for kind in types):
             raise _Conflict(f"values of different types: {', '.join(map(str, types))}; some do not fit the unit {unit}")

@@ -27,6 +27,7 @@ from corpuscurate.core.layouts import (
 )
 from corpuscurate.io.arrow_types import cast, nulls
 from corpuscurate.io.base import REST_FORM, OutputShape
+from corpuscurate.io.columnar import UTF8_ERROR
 from corpuscurate.io.json_columns import columns_from_json, is_json_text
 from corpuscurate.io.write_json import json_texts
 
@@ -167,6 +168,8 @@ def check_utf8(column: pa.Array, name: str) -> None:
     try:
         column.validate(full=True)
     except pa.ArrowInvalid as error:
+        if UTF8_ERROR not in str(error):  # a value that its type should not have: it has a form in JSON
+            return
         raise InputError(
             f"column {name!r} holds text that is not valid UTF-8, which JSON cannot hold: "
             f"{' '.join(str(error).split())}. Choose `output: format: parquet` or arrow, or mend the input."

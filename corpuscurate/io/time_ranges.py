@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.layouts import decoded, items_of, parts_of
 from corpuscurate.io.arrow_types import UNITS
-from corpuscurate.io.column_types import OVER
+from corpuscurate.io.column_types import NO_DATE, OVER
 
 _LIMIT = (1 << 63) - 1
 _STEP = 1000
+_DAY_MS = 86_400_000
 
 
 def _has_unit(kind: pa.DataType) -> bool:
@@ -31,6 +32,8 @@ def _may_exceed(kind: pa.DataType) -> bool:
         return _may_exceed(kind.storage_type)
     if _has_unit(kind):
         return bool(kind.unit != UNITS[-1])
+    if pa.types.is_date64(kind):
+        return True
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return _may_exceed(kind.value_type)
     return any(_may_exceed(part.type) for part in parts_of(kind))
@@ -42,12 +45,12 @@ def coarse_columns(schema: pa.Schema) -> list[str]:
 
 
 def over_bits(batches: Iterable[pa.RecordBatch]) -> dict[str, int]:
-    """For each column the finer units that some value does not fit (`column_types.OVER`)."""
+    """For each column the finer units that some value does not fit (`column_types.OVER`), and `NO_DATE`."""
     found: dict[str, int] = {}
     for batch in batches:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             for times in _times(column):
-                found[name] = found.get(name, 0) | _over(times)
+                found[name] = found.get(name, 0) | (_over(times) if _has_unit(times.type) else _no_date(times))
     return found
 
 
@@ -60,13 +63,19 @@ def _over(times: pa.Array) -> int:
     return sum(OVER[unit] for step, unit in enumerate(UNITS[own + 1 :], 1) if most * _STEP**step > _LIMIT)
 
 
+def _no_date(dates: pa.Array) -> int:
+    values = _numbers(dates)
+    days, rest = np.divmod(values, _DAY_MS)
+    return NO_DATE if rest.any() or (np.abs(days) >= 1 << 31).any() else 0
+
+
 def _times(column: pa.Array) -> Iterator[pa.Array]:
-    """The timestamps and durations in a column, at any depth, without nulls."""
+    """The timestamps, durations and dates of milliseconds in a column, at any depth, without nulls."""
     column = decoded(column)
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     kind = column.type
-    if _has_unit(kind):
+    if _has_unit(kind) or pa.types.is_date64(kind):
         yield column.drop_null()
     elif pa.types.is_dictionary(kind):
         yield from _times(column.dictionary)

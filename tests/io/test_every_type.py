@@ -139,6 +139,27 @@ def test_values_stay(tmp_path, name, format):
         path.unlink()
 
 
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (
+            pa.array([1, 0, None, -1], pa.date64()),
+            ["1970-01-01T00:00:00.001", "1970-01-01", None, "1969-12-31T23:59:59.999"],
+        ),
+        (pa.array([-1, 0, None, 90_000], pa.time32("s")), ["-00:00:01", "00:00:00", None, "25:00:00"]),
+    ],
+)
+def test_values_that_their_type_should_not_have(tmp_path, column, expected):
+    table = pa.table({"text": ["a", "b", "c", "d"], "c": column})
+    path, _ = written(tmp_path, table, "jsonl", 1)
+    assert [json.loads(line)["c"] for line in path.read_text().splitlines()] == expected
+    path, _ = written(tmp_path, table, "parquet", 1)
+    got = pq.read_table(path).column("c").combine_chunks()
+    width = {pa.time32("ms"): (pa.int32(), 1000), pa.timestamp("ms"): (pa.int64(), 1)}[got.type]
+    numbers = column.view(pa.int32() if column.type.bit_width == 32 else pa.int64()).to_pylist()
+    assert got.view(width[0]).to_pylist() == [None if number is None else number * width[1] for number in numbers]
+
+
 @pytest.mark.parametrize("make", [runs, dictionary, lambda text: text])
 def test_text_and_id_of_every_layout(tmp_path, make):
     plain = make(pa.array(["one", "two", "three", "four and more than twelve bytes"], pa.string_view()))

@@ -10,7 +10,7 @@ from support.io import read_all, source
 
 from corpuscurate.core.errors import InputError
 from corpuscurate.io.base import Want, input_format
-from corpuscurate.io.column_types import OVER, merge, unify_types
+from corpuscurate.io.column_types import OVER, merge, types_of_schema, unify_types
 from corpuscurate.io.time_ranges import coarse_columns, over_bits
 
 YEAR_9999, YEAR_1 = 253402300799, -62135596800
@@ -49,6 +49,34 @@ def test_at_any_depth():
         assert coarse_columns(batch.schema) == ["c"]
         assert over_bits([batch]) == {"c": OVER["ns"]}
     assert coarse_columns(pa.schema([("a", pa.int64()), ("b", pa.timestamp("ns")), ("c", pa.date32())])) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([0, 86_400_000, None], pa.date64()), ([1], pa.timestamp("ms")), ([86_400_000 << 31], pa.timestamp("ms"))],
+)
+def test_a_date64_that_is_no_date_is_a_timestamp(tmp_path, values, expected):
+    table = pa.table({"text": ["a"] * len(values), "c": pa.array(values, pa.date64())})
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_table(table)
+    schema, conflicts = unify_types(types_in(tmp_path / "a.arrow"))
+    assert (schema.field("c").type, conflicts) == (expected, {})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (pa.int64(), pa.decimal128(5, 2)),
+        (pa.timestamp("s"), pa.timestamp("ms")),
+        (pa.date32(), pa.date64()),
+        (pa.time32("s"), pa.time64("us")),
+    ],
+)
+def test_ids_of_several_types_that_are_spelled_differently_are_text(one, other):
+    found = merge(types_of_schema(pa.schema([("id", kind)])) for kind in (one, other))
+    schema, conflicts = unify_types(found, "id")
+    assert (schema.field("id").type, list(conflicts)) == (pa.large_string(), ["id"])
+    assert unify_types(found)[1] == {}
 
 
 def types_in(path, want=None):
