@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from corpuscurate.core.layouts import decoded, items_of, lists_of
+
 TEXT = pa.large_string()
 JSON = pa.json_(pa.large_string())
 EXACT = pa.decimal128(38, 0)
@@ -32,6 +34,9 @@ def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 def large_string(column: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
     """Any string-like column (string, string_view, dictionary, JSON) as one `large_string` array."""
     array = one_array(column)
+    if array.type == TEXT:
+        return array
+    array = decoded(array)
     if is_json(array):
         array = array.storage
     return array if array.type == TEXT else array.cast(TEXT)
@@ -100,13 +105,10 @@ def to_numpy(array: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
 
 
 def large_lists(array: pa.Array) -> pa.LargeListArray:
-    """Lists of any layout as `large_list`. Not by a cast where they are views: that loses the last row (pyarrow 26)."""
+    """Lists of any layout as `large_list`. Not by a cast: of views it loses the last row, and it has none for lists of
+    an extension type (pyarrow 26)."""
     kind = pa.large_list(array.type.value_type)
-    if not (pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type)):
-        return array.cast(kind)
-    sizes = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
-    return pa.LargeListArray.from_arrays(pa.array(offsets), array.flatten(), mask=array.is_null())
+    return array if array.type.equals(kind) else lists_of(array, kind, items_of(array))
 
 
 def keep_rows(array: pa.Array, mask: NDArray[np.bool_]) -> pa.Array:
@@ -161,7 +163,7 @@ def is_json(array: pa.Array | pa.ChunkedArray) -> bool:
 
 
 def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    array = one_array(column)
+    array = decoded(one_array(column))
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 

@@ -39,6 +39,7 @@ from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
 from corpuscurate.io.base import OutputShape, Want, input_format, output_format
 from corpuscurate.io.column_types import NO_COLUMNS, merge, unify_types
+from corpuscurate.io.notes import left_behind
 from corpuscurate.io.type_changes import json_changes, merge_kinds, typed_changes
 
 TypesOf = Literal["all", "columns", "id"]
@@ -134,13 +135,15 @@ class Steps:
         id, files = self.spec.source.id, [file.name for file in self.session.manifest.files]
         found = [result["column_types"] for result in self.measured[0] if result["column_types"] is not None]
         kinds = merge_kinds(result["kinds"] for result in self.measured[0])
-        schema, conflicts = unify_types(merge(found), id)
-        if output_format(self.spec.sink.format).columnar:
+        merged = merge(found)
+        schema, conflicts = unify_types(merged, id)
+        is_columnar = output_format(self.spec.sink.format).columnar
+        if is_columnar:
             self.schema, self.conflicts = schema, conflicts
             told = typed_changes(kinds, schema, conflicts, files, id)
         else:
             told = json_changes(kinds, id, None if id is None else conflicts.get(id), files)
-        for text in told:
+        for text in (*told, *left_behind(merged, conflicts, is_columnar)):
             self.session.warn(text)
         if id is not None and id in schema.names:
             self.id_type = id_type(schema.field(id).type, self.spec.stages)

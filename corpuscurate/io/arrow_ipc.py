@@ -1,21 +1,21 @@
 """Arrow IPC files (Feather V2) and streams. A document's position is its physical row; a span is a range of record
 batches, for a stream the whole of it.
 
-The headers of the messages are walked first: they tell the rows and bytes of each record batch without reading one, and
-they lead through a file whose footer is missing, which is then read as the stream it holds.
+The headers of the messages are read first (`arrow_messages`). They also lead through a file whose footer is missing,
+which is then read as the stream it holds, and through streams that stand one after another.
 """
 
 from __future__ import annotations
 
 import itertools
-import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pyarrow as pa
 from pyarrow import ipc
 
 from corpuscurate.core.errors import InputError
+from corpuscurate.io.arrow_messages import MAGIC, STREAM_START, Piece, as_it_is, follow_streams, footer_pieces
 from corpuscurate.io.base import Chunk, InputFormat, SourceFile, Span, Want, register
 from corpuscurate.io.columnar import (
     DAMAGE,
@@ -32,99 +32,63 @@ from corpuscurate.io.columnar import (
 )
 from corpuscurate.io.files import open_seekable
 from corpuscurate.io.parquet import pack
+from corpuscurate.io.time_ranges import coarse_columns, over_bits
 
-MAGIC = b"ARROW1"
-STREAM_START = 8
-"""In an IPC file: the magic bytes, padded; a stream follows."""
+UNUSUAL = ("whole number of days", "acceptable range", "fit in precision")
+"""In the messages of Arrow's errors about dates of milliseconds with a time, as Arrow for JavaScript writes them, times
+of day that are none and decimals of too many digits."""
 FEATHER_V1 = b"FEA1"
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A record batch as its header tells it. body_bytes: as stored, all columns."""
-
-    rows: int
-    body_bytes: int
-
-
 class _Open:
-    """An opened file: schema, pieces, and the reader of either form. whole: has its footer, or is a stream."""
+    """An opened file: schema, pieces, and the reader of either form. problem: what stands in the way of its end."""
 
     def __init__(self, file: SourceFile) -> None:
         self.file = file
         self.source = open_seekable(file)
-        self.is_file = self.source.read(len(MAGIC)) == MAGIC
-        self.start = STREAM_START if self.is_file else 0
-        self.source.seek(self.start)
-        with parsing(file):
-            self.schema = ipc.open_stream(self.source).schema
-        self.pieces = list(self._walk())
+        is_file = self.source.read(len(MAGIC)) == MAGIC
+        self.random_access = False
+        """Whether single record batches can be read."""
+        self.starts: list[int] = []
         self.problem = ""
-        if self.is_file:
+        if is_file:
             try:
-                self.source.seek(0)
                 with parsing(file):
-                    held = ipc.open_file(self.source).num_record_batches
-                if held != len(self.pieces):
-                    self.problem = f"the footer tells of {held} record batches, {len(self.pieces)} are there"
+                    named = footer_pieces(self.source, file)
+                    self.source.seek(0)
+                    self.schema = ipc.open_file(self.source).schema
             except DAMAGE as error:
                 self.problem = f"the footer of the Arrow file cannot be read: {plain(error)}"
-
-    def _walk(self) -> Iterator[_Piece]:
-        self.source.seek(self.start)
-        reader = ipc.MessageReader.open_stream(self.source)
-        while True:
-            try:
-                with parsing(self.file):
-                    message = reader.read_next_message()
-            except StopIteration:
-                return
-            except DAMAGE:
-                return
-            if message.type == "record batch":
-                yield _Piece(_rows(message.metadata), message.body.size if message.body is not None else 0)
-
-    @property
-    def random_access(self) -> bool:
-        """Whether single record batches can be read."""
-        return self.is_file and not self.problem
+            else:
+                if named is not None:
+                    self.pieces, self.random_access = named, True
+                    return
+        with parsing(file):
+            self.schema, streams = follow_streams(self.source, STREAM_START if is_file else 0, file)
+        self.starts, self.pieces = streams.starts, streams.pieces
+        self.problem = self.problem or streams.problem
 
     def reader(self, names: list[str]) -> Callable[[int], pa.RecordBatch]:
         """Number -> record batch, only these columns, structure checked. Without random access the numbers must be
         those from 0 on, and StopIteration tells the end."""
         fields = [self.schema.get_field_index(name) for name in names]
         options = ipc.IpcReadOptions(included_fields=fields, use_threads=False)
-        self.source.seek(0 if self.random_access else self.start)
-        with parsing(self.file):
-            if self.random_access:
+        if self.random_access:
+            with parsing(self.file):
+                self.source.seek(0)
                 file = ipc.open_file(self.source, options=options)
-                return lambda at: self._checked(lambda: file.get_batch(at))
-            stream = ipc.open_stream(self.source, options=options)
-        return lambda at: self._checked(stream.read_next_batch)
+            return lambda at: self._checked(lambda: file.get_batch(at))
+        batches = self._in_streams(options)
+        return lambda _: self._checked(lambda: next(batches))
 
     def _checked(self, read: Callable[[], pa.RecordBatch]) -> pa.RecordBatch:
         with parsing(self.file):
             return _checked(read())
 
-
-def _rows(metadata: pa.Buffer) -> int:
-    """`RecordBatch.length` of a message header (FlatBuffers: Message.header is field 2, RecordBatch.length field 0)."""
-    view = memoryview(metadata).cast("B")
-    (message,) = struct.unpack_from("<I", view, 0)
-    at = message + _field(view, message, 2)
-    (offset,) = struct.unpack_from("<I", view, at)
-    batch = at + offset
-    length = _field(view, batch, 0)
-    return int(struct.unpack_from("<q", view, batch + length)[0]) if length else 0
-
-
-def _field(view: memoryview, table: int, index: int) -> int:
-    """Offset of a field within a FlatBuffers table, 0 where it has its default."""
-    (back,) = struct.unpack_from("<i", view, table)
-    vtable = table - back
-    (size,) = struct.unpack_from("<H", view, vtable)
-    at = 4 + 2 * index
-    return int(struct.unpack_from("<H", view, vtable + at)[0]) if at < size else 0
+    def _in_streams(self, options: ipc.IpcReadOptions) -> Iterator[pa.RecordBatch]:
+        for start in self.starts:
+            self.source.seek(start)
+            yield from ipc.open_stream(self.source, options=options)
 
 
 def _why_unreadable(file: SourceFile, error: BaseException) -> tuple[str, str]:
@@ -175,7 +139,24 @@ def read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
     rows = Rows(file, want, opened.schema)
     yield from _from_file(opened, rows, span) if opened.random_access else _from_stream(opened, rows)
     if want.column_types:
-        yield census_chunk(opened.schema)
+        times = _coarse_times(opened, span) if want.types_of == "all" else ()
+        pieces = opened.pieces[span.start : span.stop]
+        yield census_chunk(as_it_is(opened.schema, pieces), over_bits(times))
+
+
+def _coarse_times(opened: _Open, span: Span) -> Iterator[pa.RecordBatch]:
+    """The columns of a span whose values must be looked at to know their type."""
+    names = coarse_columns(opened.schema)
+    if not names:
+        return
+    get = opened.reader(names)
+    for at in range(span.start, span.stop):
+        try:
+            yield get(at)
+        except StopIteration:
+            return
+        except DAMAGE:  # told where its rows are read
+            continue
 
 
 def _from_file(opened: _Open, rows: Rows, span: Span) -> Iterator[Chunk]:
@@ -216,7 +197,7 @@ def _from_stream(opened: _Open, rows: Rows) -> Iterator[Chunk]:
         yield bad_file("truncated", f"{problem}; {first} rows could be read", first)
 
 
-def _rest_bytes(batch: pa.RecordBatch, piece: _Piece, want: Want) -> int:
+def _rest_bytes(batch: pa.RecordBatch, piece: Piece, want: Want) -> int:
     """A record's bytes besides its text, the mean of the record batch, the same whatever columns are read."""
     text_bytes = int(text_lengths(batch.column(want.text)).sum())
     return max(0, piece.body_bytes - text_bytes) // max(1, len(batch))
@@ -239,12 +220,13 @@ def _check_text_is_damaged(opened: _Open, rows: Rows, at: int, failure: Exceptio
 
 
 def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Offsets of a file that lies would be followed out of bounds later. Bad UTF-8 is left to `columnar`."""
+    """Offsets of a file that lies would be followed out of bounds later. Bad UTF-8 is left to `columnar`; values that
+    their type should not have are read as they are."""
     for column in batch.columns:
         try:
             column.validate(full=True)
         except pa.ArrowInvalid as error:
-            if UTF8_ERROR not in str(error):
+            if not any(told in str(error) for told in (UTF8_ERROR, *UNUSUAL)):
                 raise
     return batch
 

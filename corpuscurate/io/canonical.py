@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from corpuscurate.core.layouts import items_of
+
 _STRINGS = (pa.string(), pa.binary())
 _LARGE_STRINGS = (pa.large_string(), pa.large_binary())
 _VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
@@ -16,7 +18,7 @@ _VIEW_BYTES = 16
 def canonical(rows: pa.RecordBatch) -> pa.RecordBatch:
     """The rows in buffers of exactly their size, with zeros under nulls.
 
-    At any depth of structs and lists; types outside `io.assemble._plain` (maps, unions, fixed-size lists) as they are.
+    At any depth of structs and lists; maps, unions and fixed-size lists as they are.
     """
     return pa.RecordBatch.from_arrays([_column(column) for column in rows.columns], schema=rows.schema)
 
@@ -55,7 +57,7 @@ def _nested(array: pa.Array) -> pa.Array:
         kind = pa.ListArray if pa.types.is_list(array.type) else pa.LargeListArray
         offsets = np.zeros(len(array) + 1, np.int32 if kind is pa.ListArray else np.int64)
         np.cumsum(array.value_lengths().fill_null(0).to_numpy(), out=offsets[1:])
-        return kind.from_arrays(pa.array(offsets), _column(array.flatten()), type=array.type, mask=mask)
+        return kind.from_arrays(pa.array(offsets), _column(items_of(array)), type=array.type, mask=mask)
     return array
 
 

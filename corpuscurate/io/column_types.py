@@ -1,24 +1,27 @@
 """Which types a corpus's columns can have without losing anything, found while it is read.
 
 Column types are JSON-able: {"fields": [[name, node], ...]} in order of first appearance. A node is {"b": bits} with,
-where there are some, "f" (the fields of objects: [[name, node], ...]), "i" (the items of lists: a node) and "a" (Arrow
-types, each as the base64 of a serialised schema of one field). Bits: 1 << kind and those of `kernels.json`, and of
-here. Merging is a union, so it does not matter how a corpus was cut; the order of merging is that of the columns.
+where there are some, "f" (the fields of objects: [[name, node], ...]), "i" (the items of lists: a node), "a" (Arrow
+types, each as the base64 of a serialised schema of one field) and "m" (the metadata of the field, see `notes`). Where
+files have a schema there is also "metadata", theirs. Bits: 1 << kind and those of `kernels.json`, and of here. Merging
+is a union, so it does not matter how a corpus was cut; the order of merging is that of the columns.
 """
 
 from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from corpuscurate.io.arrow_types import unify
-from corpuscurate.io.json_scan import Bools, Scan
+from corpuscurate.io.json_scan import Bools, Ints, Scan
+from corpuscurate.io.notes import Notes, field_notes, merge_notes, metadata_of, schema_notes
 from corpuscurate.kernels.json.fields import (
     BEYOND,
     LONE_BIT,
@@ -32,6 +35,14 @@ from corpuscurate.kernels.json.lines import ARRAY, FALSE, FLOAT, INTEGER, NULL, 
 
 DUPLICATE, WIDE, DEEP = 1 << 16, 1 << 17, 1 << 18
 """An object with a key twice; objects with more than MAX_KEYS different keys; values nested over MAX_NESTING deep."""
+NULLABLE = 1 << 19
+"""Of a column of an Arrow type: it may hold null, or some file lacks it."""
+FAR = 1 << 20
+"""A number with a fraction or an exponent that no 64-bit float is near to: it would become infinity or zero."""
+OVER = {"ms": 1 << 21, "us": 1 << 22, "ns": 1 << 23}
+"""Of timestamps and durations: one that does not fit this unit."""
+NO_DATE = 1 << 24
+"""Of date64, milliseconds: one that is not at midnight, or that is beyond date32, the only one that Parquet has."""
 MAX_KEYS = 256
 MAX_NESTING = 32
 JSON_TEXT = {b"corpuscurate.json": b"text"}
@@ -51,9 +62,14 @@ class Node:
     fields: dict[str, Node] = field(default_factory=dict)
     item: Node | None = None
     arrow: list[str] = field(default_factory=list)
+    notes: Notes = field(default_factory=dict)
 
     def absorb(self, other: Node) -> None:
         """Add what another node saw."""
+        if self.arrow and other.arrow:
+            self.notes = merge_notes(self.notes, other.notes)
+        else:
+            self.notes = self.notes or other.notes
         self.bits |= other.bits
         for name, node in other.fields.items():
             self.field(name).absorb(node)
@@ -96,6 +112,8 @@ class Node:
             value["i"] = self.item.to_json()
         if self.arrow:
             value["a"] = self.arrow
+        if self.notes:
+            value["m"] = self.notes
         return value
 
     @staticmethod
@@ -106,6 +124,7 @@ class Node:
             {name: Node.from_json(node) for name, node in value.get("f", ())},
             Node.from_json(value["i"]) if "i" in value else None,
             list(value.get("a", ())),
+            dict(value.get("m", ())),
         )
 
 
@@ -126,8 +145,18 @@ def _integer(text: str) -> int:
     return seen | (OVER_DOUBLE if abs(value) > 1 << 53 else 0)
 
 
+def _float(text: str) -> int:
+    """The bits of a JSON number that is no integer."""
+    return 1 << FLOAT | (FAR if _is_far(text) else 0)
+
+
+def _is_far(text: str) -> bool:
+    value = float(text)
+    return value in (inf, -inf) or (value == 0 and any(digit in "123456789" for digit in text.lower().split("e")[0]))
+
+
 # Numbers become their bits: no other JSON value is an int then.
-_decode = json.JSONDecoder(object_pairs_hook=_Pairs, parse_int=_integer, parse_float=lambda _: 1 << FLOAT).decode
+_decode = json.JSONDecoder(object_pairs_hook=_Pairs, parse_int=_integer, parse_float=_float).decode
 
 
 def _string_bits(text: str) -> int:
@@ -205,6 +234,8 @@ class TypeCollector:
         nodes = [self._fields.setdefault(name, Node()) for name in names]
         for node, seen in zip(nodes, bits[:count].tolist(), strict=True):
             node.bits |= seen
+        for k in _far_fields(scan, ids):
+            nodes[ids[k]].bits |= FAR
         if self._nested:
             self._add_nested(scan, ids, nodes)
 
@@ -222,6 +253,15 @@ class TypeCollector:
         return _to_json({name: node for name, node in self._fields.items() if self._only in (None, name)})
 
 
+def _far_fields(scan: Scan, ids: Ints) -> list[int]:
+    """The fields of a scan, counted in, whose value is a number that no float is near to. `ids`: int64[m], -1: not."""
+    fields = np.flatnonzero((scan.kinds == FLOAT) & (ids >= 0))
+    texts = scan.raw(fields)
+    values = texts.cast(pa.float64()).to_numpy()
+    doubtful = np.flatnonzero(np.isinf(values) | (values == 0))
+    return [int(fields[at]) for at in doubtful if _is_far(texts[int(at)].as_py())]
+
+
 def _to_json(fields: dict[str, Node]) -> dict[str, Any]:
     return {"fields": [[name, node.to_json()] for name, node in fields.items()]}
 
@@ -229,21 +269,32 @@ def _to_json(fields: dict[str, Node]) -> dict[str, Any]:
 def merge(several: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The column types of what several saw; fields stand in the order in which they first appear."""
     fields: dict[str, Node] = {}
-    for column_types in several:
-        for name, value in column_types["fields"]:
-            fields.setdefault(name, Node()).absorb(Node.from_json(value))
-    return _to_json(fields)
+    metadata: Notes | None = None
+    for number, column_types in enumerate(several):
+        here = {name: Node.from_json(value) for name, value in column_types["fields"]}
+        for name, node in here.items():
+            if number and name not in fields and node.arrow:
+                node.bits |= NULLABLE
+            fields.setdefault(name, Node()).absorb(node)
+        for name in fields.keys() - here.keys():
+            fields[name].bits |= NULLABLE if fields[name].arrow else 0
+        if "metadata" in column_types:
+            theirs = column_types["metadata"]
+            metadata = theirs if metadata is None else merge_notes(metadata, theirs)
+    return _to_json(fields) if metadata is None else {**_to_json(fields), "metadata": metadata}
 
 
-def types_of_schema(schema: pa.Schema) -> dict[str, Any]:
-    """The column types of a file whose columns have types."""
+def types_of_schema(schema: pa.Schema, bits: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """The column types of a file whose columns have types. bits: what is known of their values, by name."""
     fields: dict[str, Node] = {}
     for column in schema:
         node = fields.setdefault(column.name, Node())
         if node.arrow:
             node.bits |= REPEATED_BIT
+        node.bits |= (NULLABLE if column.nullable else 0) | (bits or {}).get(column.name, 0)
         node.arrow.append(b64encode(pa.schema([pa.field("", column.type)]).serialize().to_pybytes()).decode())
-    return _to_json(fields)
+        node.notes = field_notes(column)
+    return {**_to_json(fields), "metadata": schema_notes(schema)}
 
 
 class _Conflict(Exception):  # noqa: N818
@@ -258,12 +309,15 @@ def unify_types(column_types: dict[str, Any], id: str | None = None) -> tuple[pa
     """
     columns, conflicts = [], {}
     for name, value in column_types["fields"]:
+        node = Node.from_json(value)
         try:
-            columns.append(pa.field(name, (_id_type if name == id else _column_type)(Node.from_json(value))))
+            kind = (_id_type if name == id else _column_type)(node)
+            nullable = bool(node.bits & NULLABLE or not node.arrow or node.bits & _KINDS)
+            columns.append(pa.field(name, kind, nullable, metadata_of(node.notes)))
         except _Conflict as why:
             conflicts[name] = str(why)
             columns.append(pa.field(name, pa.large_string(), metadata=None if name == id else JSON_TEXT))
-    return pa.schema(columns), conflicts
+    return pa.schema(columns, metadata=metadata_of(column_types.get("metadata", {}))), conflicts
 
 
 def arrow_type(text: str) -> pa.DataType:
@@ -283,7 +337,8 @@ def _id_type(node: Node) -> pa.DataType:
     if kinds in (["object"], ["list"]):
         raise _Conflict(f"ids that are {kinds[0]}s")
     joined = _column_type(node)
-    if len(arrow) + len(kinds) > 1 and pa.types.is_floating(joined):
+    several = pa.types.is_floating(joined) or pa.types.is_decimal(joined) or pa.types.is_temporal(joined)
+    if len(arrow) + len(kinds) > 1 and several:
         raise _Conflict(f"values of different types: {', '.join([*map(str, arrow), *kinds])}")
     return joined
 
@@ -302,7 +357,23 @@ def _column_type(node: Node) -> pa.DataType:
         if both is None:
             raise _Conflict(f"values of different types: {joined}, {other}")
         joined = both
+    if node.bits & NO_DATE and pa.types.is_date64(joined):
+        return pa.timestamp("ms")
+    for unit in _units(joined):
+        if node.bits & OVER.get(unit, 0) and not all(kind.equals(joined) for kind in types):
+            raise _Conflict(f"values of different types: {', '.join(map(str, types))}; some do not fit the unit {unit}")
     return joined
+
+
+def _units(kind: pa.DataType) -> set[str]:
+    """The units of the timestamps and durations in a type."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _units(kind.storage_type)
+    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
+        return {kind.unit}
+    if pa.types.is_dictionary(kind):
+        return _units(kind.value_type)
+    return set().union(*(_units(kind.field(at).type) for at in range(kind.num_fields)))
 
 
 def _json_type(node: Node) -> pa.DataType:
@@ -332,6 +403,8 @@ def _different(kinds: Iterable[str]) -> str:
 
 def _number_type(bits: int) -> pa.DataType:
     if bits & 1 << FLOAT:
+        if bits & FAR:
+            raise _Conflict("numbers that no 64-bit float is near to")
         if bits & OVER_DOUBLE:
             raise _Conflict("floats, and integers that a float cannot hold exactly")
         return pa.float64()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT, from_buffers, large_string, lengths_bytes, text_buffers
 from corpuscurate.core.doc_ids import doc_ids
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.layouts import decoded, is_encoded, run_of_rows
 from corpuscurate.io.base import HEAD_BYTES, REST_FORM, BadRecord, Chunk, SourceFile, Want
 from corpuscurate.io.column_types import types_of_schema
 from corpuscurate.io.reading import forget_failure
@@ -34,14 +35,14 @@ UTF8_ERROR = "UTF8"
 
 def is_string(type: pa.DataType) -> bool:
     """Whether a column of this type holds text, in whatever layout."""
-    if pa.types.is_dictionary(type):
+    if is_encoded(type):
         return is_string(type.value_type)
     return bool(pa.types.is_string(type) or pa.types.is_large_string(type) or pa.types.is_string_view(type))
 
 
 def is_binary(type: pa.DataType) -> bool:
     """Whether a column of this type holds bytes, in whatever layout; UUIDs are 16 of them."""
-    if pa.types.is_dictionary(type):
+    if is_encoded(type):
         return is_binary(type.value_type)
     kinds = pa.types
     fits = (kinds.is_binary, kinds.is_large_binary, kinds.is_binary_view, kinds.is_fixed_size_binary)
@@ -50,6 +51,7 @@ def is_binary(type: pa.DataType) -> bool:
 
 def id_text(column: pa.Array) -> pa.LargeStringArray:
     """A column of ids as text: UUIDs as usual (8-4-4-4-12), other bytes as hexadecimal digits, numbers in decimal."""
+    column = decoded(column)
     kind = column.type
     if not is_binary(kind):
         return _decoded(column)
@@ -96,6 +98,8 @@ def _check_id(kind: pa.DataType, file: SourceFile, name: str) -> None:
     kinds = pa.types
     if is_binary(kind):
         return
+    while is_encoded(kind):
+        kind = kind.value_type
     fits = (kinds.is_integer, kinds.is_floating, kinds.is_decimal, kinds.is_temporal, kinds.is_boolean, kinds.is_null)
     if not is_string(kind) and not any(fit(kind) for fit in fits):
         raise InputError(f"{file.name}: the id column {name!r} is of type {kind}, neither a string nor a number.")
@@ -114,9 +118,9 @@ def bad_file(reason: str, detail: str, position: int = 0) -> Chunk:
     return Chunk(None, (BadRecord(position, reason, detail, b"", whole_file=True),))
 
 
-def census_chunk(schema: pa.Schema) -> Chunk:
-    """The last chunk of a span, where column types are wanted."""
-    return Chunk(None, column_types=types_of_schema(schema))
+def census_chunk(schema: pa.Schema, bits: Mapping[str, int] | None = None) -> Chunk:
+    """The last chunk of a span, where column types are wanted. bits: see `types_of_schema`."""
+    return Chunk(None, column_types=types_of_schema(schema, bits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,7 @@ class Rows:
     def _named(self, rows: pa.RecordBatch, name: str) -> pa.Array:
         if name not in rows.schema.names:
             return pa.nulls(len(rows))
-        column = rows.column(name)
+        column = decoded(rows.column(name))
         if not is_string(column.type):
             return column
         text = large_string(column)
@@ -223,6 +227,9 @@ def text_lengths(column: pa.Array) -> NDArray[np.int64]:
         known = text_lengths(column.dictionary)
         at = column.indices.fill_null(0).to_numpy(zero_copy_only=False)
         lengths = known[at] if len(known) else np.zeros(len(column), np.int64)
+    elif pa.types.is_run_end_encoded(kind):
+        known = text_lengths(column.values)
+        lengths = known[run_of_rows(column)]
     elif pa.types.is_string_view(kind):  # a view is 16 bytes; the first four are the length
         views = np.frombuffer(column.buffers()[1], np.int32).reshape(-1, 4)
         lengths = views[column.offset : column.offset + len(column), 0].astype(np.int64)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpuscurate.core.columns import from_buffers, text_buffers
@@ -139,3 +140,18 @@ def joined(lines: pa.LargeBinaryArray) -> tuple[Bytes, int]:
     out = np.empty(total + PAD_BYTES, np.uint8)
     used = join_lines(offsets, data, NEWLINE, out)
     return out, int(used)
+
+
+def is_one_value(texts: pa.LargeStringArray) -> Bools:
+    """Whether each text, without line ends, is one JSON value and nothing else: bool[n], True for null."""
+    lines = pc.binary_join_element_wise(
+        pa.scalar('{"v":', texts.type),
+        pc.fill_null(texts, "null"),
+        pa.scalar("}", texts.type),
+        pa.scalar("", texts.type),
+    )
+    data, stop = joined(lines.view(pa.large_binary()))
+    good = [np.zeros(0, np.bool_)]
+    for scan in LineScanner(stop).scan(data, 0, stop):
+        good.append((scan.status == 0) & (scan.lines[:, 4] - scan.lines[:, 3] == 1))
+    return np.concatenate(good)

@@ -13,9 +13,21 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.columns import TEXT, large_lists, lengths_bytes, one_array, text_buffers
+from corpuscurate.core.columns import TEXT, lengths_bytes, one_array, text_buffers
 from corpuscurate.core.errors import InputError, OutputError
+from corpuscurate.core.layouts import (
+    decoded,
+    has_parts,
+    is_encoded,
+    is_list_view,
+    items_of,
+    kernel_type,
+    nested_type,
+    parts_of,
+)
+from corpuscurate.io.arrow_types import cast, nulls
 from corpuscurate.io.base import REST_FORM, OutputShape
+from corpuscurate.io.columnar import UTF8_ERROR
 from corpuscurate.io.json_columns import columns_from_json, is_json_text
 from corpuscurate.io.write_json import json_texts
 
@@ -39,7 +51,7 @@ def required_rest(batch: Batch) -> pa.RecordBatch:
 def final_schema(shape: OutputShape) -> pa.Schema:
     """The schema of an output file. Raises OutputError where a stage adds a column of a name that is there.
 
-    The user's schema without file-level notes of other programs (pandas, datasets), which would no longer be true.
+    The user's schema, with the notes of other programs that `unify_types` kept, in types that the format has.
     Dictionary indices are at least 32 bits wide: several files' dictionaries become one.
     """
     taken = set(shape.schema.names) & set(shape.added)
@@ -48,18 +60,58 @@ def final_schema(shape: OutputShape) -> pa.Schema:
             f"A stage adds the column {min(taken)!r}, and the input has a column of that name. Give the stage another "
             "`name:`."
         )
-    fields = [pa.field(field.name, _widened(field.type), metadata=_kept_notes(field)) for field in shape.schema]
-    return pa.schema([*fields, *(pa.field(name, kind) for name, kind in shape.added.items())])
+    fields = [
+        field.with_type(storable(field.type, shape.format)).with_metadata(_kept_notes(field)) for field in shape.schema
+    ]
+    added = [pa.field(name, kind) for name, kind in shape.added.items()]
+    return pa.schema([*fields, *added], metadata=shape.schema.metadata)
 
 
 def _kept_notes(field: pa.Field) -> dict[bytes, bytes] | None:
     return {key: value for key, value in (field.metadata or {}).items() if key != _FIELD_ID} or None
 
 
-def _widened(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_dictionary(kind) and kind.index_type.bit_width < 32:
-        return pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
-    return kind
+def storable(kind: pa.DataType, format: str) -> pa.DataType:
+    """The type for the same values that the format and its writer have.
+
+    Whole columns only are dictionaries, runs and list views, and neither of lists nor of structs. Parquet has no runs,
+    no dictionary of views, no views within lists and structs and no negative scales.
+    """
+    if pa.types.is_run_end_encoded(kind):
+        value = kernel_type(kind.value_type)
+        if format == "parquet" or has_parts(value):
+            return storable(value, format)
+        return pa.run_end_encoded(kind.run_end_type, _stored_within(value, format, within=True))
+    if pa.types.is_dictionary(kind):
+        value = kernel_type(kind.value_type) if format == "parquet" else kind.value_type
+        if has_parts(value):
+            return storable(value, format)
+        index = kind.index_type if kind.index_type.bit_width >= 32 else pa.int32()
+        return pa.dictionary(index, value, kind.ordered)
+    if not is_list_view(kind):
+        return _stored_within(kind, format)
+    item = kind.value_field.with_type(_stored_within(kind.value_type, format, within=True))
+    return pa.large_list_view(item) if pa.types.is_large_list_view(kind) else pa.list_view(item)
+
+
+def _stored_within(kind: pa.DataType, format: str, *, within: bool = False) -> pa.DataType:
+    """A type without the dictionaries, runs and list views within it; for Parquet without views within it."""
+    if is_encoded(kind):
+        return _stored_within(kind.value_type, format, within=within)
+    if within and (is_list_view(kind) or format == "parquet"):
+        kind = kernel_type(kind)
+    if has_parts(kind):
+        parts = [part.with_type(_stored_within(part.type, format, within=True)) for part in parts_of(kind)]
+        return nested_type(kind, parts)
+    return _with_scale(kind) if format == "parquet" else kind
+
+
+def _with_scale(kind: pa.DataType) -> pa.DataType:
+    """A decimal type whose scale is not negative, as Parquet's."""
+    if not pa.types.is_decimal(kind) or kind.scale >= 0:
+        return kind
+    digits = kind.precision - kind.scale
+    return pa.decimal128(digits, 0) if digits <= 38 else pa.decimal256(digits, 0)
 
 
 def flat_schema(final: pa.Schema, text: str) -> pa.Schema:
@@ -72,26 +124,8 @@ def _flat_field(field: pa.Field, text: str) -> pa.Field:
 
 
 def _flat(kind: pa.DataType) -> pa.DataType:
-    types = pa.types
-    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
-        return _plain(kind.value_type)
-    return _plain(kind)
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type without views, at any depth of lists and structs."""
-    types = pa.types
-    if types.is_string_view(kind):
-        return pa.large_string()
-    if types.is_binary_view(kind):
-        return pa.large_binary()
-    if types.is_struct(kind):
-        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
-    if types.is_list(kind) or types.is_list_view(kind):
-        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
-    if types.is_large_list(kind) or types.is_large_list_view(kind):
-        return pa.large_list(kind.value_field.with_type(_plain(kind.value_type)))
-    return kind
+    kind = kernel_type(kind)
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def assemble(batch: Batch, shape: OutputShape, flat: pa.Schema) -> pa.RecordBatch:
@@ -120,7 +154,7 @@ def _is_plain_text(flat: pa.Schema, id: str) -> bool:
 def _user_column(rest: pa.RecordBatch, field: pa.Field) -> pa.Array:
     at = rest.schema.get_field_index(field.name)
     if at < 0:
-        return pa.nulls(len(rest), field.type)
+        return nulls(len(rest), field.type)
     column = rest.column(at)
     if not is_json_text(field):
         return column
@@ -134,6 +168,8 @@ def check_utf8(column: pa.Array, name: str) -> None:
     try:
         column.validate(full=True)
     except pa.ArrowInvalid as error:
+        if UTF8_ERROR not in str(error):  # a value that its type should not have: it has a form in JSON
+            return
         raise InputError(
             f"column {name!r} holds text that is not valid UTF-8, which JSON cannot hold: "
             f"{' '.join(str(error).split())}. Choose `output: format: parquet` or arrow, or mend the input."
@@ -145,13 +181,10 @@ def cast_to_schema(array: pa.Array, field: pa.Field) -> pa.Array:
     if array.type == field.type:
         return array
     try:
+        array = decoded(array)
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
-        elif pa.types.is_run_end_encoded(array.type):
-            array = pc.run_end_decode(array)
-        elif pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type):
-            array = large_lists(array)
-        return array if array.type == field.type else array.cast(field.type)
+        return array if array.type == field.type else cast(array, field.type)
     except pa.ArrowMemoryError:  # says nothing about the values
         raise
     except pa.ArrowException as error:
@@ -190,7 +223,7 @@ def _final(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.A
         return pc.run_end_encode(_one(column).cast(kind.value_type), run_end_type=kind.run_end_type)
     if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
         return _viewed(_one(column), kind)
-    return column.cast(kind)
+    return cast(_one(column), kind)
 
 
 def _viewed(array: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -200,7 +233,7 @@ def _viewed(array: pa.Array, kind: pa.DataType) -> pa.Array:
     offsets = np.cumsum(sizes) - sizes
     width = np.int64 if large else np.int32
     made = (pa.LargeListViewArray if large else pa.ListViewArray).from_arrays
-    values = array.flatten().cast(kind.value_type)
+    values = cast(items_of(array), kind.value_type)
     mask = array.is_null() if array.null_count else None
     return made(pa.array(offsets.astype(width)), pa.array(sizes.astype(width)), values, type=kind, mask=mask)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpuscurate.core.errors import InputError
-from corpuscurate.io.arrow_types import names_items
+from corpuscurate.io.arrow_types import UNITS, names_items
 from corpuscurate.io.base import Chunk, InputFormat, SourceFile, Span, Want, register
 from corpuscurate.io.columnar import (
     DAMAGE,
@@ -27,9 +28,13 @@ from corpuscurate.io.columnar import (
     plain,
     pruned,
 )
-from corpuscurate.io.files import open_bytes, open_seekable
+from corpuscurate.io.files import file_state, open_bytes, open_seekable
+from corpuscurate.io.time_ranges import coarse_columns, over_bits, unit_that_fits
 
 MAGIC = b"PAR1"
+MIN_FILE_BYTES = 2 * len(MAGIC) + 4
+"""No Parquet file has less than its marks and the length of its footer."""
+SEARCH_BYTES = 1 << 20
 ARROW_SCHEMA = b"ARROW:schema"
 TAIL_BYTES = 8
 """Behind the footer: its size and the magic bytes."""
@@ -38,23 +43,37 @@ SIGNATURE_BYTES = 28
 ENCRYPTED = "the Parquet file has encrypted columns"
 UNREADABLE: tuple[type[Exception], ...] = (*DAMAGE, ValueError)
 MAX_BATCH_ROWS = 1 << 16
+FINEST = UNITS[-1]
 REPEATED_BYTES = 256
 """Text columns with a dictionary and fewer stored bytes a row than this are read as dictionaries: rows that repeat a
 long value must not all be decoded at once."""
 
 
+class _SeveralFiles(pa.ArrowInvalid):  # type: ignore[misc]
+    """Parquet files that were appended to one another."""
+
+
 def _open(file: SourceFile, dictionary: str | None = None) -> pq.ParquetFile:
-    source = open_seekable(file)
+    with parsing(file):
+        parquet = _opened(file, dictionary)
+        source = open_seekable(file)
+        _check_plain(source, parquet.metadata.serialized_size, file.size)
+        _check_alone(parquet.metadata, source, file)
+    columns = _int96_columns(parquet)
+    unit = _int96_unit(file, columns, str(file_state(file))) if columns else FINEST
+    return parquet if unit == FINEST else _opened(file, dictionary, unit)
+
+
+def _opened(file: SourceFile, dictionary: str | None = None, unit: str = FINEST) -> pq.ParquetFile:
     # Checksums are verified where a writer made them. Without pre_buffer pages come straight from the memory map.
     with parsing(file):
-        opened = pq.ParquetFile(
-            source,
+        return pq.ParquetFile(
+            open_seekable(file),
             read_dictionary=None if dictionary is None else [dictionary],
             pre_buffer="://" in file.path,
             page_checksum_verification=True,
+            coerce_int96_timestamp_unit=unit,
         )
-        _check_plain(source, opened.metadata.serialized_size, file.size)
-    return opened
 
 
 def _check_plain(source: pa.NativeFile, footer_bytes: int, size: int) -> None:
@@ -66,6 +85,80 @@ def _check_plain(source: pa.NativeFile, footer_bytes: int, size: int) -> None:
     stored = int.from_bytes(source.read(4), "little")
     if stored == footer_bytes + SIGNATURE_BYTES:
         raise pa.ArrowInvalid(ENCRYPTED)
+
+
+def _int96_columns(parquet: pq.ParquetFile) -> tuple[str, ...]:
+    """The columns, by their first names, that hold timestamps of 96 bits, as Spark, Hive and Impala write them."""
+    stored = parquet.schema
+    leaves = [stored.column(at) for at in range(len(stored))]
+    return tuple(dict.fromkeys(leaf.path.split(".")[0] for leaf in leaves if leaf.physical_type == "INT96"))
+
+
+@lru_cache(64)
+def _int96_unit(file: SourceFile, columns: tuple[str, ...], state: str) -> str:
+    """The finest unit that holds the INT96 timestamps of a file. state: of the file, so that another file of the same
+    name is looked at again. Raises InputError where no unit holds them all without loss."""
+
+    def read(unit: str) -> Iterator[pa.RecordBatch]:
+        with _opened(file, unit=unit) as parquet:
+            for group in range(parquet.num_row_groups):
+                try:
+                    with parsing(file):
+                        yield from parquet.iter_batches(MAX_BATCH_ROWS, row_groups=[group], columns=list(columns))
+                except DAMAGE:  # told where its rows are read
+                    continue
+
+    unit, lossy = unit_that_fits(read)
+    if lossy is not None:
+        raise InputError(
+            f"{file.name}: the column {lossy!r} holds timestamps of 96 bits (INT96) that nanoseconds in 64 bits cannot "
+            "hold, and others that need nanoseconds. Write it again with two columns, or take the file out of the "
+            "input."
+        )
+    return unit
+
+
+def _check_alone(metadata: pq.FileMetaData, source: pa.NativeFile, file: SourceFile) -> None:
+    """Raise _SeveralFiles where other Parquet files stand before the one to which the footer belongs.
+
+    The places in its footer count from its own beginning, so that they would lead into the first file.
+    """
+    groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
+    columns = [group.column(at) for group in groups for at in range(group.num_columns)]
+    ends = [_start(column) + column.total_compressed_size for column in columns]
+    unnamed = file.size - 2 * len(MAGIC) - metadata.serialized_size - max(ends, default=len(MAGIC))
+    if unnamed < MIN_FILE_BYTES:
+        return
+    if any(_is_file(source, at, file) for at in _joints(source, unnamed + len(MAGIC))):
+        raise _SeveralFiles
+
+
+def _start(column: pq.ColumnChunkMetaData) -> int:
+    first = column.data_page_offset
+    return int(min(first, column.dictionary_page_offset) if column.has_dictionary_page else first)
+
+
+def _is_file(source: pa.NativeFile, stop: int, file: SourceFile) -> bool:
+    """Whether the bytes before `stop` are a Parquet file."""
+    try:
+        with parsing(file):
+            source.seek(0)
+            pq.read_metadata(pa.BufferReader(source.read(stop)))
+    except DAMAGE:
+        return False
+    return True
+
+
+def _joints(source: pa.NativeFile, stop: int) -> Iterator[int]:
+    """Where below `stop` one Parquet file may end and another begin."""
+    overlap = 2 * len(MAGIC) - 1
+    for start in range(0, stop, SEARCH_BYTES):
+        source.seek(start)
+        block = source.read(SEARCH_BYTES + overlap)
+        place = block.find(2 * MAGIC)
+        while place >= 0:
+            yield start + place + len(MAGIC)
+            place = block.find(2 * MAGIC, place + 1)
 
 
 def _schema(parquet: pq.ParquetFile) -> pa.Schema:
@@ -89,6 +182,8 @@ def _schema(parquet: pq.ParquetFile) -> pa.Schema:
 
 def _why_unreadable(file: SourceFile, error: BaseException) -> tuple[str, str]:
     """Reason and detail for a file that does not open."""
+    if isinstance(error, _SeveralFiles):
+        return "unreadable", "several Parquet files stand one after another in it: split them, or write them as one"
     with open_bytes(file) as raw:
         head = raw.read(len(MAGIC))
         raw.seek(max(0, file.size - len(MAGIC)))
@@ -163,8 +258,20 @@ def read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
             return
         for group in groups:
             yield from group.chunks()
-    if want.column_types:
-        yield census_chunk(schema)
+        if want.column_types:
+            times = _coarse_times(file, parquet, schema, span) if want.types_of == "all" else ()
+            yield census_chunk(schema, over_bits(times))
+
+
+def _coarse_times(file: SourceFile, parquet: pq.ParquetFile, schema: pa.Schema, span: Span) -> Iterator[pa.RecordBatch]:
+    """The columns of a span whose values must be looked at to know their type."""
+    names = coarse_columns(schema)
+    for group in range(span.start, span.stop) if names else ():
+        try:
+            with parsing(file):
+                yield from parquet.iter_batches(MAX_BATCH_ROWS, row_groups=[group], columns=names, use_threads=False)
+        except DAMAGE:  # told where its rows are read
+            continue
 
 
 def _groups(parquet: pq.ParquetFile, rows: Rows, span: Span) -> list[_RowGroup]:

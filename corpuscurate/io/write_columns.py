@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 from pyarrow import ipc
 
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.errors import OutputError
+from corpuscurate.core.errors import InputError, OutputError
+from corpuscurate.core.layouts import decoded
 from corpuscurate.core.os_errors import explained
-from corpuscurate.io.arrow_types import names_items
+from corpuscurate.io.arrow_types import cast, names_items
 from corpuscurate.io.base import OutputFormat, OutputShape, register
 from corpuscurate.io.canonical import canonical
 from corpuscurate.io.files_out import OutputFile
@@ -81,8 +82,14 @@ class ColumnWriter:
     def _put(self, table: pa.Table) -> None:
         if self._sink is None:
             raise ValueError("the writer is closed")
-        with explained(self._file.path):
-            self._sink.write(finish(table, self._final, self._shape.text, self._sink.piece_rows))
+        try:
+            with explained(self._file.path):
+                self._sink.write(finish(table, self._final, self._shape.text, self._sink.piece_rows))
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                f"{self._shape.format} cannot hold a value of the input: {' '.join(str(error).split())}. Mend the "
+                "input, or choose another `output: format:`."
+            ) from error
 
 
 def _names_items(schema: pa.Schema) -> bool:
@@ -94,7 +101,7 @@ def _names_items(schema: pa.Schema) -> bool:
 def _leaves(schema: pa.Schema) -> list[str]:
     """Parquet's names of the columns that hold values, `list.list.element` for nested ones."""
     scratch = io.BytesIO()
-    pq.write_table(schema.empty_table(), scratch, use_compliant_nested_type=not _names_items(schema))
+    pq.ParquetWriter(scratch, schema, use_compliant_nested_type=not _names_items(schema)).close()
     stored = pq.ParquetFile(scratch).schema
     return [stored.column(at).path for at in range(len(stored))]
 
@@ -160,17 +167,16 @@ class _ArrowSink:
 
     def _grown(self, at: int, array: pa.DictionaryArray) -> pa.DictionaryArray:
         """The same values under the dictionary of all groups so far, new ones at its end."""
-        known = self._dictionaries.get(at)
+        known, here, kind = self._dictionaries.get(at), decoded(array.dictionary), array.type
         if known is None:  # a delta cannot follow an empty dictionary: one null, which nothing points at
-            grown = array.dictionary if len(array.dictionary) else pa.nulls(1, array.dictionary.type)
+            grown = here if len(here) else pa.nulls(1, here.type)
         else:
-            new = array.dictionary.filter(pc.invert(pc.is_in(array.dictionary, value_set=known)))
+            new = here.filter(pc.invert(pc.is_in(here, value_set=known)))
             grown = pa.concat_arrays([known, new])
         self._dictionaries[at] = grown
-        places = pc.index_in(array.dictionary, value_set=grown)
-        kind = array.type
+        places = pc.index_in(here, value_set=grown)
         return pa.DictionaryArray.from_arrays(
-            places.take(array.indices).cast(kind.index_type), grown, ordered=kind.ordered
+            places.take(array.indices).cast(kind.index_type), cast(grown, kind.value_type), ordered=kind.ordered
         )
 
     def close(self) -> None:

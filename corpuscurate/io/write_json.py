@@ -2,8 +2,9 @@
 
 Everything goes column by column: the JSON text of each value as a `large_string`, then joined. Floats are written with
 the fewest digits that read back equal; NaN and the infinities, which JSON has not, become null. Dates and times are
-ISO 8601 (with a zone: in UTC, with Z), durations whole numbers of their unit, bytes base64, maps lists of
-{"key": ..., "value": ...}.
+ISO 8601 (with a zone: in UTC, with Z; years of more digits where they need them, see `iso_times`), durations too
+(`PT5.000S`), bytes base64, maps lists of {"key": ..., "value": ...}. Values of a column of JSON stand as they
+are where they are JSON, and as strings where they are not.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.columns import TEXT, from_buffers, is_json, large_lists, large_string, text_buffers
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.layouts import decoded, items_of
 from corpuscurate.io.arrow_types import is_list
+from corpuscurate.io.iso_times import date_texts, duration_texts, time_texts, timestamp_texts
+from corpuscurate.io.json_scan import is_one_value
 from corpuscurate.kernels.json.splice import count_spliced, fill_spliced
 from corpuscurate.kernels.json.strings import count_quoted, fill_quoted, unescape_spans
 
@@ -81,13 +85,12 @@ def json_texts(column: pa.Array) -> pa.LargeStringArray:
 
 def _texts(column: pa.Array) -> pa.LargeStringArray:
     """The JSON text of each value; what it is for nulls does not matter."""
+    column = decoded(column)
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
-        return large_string(column) if is_json(column) else _texts(column.storage)
+        return _json(column.storage) if is_json(column) else _texts(column.storage)
     if _types.is_dictionary(kind):
-        return _texts(column.cast(kind.value_type))
-    if _types.is_run_end_encoded(kind):
-        return _texts(pc.run_end_decode(column))
+        return _texts(column.dictionary_decode())
     for applies, make in _MAKERS:
         if applies(kind):
             return make(column)
@@ -156,17 +159,26 @@ def _in_quotes(text: pa.Array) -> pa.LargeStringArray:
 
 
 def _dates(column: pa.Array) -> pa.LargeStringArray:
-    return _in_quotes(column.cast(pa.date32()).cast(TEXT))
+    return _in_quotes(date_texts(column))
 
 
 def _timestamps(column: pa.Array) -> pa.LargeStringArray:
-    plain = column.cast(pa.timestamp(column.type.unit)).cast(TEXT)  # with a zone: the time in UTC
-    text = pc.replace_substring(plain, " ", "T", max_replacements=1)
+    text = timestamp_texts(column)
     return _in_quotes(text if column.type.tz is None else _joined([text, _text("Z")]))
 
 
+def _json(text: pa.Array) -> pa.LargeStringArray:
+    """Values that came as JSON text, each on one line. What is not JSON becomes a string."""
+    text = large_string(text)
+    one_line = pc.replace_substring_regex(text, "[\n\r]", "\t")  # white space, and as wrong within a string
+    good = is_one_value(one_line)
+    if good.all():
+        return one_line
+    return pc.if_else(pa.array(good), one_line, _strings(text))
+
+
 def _durations(column: pa.Array) -> pa.LargeStringArray:
-    return column.cast(pa.int64()).cast(TEXT)
+    return _in_quotes(duration_texts(column))
 
 
 def _structs(column: pa.Array) -> pa.LargeStringArray:
@@ -177,7 +189,7 @@ def _structs(column: pa.Array) -> pa.LargeStringArray:
 
 def _lists(column: pa.Array) -> pa.LargeStringArray:
     column = large_lists(column)
-    items = json_texts(column.flatten())
+    items = json_texts(items_of(column))
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
     offsets = np.zeros(len(column) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
@@ -209,7 +221,7 @@ _MAKERS = (
     (_types.is_decimal, _plain),
     (_types.is_date, _dates),
     (_types.is_timestamp, _timestamps),
-    (_types.is_time, lambda column: _in_quotes(column.cast(TEXT))),
+    (_types.is_time, lambda column: _in_quotes(time_texts(column))),
     (_types.is_duration, _durations),
     (_is_bytes, _bytes),
     (_types.is_struct, _structs),

@@ -219,3 +219,65 @@ def test_flipped_bytes_never_crash(tmp_path):
                 continue
             positions = [row["position"] for row in rows]
             assert positions == sorted(set(positions))
+
+
+def part(tag: str, rows: int = 4, *, stream: bool = False) -> bytes:
+    """A file or stream of two rows a record batch."""
+    table = pa.table({"text": [f"{tag}{row}" for row in range(rows)]})
+    sink = pa.BufferOutputStream()
+    with (ipc.new_stream if stream else ipc.new_file)(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return sink.getvalue().to_pybytes()
+
+
+def other_columns() -> bytes:
+    table = pa.table({"text": ["x"], "n": [1]})
+    sink = pa.BufferOutputStream()
+    with ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+ONE, TWO = part("a", stream=True), part("b", stream=True)
+SEVERAL = {
+    "streams": (ONE + TWO + part("c", 3, stream=True), 11, None),
+    "files": (part("a") + part("b") + part("c", 3), 11, None),
+    "files, the last cut off": (part("a") + part("b")[:-30], 8, "footer"),
+    "a stream and zeros": (ONE + bytes(100), 4, None),
+    "a stream and something else": (ONE + b"something else", 4, f"no Arrow stream stands at byte {len(ONE)}"),
+    "a stream and a file": (ONE + part("b"), 4, "no Arrow stream"),
+    "a file and a stream": (part("a") + TWO, 4, "footer"),
+    "other columns": (ONE + other_columns() + TWO, 4, "other columns"),
+}
+
+
+@pytest.mark.parametrize("case", SEVERAL)
+@pytest.mark.parametrize("split_bytes", [1, 1 << 30])
+def test_what_follows_an_end_is_read_or_told(tmp_path, case, split_bytes):
+    data, rows, told = SEVERAL[case]
+    (tmp_path / "a.arrow").write_bytes(data)
+    for rest in (False, True):
+        found, bad = read_all(source(tmp_path / "a.arrow"), Want(rest=rest), split_bytes)
+        names = [f"{tag}{row}" for tag in "abc" for row in range(3 if tag == "c" else 4)]
+        assert [row["text"] for row in found] == names[:rows]
+        assert [row["position"] for row in found] == list(range(rows))
+        assert [record.whole_file for record in bad] == ([True] if told else [])
+        assert not told or told in bad[0].detail
+
+
+@pytest.mark.parametrize("rows", [0, 1, 7])
+@pytest.mark.parametrize("compression", ["uncompressed", "lz4", "zstd"])
+def test_files_of_polars_have_no_stream(tmp_path, rows, compression):
+    polars = pytest.importorskip("polars")
+    texts = [f"text {row}" for row in range(rows)]
+    frame = polars.DataFrame({"text": polars.Series(texts, dtype=polars.String)})
+    frame = frame.with_columns(label=polars.lit("x").cast(polars.Categorical))
+    frame.write_ipc(tmp_path / "a.arrow", record_batch_size=2, compression=compression)
+    file = source(tmp_path / "a.arrow")
+    found, bad = read_all(file, Want(rest=True, columns=("label",)), 1)
+    assert (bad, [row["text"] for row in found], {row["rest"]["label"] for row in found} - {"x"}) == ([], texts, set())
+    assert set(arrow_ipc.columns(file)) == {"text", "label"}
+    data = (tmp_path / "a.arrow").read_bytes()
+    (tmp_path / "a.arrow").write_bytes(data + data)  # the places in the second footer lead into the first file
+    found, bad = read_all(source(tmp_path / "a.arrow"), Want(rest=True), 1)
+    assert len(found) == 2 * rows or [record.whole_file for record in bad] == [True]

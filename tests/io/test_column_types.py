@@ -46,6 +46,7 @@ def settled(tmp_path, *values):
     return schema.field("v").type
 
 
+FAR = "numbers that no 64-bit float is near to"
 BIG = "objects with more than 256 different keys"
 GONE = "an object has a key twice"
 LONE = "a string or a name holds a lone surrogate, which is no valid text"
@@ -62,7 +63,13 @@ LONE = "a string or a name holds a lone surrogate, which is no valid text"
         ([str(2**63), "-1"], "integers beyond 64 bits"),
         ([str(2**64)], "integers beyond 64 bits"),
         ([str(-(2**63) - 1)], "integers beyond 64 bits"),
-        (["1.5", "1e400", "-0.0"], pa.float64()),
+        (["1.5", "1e308", "-0.0", "0e999", "0.000e-999"], pa.float64()),
+        (["1.5", "1e400"], FAR),
+        (["-1e400"], FAR),
+        (["1e-400", "2.5"], FAR),
+        (["9" * 400 + ".5"], FAR),
+        (['{"k":-1e400}'], f"k: {FAR}"),
+        (["[[1.5],[1E+999]]"], f"[]: []: {FAR}"),
         (["1", "2.0"], pa.float64()),
         ([str(2**53), "2.0", str(-(2**53))], pa.float64()),
         ([str(2**53 + 1), "2.0"], "floats, and integers that a float cannot hold exactly"),
@@ -185,6 +192,7 @@ def test_wide_objects_merge_alike_in_any_order(tmp_path):
         assert merge(parts) == wanted
 
 
+NOT_NULL = pa.struct([pa.field("k", pa.int64(), nullable=False)])
 ARROW = [
     (pa.int8(), pa.int8(), pa.int8()),
     (pa.int8(), pa.int32(), pa.int32()),
@@ -206,7 +214,33 @@ ARROW = [
     (pa.dictionary(pa.int8(), pa.string()), pa.string(), pa.string()),
     (pa.bool_(), pa.int8(), None),
     (pa.date32(), pa.string(), None),
-    (pa.timestamp("ms"), pa.timestamp("us"), None),
+    (pa.date32(), pa.date64(), pa.date64()),
+    (pa.date32(), pa.timestamp("s"), None),
+    (pa.timestamp("ms"), pa.timestamp("us"), pa.timestamp("us")),
+    (pa.timestamp("ns", "UTC"), pa.timestamp("s", "UTC"), pa.timestamp("ns", "UTC")),
+    (pa.timestamp("s", "Asia/Tokyo"), pa.timestamp("s", "Europe/Paris"), pa.timestamp("s", "UTC")),
+    (pa.timestamp("ms", "UTC"), pa.timestamp("ms"), None),
+    (pa.duration("s"), pa.duration("ms"), pa.duration("ms")),
+    (pa.duration("s"), pa.int64(), None),
+    (pa.time32("s"), pa.time32("ms"), pa.time32("ms")),
+    (pa.time32("s"), pa.time64("us"), pa.time64("us")),
+    (pa.decimal128(5, 2), pa.decimal128(12, 3), pa.decimal128(12, 3)),
+    (pa.decimal128(38, 0), pa.decimal128(38, 38), pa.decimal256(76, 38)),
+    (pa.decimal256(76, 0), pa.decimal128(5, 2), None),
+    (pa.decimal32(5, 2), pa.decimal64(12, 4), pa.decimal64(12, 4)),
+    (pa.decimal128(5, -2), pa.decimal128(5, 2), pa.decimal128(9, 2)),
+    (pa.decimal128(5, 2), pa.int8(), pa.decimal128(5, 2)),
+    (pa.int64(), pa.decimal128(5, 2), pa.decimal128(22, 2)),
+    (pa.decimal128(5, 2), pa.float64(), None),
+    (pa.map_(pa.string(), pa.int8()), pa.map_(pa.large_string(), pa.int16()), pa.map_(pa.large_string(), pa.int16())),
+    (pa.map_(pa.string(), pa.int8()), pa.map_(pa.int8(), pa.int8()), None),
+    (pa.run_end_encoded(pa.int32(), pa.int8()), pa.int16(), pa.int16()),
+    (pa.json_(pa.string()), pa.large_string(), pa.large_string()),
+    (pa.uuid(), pa.binary(16), pa.binary(16)),
+    (pa.list_(pa.timestamp("s")), pa.list_(pa.timestamp("ms"), 2), pa.list_(pa.timestamp("ms"))),
+    (NOT_NULL, NOT_NULL, NOT_NULL),
+    (NOT_NULL, pa.struct([("k", pa.int64())]), pa.struct([("k", pa.int64())])),
+    (NOT_NULL, pa.struct([("j", pa.int8())]), pa.struct([("k", pa.int64()), ("j", pa.int8())])),
     (pa.null(), pa.date32(), pa.date32()),
     (pa.list_(pa.int8()), pa.list_(pa.int16()), pa.list_(pa.int16())),
     (pa.list_(pa.int8()), pa.large_list(pa.int8()), pa.large_list(pa.int8())),

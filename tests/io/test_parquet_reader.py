@@ -459,3 +459,26 @@ def test_no_memory_is_no_damage(tmp_path, monkeypatch):
     for use in (lambda: input_format("parquet").split(file, 9), lambda: input_format("parquet").columns(file)):
         with pytest.raises(OutOfMemoryError, match=r"a\.parquet"):
             use()
+
+
+@pytest.mark.parametrize("sizes", [(4, 4), (0, 0), (4, 1000), (1000, 5, 0)])
+@pytest.mark.parametrize("index", [False, True])
+def test_files_appended_to_one_another_are_told(tmp_path, sizes, index):
+    whole = b""
+    for number, rows in enumerate(sizes):
+        texts = [f"PAR1PAR1 {number} {row}" for row in range(rows)]
+        path = tmp_path / f"{number}.parquet"
+        pq.write_table(
+            pa.table({"text": pa.array(texts, pa.string())}),
+            path,
+            row_group_size=3,
+            compression="none",
+            write_page_index=index,
+        )
+        rows_alone, bad = read_all(source(path), Want(rest=True), 1)
+        assert ([row["text"] for row in rows_alone], bad) == (texts, [])
+        whole += path.read_bytes()
+    (tmp_path / "a.parquet").write_bytes(whole)
+    found, bad = read_all(source(tmp_path / "a.parquet"), Want(rest=True), 1)
+    assert (found, [(record.reason, record.whole_file) for record in bad]) == ([], [("unreadable", True)])
+    assert "several Parquet files" in bad[0].detail

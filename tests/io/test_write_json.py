@@ -124,7 +124,15 @@ CASES = [
     (pa.array([DAY], pa.timestamp("us")), ['"2020-01-02T03:04:05.678900"']),
     (pa.array([DAY.replace(tzinfo=UTC)], pa.timestamp("ms", "Europe/Berlin")), ['"2020-01-02T03:04:05.678Z"']),
     (pa.array([dt.time(1, 2, 3)], pa.time32("s")), ['"01:02:03"']),
-    (pa.array([dt.timedelta(seconds=5)], pa.duration("ms")), ["5000"]),
+    (pa.array([dt.timedelta(seconds=5)], pa.duration("ms")), ['"PT5.000S"']),
+    (pa.array([5, -5, None, -(2**63)], pa.duration("s")), ['"PT5S"', '"-PT5S"', "null", '"-PT9223372036854775808S"']),
+    (pa.array([2**63 - 1, -(2**63), 0], pa.timestamp("us")), [
+        '"294247-01-10T04:00:54.775807"', '"-290308-12-21T19:59:05.224192"', '"1970-01-01T00:00:00.000000"'
+    ]),
+    (pa.array([2**63 - 1], pa.timestamp("us", "America/New_York")), ['"294247-01-10T04:00:54.775807Z"']),
+    (pa.array([2**31 - 1, -(2**31), -719529], pa.date32()), ['"5881580-07-11"', '"-5877641-06-23"', '"-0001-12-31"']),
+    (pa.array([-1, 86_400_000], pa.date64()), ['"1969-12-31T23:59:59.999"', '"1970-01-02"']),
+    (pa.array([-1, 90_000], pa.time32("s")), ['"-00:00:01"', '"25:00:00"']),
     (pa.array([Decimal("1.50"), Decimal("-100"), None], pa.decimal128(9, 2)), ["1.50", "-100.00", "null"]),
     (pa.nulls(2), ["null", "null"]),
     (pa.array([[1, None], [], None]), ["[1,null]", "[]", "null"]),
@@ -219,3 +227,142 @@ def test_nested_columns_read_back_equal(rows, start):  # fmt: skip
     batch = pa.RecordBatch.from_pylist(rows, pa.schema([("a", pa.list_(item)), ("b", pa.bool_())])).slice(start)
     lines = lines_from_columns(batch).tobytes().splitlines()
     assert [json.loads(line) for line in lines] == rows[start:]
+
+
+UNITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
+ZONES = st.sampled_from([None, "UTC", "America/New_York"])
+WORD = st.text(st.characters(codec="utf-8"), max_size=4)
+
+
+def day(days):
+    """A date by Howard Hinnant's days-to-civil: eras of 400 years from March of year 0."""
+    era, in_era = divmod(days + 719468, 146097)
+    of_era = (in_era - in_era // 1460 + in_era // 36524 - in_era // 146096) // 365
+    of_year = in_era - (365 * of_era + of_era // 4 - of_era // 100)
+    month = (5 * of_year + 2) // 153
+    number = month + 3 if month < 10 else month - 9
+    year = of_era + era * 400 + (number <= 2)
+    return f"{'-' * (year < 0)}{abs(year):04}-{number:02}-{of_year - (153 * month + 2) // 5 + 1:02}"
+
+
+def seconds(value, digits):
+    whole, rest = divmod(value, 10**digits)
+    return whole, f".{rest:0{digits}}" if digits else ""
+
+
+def clock(value, digits):
+    whole, rest = seconds(value, digits)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{rest}"
+
+
+def instant(value, digits):
+    days, rest = divmod(value, 86400 * 10**digits)
+    return f"{day(days)}T{clock(rest, digits)}"
+
+
+def duration(value, digits):
+    whole, rest = seconds(abs(value), digits)
+    return f"{'-' * (value < 0)}PT{whole}{rest}S"
+
+
+def no_constant(name):
+    raise ValueError(name)
+
+
+def from_json(text):
+    try:
+        return json.loads(text, parse_constant=no_constant)
+    except ValueError:
+        return text
+
+
+def numbers(kind, bits, shown):
+    """A column of a type that stands for integers; shown: what JSON has for one."""
+    values = st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    width = pa.int32() if bits == 32 else pa.int64()
+    return st.just((values, lambda rows: pa.array(rows, width).view(kind), shown))
+
+
+def plain_column(kind, values, shown=lambda value: value):
+    return st.just((values, lambda rows: pa.array(rows, kind), shown))
+
+
+LEAVES = st.one_of(
+    plain_column(pa.int8(), st.integers(-128, 127)),
+    plain_column(pa.uint64(), st.integers(0, 2**64 - 1)),
+    plain_column(pa.float64(), st.floats(), lambda value: value if math.isfinite(value) else None),
+    plain_column(pa.bool_(), st.booleans()),
+    *(plain_column(kind, WORD) for kind in (pa.string(), pa.large_string(), pa.string_view())),
+    plain_column(pa.binary(), st.binary(max_size=4), lambda value: base64.b64encode(value).decode()),
+    plain_column(pa.decimal128(38, 2), st.decimals(-(10**30), 10**30, places=2), float),
+    st.just(
+        (
+            WORD
+            | st.sampled_from(["{}", '{"a":\n1}', '1],"x":[2', '1}\n{"text":2', '"a\nb"', "[1,\r\n2]", " 5 ", "01"]),
+            lambda rows: pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array(rows, pa.string())),
+            from_json,
+        )
+    ),
+    st.tuples(st.sampled_from(list(UNITS)), ZONES).flatmap(
+        lambda unit: numbers(
+            pa.timestamp(*unit), 64, lambda value: instant(value, UNITS[unit[0]]) + ("" if unit[1] is None else "Z")
+        )
+    ),
+    st.sampled_from(list(UNITS)).flatmap(
+        lambda unit: numbers(pa.duration(unit), 64, lambda value: duration(value, UNITS[unit]))
+    ),
+    numbers(pa.date32(), 32, day),
+    plain_column(pa.time64("us"), st.integers(0, 86_400 * 10**6 - 1), lambda value: clock(value, 6)),
+)
+
+
+def of_lists(inner):
+    values, make, shown = inner
+
+    def array(rows):
+        offsets = np.cumsum([0, *(0 if row is None else len(row) for row in rows)])
+        items = make([value for row in rows if row is not None for value in row])
+        mask = pa.array([row is None for row in rows], pa.bool_())
+        return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), items, mask=mask)
+
+    lists = st.lists(st.none() | values, max_size=3)
+    return lists, array, lambda row: [None if value is None else shown(value) for value in row]
+
+
+def of_structs(inner, name):
+    values, make, shown = inner
+
+    def array(rows):
+        part = make([None if row is None else row[0] for row in rows])
+        return pa.StructArray.from_arrays([part], [name], mask=pa.array([row is None for row in rows], pa.bool_()))
+
+    return (
+        st.tuples(st.none() | values),
+        array,
+        lambda row: {name: None if row[0] is None else shown(row[0])},
+    )
+
+
+COLUMNS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(inner.map(of_lists), st.tuples(inner, WORD).map(lambda pair: of_structs(*pair))),
+    max_leaves=3,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data(), st.dictionaries(WORD, COLUMNS, min_size=1, max_size=3), st.integers(0, 4), st.integers(0, 2))
+def test_any_table_comes_back_with_its_count_and_values(data, columns, rows, start):
+    raw = {
+        name: data.draw(st.lists(st.none() | values, min_size=rows, max_size=rows))
+        for name, (values, _, _) in columns.items()
+    }
+    arrays = [make(raw[name]) for name, (_, make, _) in columns.items()]
+    batch = pa.RecordBatch.from_arrays(arrays, names=list(columns)).slice(start)
+    lines = lines_from_columns(batch).tobytes()
+    assert lines.count(b"\n") == len(batch)
+    expected = [
+        {name: None if raw[name][row] is None else shown(raw[name][row]) for name, (_, _, shown) in columns.items()}
+        for row in range(min(start, rows), rows)
+    ]
+    assert [json.loads(line) for line in lines.splitlines()] == expected

@@ -401,14 +401,14 @@ def test_dictionaries_of_many_groups_in_one_arrow_file(tmp_path):
     assert table.schema.field("kind").type == pa.dictionary(pa.int32(), pa.string())
 
 
-def test_notes_of_other_programs_are_dropped(tmp_path):
+def test_notes_stay_but_for_the_numbers_of_fields(tmp_path):
     schema = pa.schema(
         [pa.field("text", pa.string(), metadata={"PARQUET:field_id": "1", "note": "mine"})],
-        metadata={"pandas": "{}", "huggingface": "{}"},
+        metadata={"huggingface": "{}"},
     )
     path = write(tmp_path / "out.arrow", shape("arrow", schema), [simple(["x"])])
     written = pa.ipc.open_file(path.read_bytes()).schema
-    assert written.metadata is None
+    assert written.metadata == {b"huggingface": b"{}"}
     assert written.field(0).metadata == {b"note": b"mine"}
 
 
