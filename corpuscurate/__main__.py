@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
+import corpuscurate
+
 
 def main() -> None:
     """Run the command line; ends the process with 0 done, 1 failed, 2 recipe or arguments wrong, 130 interrupted."""
-    from corpuscurate.commands.app import app
+    try:
+        from corpuscurate.commands.app import app
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: {corpuscurate._not_set_up(error)}")
 
     app(prog_name="corpuscurate")
 
