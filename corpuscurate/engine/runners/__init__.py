@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 from corpuscurate.core.spec import Settings
 from corpuscurate.engine.runners.inprocess import InProcessRunner
 from corpuscurate.engine.runners.local import LocalRunner, start_fork_server
@@ -24,4 +26,5 @@ def load_ahead(settings: Settings, warm: str) -> None:
 
 
 def _in_process(settings: Settings) -> bool:
-    return settings.runner == "inprocess" or settings.workers == 1
+    """Whether the tasks run in this process. A worker of a `multiprocessing.Pool` may start none of its own."""
+    return settings.runner == "inprocess" or settings.workers == 1 or multiprocessing.current_process().daemon
