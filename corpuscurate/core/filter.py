@@ -73,10 +73,11 @@ class Filter(StreamingStage):
         if not isinstance(found, Mapping):
             raise TypeError(f"{here} returns a {type(found).__name__}, not a dict of arrays by measure")
         bounds = {name[4:]: f"the bound {name}" for name in self.bounds()}
-        wanted = {name: f"`measured` has {name}" for name in self.measures() if self.wants(name)}
+        wanted = {name: "`measured`" for name in self.measures() if self.wants(name)}
         for name, why in {**wanted, **bounds}.items():
             if name not in found:
-                raise ValueError(f"{why}, and {here} returns no {name!r}: it returns {', '.join(found) or 'nothing'}")
+                there = ", ".join(map(str, found)) or "nothing"
+                raise ValueError(f"{here} returns no {name!r}, which {why} needs; it returns {there}")
         for name in (name for name in found if name in wanted or name in bounds):
             values = found[name]
             if not isinstance(values, np.ndarray):

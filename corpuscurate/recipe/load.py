@@ -126,6 +126,8 @@ def dump_recipe(spec: Spec) -> str:
 
 def stage_item(stage: Stage) -> Any:
     """A stage as an item of `stages:`, in its shortest form."""
+    if not stage.word and stage.code is None:
+        raise RecipeError(f"the stage {stage.label} has no `word`, so that no recipe can name it")
     params = plain_values(stage, leave_out=frozenset(("name",)))
     if stage.code is not None:
         named = {} if stage.name is None else {"name": stage.name}

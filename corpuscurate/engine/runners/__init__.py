@@ -9,7 +9,7 @@ from corpuscurate.engine.runners.inprocess import InProcessRunner
 from corpuscurate.engine.runners.local import LocalRunner, start_fork_server
 from corpuscurate.engine.task import Runner
 
-__all__ = ["InProcessRunner", "LocalRunner", "Runner", "load_ahead", "make_runner"]
+__all__ = ["InProcessRunner", "LocalRunner", "Runner", "load_ahead", "make_runner", "runner_warnings"]
 
 
 def make_runner(settings: Settings, warm: str = "") -> Runner:
@@ -23,6 +23,14 @@ def load_ahead(settings: Settings, warm: str) -> None:
     """Start the fork server early, so that it loads or compiles kernels before there is a runner."""
     if not _in_process(settings):
         start_fork_server(warm)
+
+
+def runner_warnings(settings: Settings) -> list[str]:
+    """What to tell of how tasks run."""
+    if settings.runner == "inprocess" or settings.workers == 1 or not _in_process(settings):
+        return []
+    asked = f"{settings.workers} workers"
+    return [f"this process is a worker of a pool, which may start none of its own: tasks run in it, not in {asked}"]
 
 
 def _in_process(settings: Settings) -> bool:
