@@ -14,8 +14,6 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 WORKERS ?= auto
 PYTEST_ARGS ?=
 DEMO ?= demo-out
-# Every extra of the project, as pyproject.toml lists them.
-EXTRAS = $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"], sep=",")')
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .PHONY: help demo test bounds lint types format bench setup clean
@@ -38,9 +36,11 @@ lint: $(VENV)/.installed-dev ## style, layers of imports, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/check_house.py
+	@$(BIN)/python scripts/stage_imports.py --check
 	@$(BIN)/mypy
 
 format: $(VENV)/.installed-dev ## put the style right
+	@$(BIN)/python scripts/stage_imports.py
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
@@ -67,5 +67,5 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "setting up $(VENV) for tests: packages are fetched once"
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[all,dev]"
 	@touch $@ $(VENV)/.installed

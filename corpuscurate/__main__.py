@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+
+import corpuscurate
+
 
 def main() -> None:
     """Run the command line; ends the process with 0 done, 1 failed, 2 recipe or arguments wrong, 130 interrupted."""
-    from corpuscurate.commands.app import app
-    from corpuscurate.commands.guard import standard_streams
+    try:
+        from corpuscurate.commands.app import app
+        from corpuscurate.commands.guard import standard_streams
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: {corpuscurate._not_set_up(error)}")
 
     with standard_streams():
         app(prog_name="corpuscurate")

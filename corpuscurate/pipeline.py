@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -12,21 +12,34 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from corpuscurate.core.errors import InputError, RecipeError
+from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.run_folder import DATA, DROPPED, QUARANTINE
 from corpuscurate.core.spec import Settings, Sink, Source, Spec
 from corpuscurate.core.stage import Stage
 from corpuscurate.engine.progress import Progress
 from corpuscurate.engine.run import run_spec
-from corpuscurate.recipe.load import Overrides, dump_recipe, load_recipe, spec_from_mapping
+from corpuscurate.io.in_memory import open_given
+from corpuscurate.recipe.load import Overrides, StageLike, dump_recipe, load_recipe, make_stages
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Pipeline(Spec):
     """Where documents come from, what happens to them, where they go.
 
-    >>> Pipeline(Source(paths="shards/*.jsonl.zst"), (Length(min_words=50), Exact()), Sink(path="out")).run(workers=2)
+    >>> Pipeline(Source(paths="shards/*.jsonl.zst"), ["normalize", Length(min_words=50)], Sink(path="out")).run()
     """
+
+    def __init__(
+        self,
+        source: Source,
+        stages: Sequence[StageLike],
+        sink: Sink,
+        settings: Settings | None = None,
+        base: Path = Path(),
+    ) -> None:
+        """stages: stages, or their recipe form (`"exact"`, `{"length": {"min_words": 50}}`). base: see `Spec`. Raises
+        RecipeError for a stage that is none."""
+        super().__init__(source, make_stages(stages), sink, settings or Settings(), base)
 
     @classmethod
     def from_recipe(cls, path: str | Path, overrides: Overrides | None = None, *, allow_code: bool = False) -> Self:
@@ -68,16 +81,16 @@ class Pipeline(Spec):
 
 @dataclass(frozen=True)
 class Curated:
-    """What `curate` returns. kept: the input's columns plus those the stages added; dropped: a row for each dropped
-    document, the columns of dropped/; quarantined: records without usable text; report: as report.json."""
+    """What `curate` returns.
 
-    kept: pa.Table
+    kept: the input's columns plus those the stages added, as the type that came in (see `curate`); dropped: a row for
+    each dropped document, the columns of dropped/; quarantined: records without usable text; report: as report.json.
+    """
+
+    kept: Any
     dropped: pa.Table
     quarantined: pa.Table
     report: dict[str, Any]
-
-
-StageLike = Stage | str | Mapping[str, Any]
 
 
 def curate(
@@ -87,30 +100,36 @@ def curate(
     text: str = "text",
     id: str | None = None,
     workers: int = 1,
+    returns: Literal["same", "arrow"] = "same",
     progress: Progress | None = None,
 ) -> Curated:
     """Run stages over data in memory.
 
     data: anything that speaks the Arrow PyCapsule stream interface (pyarrow, polars, DuckDB, pandas, Hugging Face
-    datasets). stages: stages, or their recipe form (`"exact"`, `{"length": {"min_words": 50}}`). text, id: columns.
+    datasets), a polars LazyFrame, a Hugging Face IterableDataset or DatasetDict (its splits follow one another), a list
+    of dicts, a dict of columns, an iterable of batches (of any of these types) or of dicts. stages: stages, or their
+    recipe form (`"exact"`, `{"length": {"min_words": 50}}`). text, id: columns. returns: `same` gives `kept` as the
+    type that came in, or a pyarrow Table where that cannot be made again (a generator, a reader); `arrow` a Table.
+
     The data passes through a temporary folder once, so that this run is like any other. In `dropped`, `position`
     is the row of `data`. Where a stage deals the documents, `kept` holds one partition after the other,
     by name. Raises the errors of `corpuscurate.core.errors`; InputError when `data` cannot be read.
     """
+    if returns not in ("same", "arrow"):
+        raise RecipeError(f"curate(): returns is {returns!r}, and must be 'same' or 'arrow'")
+    chosen = make_stages(stages)
+    given = open_given(data, [name for name in (text, id) if name is not None])
     with tempfile.TemporaryDirectory(prefix="corpuscurate-") as folder:
         place = Path(folder)
-        write_stream(data, place / "memory.arrow")
-        mapping = {"input": {"paths": ["memory.arrow"], "text": text}, "output": {"path": "out", "format": "arrow"}}
-        spec = spec_from_mapping({**mapping, "stages": [s for s in stages if not isinstance(s, Stage)]})
-        recipes = iter(spec.stages)
-        chosen = tuple(s if isinstance(s, Stage) else next(recipes) for s in stages)
+        _write_stream(given.stream, place / "memory.arrow")
         source = Source(paths=("memory.arrow",), text=text, id=id)
-        pipeline = Pipeline(source, chosen, spec.sink, base=place)
+        pipeline = Pipeline(source, chosen, Sink(path="out", format="arrow"), base=place)
         report = pipeline.run(workers=workers, progress=progress)
         out = place / "out"
         parts = sorted(path for path in (out / DATA).rglob("*") if path.is_file())
+        kept = pa.concat_tables([_in_memory(path) for path in parts])
         return Curated(
-            pa.concat_tables([_in_memory(path) for path in parts]),
+            given.same(kept) if returns == "same" else given.table(kept),
             pq.read_table(out / DROPPED),
             pq.read_table(out / QUARANTINE),
             report,
@@ -122,10 +141,9 @@ def _in_memory(path: Path) -> pa.Table:
         return pa.ipc.open_file(file).read_all()
 
 
-def write_stream(data: Any, path: Path) -> None:
-    """Write any Arrow stream to an IPC file, batch by batch; to an IPC stream where batches may have dictionaries of
+def _write_stream(reader: pa.RecordBatchReader, path: Path) -> None:
+    """Write an Arrow stream to an IPC file, batch by batch; to an IPC stream where batches may have dictionaries of
     their own, which a file cannot hold."""
-    reader = open_stream(data)
     make = pa.ipc.new_stream if any(_has_dictionary(kind) for kind in reader.schema.types) else pa.ipc.new_file
     with pa.OSFile(str(path), "wb") as sink, make(sink, reader.schema) as writer:
         for batch in reader:
@@ -135,21 +153,6 @@ def write_stream(data: Any, path: Path) -> None:
 def _has_dictionary(kind: pa.DataType) -> bool:
     inner = (kind.field(at).type for at in range(kind.num_fields))
     return bool(pa.types.is_dictionary(kind)) or any(_has_dictionary(each) for each in inner)
-
-
-def open_stream(data: Any) -> pa.RecordBatchReader:
-    """A record batch reader over anything that offers Arrow data. Raises InputError otherwise."""
-    if hasattr(data, "__arrow_c_stream__"):
-        return pa.RecordBatchReader.from_stream(data)
-    inner = getattr(getattr(data, "data", None), "table", None)  # datasets.Dataset before it spoke the interface
-    if isinstance(inner, pa.Table):
-        if getattr(data, "_indices", None) is not None:
-            return pa.RecordBatchReader.from_stream(data.with_format("arrow")[:])
-        return inner.to_reader()
-    raise InputError(
-        f"curate() cannot read a {type(data).__name__}. Expected something that offers an Arrow stream "
-        "(__arrow_c_stream__): a pyarrow Table, a polars or pandas DataFrame, a DuckDB relation, a datasets.Dataset."
-    )
 
 
 __all__ = ["Curated", "Pipeline", "Settings", "Sink", "Source", "Stage", "curate"]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from corpuscurate import __version__
 from corpuscurate.commands.check import check
 from corpuscurate.commands.demo import demo
 from corpuscurate.commands.explain import explain
@@ -28,9 +29,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        print(f"corpuscurate {version('corpuscurate')}")
+        print(f"corpuscurate {__version__}")
         raise typer.Exit
 
 

@@ -61,10 +61,29 @@ class Filter(StreamingStage):
     def apply(self, batch: Batch) -> Outcome:
         """Compare the measures with the bounds."""
         found = self.measure(batch)
+        self._check(found, len(batch))
         reason, value = self.judge(found, len(batch))
         kinds = {name: kind for name, kind in self.measures().items() if self.wants(name)}
         measures = {name: pa.array(found[name], kind) for name, kind in kinds.items()}
         return Outcome(reason=reason, value=value, measures=measures)
+
+    def _check(self, found: Any, size: int) -> None:
+        """Check that every measure that is needed is there, with a value a document. Raises TypeError or ValueError."""
+        here = f"{type(self).__name__}.measure()"
+        if not isinstance(found, Mapping):
+            raise TypeError(f"{here} returns a {type(found).__name__}, not a dict of arrays by measure")
+        bounds = {name[4:]: f"the bound {name}" for name in self.bounds()}
+        wanted = {name: "`measured`" for name in self.measures() if self.wants(name)}
+        for name, why in {**wanted, **bounds}.items():
+            if name not in found:
+                there = ", ".join(map(str, found)) or "nothing"
+                raise ValueError(f"{here} returns no {name!r}, which {why} needs; it returns {there}")
+        for name in (name for name in found if name in wanted or name in bounds):
+            values = found[name]
+            if not isinstance(values, np.ndarray):
+                raise TypeError(f"{here} returns {name!r} as a {type(values).__name__}, not as a NumPy array")
+            if values.shape != (size,):
+                raise ValueError(f"{here} returns {name!r} of shape {values.shape} for a batch of {size} documents")
 
     def judge(self, found: Mapping[str, NDArray[Any]], size: int) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
         """Reason int16[size] and value float64[size] of each document; nan lies inside every bound."""

@@ -10,8 +10,6 @@ To register: subclass in a module of `corpuscurate.stages` (or of a package with
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -19,11 +17,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-import xxhash
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpuscurate.core.batch import Batch
+from corpuscurate.core.code_digest import code_digest
 from corpuscurate.core.corpus import Corpus, Settled
 from corpuscurate.core.errors import RecipeError, did_you_mean
 from corpuscurate.core.plugins import load_plugins
@@ -124,8 +122,9 @@ class Stage(BaseModel):
 
     @property
     def label(self) -> str:
-        """The name of this use: in dropped/, the report, column prefixes and `--set`."""
-        return self.name or self.word
+        """The name of this use: in dropped/, the report, column prefixes and `--set`. Without a name and a word it is
+        that of the class."""
+        return self.name or self.word or type(self).__name__.lstrip("_")
 
     def reads(self) -> tuple[str, ...]:
         """Columns the stage needs besides the text: the user's, or `<stage>.<measure>` of an earlier stage."""
@@ -180,7 +179,7 @@ class Stage(BaseModel):
 
 def code_value(stage: Stage) -> list[Any]:
     """The part of a fingerprint that covers what a stage is made of: the versions of its packages and its kind of
-    device; for a stage from outside this package also the name of its class and the source code that defines it."""
+    device; for a stage from outside this package also the name of its class and the digest of its code."""
     kind = type(stage)
     versions = {name: _version(name) for name in stage.packages}
     made_with: list[Any] = [each for each in (versions, stage.resources.device) if each not in ({}, "cpu")]
@@ -188,7 +187,7 @@ def code_value(stage: Stage) -> list[Any]:
         return [*made_with, kind.code.name, kind.code.digest]
     if kind.__module__.startswith("corpuscurate.") and kind.__dict__.get("word"):
         return made_with
-    return [*made_with, f"{kind.__module__}.{kind.__qualname__}", _source_digest(kind)]
+    return [*made_with, f"{kind.__module__}.{kind.__qualname__}", code_digest(kind)]
 
 
 def _version(package: str) -> str:
@@ -196,17 +195,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _source_digest(kind: type[Stage]) -> str:
-    """Digest of the source of the module in which a class is defined, or of the class where that has no file (a cell of
-    a notebook); "" where there is no source."""
-    for where in (sys.modules.get(kind.__module__), kind):
-        try:
-            return xxhash.xxh3_64_hexdigest(inspect.getsource(where).encode()) if where is not None else ""
-        except (OSError, TypeError):
-            continue
-    return ""
 
 
 class StreamingStage(Stage):

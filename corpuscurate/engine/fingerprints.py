@@ -6,6 +6,7 @@ import zlib
 from importlib.metadata import version
 from typing import Any
 
+from corpuscurate import __version__
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import Stage, code_value
@@ -21,8 +22,8 @@ def run_identity(spec: Spec, manifest: Manifest) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of the libraries that output bytes depend on."""
-    packages = {name: version(name) for name in ("corpuscurate", "numpy", "pyarrow", "zstandard")}
-    return {**packages, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    packages = {name: version(name) for name in ("numpy", "pyarrow", "zstandard")}
+    return {"corpuscurate": __version__, **packages, "zlib": zlib.ZLIB_RUNTIME_VERSION}
 
 
 def source_value(spec: Spec) -> dict[str, Any]:

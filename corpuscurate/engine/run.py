@@ -20,7 +20,7 @@ from corpuscurate.engine.ledger.publish import OutputFolder
 from corpuscurate.engine.ledger.report import Facts, build_report
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.engine.progress import NoProgress, Progress, Sheltered
-from corpuscurate.engine.runners import Runner, load_ahead, make_runner
+from corpuscurate.engine.runners import Runner, load_ahead, make_runner, runner_warnings
 from corpuscurate.engine.runners.warm import to_text
 from corpuscurate.engine.session import MemoryWatch, Session, locked, made_again
 from corpuscurate.engine.steps import Steps
@@ -85,7 +85,7 @@ def prepared(spec: Spec, shown: Progress, *, ahead: bool) -> tuple[Manifest, lis
         files = expand(spec.source.paths, spec.base, spec.source.format)
         load_ahead(spec.settings, to_text(spec, [file.format for file in files]))
     warnings = check_spec(spec)
-    return build_manifest(spec.source, spec.base), warnings
+    return build_manifest(spec.source, spec.base), [*warnings, *runner_warnings(spec.settings)]
 
 
 def mended(work: Callable[[Sequence[str]], T], state: Path) -> T:

@@ -22,7 +22,7 @@ from corpuscurate.engine.passes.count import count_split, first_ids
 from corpuscurate.engine.passes.dropped import Names
 from corpuscurate.engine.passes.duplicate_ids import duplicate_id_warnings, find_duplicate_ids
 from corpuscurate.engine.passes.measure import MeasureBody
-from corpuscurate.engine.passes.settle import discard_scratch, is_local, settle
+from corpuscurate.engine.passes.settle import discard_scratch, settle
 from corpuscurate.engine.passes.write import WriteBody
 from corpuscurate.engine.plan import (
     Counted,
@@ -188,7 +188,6 @@ class Steps:
                 fingerprint([identity, self.session.manifest.identity(split)]),
                 MeasureBody(reader, split, current),
                 split.bytes,
-                needs_main=any(is_local(stage) for stage in stages),
             )
             for split in self.session.manifest.splits
         ]
@@ -271,7 +270,6 @@ class Steps:
                 ),
                 sum(manifest.splits[i].bytes for i in group.splits),
                 last=placed is None,
-                needs_main=any(is_local(stage) for stage in stages),
             )
             for group in groups
         ]

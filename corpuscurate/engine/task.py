@@ -37,7 +37,7 @@ class Task:
     home: see `artefact.Artefacts`. bytes: its size for the progress bar. durable: its files are flushed to disk before
     its marker is created. Scratch files are not: most are deleted before the system would have written them, and after
     a crash of the machine the digests show which are lost, so that they are made again. last: the run does not read the
-    files again. needs_main: the body holds a class of the caller's script, which workers must import.
+    files again.
     """
 
     home: Path
@@ -46,7 +46,6 @@ class Task:
     bytes: int = 0
     durable: bool = True
     last: bool = False
-    needs_main: bool = False
 
     @property
     def about(self) -> str:

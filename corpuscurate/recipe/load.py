@@ -77,6 +77,37 @@ def spec_from_mapping(mapping: Mapping[str, Any], *, allow_code: bool = False) -
     return _spec(node_from(dict(mapping)), "", Overrides(), Path.cwd() if allow_code else None)
 
 
+StageLike = Stage | str | Mapping[str, Any]
+"""A stage, or its form in a recipe: `"exact"`, `{"length": {"min_words": 50}}`."""
+
+
+def make_stages(items: Sequence[StageLike]) -> tuple[Stage, ...]:
+    """Stages from values and recipe forms. Raises RecipeError with a line for every fault: `stages[2].minhash: ...`."""
+    if isinstance(items, str | Mapping | Stage) or not isinstance(items, Sequence):
+        raise RecipeError(f"stages must be a list of stages, such as ['normalize', 'exact'], not {items!r}")
+    faults: list[str] = []
+    found: list[Stage] = []
+    for number, item in enumerate(items):
+        if isinstance(item, Stage):
+            found.append(item)
+            continue
+        path = f"stages[{number}]"
+        if isinstance(item, type) and issubclass(item, Stage):
+            faults.append(f"{path}: {item.__name__} is a class; give a value of it: {item.__name__}(...)")
+            continue
+        try:
+            use = _use(node_from(dict(item) if isinstance(item, Mapping) else item, "", path), None)
+        except RecipeError as error:
+            faults.append(str(error))
+            continue
+        stage, wrong = build(use.model, use.params, f"the stage {use.model.word}")
+        faults.extend(wrong)
+        found += [stage] if stage is not None else []
+    if faults:
+        raise RecipeError("\n".join(faults))
+    return tuple(found)
+
+
 def spec_to_mapping(spec: Spec) -> dict[str, Any]:
     """A spec as plain values that `spec_from_mapping` reads back as the same; defaults are left out."""
     found: dict[str, Any] = {
@@ -95,6 +126,8 @@ def dump_recipe(spec: Spec) -> str:
 
 def stage_item(stage: Stage) -> Any:
     """A stage as an item of `stages:`, in its shortest form."""
+    if not stage.word and stage.code is None:
+        raise RecipeError(f"the stage {stage.label} has no `word`, so that no recipe can name it")
     params = plain_values(stage, leave_out=frozenset(("name",)))
     if stage.code is not None:
         named = {} if stage.name is None else {"name": stage.name}

@@ -7,8 +7,10 @@ import pyarrow as pa
 import pytest
 from pydantic import Field, ValidationError
 
+from corpuscurate import Pipeline, Sink, Source, curate
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT
+from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.filter import Filter
 
 
@@ -62,3 +64,37 @@ def test_min_above_max():
     with pytest.raises(ValidationError, match=r"min_a \(0.6\) is above max_a \(0.5\): no document could pass"):
         Ratio(min_a=0.6)
     Ratio(min_a=0.5)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"a": np.zeros(4)}, r"Ratio\.measure\(\) returns no 'b', which the bound min_b needs; it returns a$"),
+        ({}, "returns no 'a', which the bound max_a needs; it returns nothing"),
+        ({"a": np.zeros(4), "b": np.zeros(3)}, r"returns 'b' of shape \(3,\) for a batch of 4 documents"),
+        ({"a": np.zeros((4, 1)), "b": np.zeros(4)}, r"returns 'a' of shape \(4, 1\) for a batch of 4 documents"),
+        ({"a": [0.0] * 4, "b": np.zeros(4)}, "returns 'a' as a list, not as a NumPy array"),
+        (None, "returns a NoneType, not a dict of arrays by measure"),
+    ],
+)
+def test_a_measure_that_lacks_or_does_not_fit_is_named(found, said, monkeypatch):
+    monkeypatch.setattr(Ratio, "measure", lambda self, batch: found)
+    with pytest.raises((TypeError, ValueError), match=said):
+        outcome_of()
+
+
+def test_a_measure_without_a_bound_is_needed_in_mode_tag_only(monkeypatch):
+    monkeypatch.setattr(Ratio, "measure", lambda self, batch: {"b": np.zeros(4, np.int64)})
+    assert outcome_of(max_a=None).reason.tolist() == [1, 1, 1, 1]
+    with pytest.raises(ValueError, match="returns no 'a', which `measured` needs; it returns b"):
+        outcome_of(max_a=None, mode="tag")
+
+
+def test_a_stage_without_a_word_is_called_by_its_class():
+    assert (Ratio().label, Ratio(name="own").label) == ("Ratio", "own")
+    batch = pa.table({"text": ["a", "b", "c", "d"]})
+    found = curate(batch, [Ratio(max_a=None)])
+    assert set(found.dropped["stage"].to_pylist()) == {"Ratio"}
+    pipeline = Pipeline(Source(paths=("a.jsonl",)), [Ratio()], Sink(path="out"))
+    with pytest.raises(RecipeError, match="the stage Ratio has no `word`"):
+        pipeline.to_recipe()

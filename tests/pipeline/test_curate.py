@@ -42,7 +42,7 @@ def as_duckdb() -> Any:
 def test_any_arrow_stream_goes_in_and_every_row_comes_out_once(data: Any) -> None:
     found = curate(data(), [{"length": {"min_words": 2}}, Exact()], id="key")
     assert found.report["documents"] == {"input": 4, "kept": 1, "dropped": 2, "quarantined": 1}
-    assert found.kept.column("key").to_pylist() == ["a"]
+    assert pa.table(found.kept).column("key").to_pylist() == ["a"]
     dropped = found.dropped.select(["id", "position", "stage", "reason", "duplicate_of"]).to_pylist()
     assert [tuple(row.values()) for row in dropped] == [
         ("b", 1, "exact", "exact_duplicate", "a"),
@@ -64,8 +64,14 @@ def test_no_rows_is_no_error() -> None:
 
 
 def test_what_is_no_arrow_data_and_what_is_no_stage() -> None:
-    with pytest.raises(InputError, match=r"cannot read a list\. Expected something that offers an Arrow stream"):
+    with pytest.raises(InputError, match=r"item 0 .* cannot read a int\. Expected something that offers an Arrow"):
         curate([1, 2], [])
+    with pytest.raises(InputError, match=r"cannot read a str\. Expected something that offers an Arrow stream"):
+        curate("text", [])
+    with pytest.raises(InputError, match="cannot read a Series"):
+        curate(pd.Series(["text"]), [])
+    with pytest.raises(InputError, match="cannot read a Series"):
+        curate(pl.Series(["text"]), [])
     with pytest.raises(RecipeError, match="unknown stage 'exakt'"):
         curate(pa.table(ROWS), ["exakt"])
     with pytest.raises(RecipeError, match="workers"):

@@ -45,11 +45,6 @@ DECISIONS = ("drops", "tags", "edits", "copies", "order", "partition")
 """The kinds of files in `Settled` and `Verdicts`."""
 
 
-def is_local(value: Any) -> bool:
-    """Whether a stage or a work is of a class of the caller's own script."""
-    return type(value).__module__ == "__main__"
-
-
 @dataclass
 class EngineCorpus:
     """The engine's side of `Corpus` for one stage. index: of the stage in the pipeline.
@@ -121,10 +116,7 @@ class EngineCorpus:
         """See `Corpus`."""
         folder, identity = self._home(basis)
         keep = basis is not None  # what another run may use again
-        tasks = [
-            Task(folder / work.key, fingerprint([identity, work.key]), work, 1, durable=keep, needs_main=is_local(work))
-            for work in works
-        ]
+        tasks = [Task(folder / work.key, fingerprint([identity, work.key]), work, 1, durable=keep) for work in works]
         results = self.session.tasks(f"{self.stage.label}: {title}", tasks)
         return [Done(Artefacts(str(task.home)), result) for task, result in zip(tasks, results, strict=True)]
 
@@ -139,7 +131,7 @@ class EngineCorpus:
             home = self.folder / reread_folder(sketch, number, corpus)
             body = EarlierBody(run, part, first, documents, base, tuple(wanted), self.stage, sketch)
             whole = fingerprint([self.fingerprint, sketch, corpus, number])
-            tasks.append(Task(home, whole, body, 1, needs_main=is_local(self.stage)))
+            tasks.append(Task(home, whole, body, 1))
             first += documents
         self.session.tasks(f"{self.stage.label}: {title}", tasks)
         return [Artefacts(str(task.home))[ROWS] for task in tasks]
@@ -160,9 +152,7 @@ class EngineCorpus:
             home = folder / reread_folder(sketch, split.number)
             body = RereadBody(self.reader, split, self.stage, sketch, path, dict(arguments or {}))
             whole = fingerprint([identity, sketch, split.number])
-            tasks.append(
-                Task(home, whole, body, split.bytes, durable=basis is not None, needs_main=is_local(self.stage))
-            )
+            tasks.append(Task(home, whole, body, split.bytes, durable=basis is not None))
         self.session.tasks(f"{self.stage.label}: {title}", tasks)
         return [Artefacts(str(task.home))[ROWS] for task in tasks]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 from corpuscurate.core.spec import Settings
 from corpuscurate.engine.runners.inprocess import InProcessRunner
 from corpuscurate.engine.runners.local import LocalRunner, start_fork_server
 from corpuscurate.engine.task import Runner
 
-__all__ = ["InProcessRunner", "LocalRunner", "Runner", "load_ahead", "make_runner"]
+__all__ = ["InProcessRunner", "LocalRunner", "Runner", "load_ahead", "make_runner", "runner_warnings"]
 
 
 def make_runner(settings: Settings, warm: str = "") -> Runner:
@@ -23,5 +25,14 @@ def load_ahead(settings: Settings, warm: str) -> None:
         start_fork_server(warm)
 
 
+def runner_warnings(settings: Settings) -> list[str]:
+    """What to tell of how tasks run."""
+    if settings.runner == "inprocess" or settings.workers == 1 or not _in_process(settings):
+        return []
+    asked = f"{settings.workers} workers"
+    return [f"this process is a worker of a pool, which may start none of its own: tasks run in it, not in {asked}"]
+
+
 def _in_process(settings: Settings) -> bool:
-    return settings.runner == "inprocess" or settings.workers == 1
+    """Whether the tasks run in this process. A worker of a `multiprocessing.Pool` may start none of its own."""
+    return settings.runner == "inprocess" or settings.workers == 1 or multiprocessing.current_process().daemon

@@ -30,8 +30,9 @@ from corpuscurate.core import user_code
 from corpuscurate.core.errors import WorkerError
 from corpuscurate.engine.progress import EVERY_SECONDS, Sink, connect
 from corpuscurate.engine.runners.memory import keep_freed_memory, worker_environment
+from corpuscurate.engine.runners.sending import perform_sent, to_send
 from corpuscurate.engine.runners.warm import VARIABLE
-from corpuscurate.engine.task import Task, perform
+from corpuscurate.engine.task import Task
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext  # not on every system
@@ -69,11 +70,11 @@ _BEATS: list[Beats] = []
 """The queue of this worker."""
 
 
-def _perform(task: Task) -> dict[str, Any]:
-    """Run a task in a worker, whose caller learns first which one: it may end the process."""
+def _perform(home: str, data: bytes) -> dict[str, Any]:
+    """Run a task that was sent to a worker, whose caller learns first which one: it may end the process."""
     for beats in _BEATS:
-        beats.put((str(task.home), 0, os.getpid()))
-    return perform(task)
+        beats.put((home, 0, os.getpid()))
+    return perform_sent(data)
 
 
 def _end_with_caller(caller: int) -> None:
@@ -89,16 +90,12 @@ def _end_with_caller(caller: int) -> None:
 
 
 @contextmanager
-def _hidden_main(tasks: Sequence[Task]) -> Iterator[None]:
+def _hidden_main() -> Iterator[None]:
     """Keep workers from running the caller's script again, which a script without a main guard would not survive.
 
-    Tasks are values of importable modules, so workers don't need it; where a stage was defined in the script itself
-    they do, and the usual guard is the user's part.
+    Workers don't need it: classes of the script are sent by value (`runners.sending`).
     """
     main = sys.modules["__main__"]
-    if any(task.needs_main for task in tasks):
-        yield
-        return
     spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
     main.__spec__ = None
     if file is not None:
@@ -130,8 +127,20 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def _forget_server_of_parent() -> None:
+    """Leave the fork server of the process that this one was forked from to it: only a parent may wait for it."""
+    server: Any = forkserver._forkserver
+    if server._forkserver_pid is None:
+        return
+    with suppress(psutil.NoSuchProcess):
+        if psutil.Process(server._forkserver_pid).ppid() != os.getpid():
+            os.close(server._forkserver_alive_fd)  # this process's copy
+            server.__init__()
+
+
 def start_fork_server(warm: str) -> ForkServerContext:
     """Start the fork server, if none runs yet; it loads ahead what `warm` names (`runners.warm`)."""
+    _forget_server_of_parent()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["corpuscurate.engine.runners.preload"])
     with _starting(), _environment({VARIABLE: warm, "PYTHONSAFEPATH": "1", **worker_environment()}):
@@ -211,9 +220,9 @@ class LocalRunner:
         waiting = iter(enumerate(tasks))
         try:
             while True:
-                with _hidden_main(tasks), _starting():
+                with _hidden_main(), _starting():
                     while len(places) < self.workers * AHEAD and (item := next(waiting, None)) is not None:
-                        places[self._pool.submit(_perform, item[1])] = item[0]
+                        places[self._pool.submit(_perform, str(item[1].home), to_send(item[1]))] = item[0]
                         self._processes = self._pool._processes
                 if not places:
                     return
