@@ -106,6 +106,7 @@ class Source(_Section):
     format: InputFormatName | None = Field(None, description="instead of the suffix")
     text: str = Field("text", description="column with the text")
     id: str | None = Field(None, description="column with your own id, carried into dropped/ and every report")
+    folder_columns: bool = Field(True, description="folders named key=value below the paths give a column each")
     on_bad_input: Literal["quarantine", "fail"] = Field("quarantine", description="what an unreadable record does")
     max_record_bytes: Bytes = Field(256 << 20, description="longer records are quarantined", ge=1, le=1 << 30)
     split_bytes: Bytes = Field(64 << 20, description="size of a task; part of the fingerprint", ge=1)

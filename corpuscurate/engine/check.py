@@ -6,42 +6,20 @@ import fnmatch
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from corpuscurate.core.errors import InputError, OutputError, RecipeError, did_you_mean
 from corpuscurate.core.labels import check_labels
 from corpuscurate.core.run_folder import DATA, DOCS, DROPPED, REPORT, STATE, measure_folder, part_name, task_folder
 from corpuscurate.core.spec import Sink, Source, Spec, is_global, is_streaming
 from corpuscurate.core.stage import GlobalStage, Stage
+from corpuscurate.engine.input_columns import Columns, folder_columns, folder_warnings, read_columns
 from corpuscurate.engine.plan import added_columns
 from corpuscurate.io.base import SourceFile, input_format, output_format
-from corpuscurate.io.files import expand
+from corpuscurate.io.files import PassedOver, folder_values, kind_of, list_input
 
 _TEXT_TYPE = re.compile(r"(dictionary<values=)?(large_)?string(_view)?\b|null$")
 """Matches the names of the Arrow types that a text column may have."""
-SAMPLE_FILES = 256
-"""Greatest number of files whose columns are read; of more files, this many at even distances."""
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The columns of the sampled files. of: file name -> column -> type. unreadable: file name -> message of the
-    error. columnar: the files whose records all have the same columns."""
-
-    of: Mapping[str, Mapping[str, str]]
-    unreadable: Mapping[str, str] = field(default_factory=dict)
-    columnar: frozenset[str] = frozenset()
-
-    @property
-    def names(self) -> list[str]:
-        """Every column of any file, in order of first appearance."""
-        return list(dict.fromkeys(name for columns in self.of.values() for name in columns))
-
-    def lacking(self, name: str) -> list[str]:
-        """The files without this column."""
-        return [file for file, columns in self.of.items() if name not in columns]
 
 
 def check_spec(spec: Spec) -> list[str]:
@@ -50,22 +28,20 @@ def check_spec(spec: Spec) -> list[str]:
     Raises RecipeError (labels, parameters, order) and InputError (no file, a missing column, the output in the input).
     """
     check_formats(spec)
-    files = expand(spec.source.paths, spec.base, spec.source.format)
-    return check_files(spec, files)
-
-
-def check_files(spec: Spec, files: Sequence[SourceFile]) -> list[str]:
-    """`check_spec` for input that has been expanded already."""
-    check_formats(spec)
+    files, passed = list_input(spec.source.paths, spec.base, spec.source.format)
     check_labels(spec.stages)
     check_decisions(spec.stages)
     check_output(spec.source, spec.sink, spec.base, files)
     for stage in spec.stages:
         stage.identity()  # a model that cannot be used is told here
     check_indexes(spec)
-    columns = read_columns(files)
+    own = read_columns(files)
+    columns = own.adding(folder_columns(spec.source, files, own))
     return [
         *check_columns(spec.source, columns),
+        *passed_over(passed, spec.source.format),
+        *folder_warnings(spec.source, files, own),
+        *named_folders(spec.source, files),
         *check_reads(spec.stages, columns),
         *check_added(spec.stages, columns),
         *order_warnings(spec.stages),
@@ -128,22 +104,55 @@ def stage_name(stages: Sequence[Stage], place: int) -> str:
     return f"stages[{place}] ({stages[place].label})"
 
 
-def read_columns(files: Sequence[SourceFile]) -> Columns:
-    """The columns of at most SAMPLE_FILES input files. A file that cannot be read is no error here: the run
-    quarantines and counts it."""
-    step = max(1, -(-len(files) // SAMPLE_FILES))
-    found: dict[str, Mapping[str, str]] = {}
-    unreadable: dict[str, str] = {}
-    for file in files[::step]:
-        try:
-            columns: Mapping[str, Any] = input_format(file.format).columns(file)
-        except InputError as error:
-            unreadable[file.name] = str(error)
-            continue
-        if columns:
-            found[file.name] = columns
-    columnar = frozenset(file.name for file in files[::step] if input_format(file.format).columnar)
-    return Columns(found, unreadable, columnar)
+SHOWN_NAMES = 3
+"""Files of a suffix that are named in a warning."""
+
+
+def passed_over(files: Sequence[PassedOver], format: str | None) -> list[str]:
+    """Warnings for files that lie where the input is and are not read: counts and names by suffix."""
+    told = []
+    for hidden, why in (
+        (False, "their suffixes tell no format" if format is None else f"their suffixes are not of format {format}"),
+        (True, 'names of files or folders that begin with "." or "_" are left out'),
+    ):
+        groups: dict[str, list[str]] = {}
+        for each in files:
+            if each.hidden == hidden:
+                name = PurePosixPath(each.path).name
+                groups.setdefault("".join(PurePosixPath(name.lower()).suffixes[-2:]), []).append(name)
+        count = sum(map(len, groups.values()))
+        if count:
+            ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+            kinds = ", ".join(f"{_names_of(group)}" for _, group in ordered[:10])
+            more = f" and {len(ordered) - 10} more suffixes" if len(ordered) > 10 else ""
+            what = "1 file of the input's folders is" if count == 1 else f"{count:,} files of the input's folders are"
+            told.append(
+                f"input.paths: {what} not read, since {why}: {kinds}{more}. Name them in `paths` to have them read,"
+                " with `format:` where the suffix tells none."
+            )
+    return told
+
+
+def _names_of(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN_NAMES:,} more like it" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(names[:SHOWN_NAMES]) + more
+
+
+def named_folders(source: Source, files: Sequence[SourceFile]) -> list[str]:
+    """Warnings for folders `key=value` in the paths themselves: only those below what a path names give a column."""
+    carried = {name for file in files for name, _ in file.folders}
+    found: dict[str, str] = {}
+    for pattern in source.paths:
+        ends_in_file = kind_of(PurePosixPath(pattern).name)[0] is not None
+        for name, value in folder_values(pattern if ends_in_file else f"{pattern}/x"):
+            if name not in carried and source.folder_columns:
+                found.setdefault(name, f"{name}={value}")
+    if not found:
+        return []
+    return [
+        f"input.paths: what the folders {', '.join(found.values())} say is in no column, since they are part of a path"
+        " itself. Name the folder above them to have it as a column."
+    ]
 
 
 def check_columns(source: Source, columns: Columns) -> list[str]:

@@ -87,6 +87,7 @@ class Steps:
             edits_of(self.spec.stages, self.finished[: upto + 1]),
             columns,
             self.spec.source.on_bad_input == "fail",
+            tuple(self.session.manifest.folder_columns.items()),
         )
 
     def columns_for(self, current: Pass) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ class Steps:
         stages = self.spec.stages
         folder = self.session.state / measure_folder(current.number)
         column_types = current.number == 0 and output_format(self.spec.sink.format).columnar
-        reserved = tuple(added_columns(stages)) if current.number == 0 else ()
+        reserved = (*added_columns(stages), *self.session.manifest.folder_columns) if current.number == 0 else ()
         reader = self.reader(
             current.number - 1, self.columns_for(current), column_types=column_types, reserved=reserved
         )
@@ -298,4 +299,5 @@ class Steps:
             schema, self.conflicts = unify_types(types, source.id)
             for text in type_changes(types, schema, self.conflicts):
                 self.session.warn(text)
-        return OutputShape(sink.format, schema, source.text, source.id, added, sink.row_group_bytes)
+        made = {**self.session.manifest.folder_columns, **added}
+        return OutputShape(sink.format, schema, source.text, source.id, made, sink.row_group_bytes)
