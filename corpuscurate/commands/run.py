@@ -24,6 +24,8 @@ from corpuscurate.commands.show import print_json
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run that the output folder holds.")]
 
+Verify = Annotated[bool, typer.Option("--verify", help="Of a finished run, compare the digests of all its files.")]
+
 
 @guarded
 def run(
@@ -35,6 +37,7 @@ def run(
     sets: Sets = None,
     allow_code: AllowCode = False,
     overwrite: Overwrite = False,
+    verify: Verify = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -49,10 +52,10 @@ def run(
     from corpuscurate.engine.run import run_spec
 
     if quiet:
-        report = run_spec(spec, overwrite=overwrite, progress=NoProgress())
+        report = run_spec(spec, overwrite=overwrite, verify=verify, progress=NoProgress())
     else:
         with RichProgress() as progress:
-            report = run_spec(spec, overwrite=overwrite, progress=progress)
+            report = run_spec(spec, overwrite=overwrite, verify=verify, progress=progress)
     if as_json:
         print_json(report)
     elif not quiet:

@@ -96,6 +96,20 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _share(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError("must be a share from 0 to 1, such as 0.01")
+    return value
+
+
+class BadShare(_Section):
+    """A bound on what may be lost: records are quarantined, and a run in which more was lost fails."""
+
+    max_share: Annotated[float, AfterValidator(_share)] = Field(
+        description="greatest share of records in quarantine, and of bytes in files not read to their end"
+    )
+
+
 class Source(_Section):
     """`input:` which shards to read and which of their columns matter."""
 
@@ -107,7 +121,9 @@ class Source(_Section):
     text: str = Field("text", description="column with the text")
     id: str | None = Field(None, description="column with your own id, carried into dropped/ and every report")
     folder_columns: bool = Field(True, description="folders named key=value below the paths give a column each")
-    on_bad_input: Literal["quarantine", "fail"] = Field("quarantine", description="what an unreadable record does")
+    on_bad_input: Literal["quarantine", "fail"] | BadShare = Field(
+        "quarantine", description="what an unreadable record does; {max_share: 0.01}: quarantine, and fail beyond that"
+    )
     max_record_bytes: Bytes = Field(256 << 20, description="longer records are quarantined", ge=1, le=1 << 30)
     split_bytes: Bytes = Field(64 << 20, description="size of a task; part of the fingerprint", ge=1)
 

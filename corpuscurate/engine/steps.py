@@ -10,8 +10,9 @@ from corpuscurate.core.corpus import Done
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.earlier_runs import write_index
 from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder
+from corpuscurate.core.spec import BadShare
 from corpuscurate.core.stage import GlobalStage, code_value
-from corpuscurate.engine.damage import incomplete_files, warnings_of
+from corpuscurate.engine.damage import check_bad_share, incomplete_files, warnings_of
 from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids, edits_of
 from corpuscurate.engine.fingerprints import source_value, stage_value, versions
 from corpuscurate.engine.ledger.index import index_value
@@ -149,6 +150,9 @@ class Steps:
             self.incomplete = incomplete_files(self.finished[0], self.session.manifest, quarantined)
             for text in (*warnings_of(self.incomplete), *self._missing_ids()):
                 self.session.warn(text)
+            if isinstance(self.spec.source.on_bad_input, BadShare):
+                bound = self.spec.source.on_bad_input.max_share
+                check_bad_share(bound, self.session.manifest, self.measured[0], self.incomplete)
         self.identities.append(fingerprint([identity, [task.fingerprint for task in tasks]]))
 
     def _missing_ids(self) -> list[str]:
