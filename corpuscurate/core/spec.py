@@ -27,6 +27,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import with_info_after_validator_function
 
 from corpuscurate.core.errors import did_you_mean
+from corpuscurate.core.local_path import RecipePath
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
 
 _UNITS = {"": 1, "b": 1} | {
@@ -61,7 +62,7 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
-Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), RecipePath()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def _from_home(value: str) -> str:
 class Sink(_Section):
     """`output:` where the dataset and its ledger go."""
 
-    path: Annotated[str, AfterValidator(_from_home)] = Field(
+    path: Annotated[str, AfterValidator(_from_home), RecipePath()] = Field(
         description="folder; must be new, empty, or hold this same run", min_length=1
     )
     format: OutputFormatName = Field("parquet", description="of data/")
