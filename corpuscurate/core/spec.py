@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import psutil
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -28,6 +27,7 @@ from pydantic_core.core_schema import with_info_after_validator_function
 
 from corpuscurate.core.errors import did_you_mean
 from corpuscurate.core.local_path import RecipePath
+from corpuscurate.core.machine import memory_bytes, processors
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
 
 _UNITS = {"": 1, "b": 1} | {
@@ -145,14 +145,17 @@ class Sink(_Section):
     row_group_bytes: Bytes = Field(32 << 20, description="uncompressed size of a Parquet row group", ge=1)
 
 
+MIN_MEMORY = 256 << 20
+
+
 def default_workers() -> int:
     """Number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors()
 
 
 def default_memory() -> int:
-    """Half of the machine's memory, in bytes."""
-    return int(psutil.virtual_memory().total) // 2
+    """Half of the memory that this process may use, in bytes."""
+    return max(memory_bytes() // 2, MIN_MEMORY)
 
 
 class Settings(_Section):
@@ -160,7 +163,7 @@ class Settings(_Section):
 
     workers: int = Field(default_factory=default_workers, description="processes", ge=1, le=4096)
     runner: Literal["local", "inprocess"] = Field("local", description="local: processes; inprocess: for a debugger")
-    memory: Bytes = Field(default_factory=default_memory, description="for all workers together", ge=256 << 20)
+    memory: Bytes = Field(default_factory=default_memory, description="for all workers together", ge=MIN_MEMORY)
     batch_bytes: Bytes = Field(16 << 20, description="text handled at once by a worker", ge=1)
     retain: Literal["all", "index", "none"] = Field(
         "index", description="what stays in _run/ after success: everything; what later runs can use; the markers"
