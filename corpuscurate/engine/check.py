@@ -13,13 +13,20 @@ from corpuscurate.core.labels import check_labels
 from corpuscurate.core.run_folder import DATA, DOCS, DROPPED, REPORT, STATE, measure_folder, part_name, task_folder
 from corpuscurate.core.spec import Sink, Source, Spec, is_global, is_streaming
 from corpuscurate.core.stage import GlobalStage, Stage
+from corpuscurate.engine.estimate import disk_estimate, free_bytes
+from corpuscurate.engine.fingerprints import run_identity
 from corpuscurate.engine.input_columns import Columns, folder_columns, folder_warnings, read_columns
+from corpuscurate.engine.ledger.publish import OutputFolder
+from corpuscurate.engine.manifest import build_manifest
 from corpuscurate.engine.plan import added_columns
+from corpuscurate.engine.prefix import check_writable_columns, prefix_warnings
 from corpuscurate.io.base import SourceFile, input_format, output_format
 from corpuscurate.io.files import PassedOver, folder_values, kind_of, list_input
 
 _TEXT_TYPE = re.compile(r"(dictionary<values=)?(large_)?string(_view)?\b|null$")
 """Matches the names of the Arrow types that a text column may have."""
+
+UNREADABLE = " cannot be read and will be quarantined: "
 
 
 def check_spec(spec: Spec) -> list[str]:
@@ -37,8 +44,10 @@ def check_spec(spec: Spec) -> list[str]:
     check_indexes(spec)
     own = read_columns(files)
     columns = own.adding(folder_columns(spec.source, files, own))
+    about_columns = check_columns(spec.source, columns)
+    check_writable_columns(spec, files, own)
     return [
-        *check_columns(spec.source, columns),
+        *about_columns,
         *passed_over(passed, spec.source.format),
         *folder_warnings(spec.source, files, own),
         *named_folders(spec.source, files),
@@ -46,6 +55,29 @@ def check_spec(spec: Spec) -> list[str]:
         *check_added(spec.stages, columns),
         *order_warnings(spec.stages),
     ]
+
+
+def check_run(spec: Spec) -> list[str]:
+    """Check all that a run would meet before its first pass and in the first records. Returns warnings.
+
+    It is `check_spec`, and a look at the first records, at the output folder and at the free disk. Raises what
+    `check_spec` raises, BadInputError under `on_bad_input: fail`, and OutputError.
+    """
+    warnings = check_spec(spec)
+    manifest = build_manifest(spec.source, spec.base)
+    known = {text.partition(UNREADABLE)[0] for text in warnings if UNREADABLE in text}
+    warnings += prefix_warnings(spec, [file for file in manifest.files if file.name not in known])
+    output, identity = OutputFolder(spec.output), run_identity(spec, manifest)
+    try:
+        if output.claim(identity, overwrite=False) is not None:
+            warnings.append(f"{output.path} already holds this very run, finished: a run has nothing to do")
+    except OutputError as error:
+        output.claim(identity, overwrite=True)
+        warnings.append(str(error))
+    needed, free = disk_estimate(spec, manifest), free_bytes(spec.output)
+    if needed > free:
+        warnings.append(f"the disk of {spec.output} has {free:,} bytes free, and the run may need {needed:,}")
+    return warnings
 
 
 def check_formats(spec: Spec) -> None:
@@ -162,7 +194,7 @@ def check_columns(source: Source, columns: Columns) -> list[str]:
         kind = columns.of[file].get(source.text, "null")
         if not _TEXT_TYPE.match(kind):
             raise InputError(f"input.text: in {file} the column {source.text!r} is of type {kind}, not a string.")
-    warnings = [f"{name} cannot be read and will be quarantined: {said}" for name, said in columns.unreadable.items()]
+    warnings = [f"{name}{UNREADABLE}{said}" for name, said in columns.unreadable.items()]
     if not columns.of:
         return [*warnings, "no file of the input has a record that can be read: the columns were not checked"]
     for key, name in (("text", source.text), ("id", source.id)):
@@ -264,6 +296,7 @@ def check_output(source: Source, sink: Sink, base: Path, files: Sequence[SourceF
     out = Path(os.path.realpath(base / sink.path))
     if out.exists() and not out.is_dir():
         raise OutputError(f"output.path: {out} is a file; it must be a folder")
+    _check_writable(out)
     for file in files:
         if _is_local(file.path) and out in Path(os.path.realpath(file.path)).parents:
             raise InputError(
@@ -281,6 +314,15 @@ def check_output(source: Source, sink: Sink, base: Path, files: Sequence[SourceF
                 f"output.path: {out} lies where input.paths looks ({pattern}): the output would be read as input."
                 " Choose a folder outside it."
             )
+
+
+def _check_writable(out: Path) -> None:
+    """Check that the output folder, or the first folder above it that exists, can be written to. Raises OutputError."""
+    there = next(folder for folder in (out, *out.parents) if folder.exists())
+    if not there.is_dir():
+        raise OutputError(f"output.path: {out} lies below {there}, which is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"output.path: {out} cannot be written: nothing may be created in {there}")
 
 
 def _absolute(base: Path, pattern: str) -> str:

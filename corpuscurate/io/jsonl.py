@@ -92,10 +92,7 @@ class _Wanted:
         lone: Bools = scan.take(scan.flags, self.text) & LONE != 0
         if self.want.id is not None:
             lone |= scan.take(scan.flags, self.field(self.want.id)) & LONE != 0
-        in_name = np.flatnonzero(scan.flags & KEY_LONE)
-        if len(in_name):
-            lone[np.searchsorted(scan.lines[:, 4], in_name, "right")] = True
-        return lone
+        return lone | _lone_names(scan)
 
     def batch(self, file: int, base: int) -> Batch | None:
         """The good records as documents. base: the offset in the file of the scanned bytes."""
@@ -161,6 +158,15 @@ class _Wanted:
         return (
             f"{text!r} is {('a string', 'a number', 'a number', 'true', 'false', 'null', 'an object', 'a list')[kind]}"
         )
+
+
+def _lone_names(scan: Scan) -> Bools:
+    """Which records have a field whose name is no valid text."""
+    lone = np.zeros(len(scan), np.bool_)
+    in_name = np.flatnonzero(scan.flags & KEY_LONE)
+    if len(in_name):
+        lone[np.searchsorted(scan.lines[:, 4], in_name, "right")] = True
+    return lone
 
 
 def _invalid_utf8(scan: Scan) -> Bools:
@@ -252,7 +258,7 @@ def _columns(file: SourceFile) -> dict[str, str]:
     for block in line_blocks(file, span, SAMPLE_BYTES, want.max_record_bytes):
         if not isinstance(block, BadRecord):
             for scan in LineScanner(want.max_record_bytes).scan(block.data, block.start, block.stop):
-                taker.add(scan, (scan.status == 0) & ~_invalid_utf8(scan))
+                taker.add(scan, (scan.status == 0) & ~_invalid_utf8(scan) & ~_lone_names(scan))
             break
     schema, conflicts = unify_types(taker.column_types())
     return {

@@ -232,7 +232,7 @@ def break_check(monkeypatch, error: BaseException) -> None:
     def broken(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(check, "check_spec", broken)
+    monkeypatch.setattr(check, "check_run", broken)
     assert check_verb
 
 
