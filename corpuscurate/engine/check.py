@@ -21,6 +21,7 @@ from corpuscurate.engine.manifest import build_manifest
 from corpuscurate.engine.plan import added_columns
 from corpuscurate.engine.prefix import check_writable_columns, prefix_warnings
 from corpuscurate.io.base import SourceFile, input_format, output_format
+from corpuscurate.io.column_types import check_width
 from corpuscurate.io.files import PassedOver, folder_values, kind_of, list_input
 
 _TEXT_TYPE = re.compile(r"(dictionary<values=)?(large_)?string(_view)?\b|null$")
@@ -45,6 +46,9 @@ def check_spec(spec: Spec) -> list[str]:
     own = read_columns(files)
     columns = own.adding(folder_columns(spec.source, files, own))
     about_columns = check_columns(spec.source, columns)
+    if output_format(spec.sink.format).columnar:
+        of_records = (names for file, names in own.of.items() if file not in own.columnar)
+        check_width(list(dict.fromkeys(name for names in of_records for name in names)))
     check_writable_columns(spec, files, own)
     return [
         *about_columns,

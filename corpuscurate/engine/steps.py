@@ -146,6 +146,7 @@ class Steps:
         self.measured.append(self.session.tasks(title, tasks))
         self.finished.append(FinishedPass(folder, current.streaming))
         if current.number == 0:
+            self._merged_types()  # too many columns are told before hours of passes
             quarantined = [result["quarantined"] for result in self.measured[0]]
             self.incomplete = incomplete_files(self.finished[0], self.session.manifest, quarantined)
             for text in (*warnings_of(self.incomplete), *self._missing_ids()):
@@ -154,6 +155,10 @@ class Steps:
                 bound = self.spec.source.on_bad_input.max_share
                 check_bad_share(bound, self.session.manifest, self.measured[0], self.incomplete)
         self.identities.append(fingerprint([identity, [task.fingerprint for task in tasks]]))
+
+    def _merged_types(self) -> dict[str, Any]:
+        """The column types of the whole input. Raises InputError for too many columns."""
+        return merge(each["column_types"] for each in self.measured[0] if each["column_types"] is not None)
 
     def _missing_ids(self) -> list[str]:
         """A warning where documents have no id."""
@@ -298,8 +303,7 @@ class Steps:
         sink, source = self.spec.sink, self.spec.source
         schema = pa.schema([])
         if output_format(sink.format).columnar:
-            found = [result["column_types"] for result in self.measured[0] if result["column_types"] is not None]
-            types = merge(found)
+            types = self._merged_types()
             schema, self.conflicts = unify_types(types, source.id)
             for text in type_changes(types, schema, self.conflicts):
                 self.session.warn(text)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from corpuscurate.core.errors import InputError
 from corpuscurate.io.arrow_types import unify
 from corpuscurate.io.json_scan import Bools, Scan
 from corpuscurate.kernels.json.fields import (
@@ -34,6 +35,8 @@ DUPLICATE, WIDE, DEEP = 1 << 16, 1 << 17, 1 << 18
 """An object with a key twice; objects with more than MAX_KEYS different keys; values nested over MAX_NESTING deep."""
 MAX_KEYS = 256
 MAX_NESTING = 32
+MAX_COLUMNS = 4096
+"""Fields of JSON records that a columnar output has a column for, at most: columns times rows is memory."""
 JSON_TEXT = {b"corpuscurate.json": b"text"}
 """Metadata of a field of a settled schema that holds the JSON text of each value."""
 
@@ -164,14 +167,19 @@ def _observe_object(node: Node, pairs: _Pairs, depth: int) -> None:
 
 
 class TypeCollector:
-    """Collects the column types of scanned records."""
+    """Collects the column types of scanned records. file: whose records they are, where more than MAX_COLUMNS fields
+    are an error."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: str | None = None) -> None:
+        self._file = file
         self._fields: dict[str, Node] = {}
         self._names = 1 << 8
 
     def add(self, scan: Scan, good: Bools) -> None:
-        """Count in the records of a scan that are `good` (and only those: they are known to be valid UTF-8)."""
+        """Count in the records of a scan that are `good` (and only those: they are known to be valid UTF-8).
+
+        Raises InputError for too many fields.
+        """
         scratch, other = scan.scratch(), scan.scratch()
         ids = np.empty(len(scan.fields), np.int64)
         while True:
@@ -190,6 +198,8 @@ class TypeCollector:
             json.loads(b'"' + scan.data[start:stop].tobytes() + b'"') for start, stop in scan.fields[first[:count], :2]
         ]
         nodes = [self._fields.setdefault(name, Node()) for name in names]
+        if self._file is not None:
+            check_width(self._fields, f"the records of {self._file}")
         for node, seen in zip(nodes, bits[:count].tolist(), strict=True):
             node.bits |= seen
         self._add_nested(scan, ids, nodes)
@@ -208,16 +218,29 @@ class TypeCollector:
         return _to_json(self._fields)
 
 
+def check_width(fields: Collection[str], where: str = "the records") -> None:
+    """Check the number of fields of JSON records that are to become columns. Raises InputError."""
+    if len(fields) > MAX_COLUMNS:
+        some = ", ".join(repr(name[:40]) for name in list(fields)[-3:])
+        raise InputError(
+            f"{where} have {len(fields):,} different fields, such as {some}, and a columnar output has a column"
+            f" for each: at most {MAX_COLUMNS:,}. Choose `output: format: jsonl`, or put what varies into one field, such as"
+            " a list of keys and values."
+        )
+
+
 def _to_json(fields: dict[str, Node]) -> dict[str, Any]:
     return {"fields": [[name, node.to_json()] for name, node in fields.items()]}
 
 
 def merge(several: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The column types of what several saw; fields stand in the order in which they first appear."""
+    """The column types of what several saw; fields stand in the order in which they first appear. Raises InputError for
+    too many."""
     fields: dict[str, Node] = {}
     for column_types in several:
         for name, value in column_types["fields"]:
             fields.setdefault(name, Node()).absorb(Node.from_json(value))
+    check_width([name for name, node in fields.items() if not node.arrow])
     return _to_json(fields)
 
 

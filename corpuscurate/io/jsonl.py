@@ -220,7 +220,7 @@ def _rest(scan: Scan, lines: Ints, text: Ints) -> pa.RecordBatch:
 
 
 def _read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
-    taker = TypeCollector() if want.column_types else None
+    taker = TypeCollector(file.name) if want.column_types else None
     scanner = LineScanner(want.max_record_bytes)
     for block in line_blocks(file, span, want.batch_bytes, want.max_record_bytes):
         if isinstance(block, BadRecord):

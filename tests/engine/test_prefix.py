@@ -15,6 +15,7 @@ from corpuscurate import Pipeline, Settings, Sink, Source
 from corpuscurate.core.errors import BadInputError, InputError, OutputError
 from corpuscurate.engine import check, prefix
 from corpuscurate.engine.check import check_run, check_spec
+from corpuscurate.io import column_types
 from corpuscurate.io.base import output_formats
 
 
@@ -46,7 +47,7 @@ def test_bad_records_are_seen_by_the_runs_own_reader(tmp_path, format):
 
 def test_on_bad_input_fail(tmp_path):
     lines(tmp_path / "a.jsonl", {"text": "a"}, BAD[1])
-    with pytest.raises(BadInputError, match="a.jsonl, position 13: null_text"):
+    with pytest.raises(BadInputError, match=r"a\.jsonl, position 13: null_text"):
         check_run(pipeline(tmp_path, on_bad_input="fail"))
 
 
@@ -147,3 +148,32 @@ def test_a_disk_that_is_too_small(tmp_path, monkeypatch):
     monkeypatch.setattr(check, "free_bytes", lambda path: 10)
     (told,) = check_run(pipeline(tmp_path))
     assert told.startswith(f"the disk of {tmp_path / 'out'} has 10 bytes free, and the run may need ")
+
+
+def keys(path: Path, first: int, count: int) -> None:
+    lines(path, *({"text": "a", f"key{number}": 1} for number in range(first, first + count)))
+
+
+def test_more_fields_than_a_columnar_output_may_have(tmp_path, monkeypatch):
+    monkeypatch.setattr(column_types, "MAX_COLUMNS", 10)
+    keys(tmp_path / "a.jsonl", 0, 9)
+    assert pipeline(tmp_path).run()["documents"]["kept"] == 9
+    keys(tmp_path / "b.jsonl", 9, 1)
+    said = r"the records have 11 different fields, such as 'key7', 'key8', 'key9', and a columnar output has a column"
+    with pytest.raises(InputError, match=said):
+        check_spec(pipeline(tmp_path))
+    assert check_spec(pipeline(tmp_path, format="jsonl")) == []
+    assert pipeline(tmp_path, format="jsonl", out="lines").run()["documents"]["kept"] == 10
+
+
+def test_more_fields_far_behind_the_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr(column_types, "MAX_COLUMNS", 10)
+    lines(tmp_path / "a.jsonl", *({"text": "x" * 1000} for _ in range(1100)))
+    with (tmp_path / "a.jsonl").open("ab") as file:
+        file.writelines(orjson.dumps({"text": "a", f"key{number}": 1}) + b"\n" for number in range(10))
+    size = (tmp_path / "a.jsonl").stat().st_size
+    with pytest.raises(InputError, match=r"the records of a\.jsonl have 11 different fields"):
+        pipeline(tmp_path).run()
+    with pytest.raises(InputError, match=r"the records have 11 different fields"):  # in several splits
+        pipeline(tmp_path, split_bytes=size - 110, out="split").run()
+    assert not (tmp_path / "split" / "_run" / "write").exists()
