@@ -223,9 +223,9 @@ def check_width(fields: Collection[str], where: str = "the records") -> None:
     if len(fields) > MAX_COLUMNS:
         some = ", ".join(repr(name[:40]) for name in list(fields)[-3:])
         raise InputError(
-            f"{where} have {len(fields):,} different fields, such as {some}, and a columnar output has a column"
-            f" for each: at most {MAX_COLUMNS:,}. Choose `output: format: jsonl`, or put what varies into one field, such as"
-            " a list of keys and values."
+            f"{where} have {len(fields):,} different fields, such as {some}, and a columnar output has a column for"
+            f" each, at most {MAX_COLUMNS:,}. Choose `output: format: jsonl`, or put what varies into one field, such"
+            " as a list of keys and values."
         )
 
 
