@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from corpuscurate.core.errors import InputError, OutputError, RecipeError, did_you_mean
 from corpuscurate.core.labels import check_labels
-from corpuscurate.core.run_folder import DATA, DOCS, DROPPED, REPORT, STATE, measure_folder, part_name, task_folder
+from corpuscurate.core.run_folder import DATA, DOCS, DROPPED, REPORT, RUN, STATE, measure_folder, part_name, task_folder
 from corpuscurate.core.spec import Sink, Source, Spec, is_global, is_streaming
 from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.engine.estimate import disk_estimate, free_bytes
@@ -39,6 +39,7 @@ def check_spec(spec: Spec) -> list[str]:
     files, passed = list_input(spec.source.paths, spec.base, spec.source.format)
     check_labels(spec.stages)
     check_decisions(spec.stages)
+    check_no_run(spec.source, spec.base)
     check_output(spec.source, spec.sink, spec.base, files)
     for stage in spec.stages:
         stage.identity()  # a model that cannot be used is told here
@@ -285,6 +286,18 @@ def order_warnings(stages: Sequence[Stage]) -> list[str]:
                 " it drops a document that was kept for its copies, they are lost with it. Put filters first."
             )
     return warnings
+
+
+def check_no_run(source: Source, base: Path) -> None:
+    """Check that no path is the output folder of a run, whose card, dropped/ and quarantine/ are no documents. Raises
+    InputError."""
+    for pattern in source.paths:
+        folder = Path(base, os.path.expanduser(pattern.removeprefix("file://")))  # noqa: PTH111
+        if _is_local(pattern) and (folder / STATE / RUN).is_file():
+            raise InputError(
+                f"input.paths: {pattern} is the output folder of a run: beside the documents it holds those that were"
+                f" dropped. Name {PurePosixPath(pattern) / DATA}."
+            )
 
 
 def check_output(source: Source, sink: Sink, base: Path, files: Sequence[SourceFile]) -> None:

@@ -225,3 +225,15 @@ def test_a_columnar_file_whose_text_is_no_string_is_told_before_it_is_read(shard
     assert refused(InputError, spec(paths=("shards",)), shards) == (
         "input.text: in shards/d.parquet the column 'text' is of type list<element: string>, not a string."
     )
+
+
+def test_the_output_folder_of_a_run_is_no_input(shards, toys):
+    from corpuscurate import Pipeline, Settings
+
+    made = spec()
+    Pipeline(made.source, (), made.sink, Settings(workers=1, runner="inprocess"), shards).run()
+    assert refused(InputError, spec(paths=("out",), out="next"), shards) == (
+        "input.paths: out is the output folder of a run: beside the documents it holds those that were dropped."
+        " Name out/data."
+    )
+    assert checked(spec(paths=("out/data",), out="next"), shards) == []
