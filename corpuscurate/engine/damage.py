@@ -47,12 +47,47 @@ def incomplete_files(
     return [found[number] for number in sorted(found)]
 
 
+def unread_files(
+    first: FinishedPass,
+    manifest: Manifest,
+    quarantined: Sequence[Mapping[str, int]],
+    incomplete: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Files of which no record could be read, those of `incomplete` and empty ones apart, in input order: file and
+    records (number of them in quarantine). Such a file is likely not what its name says. Parameters: as above."""
+    numbers = {file.name: file.number for file in manifest.files}
+    found: Counter[int] = Counter()
+    for split, counts in zip(manifest.splits, quarantined, strict=True):
+        if set(counts) - {*REASONS, "empty_file"}:
+            values = pc.value_counts(read_table(first.split(split.number)[BAD])["file"].combine_chunks())
+            for name, count in zip(values.field("values").to_pylist(), values.field("counts").to_pylist(), strict=True):
+                found[numbers[name]] += count
+    for each in incomplete:
+        found.pop(numbers[each["file"]], None)
+    for split in manifest.splits:
+        here = sorted({file.number for file in split.files} & found.keys())
+        for number, documents, _ in _read(first, split, here):
+            if documents:
+                del found[number]
+    return [{"file": manifest.files[number].name, "records": found[number]} for number in sorted(found)]
+
+
+def unread_warning(files: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What to say of them."""
+    if not files:
+        return []
+    names = ", ".join(f"{each['file']} ({each['records']:,} records)" for each in files[:SHOWN])
+    more = f" and {len(files) - SHOWN:,} more files" if len(files) > SHOWN else ""
+    return [f"no record could be read of {names}{more}: a file may not be what its name says"]
+
+
 def check_bad_share(
     max_share: float, manifest: Manifest, measured: Sequence[Mapping[str, Any]], incomplete: Sequence[Mapping[str, Any]]
 ) -> None:
     """Check what was lost against a bound on its share, 0..1: of the records, those in quarantine; of the stored bytes,
     those of files that were not read to their end, each as a whole, since how much of it is lost is unknown. measured:
-    results of the first pass; incomplete: see `incomplete_files`. Raises BadInputError where either is above it."""
+    results of the first pass; incomplete: of `incomplete_files` and `unread_files`. Raises BadInputError where either
+    is above it."""
     reasons: Counter[str] = Counter()
     for result in measured:
         reasons.update(result["quarantined"])

@@ -12,7 +12,13 @@ from corpuscurate.core.earlier_runs import write_index
 from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder
 from corpuscurate.core.spec import BadShare
 from corpuscurate.core.stage import GlobalStage, code_value
-from corpuscurate.engine.damage import check_bad_share, incomplete_files, warnings_of
+from corpuscurate.engine.damage import (
+    check_bad_share,
+    incomplete_files,
+    unread_files,
+    unread_warning,
+    warnings_of,
+)
 from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids, edits_of
 from corpuscurate.engine.fingerprints import source_value, stage_value, versions
 from corpuscurate.engine.ledger.index import index_value
@@ -149,11 +155,12 @@ class Steps:
             self._merged_types()  # too many columns are told before hours of passes
             quarantined = [result["quarantined"] for result in self.measured[0]]
             self.incomplete = incomplete_files(self.finished[0], self.session.manifest, quarantined)
-            for text in (*warnings_of(self.incomplete), *self._missing_ids()):
+            unread = unread_files(self.finished[0], self.session.manifest, quarantined, self.incomplete)
+            for text in (*warnings_of(self.incomplete), *unread_warning(unread), *self._missing_ids()):
                 self.session.warn(text)
             if isinstance(self.spec.source.on_bad_input, BadShare):
                 bound = self.spec.source.on_bad_input.max_share
-                check_bad_share(bound, self.session.manifest, self.measured[0], self.incomplete)
+                check_bad_share(bound, self.session.manifest, self.measured[0], [*self.incomplete, *unread])
         self.identities.append(fingerprint([identity, [task.fingerprint for task in tasks]]))
 
     def _merged_types(self) -> dict[str, Any]:

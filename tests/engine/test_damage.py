@@ -107,3 +107,42 @@ def test_the_report_is_that_of_the_bound(tmp_path):
     pq.write_table(pa.table({"text": ["a", None]}), tmp_path / "a.parquet")
     report = run(tmp_path, BadShare(max_share=0.5), paths=("a.parquet",))
     assert report["recipe"]["input"]["on_bad_input"] == {"max_share": 0.5}
+
+
+def as_arrow(path):
+    with pa.ipc.new_file(path, pa.schema([("text", pa.string())])) as writer:
+        writer.write_table(pa.table({"text": ["one", "two"]}))
+
+
+OTHERS = {
+    "gzip": lambda path: path.write_bytes(gzip.compress(LINES)),
+    "parquet": lambda path: pq.write_table(pa.table({"text": ["one", "two"]}), path),
+    "arrow": as_arrow,
+    "array": lambda path: path.write_text('[{"text": "one"}, {"text": "two"}]\n'),
+    "csv": lambda path: path.write_text("text\none\ntwo\n"),
+    "utf-16": lambda path: path.write_bytes('{"text": "one"}\n'.encode("utf-16") * 3),
+    "other column": lambda path: path.write_text('{"body": "one"}\n' * 3),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_shard_of_lines_that_is_something_else_is_named(tmp_path, kind):
+    (tmp_path / "a.jsonl").write_bytes(LINES)
+    OTHERS[kind](tmp_path / "b.jsonl")
+    report = run(tmp_path, "quarantine")
+    count = report["documents"]["quarantined"]
+    assert report["documents"]["kept"] == 99
+    assert (
+        f"no record could be read of b.jsonl ({count:,} records): a file may not be what its name says"
+        in (report["warnings"])
+    )
+    with pytest.raises(BadInputError, match=r"more was lost: .*b\.jsonl, which could not be read to its end, holds"):
+        run(tmp_path, BadShare(max_share=0), overwrite=True)
+
+
+def test_a_file_in_several_splits_of_which_one_is_good_is_read(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b"broken\n" * 400 + LINES)
+    source = Source(paths="a.jsonl", split_bytes=1000)
+    report = Pipeline(source, (), Sink(path="out"), Settings(workers=1, runner="inprocess"), tmp_path).run()
+    assert report["documents"]["quarantined"] == 400
+    assert report["warnings"] == []
