@@ -162,7 +162,9 @@ def settle_only(spec: Spec, *, folder: Path, progress: Progress | None = None) -
     `run_spec`.
     """
     shown = progress or NoProgress()
-    manifest, _ = prepared(spec, shown, ahead=True)
+    manifest, warnings = prepared(spec, shown, ahead=True)
+    for text in warnings:
+        shown.message(f"warning: {text}")
     warm = to_text(spec, [file.format for file in manifest.files])
 
     def work(_: Sequence[str]) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def _flat(kind: pa.DataType) -> pa.DataType:
     types = pa.types
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
         return _plain(kind.value_type)
-    return _plain(kind)
+    return kind.storage_type if isinstance(kind, pa.FixedShapeTensorType) else _plain(kind)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -151,6 +151,8 @@ def cast_to_schema(array: pa.Array, field: pa.Field) -> pa.Array:
             array = pc.run_end_decode(array)
         elif pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type):
             array = large_lists(array)
+        elif isinstance(array.type, pa.FixedShapeTensorType):  # Arrow cannot join chunks of tensors
+            array = array.storage
         return array if array.type == field.type else array.cast(field.type)
     except pa.ArrowException as error:
         raise InputError(
@@ -188,6 +190,8 @@ def _final(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.A
         return pc.run_end_encode(_one(column).cast(kind.value_type), run_end_type=kind.run_end_type)
     if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
         return _viewed(_one(column), kind)
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return pa.ExtensionArray.from_storage(kind, _one(column).cast(kind.storage_type))
     return column.cast(kind)
 
 

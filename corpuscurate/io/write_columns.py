@@ -94,9 +94,15 @@ def _names_items(schema: pa.Schema) -> bool:
 def _leaves(schema: pa.Schema) -> list[str]:
     """Parquet's names of the columns that hold values, `list.list.element` for nested ones."""
     scratch = io.BytesIO()
-    pq.write_table(schema.empty_table(), scratch, use_compliant_nested_type=not _names_items(schema))
+    empty = pa.schema([field.with_type(_storage(field.type)) for field in schema]).empty_table()
+    pq.write_table(empty, scratch, use_compliant_nested_type=not _names_items(schema))
     stored = pq.ParquetFile(scratch).schema
     return [stored.column(at).path for at in range(len(stored))]
+
+
+def _storage(kind: pa.DataType) -> pa.DataType:
+    """The type without tensors, of which Arrow makes no empty column; their leaves have the same names."""
+    return kind.storage_type if isinstance(kind, pa.FixedShapeTensorType) else kind
 
 
 def _writer(file: OutputFile, schema: pa.Schema, text: str | None) -> pq.ParquetWriter:
