@@ -63,12 +63,13 @@ class Pipeline(Spec):
         workers: int | None = None,
         runner: Literal["local", "inprocess"] | None = None,
         overwrite: bool = False,
+        verify: bool = False,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """Run it and return the report, which is also written to the output folder.
 
-        workers, runner: instead of the settings'. overwrite: replace an earlier run's output. Raises the errors of
-        `corpuscurate.core.errors`.
+        workers, runner: instead of the settings'. overwrite: replace an earlier run's output. verify: of a run that is
+        finished, compare the digests of all files. Raises the errors of `corpuscurate.core.errors`.
         """
         changes = {"workers": workers, "runner": runner}
         chosen = {**self.settings.model_dump(), **{key: value for key, value in changes.items() if value is not None}}
@@ -76,7 +77,7 @@ class Pipeline(Spec):
             spec = replace(self, settings=Settings(**chosen))
         except ValidationError as error:
             raise RecipeError(f"run: {error}") from error
-        return run_spec(spec, overwrite=overwrite, progress=progress)
+        return run_spec(spec, overwrite=overwrite, verify=verify, progress=progress)
 
 
 @dataclass(frozen=True)

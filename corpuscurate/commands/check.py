@@ -37,9 +37,9 @@ def check(
     from corpuscurate.recipe.load import load_recipe
 
     spec = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
-    from corpuscurate.engine.check import check_spec
+    from corpuscurate.engine.check import check_run
 
-    warnings = check_spec(spec)
+    warnings = check_run(spec)
     if as_json:
         print_json({"warnings": warnings})
         return

@@ -36,9 +36,11 @@ def plan(
     from corpuscurate.recipe.load import load_recipe
 
     spec = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
+    from corpuscurate.engine.check import check_spec
     from corpuscurate.engine.estimate import plan_spec
 
-    planned = plan_spec(spec)
+    warnings = check_spec(spec)
+    planned = {**plan_spec(spec), "warnings": warnings}
     if as_json:
         print_json(planned)
     else:
@@ -46,7 +48,9 @@ def plan(
 
 
 def print_plan(planned: dict[str, Any]) -> None:
-    """A plan as a table."""
+    """A plan as a table, after its warnings."""
+    for warning in planned["warnings"]:
+        print(printable(f"warning: {warning}"))
     rows = [
         (
             one["title"],

@@ -25,6 +25,8 @@ from corpuscurate.core.run_folder import REPORT
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run that the output folder holds.")]
 
+Verify = Annotated[bool, typer.Option("--verify", help="Of a finished run, compare the digests of all its files.")]
+
 
 @guarded
 def run(
@@ -36,6 +38,7 @@ def run(
     sets: Sets = None,
     allow_code: AllowCode = False,
     overwrite: Overwrite = False,
+    verify: Verify = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -50,10 +53,10 @@ def run(
     from corpuscurate.engine.run import run_spec
 
     if quiet:
-        report = run_spec(spec, overwrite=overwrite, progress=NoProgress())
+        report = run_spec(spec, overwrite=overwrite, verify=verify, progress=NoProgress())
     else:
         with RichProgress() as progress:
-            report = run_spec(spec, overwrite=overwrite, progress=progress)
+            report = run_spec(spec, overwrite=overwrite, verify=verify, progress=progress)
     if as_json or not quiet:
 
         def show() -> None:

@@ -27,10 +27,16 @@ def link_file(source: Path, target: Path) -> None:
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
-    """Write a JSON file under a temporary name, flush it to disk, rename it."""
+    """Write a JSON file as `write_whole` does."""
+    content = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+    write_whole(path, content, durable=durable)
+
+
+def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file under a temporary name, flush it to disk, rename it."""
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with part.open("wb") as file:
-        file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+        file.write(content)
         if durable:
             sync_file(file)
     part.replace(path)

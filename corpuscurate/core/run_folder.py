@@ -2,6 +2,7 @@
 
     OUT/data/part-00000.parquet        and dropped/, edits/, quarantine/
     OUT/report.json
+    OUT/README.md                      the dataset card
     OUT/_run/run.json                  the fingerprint of the run, and the form of the folder
     OUT/_run/measure-0/00003           a split in a measuring pass: docs, columns, sketches, bad records
     OUT/_run/settle-minhash/<work>     a work of a stage's settle step; settled.json is its decision
@@ -23,6 +24,7 @@ EDITS = "edits"
 """Written only where a stage of the recipe may cut spans out of documents."""
 KINDS = (DATA, DROPPED, QUARANTINE, EDITS)
 REPORT = "report.json"
+CARD = "README.md"
 STATE = "_run"
 
 RUN = "run.json"
@@ -30,6 +32,8 @@ MANIFEST = "manifest.json"
 LOCK = "lock"
 PUBLISH = "publish.json"
 PUBLISHING = "publish"
+PUBLISHED = "published.json"
+"""Sizes and times of the published files, and the digest of the card."""
 WRITE, PLACE, GATHER = "write", "place", "gather"
 DUPLICATE_IDS, DUPLICATE_IDS_FOUND = "duplicate-ids", "duplicate-ids.json"
 PIECES = "pieces.arrow"

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import psutil
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -27,6 +26,8 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import with_info_after_validator_function
 
 from corpuscurate.core.errors import did_you_mean
+from corpuscurate.core.local_path import RecipePath
+from corpuscurate.core.machine import memory_bytes, processors
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage
 
 _UNITS = {"": 1, "b": 1} | {
@@ -61,7 +62,7 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
-Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), RecipePath()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,20 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _share(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError("must be a share from 0 to 1, such as 0.01")
+    return value
+
+
+class BadShare(_Section):
+    """A bound on what may be lost: records are quarantined, and a run in which more was lost fails."""
+
+    max_share: Annotated[float, AfterValidator(_share)] = Field(
+        description="greatest share of records in quarantine, and of bytes in files not read to their end"
+    )
+
+
 class Source(_Section):
     """`input:` which shards to read and which of their columns matter."""
 
@@ -106,7 +121,10 @@ class Source(_Section):
     format: InputFormatName | None = Field(None, description="instead of the suffix")
     text: str = Field("text", description="column with the text")
     id: str | None = Field(None, description="column with your own id, carried into dropped/ and every report")
-    on_bad_input: Literal["quarantine", "fail"] = Field("quarantine", description="what an unreadable record does")
+    folder_columns: bool = Field(True, description="folders named key=value below the paths give a column each")
+    on_bad_input: Literal["quarantine", "fail"] | BadShare = Field(
+        "quarantine", description="what an unreadable record does; {max_share: 0.01}: quarantine, and fail beyond that"
+    )
     max_record_bytes: Bytes = Field(256 << 20, description="longer records are quarantined", ge=1, le=1 << 30)
     split_bytes: Bytes = Field(64 << 20, description="size of a task; part of the fingerprint", ge=1)
 
@@ -118,7 +136,7 @@ def _from_home(value: str) -> str:
 class Sink(_Section):
     """`output:` where the dataset and its ledger go."""
 
-    path: Annotated[str, AfterValidator(_from_home)] = Field(
+    path: Annotated[str, AfterValidator(_from_home), RecipePath()] = Field(
         description="folder; must be new, empty, or hold this same run", min_length=1
     )
     format: OutputFormatName = Field("parquet", description="of data/")
@@ -127,14 +145,17 @@ class Sink(_Section):
     row_group_bytes: Bytes = Field(32 << 20, description="uncompressed size of a Parquet row group", ge=1)
 
 
+MIN_MEMORY = 256 << 20
+
+
 def default_workers() -> int:
     """Number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors()
 
 
 def default_memory() -> int:
-    """Half of the machine's memory, in bytes."""
-    return int(psutil.virtual_memory().total) // 2
+    """Half of the memory that this process may use, in bytes."""
+    return max(memory_bytes() // 2, MIN_MEMORY)
 
 
 class Settings(_Section):
@@ -142,7 +163,7 @@ class Settings(_Section):
 
     workers: int = Field(default_factory=default_workers, description="processes", ge=1, le=4096)
     runner: Literal["local", "inprocess"] = Field("local", description="local: processes; inprocess: for a debugger")
-    memory: Bytes = Field(default_factory=default_memory, description="for all workers together", ge=256 << 20)
+    memory: Bytes = Field(default_factory=default_memory, description="for all workers together", ge=MIN_MEMORY)
     batch_bytes: Bytes = Field(16 << 20, description="text handled at once by a worker", ge=1)
     retain: Literal["all", "index", "none"] = Field(
         "index", description="what stays in _run/ after success: everything; what later runs can use; the markers"

@@ -6,43 +6,29 @@ import fnmatch
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from corpuscurate.core.errors import InputError, OutputError, ReadError, RecipeError, did_you_mean
+from corpuscurate.core.errors import InputError, OutputError, RecipeError, did_you_mean
 from corpuscurate.core.labels import check_labels, stage_name
-from corpuscurate.core.run_folder import DATA, DOCS, DROPPED, REPORT, STATE, measure_folder, part_name, task_folder
+from corpuscurate.core.run_folder import DATA, DOCS, DROPPED, REPORT, RUN, STATE, measure_folder, part_name, task_folder
 from corpuscurate.core.spec import Sink, Source, Spec, is_global, is_streaming
 from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.engine.check_index import check_indexes, check_last_edits
+from corpuscurate.engine.estimate import disk_estimate, free_bytes
+from corpuscurate.engine.fingerprints import run_identity
+from corpuscurate.engine.input_columns import Columns, folder_columns, folder_warnings, read_columns
+from corpuscurate.engine.ledger.publish import OutputFolder
+from corpuscurate.engine.manifest import build_manifest
 from corpuscurate.engine.plan import added_columns
+from corpuscurate.engine.prefix import check_writable_columns, prefix_warnings
 from corpuscurate.io.base import SourceFile, input_format, output_format
-from corpuscurate.io.files import expand
+from corpuscurate.io.column_types import check_width
+from corpuscurate.io.files import PassedOver, folder_values, kind_of, list_input
 
 _TEXT_TYPE = re.compile(r"(dictionary<values=)?(large_)?string(_view)?\b|null$")
 """Matches the names of the Arrow types that a text column may have."""
-SAMPLE_FILES = 256
-"""Greatest number of files whose columns are read; of more files, this many at even distances."""
 
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The columns of the sampled files. of: file name -> column -> type. unreadable: file name -> message of the
-    error. columnar: the files whose records all have the same columns."""
-
-    of: Mapping[str, Mapping[str, str]]
-    unreadable: Mapping[str, str] = field(default_factory=dict)
-    columnar: frozenset[str] = frozenset()
-
-    @property
-    def names(self) -> list[str]:
-        """Every column of any file, in order of first appearance."""
-        return list(dict.fromkeys(name for columns in self.of.values() for name in columns))
-
-    def lacking(self, name: str) -> list[str]:
-        """The files without this column."""
-        return [file for file, columns in self.of.items() if name not in columns]
+UNREADABLE = " cannot be read and will be quarantined: "
 
 
 def check_spec(spec: Spec) -> list[str]:
@@ -51,27 +37,54 @@ def check_spec(spec: Spec) -> list[str]:
     Raises RecipeError (labels, parameters, order) and InputError (no file, a missing column, the output in the input).
     """
     check_formats(spec)
-    files = expand(spec.source.paths, spec.base, spec.source.format)
-    return check_files(spec, files)
-
-
-def check_files(spec: Spec, files: Sequence[SourceFile]) -> list[str]:
-    """`check_spec` for input that has been expanded already."""
-    check_formats(spec)
+    files, passed = list_input(spec.source.paths, spec.base, spec.source.format)
     check_labels(spec.stages)
     check_decisions(spec.stages)
     check_last_edits(spec.stages)
+    check_no_run(spec.source, spec.base)
     check_output(spec.source, spec.sink, spec.base, files)
     for stage in spec.stages:
         stage.identity()  # a model that cannot be used is told here
     check_indexes(spec)
-    columns = read_columns(files)
+    own = read_columns(files)
+    columns = own.adding(folder_columns(spec.source, files, own))
+    about_columns = check_columns(spec.source, columns)
+    if output_format(spec.sink.format).columnar:
+        of_records = (names for file, names in own.of.items() if file not in own.columnar)
+        check_width(list(dict.fromkeys(name for names in of_records for name in names)))
+    check_writable_columns(spec, files, own)
     return [
-        *check_columns(spec.source, columns),
+        *about_columns,
+        *passed_over(passed, spec.source.format),
+        *folder_warnings(spec.source, files, own),
+        *named_folders(spec.source, files),
         *check_reads(spec.stages, columns),
         *check_added(spec.stages, columns),
         *order_warnings(spec.stages),
     ]
+
+
+def check_run(spec: Spec) -> list[str]:
+    """Check all that a run would meet before its first pass and in the first records. Returns warnings.
+
+    It is `check_spec`, and a look at the first records, at the output folder and at the free disk. Raises what
+    `check_spec` raises, BadInputError under `on_bad_input: fail`, and OutputError.
+    """
+    warnings = check_spec(spec)
+    manifest = build_manifest(spec.source, spec.base)
+    known = {text.partition(UNREADABLE)[0] for text in warnings if UNREADABLE in text}
+    warnings += prefix_warnings(spec, [file for file in manifest.files if file.name not in known])
+    output, identity = OutputFolder(spec.output), run_identity(spec, manifest)
+    try:
+        if output.claim(identity, overwrite=False) is not None:
+            warnings.append(f"{output.path} already holds this very run, finished: a run has nothing to do")
+    except OutputError as error:
+        output.claim(identity, overwrite=True)
+        warnings.append(str(error))
+    needed, free = disk_estimate(spec, manifest), free_bytes(spec.output)
+    if needed > free:
+        warnings.append(f"the disk of {spec.output} has {free:,} bytes free, and the run may need {needed:,}")
+    return warnings
 
 
 def check_formats(spec: Spec) -> None:
@@ -114,24 +127,55 @@ def check_decisions(stages: Sequence[Stage]) -> None:
             )
 
 
-def read_columns(files: Sequence[SourceFile]) -> Columns:
-    """The columns of at most SAMPLE_FILES input files. A file that cannot be read is no error here: the run
-    quarantines and counts it."""
-    step = max(1, -(-len(files) // SAMPLE_FILES))
-    found: dict[str, Mapping[str, str]] = {}
-    unreadable: dict[str, str] = {}
-    for file in files[::step]:
-        try:
-            columns: Mapping[str, Any] = input_format(file.format).columns(file)
-        except ReadError:  # says nothing about the file: the run would meet it too
-            raise
-        except InputError as error:
-            unreadable[file.name] = str(error)
-            continue
-        if columns:
-            found[file.name] = columns
-    columnar = frozenset(file.name for file in files[::step] if input_format(file.format).columnar)
-    return Columns(found, unreadable, columnar)
+SHOWN_NAMES = 3
+"""Files of a suffix that are named in a warning."""
+
+
+def passed_over(files: Sequence[PassedOver], format: str | None) -> list[str]:
+    """Warnings for files that lie where the input is and are not read: counts and names by suffix."""
+    told = []
+    for hidden, why in (
+        (False, "their suffixes tell no format" if format is None else f"their suffixes are not of format {format}"),
+        (True, 'names of files or folders that begin with "." or "_" are left out'),
+    ):
+        groups: dict[str, list[str]] = {}
+        for each in files:
+            if each.hidden == hidden:
+                name = PurePosixPath(each.path).name
+                groups.setdefault("".join(PurePosixPath(name.lower()).suffixes[-2:]), []).append(name)
+        count = sum(map(len, groups.values()))
+        if count:
+            ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+            kinds = ", ".join(f"{_names_of(group)}" for _, group in ordered[:10])
+            more = f" and {len(ordered) - 10} more suffixes" if len(ordered) > 10 else ""
+            what = "1 file of the input's folders is" if count == 1 else f"{count:,} files of the input's folders are"
+            told.append(
+                f"input.paths: {what} not read, since {why}: {kinds}{more}. Name them in `paths` to have them read,"
+                " with `format:` where the suffix tells none."
+            )
+    return told
+
+
+def _names_of(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN_NAMES:,} more like it" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(names[:SHOWN_NAMES]) + more
+
+
+def named_folders(source: Source, files: Sequence[SourceFile]) -> list[str]:
+    """Warnings for folders `key=value` in the paths themselves: only those below what a path names give a column."""
+    carried = {name for file in files for name, _ in file.folders}
+    found: dict[str, str] = {}
+    for pattern in source.paths:
+        ends_in_file = kind_of(PurePosixPath(pattern).name)[0] is not None
+        for name, value in folder_values(pattern if ends_in_file else f"{pattern}/x"):
+            if name not in carried and source.folder_columns:
+                found.setdefault(name, f"{name}={value}")
+    if not found:
+        return []
+    return [
+        f"input.paths: what the folders {', '.join(found.values())} say is in no column, since they are part of a path"
+        " itself. Name the folder above them to have it as a column."
+    ]
 
 
 def check_columns(source: Source, columns: Columns) -> list[str]:
@@ -141,7 +185,7 @@ def check_columns(source: Source, columns: Columns) -> list[str]:
         kind = columns.of[file].get(source.text, "null")
         if not _TEXT_TYPE.match(kind):
             raise InputError(f"input.text: in {file} the column {source.text!r} is of type {kind}, not a string.")
-    warnings = [f"{name} cannot be read and will be quarantined: {said}" for name, said in columns.unreadable.items()]
+    warnings = [f"{name}{UNREADABLE}{said}" for name, said in columns.unreadable.items()]
     if not columns.of:
         return [*warnings, "no file of the input has a record that can be read: the columns were not checked"]
     for key, name in (("text", source.text), ("id", source.id)):
@@ -230,6 +274,18 @@ def order_warnings(stages: Sequence[Stage]) -> list[str]:
     return warnings
 
 
+def check_no_run(source: Source, base: Path) -> None:
+    """Check that no path is the output folder of a run, whose card, dropped/ and quarantine/ are no documents. Raises
+    InputError."""
+    for pattern in source.paths:
+        folder = Path(base, os.path.expanduser(pattern.removeprefix("file://")))  # noqa: PTH111
+        if _is_local(pattern) and (folder / STATE / RUN).is_file():
+            raise InputError(
+                f"input.paths: {pattern} is the output folder of a run: beside the documents it holds those that were"
+                f" dropped. Name {PurePosixPath(pattern) / DATA}."
+            )
+
+
 def check_output(source: Source, sink: Sink, base: Path, files: Sequence[SourceFile]) -> None:
     """Check that the output is a local folder, holds no input file and is not matched by the input's patterns.
 
@@ -243,6 +299,7 @@ def check_output(source: Source, sink: Sink, base: Path, files: Sequence[SourceF
     out = Path(os.path.realpath(base / sink.path))
     if out.exists() and not out.is_dir():
         raise OutputError(f"output.path: {out} is a file; it must be a folder")
+    _check_writable(out)
     for file in files:
         if _is_local(file.path) and out in Path(os.path.realpath(file.path)).parents:
             raise InputError(
@@ -260,6 +317,15 @@ def check_output(source: Source, sink: Sink, base: Path, files: Sequence[SourceF
                 f"output.path: {out} lies where input.paths looks ({pattern}): the output would be read as input."
                 " Choose a folder outside it."
             )
+
+
+def _check_writable(out: Path) -> None:
+    """Check that the output folder, or the first folder above it that exists, can be written to. Raises OutputError."""
+    there = next(folder for folder in (out, *out.parents) if folder.exists())
+    if not there.is_dir():
+        raise OutputError(f"output.path: {out} lies below {there}, which is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"output.path: {out} cannot be written: nothing may be created in {there}")
 
 
 def _absolute(base: Path, pattern: str) -> str:

@@ -7,7 +7,7 @@ deterministic and are applied again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from corpuscurate.core.run_folder import COLUMNS, DOCS, task_folder
 from corpuscurate.core.stage import FAILED, GlobalStage, Stage, StreamingStage
 from corpuscurate.core.tables import cached_table, read_table, rows_between
 from corpuscurate.engine.edits import CutSpans
+from corpuscurate.engine.input_columns import with_folder_columns
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.progress import beat
 from corpuscurate.engine.streaming import apply_stage, stages_named_with
@@ -83,6 +84,8 @@ class Reader:
     columns: tuple[str, ...] = ()
     """Columns of the finished passes to deliver, `<label>.<measure>`."""
     fail_on_bad: bool = False
+    folder_columns: tuple[tuple[str, pa.DataType], ...] = ()
+    """The columns that the names of folders give: see `engine.input_columns`."""
 
 
 def read_chunks(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chunk]]:
@@ -91,7 +94,12 @@ def read_chunks(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chun
         for chunk in input_format(file.format).read(file, span, reader.want):
             if reader.fail_on_bad and chunk.bad:
                 raise bad_input_error(file, chunk.bad[0])
-            yield file, chunk
+            if reader.folder_columns and chunk.batch is not None:
+                types = dict(reader.folder_columns)
+                batch = with_folder_columns(chunk.batch, file, types, first=not reader.passes)
+                yield file, replace(chunk, batch=batch)
+            else:
+                yield file, chunk
             if chunk.batch is not None:
                 beat(int(chunk.batch.record_bytes.sum()))
 

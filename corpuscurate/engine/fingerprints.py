@@ -17,7 +17,8 @@ def run_identity(spec: Spec, manifest: Manifest) -> str:
     """The fingerprint of everything that the output depends on."""
     whole = [manifest.identity(split) for split in manifest.splits]
     sink = spec.sink.model_dump(mode="json", exclude={"path"})
-    return fingerprint([versions(), source_value(spec), [stage_value(s) for s in spec.stages], sink, whole])
+    source = spec.source.model_dump(mode="json", exclude={"paths"})
+    return fingerprint([versions(), source, [stage_value(s) for s in spec.stages], sink, whole])
 
 
 def versions() -> dict[str, str]:
@@ -27,8 +28,10 @@ def versions() -> dict[str, str]:
 
 
 def source_value(spec: Spec) -> dict[str, Any]:
-    """The part of the input's parameters that a fingerprint covers, the files apart."""
-    return spec.source.model_dump(mode="json", exclude={"paths"})
+    """The part of the input's parameters that artefacts depend on, the files apart. A bound on the share of bad input
+    is none: with another bound nothing is measured again."""
+    value = spec.source.model_dump(mode="json", exclude={"paths"})
+    return {**value, "on_bad_input": "fail" if spec.source.on_bad_input == "fail" else "quarantine"}
 
 
 def stage_value(stage: Stage) -> list[Any]:

@@ -5,14 +5,15 @@ It depends on the input and on `split_bytes` alone, so doc_ids, splits and with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from corpuscurate.core.spec import Source
+from corpuscurate.engine.input_columns import folder_columns
 from corpuscurate.io.base import SourceFile, Span, input_format
-from corpuscurate.io.files import expand, file_state
+from corpuscurate.io.files import PassedOver, file_state, list_input
 
 MAX_SPANS = 4096
 """Greatest number of spans in a split: a million one-kilobyte files still make many small tasks."""
@@ -35,18 +36,28 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All input files and their splits. states: size and modification time of each file, to detect changed input."""
+    """All input files and their splits. states: size and modification time of each file, to detect changed input.
+    folder_columns: the columns that the names of folders give, name -> Arrow type. passed: files there that are not
+    read."""
 
     files: tuple[SourceFile, ...]
     splits: tuple[Split, ...]
     states: tuple[dict[str, Any], ...]
+    folder_columns: Mapping[str, Any] = field(default_factory=dict)
+    passed: tuple[PassedOver, ...] = ()
 
     def identity(self, split: Split) -> list[Any]:
         """The part of the input that a split's artefacts depend on, JSON-able, for fingerprints."""
         return [
-            [file.name, file.format, file.compression, self.states[file.number], span.start, span.stop]
+            [file.name, file.format, file.compression, self.states[file.number], span.start, span.stop, *self._of(file)]
             for file, span in zip(split.files, split.spans, strict=True)
         ]
+
+    def _of(self, file: SourceFile) -> list[Any]:
+        """What the folders of a file say; nothing where no folder of the input says anything."""
+        values = dict(file.folders)
+        named = [[name, str(kind), values.get(name)] for name, kind in self.folder_columns.items()]
+        return [named] if named else []
 
 
 def coalesce(files: Sequence[SourceFile], spans: Iterable[Span], split_bytes: int) -> list[Split]:
@@ -67,7 +78,8 @@ def coalesce(files: Sequence[SourceFile], spans: Iterable[Span], split_bytes: in
 
 def build_manifest(source: Source, base: Path) -> Manifest:
     """List the input files and cut them into splits. Raises InputError when a pattern matches no file."""
-    files = expand(source.paths, base, source.format)
+    files, passed = list_input(source.paths, base, source.format)
     spans = (span for file in files for span in input_format(file.format).split(file, source.split_bytes))
     splits = coalesce(files, spans, source.split_bytes)
-    return Manifest(tuple(files), tuple(splits), tuple(file_state(file) for file in files))
+    states = tuple(file_state(file) for file in files)
+    return Manifest(tuple(files), tuple(splits), states, folder_columns(source, files), tuple(passed))

@@ -35,13 +35,15 @@ def run_spec(
     spec: Spec,
     *,
     overwrite: bool = False,
+    verify: bool = False,
     progress: Progress | None = None,
     runner: Callable[[], Runner] | None = None,
 ) -> dict[str, Any]:
     """Run the spec and return its report (also written to `report.json`).
 
     overwrite: replace what an earlier run left in the output folder (artefacts that still fit are used again). A run
-    that was interrupted goes on; one that is finished is not repeated. Raises RecipeError, InputError, OutputError,
+    that was interrupted goes on; one that is finished is not repeated, if its files are there with their sizes and
+    times. verify: compare their digests, too. Raises RecipeError, InputError, OutputError,
     StageError, BadInputError, WorkerError, BalanceError.
     """
     started = time.time()
@@ -51,8 +53,12 @@ def run_spec(
     identity = run_identity(spec, manifest)
     output = OutputFolder(spec.output)
     try:
-        finished = output.claim(identity, overwrite)
+        finished = output.claim(identity, overwrite, verify)
         if finished is not None:
+            foreign = output.foreign(finished)
+            if foreign:
+                more = f" and {len(foreign) - 3} more files" if len(foreign) > 3 else ""
+                shown.message(f"warning: {', '.join(foreign[:3])}{more} in {output.path}: not of this run.")
             shown.message(f"{output.path} already holds this very run, finished: nothing to do.")
             return finished
         with locked(output.state):
@@ -157,7 +163,9 @@ def settle_only(spec: Spec, *, folder: Path, progress: Progress | None = None) -
     `run_spec`.
     """
     shown = Sheltered(progress or NoProgress(), LOG.warning)
-    manifest, _ = prepared(spec, shown, ahead=True)
+    manifest, warnings = prepared(spec, shown, ahead=True)
+    for text in warnings:
+        shown.message(f"warning: {text}")
     warm = to_text(spec, [file.format for file in manifest.files])
 
     def work(_: Sequence[str]) -> dict[str, Any]:

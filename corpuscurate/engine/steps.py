@@ -11,8 +11,15 @@ from corpuscurate.core.corpus import Done
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.earlier_runs import write_index
 from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder, written_sketch_file
+from corpuscurate.core.spec import BadShare
 from corpuscurate.core.stage import GlobalStage, code_value
-from corpuscurate.engine.damage import incomplete_files, warnings_of
+from corpuscurate.engine.damage import (
+    check_bad_share,
+    incomplete_files,
+    unread_files,
+    unread_warning,
+    warnings_of,
+)
 from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids, edits_of
 from corpuscurate.engine.fingerprints import source_value, stage_value, versions
 from corpuscurate.engine.ids import id_type
@@ -38,7 +45,7 @@ from corpuscurate.engine.plan import (
 from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
 from corpuscurate.io.base import OutputShape, Want, input_format, output_format
-from corpuscurate.io.column_types import NO_COLUMNS, merge, unify_types
+from corpuscurate.io.column_types import NO_COLUMNS, check_columns, merge, unify_types
 from corpuscurate.io.notes import left_behind
 from corpuscurate.io.type_changes import json_changes, merge_kinds, typed_changes
 
@@ -99,6 +106,7 @@ class Steps:
             edits_of(self.spec.stages, self.finished[: upto + 1]),
             columns,
             self.spec.source.on_bad_input == "fail",
+            tuple(self.session.manifest.folder_columns.items()),
         )
 
     def columns_for(self, current: Pass) -> tuple[str, ...]:
@@ -139,6 +147,7 @@ class Steps:
         schema, conflicts = unify_types(merged, id)
         is_columnar = output_format(self.spec.sink.format).columnar
         if is_columnar:
+            check_columns(merged)  # too many are told before hours of passes
             self.schema, self.conflicts = schema, conflicts
             told = typed_changes(kinds, schema, conflicts, files, id)
         else:
@@ -164,7 +173,7 @@ class Steps:
         stages = self.spec.stages
         folder = self.session.state / measure_folder(current.number)
         types_of = self.types_needed() if current.number == 0 else None
-        reserved = tuple(added_columns(stages)) if current.number == 0 else ()
+        reserved = (*added_columns(stages), *self.session.manifest.folder_columns) if current.number == 0 else ()
         reader = self.reader(current.number - 1, self.columns_for(current), types_of=types_of, reserved=reserved)
         sketching = [
             [stage.word, stage.version, stage.label, stage.sketch_parameters(), *code_value(stage)]
@@ -197,8 +206,12 @@ class Steps:
         if current.number == 0:
             quarantined = [result["quarantined"] for result in self.measured[0]]
             self.incomplete = incomplete_files(self.finished[0], self.session.manifest, quarantined)
-            for text in (*warnings_of(self.incomplete), *self._missing_ids()):
+            unread = unread_files(self.finished[0], self.session.manifest, quarantined, self.incomplete)
+            for text in (*warnings_of(self.incomplete), *unread_warning(unread), *self._missing_ids()):
                 self.session.warn(text)
+            if isinstance(self.spec.source.on_bad_input, BadShare):
+                bound = self.spec.source.on_bad_input.max_share
+                check_bad_share(bound, self.session.manifest, self.measured[0], [*self.incomplete, *unread])
         self.identities.append(fingerprint([identity, [task.fingerprint for task in tasks]]))
 
     def _missing_ids(self) -> list[str]:
@@ -245,9 +258,10 @@ class Steps:
         with_edits = any(isinstance(stage, GlobalStage) and stage.edits_text for stage in stages)
         groups = pack_writes([count.write for count in self.counts], sink.part_bytes, with_edits)
         added = added_columns(stages)
+        made = {**manifest.folder_columns, **added}
         read = [name for name in added if name not in copy_columns(stages)]
         reader = self.reader(len(self.cut) - 1, tuple(read), rest=True)
-        shape = OutputShape(sink.format, self.schema, source.text, source.id, added, sink.row_group_bytes)
+        shape = OutputShape(sink.format, self.schema, source.text, source.id, made, sink.row_group_bytes)
         names = Names(tuple(file.name for file in manifest.files), first_ids(self.counts))
         placed = self.place(identity)
         scatter = None if placed is None else Scatter(placed.files)

@@ -43,6 +43,8 @@ class SourceFile:
     format: str
     compression: str | None = None
     """None, "gz" or "zst"."""
+    folders: tuple[tuple[str, str | None], ...] = ()
+    """Keys and values of the folders `key=value` on the way from the path that the recipe names to the file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from corpuscurate.core.errors import InputError
 from corpuscurate.io.arrow_types import unify
 from corpuscurate.io.json_scan import Bools, Ints, Scan
 from corpuscurate.io.notes import Notes, field_notes, merge_notes, metadata_of, schema_notes
@@ -45,6 +46,8 @@ NO_DATE = 1 << 24
 """Of date64, milliseconds: one that is not at midnight, or that is beyond date32, the only one that Parquet has."""
 MAX_KEYS = 256
 MAX_NESTING = 32
+MAX_COLUMNS = 4096
+"""Fields of JSON records that a columnar output has a column for, at most: columns times rows is memory."""
 JSON_TEXT = {b"corpuscurate.json": b"text"}
 """Metadata of a field of a settled schema that holds the JSON text of each value."""
 NO_COLUMNS = pa.schema([])
@@ -203,17 +206,22 @@ def _observe_object(node: Node, pairs: _Pairs, depth: int) -> None:
 
 
 class TypeCollector:
-    """Collects the column types of scanned records."""
+    """Collects the column types of scanned records. file: whose records they are, where more than MAX_COLUMNS fields
+    are an error."""
 
-    def __init__(self, nested: bool = True, only: str | None = None) -> None:
+    def __init__(self, nested: bool = True, only: str | None = None, file: str | None = None) -> None:
         """nested: look into objects and lists. only: the one field to collect; None: all."""
         self._nested = nested
         self._only = only
+        self._file = file
         self._fields: dict[str, Node] = {}
         self._names = 1 << 8
 
     def add(self, scan: Scan, good: Bools) -> None:
-        """Count in the records of a scan that are `good` (and only those: they are known to be valid UTF-8)."""
+        """Count in the records of a scan that are `good` (and only those: they are known to be valid UTF-8).
+
+        Raises InputError for too many fields.
+        """
         scratch, other = scan.scratch(), scan.scratch()
         ids = np.empty(len(scan.fields), np.int64)
         while True:
@@ -232,6 +240,8 @@ class TypeCollector:
             json.loads(b'"' + scan.data[start:stop].tobytes() + b'"') for start, stop in scan.fields[first[:count], :2]
         ]
         nodes = [self._fields.setdefault(name, Node()) for name in names]
+        if self._file is not None:
+            check_width(self._fields, f"the records of {self._file}")
         for node, seen in zip(nodes, bits[:count].tolist(), strict=True):
             node.bits |= seen
         for k in _far_fields(scan, ids):
@@ -260,6 +270,24 @@ def _far_fields(scan: Scan, ids: Ints) -> list[int]:
     values = texts.cast(pa.float64()).to_numpy()
     doubtful = np.flatnonzero(np.isinf(values) | (values == 0))
     return [int(fields[at]) for at in doubtful if _is_far(texts[int(at)].as_py())]
+
+
+def check_width(fields: Collection[str], where: str = "the records") -> None:
+    """Check the number of fields of JSON records that are to become columns. Raises InputError."""
+    if len(fields) > MAX_COLUMNS:
+        some = ", ".join(repr(name[:40]) for name in list(fields)[-3:])
+        raise InputError(
+            f"{where} have {len(fields):,} different fields, such as {some}, and a columnar output has a column for"
+            f" each, at most {MAX_COLUMNS:,}. Choose `output: format: jsonl`, or put what varies into one field, such"
+            " as a list of keys and values."
+        )
+
+
+def check_columns(column_types: Mapping[str, Any]) -> None:
+    """`check_width` of the fields of JSON records among these column types."""
+    fields = column_types["fields"]
+    if len(fields) > MAX_COLUMNS:
+        check_width([name for name, value in fields if not Node.from_json(value).arrow])
 
 
 def _to_json(fields: dict[str, Node]) -> dict[str, Any]:

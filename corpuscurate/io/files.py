@@ -15,6 +15,7 @@ from functools import lru_cache
 from glob import escape, has_magic
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
+from urllib.parse import unquote
 
 import fsspec
 import pyarrow as pa
@@ -28,7 +29,7 @@ from corpuscurate.io.decompress import Inflated, Truncated, decompress
 from corpuscurate.io.local_glob import entries, is_folder, local_glob
 from corpuscurate.io.reading import Stored, is_passing, open_local, read_error, real_error, retried, why
 
-__all__ = ["Truncated", "expand", "file_state", "open_bytes", "open_seekable"]
+__all__ = ["PassedOver", "Truncated", "expand", "file_state", "list_input", "open_bytes", "open_seekable"]
 
 COMPRESSIONS = {".gz": "gz", ".gzip": "gz", ".zst": "zst", ".zstd": "zst"}
 _VERSION_KEYS = (
@@ -50,6 +51,17 @@ class _Found:
     size: int
     format: str
     compression: str | None
+    folders: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A file that lies where the input is, and is not read. path: as it would be opened; hidden: because its name, or
+    that of a folder above it, begins with "." or "_"; otherwise its suffix tells no format, or another than `format:`.
+    """
+
+    path: str
+    hidden: bool = False
 
 
 def kind_of(name: str) -> tuple[str | None, str | None]:
@@ -65,7 +77,12 @@ def kind_of(name: str) -> tuple[str | None, str | None]:
 
 
 def expand(patterns: Sequence[str], base: Path, format: str | None) -> list[SourceFile]:
-    """The input files in the order of `patterns`, each real file once, numbered from 0.
+    """The files of `list_input`."""
+    return list_input(patterns, base, format)[0]
+
+
+def list_input(patterns: Sequence[str], base: Path, format: str | None) -> tuple[list[SourceFile], list[PassedOver]]:
+    """The input files in the order of `patterns`, each real file once, numbered from 0; and the files passed over.
 
     The files of one pattern are sorted bytewise by shown name; a file that is found again keeps its first place, under
     its first name. patterns: files, folders (all files below with a known suffix; names that begin with "." or "_" are
@@ -76,27 +93,50 @@ def expand(patterns: Sequence[str], base: Path, format: str | None) -> list[Sour
     if format is not None:
         input_format(format)
     found: list[_Found] = []
+    passed: dict[str, PassedOver] = {}
     for pattern in patterns:
-        matches = _expand_url(pattern, format) if _is_url(pattern) else _expand_local(pattern, base, format)
-        found.extend(sorted(matches, key=lambda file: os.fsencode(file.name)))
+        listing = _expand_url(pattern, format) if _is_url(pattern) else _expand_local(pattern, base, format)
+        found.extend(sorted(listing.files, key=lambda file: os.fsencode(file.name)))
+        passed.update((each.path, each) for each in listing.passed)
     first: dict[str, _Found] = {}
     for file in found:
         first.setdefault(file.real, file)
     files = list(first.values())
     if len(files) > MAX_FILES:
         raise InputError(f"{len(files)} input files are more than {MAX_FILES}: concatenate small ones.")
-    return [
-        SourceFile(number, file.name, file.path, file.size, file.format, file.compression)
+    read = {path for file in files for path in (file.path, file.real)}
+    numbered = [
+        SourceFile(number, file.name, file.path, file.size, file.format, file.compression, file.folders)
         for number, file in enumerate(files)
     ]
+    return numbered, [each for path, each in sorted(passed.items()) if path not in read]
+
+
+@dataclass(slots=True)
+class _Listing:
+    """What a pattern gives."""
+
+    files: list[_Found]
+    passed: list[PassedOver]
+
+
+@dataclass(slots=True)
+class _Below:
+    """Paths of the files that are meant by naming a folder, and the others."""
+
+    meant: list[str]
+    passed: list[PassedOver]
 
 
 def _is_url(path: str) -> bool:
     return "://" in path
 
 
-def _found(name: str, path: str, real: str, size: int, format: str | None, *, inner: str = "") -> _Found:
-    """inner: the file's own name where `name` goes on with the archive that it is in."""
+def _found(
+    name: str, path: str, real: str, size: int, format: str | None, below: str = "", *, inner: str = ""
+) -> _Found:
+    """below: the path from what the pattern names on; inner: the file's own name where `name` goes on with the archive
+    that it is in."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -110,7 +150,29 @@ def _found(name: str, path: str, real: str, size: int, format: str | None, *, in
         raise InputError(f"{name}: a {kind} file cannot be read compressed as a whole. Decompress it first.")
     if size > MAX_FILE_BYTES:
         raise InputError(f"{name} has {size} bytes, more than {MAX_FILE_BYTES} (1 TiB). Split it.")
-    return _Found(name, path, real, size, kind, compression)
+    return _Found(name, path, real, size, kind, compression, folder_values(below))
+
+
+NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
+"""How Hive, Spark and pyarrow spell a missing value in the name of a folder."""
+
+
+def folder_values(path: str) -> tuple[tuple[str, str | None], ...]:
+    """The keys and values of the folders of a path that are named `key=value`, as Hive partitions are; of a key that
+    stands twice the last. Escapes such as %20 are resolved; the value is None for NULL_FOLDER."""
+    found: dict[str, str | None] = {}
+    for name in PurePosixPath(path).parts[:-1]:
+        key, equals, value = (_unquoted(part) for part in name.partition("="))
+        if key and equals:
+            found[key] = None if value == NULL_FOLDER else value
+    return tuple(found.items())
+
+
+def _unquoted(text: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
 
 
 def _unknown_suffix(name: str, compression: str | None) -> str:
@@ -126,47 +188,84 @@ def _unknown_suffix(name: str, compression: str | None) -> str:
     )
 
 
-def _expand_local(pattern: str, base: Path, format: str | None) -> list[_Found]:
+def _expand_local(pattern: str, base: Path, format: str | None) -> _Listing:
     full = os.path.join(os.path.abspath(base), os.path.expanduser(pattern))  # noqa: PTH111, PTH100, PTH118
+    passed: list[PassedOver] = []
     if os.path.lexists(full):
         matches = [full]
+        named = full if os.path.isdir(full) else os.path.dirname(full)  # noqa: PTH112, PTH120
     elif has_magic(pattern):
         below = os.path.join(escape(os.path.abspath(base)), os.path.expanduser(pattern))  # noqa: PTH111, PTH100, PTH118
         explicit = PurePosixPath(pattern).name.startswith("_")
-        matches = [m for m in local_glob(below, _cannot_list) if explicit or not _is_hidden(m)]
+        matches = local_glob(below, _cannot_list)
+        if not explicit:
+            left_out = (path for m in matches if _is_hidden(m) for path in _files_below(m, format).meant)
+            passed = [PassedOver(path, True) for path in left_out if _is_readable(path, format)]
+            matches = [m for m in matches if not _is_hidden(m)]
+        named = _fixed_part(full)
     else:
-        matches = []
-    paths = [path for match in matches for path in _files_below(match, format)]
+        raise InputError(_no_match(pattern, full, format))
+    walked = [_files_below(match, format) for match in matches]
+    paths = [path for each in walked for path in each.meant]
     if not paths:
         raise InputError(_no_match(pattern, full, format))
-    return [_local(path, base, format) for path in paths]
+    passed += [each for one in walked for each in one.passed]
+    return _Listing([_local(path, base, format, os.path.relpath(path, named)) for path in paths], passed)
+
+
+def _fixed_part(pattern: str) -> str:
+    """The folder that a glob starts from."""
+    parts = Path(pattern).parts
+    return str(Path(*parts[: next((at for at, part in enumerate(parts) if has_magic(part)), len(parts))]))
 
 
 def _is_hidden(path: str) -> bool:
     return PurePosixPath(path).name.startswith((".", "_"))
 
 
-def _files_below(path: str, format: str | None) -> list[str]:
-    """The path itself, or the files of a folder that are meant by naming it."""
+def _is_readable(path: str, format: str | None) -> bool:
+    """Whether a local file would be read, were it named."""
+    return os.path.isfile(path) and _has_format(path, format)  # noqa: PTH113
+
+
+def _has_format(path: str, format: str | None) -> bool:
+    """Whether the suffix of a file tells a format, that of `format:` where there is one."""
+    known, _ = kind_of(PurePosixPath(path).name)
+    return known is not None and format in (None, known)
+
+
+def _files_below(path: str, format: str | None) -> _Below:
+    """The path itself, or the files of a folder that are meant by naming it.
+
+    Hidden files, and those of folders that begin with "_", count as passed over where their suffix is one that is read:
+    others, such as _SUCCESS and .DS_Store, hold no documents. Folders that begin with "." are not looked into.
+    """
     if not os.path.isdir(path):  # noqa: PTH112
-        return [os.path.normpath(path)]
-    found: list[str] = []
+        return _Below([os.path.normpath(path)], [])
+    found = _Below([], [])
     seen: set[str] = set()
-    waiting = [path]
+    waiting = [(path, False)]
     while waiting:
-        folder = waiting.pop()
+        folder, hidden = waiting.pop()
         real = os.path.realpath(folder)
         if real in seen:  # a link to a folder above
             continue
         seen.add(real)
+        told = _pass_over if hidden else _cannot_list
         folders = []
-        for entry in entries(folder, _cannot_list):
-            if is_folder(entry, _cannot_list):
-                folders += [] if _is_hidden(entry.name) else [entry.path]
+        for entry in entries(folder, told):
+            hides = hidden or _is_hidden(entry.name)
+            whole = os.path.normpath(entry.path)
+            if is_folder(entry, told):
+                folders += [] if entry.name.startswith(".") else [(entry.path, hides)]
+            elif hides:
+                found.passed += [PassedOver(whole, True)] if _is_readable(whole, format) else []
             elif _is_meant(entry.name, format):
-                found.append(entry.path)
+                found.meant.append(whole)
+            else:
+                found.passed.append(PassedOver(whole))
         waiting += sorted(folders, reverse=True)
-    return [os.path.normpath(name) for name in found]
+    return found
 
 
 def _is_meant(name: str, format: str | None) -> bool:
@@ -176,11 +275,15 @@ def _is_meant(name: str, format: str | None) -> bool:
     return known is not None if format is None else known in (None, format)
 
 
+def _pass_over(error: OSError) -> None:
+    """Take no notice of a folder that cannot be listed: one whose files would not be read."""
+
+
 def _cannot_list(error: OSError) -> None:
     raise InputError(f"Cannot list the folder {error.filename}: {error.strerror}.") from error
 
 
-def _local(path: str, base: Path, format: str | None) -> _Found:
+def _local(path: str, base: Path, format: str | None, below: str) -> _Found:
     try:
         status = retried(lambda: os.stat(path))  # noqa: PTH116
     except OSError as error:
@@ -192,7 +295,7 @@ def _local(path: str, base: Path, format: str | None) -> _Found:
         raise InputError(f"Cannot read input file {path}: Permission denied.")
     above = os.path.abspath(base)  # noqa: PTH100
     name = os.path.relpath(path, above) if path.startswith(os.path.join(above, "")) else path  # noqa: PTH118
-    return _found(Path(name).as_posix(), path, os.path.realpath(path), status.st_size, format)
+    return _found(Path(name).as_posix(), path, os.path.realpath(path), status.st_size, format, below)
 
 
 def _no_match(pattern: str, full: str, format: str | None) -> str:
@@ -223,11 +326,12 @@ def _listing(folder: Path, wanted: str) -> str:
     return f"{folder} holds {', '.join(close)}{more}."
 
 
-def _expand_url(pattern: str, format: str | None) -> list[_Found]:
+def _expand_url(pattern: str, format: str | None) -> _Listing:
     if pattern.startswith("file://"):
         return _expand_local(pattern.removeprefix("file://"), Path("/"), format)
     try:
-        system, path, sizes = _list_url(pattern, format)
+        system, path, listed, named = _list_url(pattern, format)
+        sizes = [(name, _size_of(retried(lambda name=name: system.info(name)), name)) for name in listed.meant]  # type: ignore[misc]
     except ImportError as error:
         raise InputError(f"Cannot open {pattern}: {error}.") from error
     except InputError:
@@ -237,27 +341,61 @@ def _expand_url(pattern: str, format: str | None) -> list[_Found]:
     if not sizes:
         raise InputError(f"No input file matches {pattern!r}.")
     before, after = _around(system, pattern, path, sizes[0][0])
-    if not before:
-        urls = [(url, url, size) for url, size in ((system.unstrip_protocol(name), size) for name, size in sizes)]
-    else:
-        urls = [(f"{before}{name}{after}", name, size) for name, size in sizes]
-    return [_found(url, url, url, size, format, inner=inner) for url, inner, size in urls]
+
+    def url_of(name: str) -> str:
+        return f"{before}{name}{after}" if before else str(system.unstrip_protocol(name))
+
+    files = []
+    for name, size in sizes:
+        url, below = url_of(name), name.removeprefix(named).lstrip("/")
+        files.append(_found(url, url, url, size, format, below, inner=name if before else ""))
+    return _Listing(files, [PassedOver(url_of(each.path), each.hidden) for each in listed.passed])
 
 
-def _list_url(pattern: str, format: str | None) -> tuple[Any, str, list[tuple[str, int]]]:
-    """The file system, the path in it, and path and size of each file that a URL means. Raises whatever it likes."""
+def _list_url(pattern: str, format: str | None) -> tuple[Any, str, _Below, str]:
+    """The file system, the path in it, the files that a URL means, and the folder that it names. Raises whatever the
+    file system likes."""
     system, path = cast(tuple[Any, str], retried(lambda: fsspec.core.url_to_fs(pattern)))
     kind = _kind_of_path(system, path)
-    folders = [path] if kind == "directory" else []
-    listed = [] if folders or kind is None else [path]
-    if kind is None and has_magic(path):
-        matches = _url_glob(system, path)
-        folders = sorted(name for name, info in matches.items() if info["type"] == "directory")
-        listed = sorted(name for name, info in matches.items() if info["type"] != "directory")
-        listed = [name for name in listed if not _is_hidden(name)]
-    for folder in folders:
-        listed += [name for name in sorted(_files_in(system, folder)) if _is_meant_below(name, folder, format)]
-    return system, path, [(name, _size_of(retried(lambda name=name: system.info(name)), name)) for name in listed]  # type: ignore[misc]
+    found = _Below([], [])
+    if kind == "directory":
+        return system, path, _below(system, path, format), path
+    if kind is not None or not has_magic(path):
+        found.meant += [] if kind is None else [path]
+        return system, path, found, path.rpartition("/")[0]
+    matches = _url_glob(system, path)
+    for name in sorted(name for name, info in matches.items() if info["type"] != "directory"):
+        if not _is_hidden(name):
+            found.meant.append(name)
+        elif _has_format(name, format):
+            found.passed.append(PassedOver(name, True))
+    for folder in sorted(name for name, info in matches.items() if info["type"] == "directory"):
+        below = _below(system, folder, format)
+        found.meant += below.meant
+        found.passed += below.passed
+    return system, path, found, _fixed_part(path)
+
+
+def _below(system: Any, folder: str, format: str | None) -> _Below:
+    """The files below a folder of a remote system, as `_files_below` has those of a local one."""
+    found = _Below([], [])
+    for name in sorted(_files_in(system, folder)):
+        if _is_meant_below(name, folder, format):
+            found.meant.append(name)
+        elif not _is_below_dot(name, folder):
+            found.passed += _passed_below(name, folder, format)
+    return found
+
+
+def _passed_below(name: str, folder: str, format: str | None) -> list[PassedOver]:
+    """A file below a folder of a remote system that is not meant by naming the folder: see `_files_below`."""
+    if not any(_is_hidden(part) for part in PurePosixPath(name.removeprefix(folder)).parts):
+        return [PassedOver(name)]
+    return [PassedOver(name, True)] if _has_format(name, format) else []
+
+
+def _is_below_dot(name: str, folder: str) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(name.removeprefix(folder)).parts[:-1])
 
 
 def _size_of(info: Mapping[str, Any], name: str) -> int:

@@ -92,10 +92,7 @@ class _Wanted:
         lone: Bools = scan.take(scan.flags, self.text) & LONE != 0
         if self.want.id is not None:
             lone |= scan.take(scan.flags, self.field(self.want.id)) & LONE != 0
-        in_name = np.flatnonzero(scan.flags & KEY_LONE)
-        if len(in_name):
-            lone[np.searchsorted(scan.lines[:, 4], in_name, "right")] = True
-        return lone
+        return lone | _lone_names(scan)
 
     def batch(self, file: int, base: int) -> Batch | None:
         """The good records as documents. base: the offset in the file of the scanned bytes."""
@@ -163,6 +160,15 @@ class _Wanted:
         )
 
 
+def _lone_names(scan: Scan) -> Bools:
+    """Which records have a field whose name is no valid text."""
+    lone = np.zeros(len(scan), np.bool_)
+    in_name = np.flatnonzero(scan.flags & KEY_LONE)
+    if len(in_name):
+        lone[np.searchsorted(scan.lines[:, 4], in_name, "right")] = True
+    return lone
+
+
 def _invalid_utf8(scan: Scan) -> Bools:
     """Which records are not UTF-8. Arrow judges them together, and only where it finds something is each looked at."""
     invalid = np.zeros(len(scan), np.bool_)
@@ -215,7 +221,8 @@ def _rest(scan: Scan, lines: Ints, text: Ints) -> pa.RecordBatch:
 
 def _read(file: SourceFile, span: Span, want: Want) -> Iterator[Chunk]:
     only = want.id if want.types_of == "id" else None
-    taker = TypeCollector(want.types_of == "all", only) if want.column_types else None
+    whole = want.types_of == "all"
+    taker = TypeCollector(whole, only, file.name if whole else None) if want.column_types else None
     scanner = LineScanner(want.max_record_bytes)
     for block in line_blocks(file, span, want.batch_bytes, want.max_record_bytes):
         if isinstance(block, BadRecord):
@@ -253,7 +260,7 @@ def _columns(file: SourceFile) -> dict[str, str]:
     for block in line_blocks(file, span, SAMPLE_BYTES, want.max_record_bytes):
         if not isinstance(block, BadRecord):
             for scan in LineScanner(want.max_record_bytes).scan(block.data, block.start, block.stop):
-                taker.add(scan, (scan.status == 0) & ~_invalid_utf8(scan))
+                taker.add(scan, (scan.status == 0) & ~_invalid_utf8(scan) & ~_lone_names(scan))
             break
     schema, conflicts = unify_types(taker.column_types())
     return {

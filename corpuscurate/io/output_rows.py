@@ -124,7 +124,7 @@ def _flat_field(field: pa.Field, text: str) -> pa.Field:
 
 
 def _flat(kind: pa.DataType) -> pa.DataType:
-    kind = kernel_type(kind)
+    kind = kernel_type(kind.storage_type if isinstance(kind, pa.FixedShapeTensorType) else kind)
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
@@ -184,6 +184,8 @@ def cast_to_schema(array: pa.Array, field: pa.Field) -> pa.Array:
         array = decoded(array)
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
+        elif isinstance(array.type, pa.FixedShapeTensorType):  # Arrow cannot join chunks of tensors
+            array = array.storage
         return array if array.type == field.type else cast(array, field.type)
     except pa.ArrowMemoryError:  # says nothing about the values
         raise
@@ -223,6 +225,8 @@ def _final(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.A
         return pc.run_end_encode(_one(column).cast(kind.value_type), run_end_type=kind.run_end_type)
     if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
         return _viewed(_one(column), kind)
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return pa.ExtensionArray.from_storage(kind, cast(_one(column), kind.storage_type))
     return cast(_one(column), kind)
 
 

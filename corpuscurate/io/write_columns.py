@@ -101,9 +101,15 @@ def _names_items(schema: pa.Schema) -> bool:
 def _leaves(schema: pa.Schema) -> list[str]:
     """Parquet's names of the columns that hold values, `list.list.element` for nested ones."""
     scratch = io.BytesIO()
-    pq.ParquetWriter(scratch, schema, use_compliant_nested_type=not _names_items(schema)).close()
+    stored_as = pa.schema([field.with_type(_storage(field.type)) for field in schema])
+    pq.ParquetWriter(scratch, stored_as, use_compliant_nested_type=not _names_items(schema)).close()
     stored = pq.ParquetFile(scratch).schema
     return [stored.column(at).path for at in range(len(stored))]
+
+
+def _storage(kind: pa.DataType) -> pa.DataType:
+    """The type without tensors, of which Arrow makes no empty column; their leaves have the same names."""
+    return kind.storage_type if isinstance(kind, pa.FixedShapeTensorType) else kind
 
 
 def _writer(file: OutputFile, schema: pa.Schema, text: str | None) -> pq.ParquetWriter:

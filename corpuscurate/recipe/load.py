@@ -16,7 +16,7 @@ from typing import Any
 
 from corpuscurate.core.errors import RecipeError, did_you_mean
 from corpuscurate.core.labels import check_label
-from corpuscurate.core.local_path import anchored
+from corpuscurate.core.local_path import anchored, escaped, expanded
 from corpuscurate.core.spec import Settings, Sink, Source, Spec
 from corpuscurate.core.stage import Stage, stage_class, stage_classes
 from corpuscurate.core.user_code import load_stage
@@ -131,7 +131,7 @@ def stage_item(stage: Stage) -> Any:
     params = plain_values(stage, leave_out=frozenset(("name",)))
     if stage.code is not None:
         named = {} if stage.name is None else {"name": stage.name}
-        return {CODE: f"{stage.code.path}:{stage.code.name}", **params, **named}
+        return {CODE: f"{escaped(stage.code.path)}:{stage.code.name}", **params, **named}
     if stage.name is not None:
         return {stage.word: params or None, "name": stage.name}
     return {stage.word: params} if params else stage.word
@@ -234,8 +234,8 @@ def _code_model(node: Node, code_from: Path | None) -> type[Stage]:
             )
         )
     try:
-        return load_stage(node.value, code_from)
-    except RecipeError as error:
+        return load_stage(expanded(node.value), code_from)
+    except (RecipeError, ValueError) as error:
         raise RecipeError(node.error(str(error))) from error
 
 
@@ -310,13 +310,14 @@ def _override(sections: dict[str, Node], uses: list[_Use], overrides: Overrides,
 
 
 def _from_here(given: str, *, pattern: bool = False) -> str:
-    """A path of the command line as an absolute one; URLs stay."""
+    """A path of the command line as an absolute one; URLs stay. The shell has replaced its variables: a dollar sign
+    that is left is one."""
     if not given or _SCHEME.match(given):
-        return given
-    whole = Path.cwd() / os.path.expanduser(given)  # noqa: PTH111  (`Path` fails for an unknown user)
+        return escaped(given)
+    whole = Path.cwd() / os.path.expanduser(given)  # noqa: PTH111  (`Path` fails for a user that is not there)
     if not pattern or os.path.lexists(whole):
-        return str(whole)
-    return str(Path(glob.escape(str(Path.cwd()))) / os.path.expanduser(given))  # noqa: PTH111
+        return escaped(str(whole))
+    return escaped(str(Path(glob.escape(str(Path.cwd()))) / os.path.expanduser(given)))  # noqa: PTH111
 
 
 def _put(sections: dict[str, Node], steps: tuple[str, ...], value: Node, root: Node) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from corpuscurate.core.errors import did_you_mean
+from corpuscurate.core.local_path import RECIPE
 from corpuscurate.recipe.describe import allowed_at, bounds, known_names, schema_at, shorten
 from corpuscurate.recipe.yaml_tree import Node, child_path
 
@@ -25,7 +26,7 @@ def build(model: type[M], node: Node, what: str) -> tuple[M | None, list[str]]:
     except (TypeError, ValueError):
         return None, [_not_plain(node)]
     try:
-        return model.model_validate_json(text, context=known_names()), []
+        return model.model_validate_json(text, context={**known_names(), RECIPE: True}), []
     except ValidationError as error:
         return None, _messages(model, node, what, error.errors())
 
@@ -121,7 +122,7 @@ def _hint(here: Node) -> str:
 def plain_values(value: BaseModel, *, leave_out: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The fields that differ from their defaults, as a recipe holds them. Defaults that a machine sets are left out
     unless they were given."""
-    dumped: Mapping[str, Any] = value.model_dump(mode="json")
+    dumped: Mapping[str, Any] = value.model_dump(mode="json", context={RECIPE: True})
     kept: dict[str, Any] = {}
     for name, info in type(value).model_fields.items():
         if name in leave_out:

@@ -159,7 +159,9 @@ def test_what_is_wrong_ends_with_2(recipe, arguments, message):
 
 def test_check(recipe):
     done = call("check", recipe)
-    assert (done.exit_code, done.stdout) == (0, f"{recipe} can run. Stages: normalize, length, where.\n")
+    bad = (f"shards/s{n}.jsonl: 1 of the first 31 records will be quarantined (broken_json 1)" for n in range(2))
+    warnings = "".join(f"warning: {text}\n" for text in bad)
+    assert (done.exit_code, done.stdout) == (0, f"{warnings}{recipe} can run. Stages: normalize, length, where.\n")
     recipe.write_text(RECIPE.replace("id: id", "text: body"))
     done = call("check", recipe)
     assert done.exit_code == 2
@@ -170,7 +172,19 @@ def test_check_tells_warnings(recipe):
     Path("shards/s2.jsonl").write_bytes(b'{"id": 5, "body": "x", "lang": 6}\n')
     warning = "input.text: shards/s2.jsonl lacks the column 'text': records without it are quarantined"
     assert call("check", recipe).stdout.startswith(f"warning: {warning}\n")
-    assert json.loads(call("check", recipe, "--json").stdout) == {"warnings": [warning]}
+    told = json.loads(call("check", recipe, "--json").stdout)["warnings"]
+    assert told[0] == warning
+    assert told[-1] == "shards/s2.jsonl: 1 of the first 1 records will be quarantined (missing_text 1)"
+    planned = json.loads(call("plan", recipe, "--json").stdout)
+    assert planned["warnings"] == [warning]
+    assert f"warning: {warning}\n" in call("plan", recipe).stdout
+
+
+def test_plan_refuses_what_check_refuses(recipe):
+    recipe.write_text(RECIPE.replace("id: id", "text: body"))
+    check, plan = call("check", recipe), call("plan", recipe)
+    assert (plan.exit_code, plan.stderr) == (check.exit_code, check.stderr)
+    assert plan.exit_code == 2
 
 
 def test_plan(recipe):
@@ -232,7 +246,7 @@ def break_check(monkeypatch, error: BaseException) -> None:
     def broken(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(check, "check_spec", broken)
+    monkeypatch.setattr(check, "check_run", broken)
     assert check_verb
 
 

@@ -13,8 +13,9 @@ from support.toy_stages import register_toys
 
 from corpuscurate.core.errors import InputError, OutputError, RecipeError
 from corpuscurate.core.spec import Sink, Source, Spec
-from corpuscurate.engine import check as check_module
+from corpuscurate.engine import input_columns
 from corpuscurate.engine.check import check_spec
+from corpuscurate.io.files import expand
 
 
 @pytest.fixture
@@ -176,10 +177,10 @@ def test_nothing_can_be_read(tmp_path, toys):
 
 
 def test_of_many_files_some_are_looked_at(shards, monkeypatch):
-    monkeypatch.setattr(check_module, "SAMPLE_FILES", 2)
+    monkeypatch.setattr(input_columns, "SAMPLE_FILES", 2)
     for number in range(5):
         lines(shards / "shards" / f"x{number}.jsonl", {"text": "x"})
-    looked = check_module.read_columns(check_module.expand(("shards",), shards, None))
+    looked = input_columns.read_columns(expand(("shards",), shards, None))
     assert list(looked.of) == ["shards/a.jsonl", "shards/x2.jsonl"]
 
 
@@ -224,3 +225,15 @@ def test_a_columnar_file_whose_text_is_no_string_is_told_before_it_is_read(shard
     assert refused(InputError, spec(paths=("shards",)), shards) == (
         "input.text: in shards/d.parquet the column 'text' is of type list<element: string>, not a string."
     )
+
+
+def test_the_output_folder_of_a_run_is_no_input(shards, toys):
+    from corpuscurate import Pipeline, Settings
+
+    made = spec()
+    Pipeline(made.source, (), made.sink, Settings(workers=1, runner="inprocess"), shards).run()
+    assert refused(InputError, spec(paths=("out",), out="next"), shards) == (
+        "input.paths: out is the output folder of a run: beside the documents it holds those that were dropped."
+        " Name out/data."
+    )
+    assert checked(spec(paths=("out/data",), out="next"), shards) == []

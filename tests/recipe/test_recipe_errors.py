@@ -196,7 +196,7 @@ SECTIONS = [
     (
         "input: shards\noutput: {path: o}",
         "recipe.yaml:1: input: must be a mapping; its keys are"
-        " paths, format, text, id, on_bad_input, max_record_bytes, split_bytes",
+        " paths, format, text, id, folder_columns, on_bad_input, max_record_bytes, split_bytes",
     ),
     (
         "input: {paths: a}\noutput: {path: o}\nstages: {minhash: {}}",

@@ -1,7 +1,7 @@
 """The output folder: claims it for a run, and gives finished files their final names.
 
-data/, dropped/, edits/ and quarantine/ are filled beside their final paths and renamed as whole folders; report.json
-comes last. If a run is killed in between, the next run finishes the publication from PUBLISH.
+data/, dropped/, edits/ and quarantine/ are filled beside their final paths and renamed as whole folders; then comes the
+dataset card, and report.json last. If a run is killed in between, the next run finishes the publication from PUBLISH.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from corpuscurate.core.artefact import Artefact, Artefacts, check, read_sealed, remove_abandoned, write_sealed
-from corpuscurate.core.digests import fingerprint
-from corpuscurate.core.durable import read_json, write_json
+from corpuscurate.core.digests import digest_file, fingerprint
+from corpuscurate.core.durable import read_json, write_json, write_whole
 from corpuscurate.core.errors import DamagedError, OutputError
 from corpuscurate.core.run_folder import (
     BASIS,
+    CARD,
     FORM,
     GATHER,
     KEPT,
@@ -25,6 +28,7 @@ from corpuscurate.core.run_folder import (
     LOCK,
     MANIFEST,
     PUBLISH,
+    PUBLISHED,
     PUBLISHING,
     REPORT,
     RUN,
@@ -36,8 +40,12 @@ from corpuscurate.core.run_folder import (
     is_unpublished,
     published,
 )
+from corpuscurate.engine.ledger.card import card_text
 from corpuscurate.engine.manifest import Manifest
 from corpuscurate.engine.task import Task
+
+SHOWN = 5
+"""Changed files that an error names."""
 
 
 class OutputFolder:
@@ -47,10 +55,11 @@ class OutputFolder:
         self.path = path
         self.state = path / STATE
 
-    def claim(self, identity: str, overwrite: bool) -> dict[str, Any] | None:
+    def claim(self, identity: str, overwrite: bool, verify: bool = False) -> dict[str, Any] | None:
         """Check that the folder may be used, and change nothing. Returns the report if it holds this run, finished.
 
-        Raises OutputError when it holds something else and `overwrite` is False.
+        verify: compare the digests of all its files. Raises OutputError when it holds something else, or a finished run
+        whose files are not as they were written, and `overwrite` is False.
         """
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"the output {self.path} is a file. Name a folder, new or empty.")
@@ -68,14 +77,44 @@ class OutputFolder:
         if overwrite:
             return None
         if run["identity"] == identity:
-            finished = self.path / REPORT
-            return read_json(finished) if finished.is_file() else None
+            return self._finished(verify) if (self.path / REPORT).is_file() else None
         state = "a finished" if (self.path / REPORT).is_file() else "an unfinished"
         raise OutputError(
             f"the output folder {self.path} holds {state} run of another recipe or other input "
             f"(fingerprint {run['identity'][:12]}, this one is {identity[:12]}). "
             "Name another folder, or give --overwrite to replace it."
         )
+
+    def _finished(self, verify: bool) -> dict[str, Any]:
+        """The report of the run, whose files are there with their sizes and times; where a time is another one, or
+        `verify` is set, with their digests. Raises OutputError."""
+        again = "Put them back, or give --overwrite to write all of them again."
+        try:
+            report: dict[str, Any] = read_json(self.path / REPORT)
+            outputs = [(str(file["name"]), int(file["bytes"]), str(file["xxh3_64"])) for file in report["outputs"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise OutputError(
+                f"the run in {self.path} is finished, but its {REPORT} cannot be read ({error}). {again}"
+            ) from error
+        times = (self._read(PUBLISHED) or {}).get("times", {})
+        faults = []
+        for name, size, digest in outputs:
+            fault = _changed(self.path / name, size, digest, times.get(name), verify)
+            faults += [f"{name} {fault}"] if fault else []
+        if faults:
+            more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+            raise OutputError(
+                f"the run in {self.path} is finished, but its files are not as they were written:"
+                f" {'; '.join(faults[:SHOWN])}{more}. {again}"
+            )
+        return report
+
+    def foreign(self, report: Mapping[str, Any]) -> list[str]:
+        """Files that lie among those of the finished run and are not of it, sorted; hidden ones apart."""
+        own = {str(file["name"]) for file in report["outputs"]}
+        there = (path for kind in KINDS for path in (self.path / kind).rglob("*") if path.is_file())
+        names = (path.relative_to(self.path).as_posix() for path in there if not path.name.startswith("."))
+        return sorted(name for name in names if name not in own)
 
     def _run(self, overwrite: bool) -> Any:
         """The content of RUN; None where it is missing or damaged. Raises OutputError for a folder of another form."""
@@ -89,9 +128,12 @@ class OutputFolder:
         )
 
     def _clear(self) -> None:
+        if self._is_our_card((self._read(PUBLISHED) or {}).get("card")):
+            _remove(self.path / CARD)
         for name in (
             REPORT,
             *KINDS,
+            f"{STATE}/{PUBLISHED}",
             f"{STATE}/{PUBLISH}",
             f"{STATE}/{PUBLISHING}",
             f"{STATE}/{WRITE}",
@@ -113,7 +155,8 @@ class OutputFolder:
             for path in self.state.iterdir():
                 if path.name != LOCK:
                     _remove(path)
-        for path in self.state.rglob(TEMPORARY):  # left by a run that was killed
+        own = (path for name in (REPORT, CARD) for path in self.path.glob(f".{name}{TEMPORARY[1:]}"))
+        for path in [*self.state.rglob(TEMPORARY), *own]:  # left by a run that was killed
             _remove(path)
         remove_abandoned(self.state)
         write_sealed(self.state / MANIFEST, {"splits": value, "states": manifest.states})
@@ -181,6 +224,7 @@ class OutputFolder:
                     (stage / file["name"]).parent.mkdir(parents=True, exist_ok=True)
                     self._move(self.state / file["from"], stage / file["name"], file["bytes"])
             (stage / kind).rename(self.path / kind)
+        self._write_card([str(file["name"]) for file in report["outputs"]])
         public = {**report, "outputs": [_public(file) for file in report["outputs"]]}
         write_json(self.path / REPORT, public)
         _remove(stage)
@@ -188,6 +232,22 @@ class OutputFolder:
         _remove(self.state / WRITE)
         _remove(self.state / GATHER)
         return public
+
+    def _write_card(self, names: Sequence[str]) -> None:
+        """Note sizes, times and the card's digest; then write the card, except over one that somebody else wrote."""
+        card = card_text(names).encode()
+        digest = xxhash.xxh3_64_hexdigest(card)
+        times = {name: (self.path / name).stat().st_mtime_ns for name in names}
+        path = self.path / CARD
+        ours = not path.exists() or self._is_our_card(digest)
+        write_sealed(self.state / PUBLISHED, {"times": times, "card": digest if ours else None})
+        if ours:
+            write_whole(path, card)
+
+    def _is_our_card(self, digest: str | None) -> bool:
+        """Whether the card is a file as this class left it. digest: of what was written."""
+        path = self.path / CARD
+        return digest is not None and path.is_file() and digest_file(path) == digest
 
     def _move(self, source: Path, target: Path, size: int) -> None:
         if source.exists():
@@ -213,6 +273,21 @@ def _remove_but(folder: Path, pattern: str) -> None:
     for path in sorted(folder.iterdir()) if kept else [folder]:
         if path not in kept:
             _remove(path)
+
+
+def _changed(path: Path, size: int, digest: str, time: int | None, verify: bool) -> str:
+    """How a file is not what was written; "" where it is. time: of its last change, ns, where that was noted."""
+    try:
+        state = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "is gone"
+    if not path.is_file():
+        return "is no file"
+    if state.st_size != size:
+        return f"has {state.st_size:,} bytes and was written with {size:,}"
+    if (verify or time not in (None, state.st_mtime_ns)) and digest_file(path) != digest:
+        return "has other bytes than were written"
+    return ""
 
 
 def _public(file: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,7 @@ def settle(
     folder.mkdir(parents=True, exist_ok=True)
     write_sealed(folder / IDENTITY, identity)
     seen = (*reader.passes, done)
-    own = Reader(reader.stages, seen, reader.want, edits_of(reader.stages, seen), reader.columns)
+    own = replace(reader, passes=seen, edits=edits_of(reader.stages, seen), fail_on_bad=False)
     corpus = EngineCorpus(session, index, stage, folder, identity, documents, done, own)
     settled = stage.settle(corpus)
     _remove_all(folder, lambda name: name.startswith(BASIS) and name not in corpus.bases)

@@ -19,6 +19,8 @@ from corpuscurate.core.columns import group_names, large_string, one_array
 from corpuscurate.core.errors import InputError, did_you_mean
 from corpuscurate.core.spec import Source
 from corpuscurate.core.tables import read_table, table_writer
+from corpuscurate.engine.check import passed_over
+from corpuscurate.engine.input_columns import with_folder_columns
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.io.base import Want, input_format
 from corpuscurate.methods.quality.label_names import label_key, label_name
@@ -40,7 +42,7 @@ class Documents:
     """All documents, in input order. table: columns of SCHEMA, mapped. names: the labels, sorted; positive: the one of
     them that the recipe means. votes: int64[n, annotators], -1 for none. labels: int64[n], the majority, of a tie the
     first in `names`. digests: of each input file. quarantined: records that could not be read, by reason; unlabelled:
-    documents without any label."""
+    documents without any label; notes: what of the input is not read."""
 
     path: Path
     names: tuple[str, ...]
@@ -50,6 +52,7 @@ class Documents:
     digests: dict[str, str]
     quarantined: dict[str, int]
     unlabelled: int
+    notes: tuple[str, ...] = ()
 
     @property
     def table(self) -> pa.Table:
@@ -70,11 +73,13 @@ def gather(recipe: TrainRecipe, base: Path, folder: Path) -> Documents:
     digests: dict[str, str] = {}
     bad: Counter[str] = Counter()
     unlabelled = 0
+    notes: list[str] = []
     with table_writer(path, SCHEMA) as writer:
         for number, given in enumerate(recipe.input):
             source = Source(paths=given.paths, format=given.format, text=given.text, id=given.id)
             manifest = build_manifest(source, base)
             _check_columns(manifest, given, f"input[{number}]")
+            notes += [f"input[{number}]: {text}" for text in passed_over(manifest.passed, given.format)]
             digests |= {file.name: _digest(Path(file.path)) for file in manifest.files}
             for batch, name in _batches(manifest, given, bad):
                 rows = _rows(batch, given, name, renamed)
@@ -86,7 +91,15 @@ def gather(recipe: TrainRecipe, base: Path, folder: Path) -> Documents:
     positive = label_name(recipe.positive)
     _check_labels(names, votes, positive)
     return Documents(
-        path, names, positive, votes, _majority(votes, len(names)), digests, dict(sorted(bad.items())), unlabelled
+        path,
+        names,
+        positive,
+        votes,
+        _majority(votes, len(names)),
+        digests,
+        dict(sorted(bad.items())),
+        unlabelled,
+        tuple(notes),
     )
 
 
@@ -105,7 +118,8 @@ def _digest(path: Path) -> str:
 
 def _check_columns(manifest: Manifest, given: LabelledInput, where: str) -> None:
     wanted = [*given.label_columns, *([given.group] if given.group else [])]
-    names = list(dict.fromkeys(name for file in manifest.files for name in input_format(file.format).columns(file)))
+    own = (name for file in manifest.files for name in input_format(file.format).columns(file))
+    names = list(dict.fromkeys([*own, *manifest.folder_columns]))
     for column in [given.text, *wanted]:
         if column not in names and names:
             raise InputError(
@@ -122,7 +136,8 @@ def _batches(manifest: Manifest, given: LabelledInput, bad: Counter[str]) -> Ite
             for chunk in input_format(file.format).read(file, span, want):
                 bad.update(record.reason for record in chunk.bad)
                 if chunk.batch is not None and len(chunk.batch):
-                    yield chunk.batch, given.source or file.name
+                    batch = with_folder_columns(chunk.batch, file, manifest.folder_columns, first=False)
+                    yield batch, given.source or file.name
 
 
 def renames(given: Mapping[str, str]) -> dict[str, str]:

@@ -105,6 +105,8 @@ class _Job:
         """All of it."""
         recipe = self.recipe
         documents = gather(recipe, base, self.folder)
+        for note in documents.notes:
+            self.say(f"warning: {note}")
         self.say(f"{len(documents.labels):,} labelled documents; looking for copies and near-copies")
         exact, near = exact_and_near(documents, self.folder, recipe.split.threshold, self.workers)
         cluster = cluster_hashes(documents, clusters(documents, exact, near))
@@ -131,7 +133,7 @@ class _Job:
         }
         card["annotators"] = annotators
         card["use"] = classifier.use(str(output), documents.positive)
-        card["notes"] = [*classifier.notes(), *_notes(card)]
+        card["notes"] = [*classifier.notes(), *_notes(card), *documents.notes]
         with whole_folder(output) as part:
             card["files"] = classifier.save(part)
             if small is not None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from corpuscurate.core.errors import RecipeError, did_you_mean
+from corpuscurate.core.local_path import RecipePath
 from corpuscurate.core.spec import InputFormatName, Paths
 from corpuscurate.methods.quality.label_names import label_name
 from corpuscurate.recipe.values import build
@@ -121,7 +122,9 @@ class TrainRecipe(_Section):
     split: SplitRule = Field(default_factory=SplitRule, description="what is held out")
     trainer: str = Field("fasttext", description="what is trained")
     parameters: dict[str, Any] = Field({}, description="the trainer's own parameters")
-    output: str = Field(description="folder for the model and its card; must be new or empty", min_length=1)
+    output: Annotated[str, RecipePath()] = Field(
+        description="folder for the model and its card; must be new or empty", min_length=1
+    )
 
 
 def load_train_recipe(path: str | Path) -> tuple[TrainRecipe, Path]:
