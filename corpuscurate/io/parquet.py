@@ -123,7 +123,7 @@ def _check_alone(metadata: pq.FileMetaData, source: pa.NativeFile, file: SourceF
 
     The places in its footer count from its own beginning, so that they would lead into the first file.
     """
-    groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
+    groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)[-1:]]  # the last one ends last
     columns = [group.column(at) for group in groups for at in range(group.num_columns)]
     ends = [_start(column) + column.total_compressed_size for column in columns]
     unnamed = file.size - 2 * len(MAGIC) - metadata.serialized_size - max(ends, default=len(MAGIC))
@@ -142,6 +142,10 @@ def _is_file(source: pa.NativeFile, stop: int, file: SourceFile) -> bool:
     """Whether the bytes before `stop` are a Parquet file."""
     try:
         with parsing(file):
+            source.seek(max(0, stop - MIN_FILE_BYTES + len(MAGIC)))
+            footer = int.from_bytes(source.read(4), "little")
+            if stop < MIN_FILE_BYTES or footer > stop - MIN_FILE_BYTES:
+                return False
             source.seek(0)
             pq.read_metadata(pa.BufferReader(source.read(stop)))
     except DAMAGE:
