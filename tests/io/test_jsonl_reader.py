@@ -169,7 +169,7 @@ def test_batch_bytes_and_splits_change_nothing(tmp_path):
     assert (3, "too_large") in short(bad)
     assert all(doc["doc_id"] >> POSITION_BITS == 5 for doc in documents)
     for batch_bytes in (1, 64, 65, 100, 199, 333, 1000):
-        got = read(file, Want("text", "id", ("n",), True, False, batch_bytes, 250))
+        got = read(file, Want("text", "id", ("n",), True, batch_bytes=batch_bytes, max_record_bytes=250))
         assert got[0] == documents
         assert sorted(got[1], key=lambda record: record.position) == sorted(bad, key=lambda record: record.position)
 
