@@ -91,32 +91,38 @@ def digests(out: Path) -> dict[str, str]:
     return {str(path.relative_to(out)): xxhash.xxh3_64_hexdigest(path.read_bytes()) for path in files if path.is_file()}
 
 
-def kill_trial(job: Job, out: Path, seconds: float, rng: random.Random) -> tuple[str, Counter[str]]:
+def killed_once(job: Job, out: Path, seconds: list[float], rng: random.Random) -> None:
+    """Start a run anew and kill it; again, with less time, where it ended before. seconds: how long a run takes."""
+    while not job.killed_after(out, rng.choice((1, 2)), rng.uniform(0.1, 1) * seconds[0]):
+        seconds[0] *= 0.9
+        shutil.rmtree(out)
+
+
+def kill_trial(job: Job, out: Path, seconds: list[float], rng: random.Random) -> tuple[str, Counter[str]]:
     """Kill and resume until an attempt ends by itself. Returns what is wrong ("": nothing) and counts."""
-    seen: Counter[str] = Counter()
-    for _ in range(rng.randint(1, 4)):
-        if not job.killed_after(out, rng.choice((1, 2)), rng.uniform(0.1, 1.1) * seconds):
+    killed_once(job, out, seconds, rng)
+    seen = Counter(kills=1)
+    for _ in range(rng.randint(0, 3)):
+        if not job.killed_after(out, rng.choice((1, 2)), rng.uniform(0.1, 1) * seconds[0]):
             return "", seen
         seen["kills"] += 1
     status, told = job.finish(out, rng.choice((1, 2)))
     return (told if status else ""), seen
 
 
-def flip_trial(job: Job, out: Path, seconds: float, rng: random.Random) -> tuple[str, Counter[str]]:
+def flip_trial(job: Job, out: Path, seconds: list[float], rng: random.Random) -> tuple[str, Counter[str]]:
     """Kill once, flip a bit of a file of the run folder, resume. Returns what is wrong ("": nothing) and counts."""
-    seen: Counter[str] = Counter()
-    if not job.killed_after(out, rng.choice((1, 2)), rng.uniform(0.4, 1.05) * seconds):
-        seen["finished before the kill"] += 1
-    files = sorted(path for path in (out / "_run").rglob("*") if path.is_file() and path.stat().st_size)
-    files = [path for path in files if path.name != "lock"]
-    if not files:
-        seen["nothing was written yet"] += 1
-    else:
-        path = rng.choice(files)
-        content = bytearray(path.read_bytes())
-        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-        path.write_bytes(content)
-        seen[f"flipped in {kind_of(path, out)}"] += 1
+    files: list[Path] = []
+    while not files:
+        shutil.rmtree(out, ignore_errors=True)
+        killed_once(job, out, seconds, rng)
+        files = sorted(path for path in (out / "_run").rglob("*") if path.is_file() and path.stat().st_size)
+        files = [path for path in files if path.name != "lock"]
+    path = rng.choice(files)
+    content = bytearray(path.read_bytes())
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+    seen = Counter({f"flipped in {kind_of(path, out)}": 1})
     status, told = job.finish(out, rng.choice((1, 2)))
     seen["named and made again"] += "is damaged" in told
     return (told if status else ""), seen
@@ -149,10 +155,11 @@ def main() -> None:
             raise SystemExit(told)
         seconds = time.perf_counter() - started
         wanted = digests(Path(folder, "whole"))
+        expected = [seconds]
         for number in range(given.trials):
             out = Path(folder, f"trial-{number}")
             trial = kill_trial if given.what == "kills" else flip_trial
-            message, seen = trial(job, out, seconds, rng)
+            message, seen = trial(job, out, expected, rng)
             counts += seen
             differs = digests(out) != wanted
             if message or differs:
