@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.layouts import has_parts, is_list_view, nested_type, parts_of
 from corpuscurate.core.spec import Spec
 from corpuscurate.engine.documents import bad_input_error
 from corpuscurate.engine.input_columns import Columns
@@ -153,12 +154,22 @@ def _try(spec: Spec, file: SourceFile, batch: Batch) -> None:
                 ) from error
 
 
+def _nullable(field: pa.Field) -> pa.Field:
+    """The field and its parts nullable: what holds nulls against its word is written so, as the run finds out."""
+    kind = field.type
+    if has_parts(kind) and not is_list_view(kind) and not isinstance(kind, pa.BaseExtensionType):
+        parts = parts_of(kind)
+        keys = parts[:1] if pa.types.is_map(kind) else []  # never null
+        field = field.with_type(nested_type(kind, [*keys, *map(_nullable, parts[len(keys) :])]))
+    return field.with_nullable(True)
+
+
 def _write(spec: Spec, batch: Batch) -> None:
     """Write the rows one by one, as a run would."""
     sink, source = spec.sink, spec.source
     schema = pa.schema([])
     if output_format(sink.format).columnar and batch.rest is not None:
-        schema, _ = unify_types(types_of_schema(batch.rest.schema), source.id)
+        schema, _ = unify_types(types_of_schema(pa.schema(map(_nullable, batch.rest.schema))), source.id)
     shape = OutputShape(sink.format, schema, source.text, source.id, {}, sink.row_group_bytes)
     with tempfile.TemporaryDirectory(prefix="corpuscurate-check-") as folder:
         writer = open_writer(Path(folder) / "part", shape)
