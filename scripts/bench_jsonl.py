@@ -23,7 +23,8 @@ import pyarrow.json as pj
 import xxhash
 
 from corpuscurate.io.base import SourceFile, Span, Want
-from corpuscurate.io.files import kind_of, open_bytes
+from corpuscurate.io.file_names import kind_of
+from corpuscurate.io.files import open_bytes
 from corpuscurate.io.jsonl import JSONL
 
 TEXT = pa.large_string()

@@ -23,7 +23,8 @@ from corpuscurate.engine.plan import added_columns
 from corpuscurate.engine.prefix import check_writable_columns, prefix_warnings
 from corpuscurate.io.base import SourceFile, input_format, output_format
 from corpuscurate.io.column_types import check_width
-from corpuscurate.io.files import PassedOver, folder_values, kind_of, list_input
+from corpuscurate.io.file_names import folder_values, kind_of
+from corpuscurate.io.files import PassedOver, list_input
 
 _TEXT_TYPE = re.compile(r"(dictionary<values=)?(large_)?string(_view)?\b|null$")
 """Matches the names of the Arrow types that a text column may have."""

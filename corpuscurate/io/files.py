@@ -15,7 +15,6 @@ from functools import lru_cache
 from glob import escape, has_magic
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
-from urllib.parse import unquote
 
 import fsspec
 import pyarrow as pa
@@ -24,14 +23,14 @@ from fsspec.utils import glob_translate
 
 from corpuscurate.core.doc_ids import POSITION_BITS
 from corpuscurate.core.errors import InputError, nearest
-from corpuscurate.io.base import SourceFile, format_of_suffix, input_format, input_formats
+from corpuscurate.io.base import SourceFile, input_format
 from corpuscurate.io.decompress import Inflated, Truncated, decompress
+from corpuscurate.io.file_names import folder_values, has_format, is_hidden, is_meant, kind_of, unknown_suffix
 from corpuscurate.io.local_glob import entries, is_folder, local_glob
 from corpuscurate.io.reading import Stored, is_passing, open_local, read_error, real_error, retried, why
 
 __all__ = ["PassedOver", "Truncated", "expand", "file_state", "list_input", "open_bytes", "open_seekable"]
 
-COMPRESSIONS = {".gz": "gz", ".gzip": "gz", ".zst": "zst", ".zstd": "zst"}
 _VERSION_KEYS = (
     *("ETag", "etag", "generation", "md5", "Content-MD5"),
     *("Last-Modified", "LastModified", "last_modified", "updated", "modified", "mtime"),
@@ -62,18 +61,6 @@ class PassedOver:
 
     path: str
     hidden: bool = False
-
-
-def kind_of(name: str) -> tuple[str | None, str | None]:
-    """Format (None: unknown) and compression that a file name's suffixes tell, in any case of letters."""
-    plain = PurePosixPath(name.lower())
-    compression = COMPRESSIONS.get(plain.suffix)
-    if compression:
-        plain = plain.with_suffix("")
-    format = format_of_suffix(plain.suffix)
-    if compression and format is not None and not input_format(format).compressible:
-        return None, compression
-    return format, compression
 
 
 def expand(patterns: Sequence[str], base: Path, format: str | None) -> list[SourceFile]:
@@ -144,48 +131,13 @@ def _found(
         raise InputError(f"The name of input file {shown} is not valid UTF-8. Rename it.") from None
     known, compression = kind_of(inner or name)
     if format is None and known is None:
-        raise InputError(_unknown_suffix(inner or name, compression))
+        raise InputError(unknown_suffix(inner or name, compression))
     kind = cast(str, format or known)
     if compression and not input_format(kind).compressible:
         raise InputError(f"{name}: a {kind} file cannot be read compressed as a whole. Decompress it first.")
     if size > MAX_FILE_BYTES:
         raise InputError(f"{name} has {size} bytes, more than {MAX_FILE_BYTES} (1 TiB). Split it.")
     return _Found(name, path, real, size, kind, compression, folder_values(below))
-
-
-NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
-"""How Hive, Spark and pyarrow spell a missing value in the name of a folder."""
-
-
-def folder_values(path: str) -> tuple[tuple[str, str | None], ...]:
-    """The keys and values of the folders of a path that are named `key=value`, as Hive partitions are; of a key that
-    stands twice the last. Escapes such as %20 are resolved; the value is None for NULL_FOLDER."""
-    found: dict[str, str | None] = {}
-    for name in PurePosixPath(path).parts[:-1]:
-        key, equals, value = (_unquoted(part) for part in name.partition("="))
-        if key and equals:
-            found[key] = None if value == NULL_FOLDER else value
-    return tuple(found.items())
-
-
-def _unquoted(text: str) -> str:
-    try:
-        return unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        return text
-
-
-def _unknown_suffix(name: str, compression: str | None) -> str:
-    plain = PurePosixPath(name).with_suffix("") if compression else PurePosixPath(name)
-    suffix = "".join(part.suffix for part in ((plain, PurePosixPath(name)) if compression else (plain,)))
-    formats = input_formats()
-    known = "; ".join(f"{kind}: {', '.join(each.suffixes)}" for kind, each in formats.items())
-    compressible = [kind for kind, each in formats.items() if each.compressible]
-    return (
-        f"{name}: the suffix {suffix!r} tells no format. Known are {known}; "
-        f"of these {' and '.join(compressible)} may be followed by {', '.join(COMPRESSIONS)}. "
-        f"Otherwise say what the files are with `format:` ({', '.join(formats)})."
-    )
 
 
 def _expand_local(pattern: str, base: Path, format: str | None) -> _Listing:
@@ -199,9 +151,9 @@ def _expand_local(pattern: str, base: Path, format: str | None) -> _Listing:
         explicit = PurePosixPath(pattern).name.startswith("_")
         matches = local_glob(below, _cannot_list)
         if not explicit:
-            left_out = (path for m in matches if _is_hidden(m) for path in _files_below(m, format).meant)
+            left_out = (path for m in matches if is_hidden(m) for path in _files_below(m, format).meant)
             passed = [PassedOver(path, True) for path in left_out if _is_readable(path, format)]
-            matches = [m for m in matches if not _is_hidden(m)]
+            matches = [m for m in matches if not is_hidden(m)]
         named = _fixed_part(full)
     else:
         raise InputError(_no_match(pattern, full, format))
@@ -219,19 +171,9 @@ def _fixed_part(pattern: str) -> str:
     return str(Path(*parts[: next((at for at, part in enumerate(parts) if has_magic(part)), len(parts))]))
 
 
-def _is_hidden(path: str) -> bool:
-    return PurePosixPath(path).name.startswith((".", "_"))
-
-
 def _is_readable(path: str, format: str | None) -> bool:
     """Whether a local file would be read, were it named."""
-    return os.path.isfile(path) and _has_format(path, format)  # noqa: PTH113
-
-
-def _has_format(path: str, format: str | None) -> bool:
-    """Whether the suffix of a file tells a format, that of `format:` where there is one."""
-    known, _ = kind_of(PurePosixPath(path).name)
-    return known is not None and format in (None, known)
+    return os.path.isfile(path) and has_format(path, format)  # noqa: PTH113
 
 
 def _files_below(path: str, format: str | None) -> _Below:
@@ -254,25 +196,18 @@ def _files_below(path: str, format: str | None) -> _Below:
         told = _pass_over if hidden else _cannot_list
         folders = []
         for entry in entries(folder, told):
-            hides = hidden or _is_hidden(entry.name)
+            hides = hidden or is_hidden(entry.name)
             whole = os.path.normpath(entry.path)
             if is_folder(entry, told):
                 folders += [] if entry.name.startswith(".") else [(entry.path, hides)]
             elif hides:
                 found.passed += [PassedOver(whole, True)] if _is_readable(whole, format) else []
-            elif _is_meant(entry.name, format):
+            elif is_meant(entry.name, format):
                 found.meant.append(whole)
             else:
                 found.passed.append(PassedOver(whole))
         waiting += sorted(folders, reverse=True)
     return found
-
-
-def _is_meant(name: str, format: str | None) -> bool:
-    if _is_hidden(name):
-        return False
-    known, _ = kind_of(name)
-    return known is not None if format is None else known in (None, format)
 
 
 def _pass_over(error: OSError) -> None:
@@ -365,9 +300,9 @@ def _list_url(pattern: str, format: str | None) -> tuple[Any, str, _Below, str]:
         return system, path, found, path.rpartition("/")[0]
     matches = _url_glob(system, path)
     for name in sorted(name for name, info in matches.items() if info["type"] != "directory"):
-        if not _is_hidden(name):
+        if not is_hidden(name):
             found.meant.append(name)
-        elif _has_format(name, format):
+        elif has_format(name, format):
             found.passed.append(PassedOver(name, True))
     for folder in sorted(name for name, info in matches.items() if info["type"] == "directory"):
         below = _below(system, folder, format)
@@ -389,9 +324,9 @@ def _below(system: Any, folder: str, format: str | None) -> _Below:
 
 def _passed_below(name: str, folder: str, format: str | None) -> list[PassedOver]:
     """A file below a folder of a remote system that is not meant by naming the folder: see `_files_below`."""
-    if not any(_is_hidden(part) for part in PurePosixPath(name.removeprefix(folder)).parts):
+    if not any(is_hidden(part) for part in PurePosixPath(name.removeprefix(folder)).parts):
         return [PassedOver(name)]
-    return [PassedOver(name, True)] if _has_format(name, format) else []
+    return [PassedOver(name, True)] if has_format(name, format) else []
 
 
 def _is_below_dot(name: str, folder: str) -> bool:
@@ -485,7 +420,7 @@ def _around(system: Any, pattern: str, path: str, name: str) -> tuple[str, str]:
 
 def _is_meant_below(name: str, folder: str, format: str | None) -> bool:
     parts = PurePosixPath(name.removeprefix(folder)).parts
-    return not any(_is_hidden(part) for part in parts[:-1]) and _is_meant(parts[-1], format)
+    return not any(is_hidden(part) for part in parts[:-1]) and is_meant(parts[-1], format)
 
 
 @lru_cache(maxsize=8)

@@ -29,7 +29,7 @@ from corpuscurate.io.base import (
     output_formats,
 )
 from corpuscurate.io.column_types import merge, unify_types
-from corpuscurate.io.files import kind_of
+from corpuscurate.io.file_names import kind_of
 
 TESTS = Path(__file__).parents[1] / "io"
 

@@ -24,7 +24,7 @@ from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.measure import sketch_rows
 from corpuscurate.engine.streaming import stages_named_with
 from corpuscurate.io.base import SourceFile, Want, input_format
-from corpuscurate.io.files import kind_of
+from corpuscurate.io.file_names import kind_of
 
 
 @dataclass(frozen=True, slots=True)
