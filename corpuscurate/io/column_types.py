@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpuscurate.core.errors import InputError
 from corpuscurate.io.arrow_types import unify
@@ -51,6 +52,8 @@ MAX_COLUMNS = 4096
 JSON_TEXT = {b"corpuscurate.json": b"text"}
 """Metadata of a field of a settled schema that holds the JSON text of each value."""
 NO_COLUMNS = pa.schema([])
+NOT_ZERO = "^-?[0.]*[1-9]"
+"""Matches the number texts that are not zero, whatever their exponent."""
 
 _KINDS = 0xFF
 _BOOL = 1 << TRUE | 1 << FALSE
@@ -268,7 +271,10 @@ def _far_fields(scan: Scan, ids: Ints) -> list[int]:
     fields = np.flatnonzero((scan.kinds == FLOAT) & (ids >= 0))
     texts = scan.raw(fields)
     values = texts.cast(pa.float64()).to_numpy()
-    doubtful = np.flatnonzero(np.isinf(values) | (values == 0))
+    zero = values == 0
+    if zero.any():  # a plain 0.0 is common, and is none
+        zero &= pc.match_substring_regex(texts, NOT_ZERO).to_numpy(zero_copy_only=False)
+    doubtful = np.flatnonzero(np.isinf(values) | zero)
     return [int(fields[at]) for at in doubtful if _is_far(texts[int(at)].as_py())]
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from decimal import Decimal
 
 import orjson
 import pyarrow as pa
@@ -11,7 +13,16 @@ from hypothesis import strategies as st
 
 from corpuscurate.io.arrow_types import unify
 from corpuscurate.io.base import SourceFile, Span, Want
-from corpuscurate.io.column_types import JSON_TEXT, MAX_KEYS, MAX_NESTING, merge, types_of_schema, unify_types
+from corpuscurate.io.column_types import (
+    JSON_TEXT,
+    MAX_KEYS,
+    MAX_NESTING,
+    NOT_ZERO,
+    _is_far,
+    merge,
+    types_of_schema,
+    unify_types,
+)
 from corpuscurate.io.jsonl import JSONL
 
 TEXT = pa.large_string()
@@ -297,3 +308,12 @@ def test_a_schema_alone_is_kept():
     assert unify_types(types_of_schema(schema)) == (schema, {})
     assert unify_types(merge([types_of_schema(schema)] * 3)) == (schema, {})
     assert unify_types({"fields": []}) == (pa.schema([]), {})
+
+
+@pytest.mark.parametrize(
+    "text", ["0.0", "-0.0", "0e5", "0.00e-10", "-0.000", "1e-400", "0.0001e-400", "-10.0e-999", "0.0e9"]
+)
+def test_zeros_and_numbers_too_near_to_zero(text):
+    """The quick look at a block of numbers leaves out those alone that are zero as they are written."""
+    assert float(text) == 0
+    assert bool(re.match(NOT_ZERO, text)) == (Decimal(text) != 0) == _is_far(text)
