@@ -26,8 +26,8 @@ from corpuscurate.io.column_types import check_width
 from corpuscurate.io.file_names import folder_values, kind_of
 from corpuscurate.io.files import PassedOver, list_input
 
-_TEXT_TYPE = re.compile(r"(dictionary<values=)?(large_)?string(_view)?\b|null$")
-"""Matches the names of the Arrow types that a text column may have."""
+_TEXT_TYPE = re.compile(r"(dictionary<values=|run_end_encoded<run_ends: \w+, values: )*(large_)?string(_view)?\b|null$")
+"""Matches the names of the Arrow types that a text column may have, in dictionaries and runs too."""
 
 UNREADABLE = " cannot be read and will be quarantined: "
 

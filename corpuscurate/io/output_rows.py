@@ -52,7 +52,8 @@ def final_schema(shape: OutputShape) -> pa.Schema:
     """The schema of an output file. Raises OutputError where a stage adds a column of a name that is there.
 
     The user's schema, with the notes of other programs that `unify_types` kept, in types that the format has.
-    Dictionary indices are at least 32 bits wide: several files' dictionaries become one.
+    Dictionary indices are at least 32 bits wide: several files' dictionaries become one. So are the ends of runs:
+    several record batches become one.
     """
     taken = set(shape.schema.names) & set(shape.added)
     if taken:
@@ -79,12 +80,13 @@ def storable(kind: pa.DataType, format: str) -> pa.DataType:
     """
     if pa.types.is_run_end_encoded(kind):
         value = kernel_type(kind.value_type)
-        if format == "parquet" or has_parts(value):
+        if format == "parquet" or not _can_be_encoded(value, format):
             return storable(value, format)
-        return pa.run_end_encoded(kind.run_end_type, _stored_within(value, format, within=True))
+        ends = kind.run_end_type if kind.run_end_type.bit_width >= 32 else pa.int32()
+        return pa.run_end_encoded(ends, _stored_within(value, format, within=True))
     if pa.types.is_dictionary(kind):
         value = kernel_type(kind.value_type) if format == "parquet" else kind.value_type
-        if has_parts(value):
+        if not _can_be_encoded(value, format):
             return storable(value, format)
         index = kind.index_type if kind.index_type.bit_width >= 32 else pa.int32()
         return pa.dictionary(index, value, kind.ordered)
@@ -92,6 +94,16 @@ def storable(kind: pa.DataType, format: str) -> pa.DataType:
         return _stored_within(kind, format)
     item = kind.value_field.with_type(_stored_within(kind.value_type, format, within=True))
     return pa.large_list_view(item) if pa.types.is_large_list_view(kind) else pa.list_view(item)
+
+
+def _can_be_encoded(value: pa.DataType, format: str) -> bool:
+    """Whether Arrow can make dictionaries and runs of such values, join the dictionaries of several row groups, and read
+    them back from the format as what they are."""
+    types = pa.types
+    kinds = (has_parts, types.is_decimal32, types.is_decimal64, types.is_float16)
+    if any(fit(value) for fit in kinds) or isinstance(value, pa.BaseExtensionType):
+        return False
+    return format != "parquet" or not (types.is_null(value) or types.is_duration(value))
 
 
 def _stored_within(kind: pa.DataType, format: str, *, within: bool = False) -> pa.DataType:
@@ -260,11 +272,14 @@ def _final_text(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray |
         return column
     if pa.types.is_dictionary(kind):
         return encoded(column, kind)
+    is_runs = pa.types.is_run_end_encoded(kind)
     pieces = [
-        _compact(piece.slice(start, stop - start)).cast(kind)
+        _compact(piece.slice(start, stop - start)).cast(kind.value_type if is_runs else kind)
         for piece in column.chunks
         for start, stop in _fitting(lengths_bytes(piece))
     ]
+    if is_runs:
+        pieces = [pc.run_end_encode(piece, run_end_type=kind.run_end_type) for piece in pieces]
     return pa.chunked_array(pieces, kind)
 
 
