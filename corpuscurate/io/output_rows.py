@@ -97,8 +97,8 @@ def storable(kind: pa.DataType, format: str) -> pa.DataType:
 
 
 def _can_be_encoded(value: pa.DataType, format: str) -> bool:
-    """Whether Arrow can make dictionaries and runs of such values, join the dictionaries of several row groups, and read
-    them back from the format as what they are."""
+    """Whether Arrow can make dictionaries and runs of such values, join the dictionaries of several row groups, and
+    read them back from the format as what they are."""
     types = pa.types
     kinds = (has_parts, types.is_decimal32, types.is_decimal64, types.is_float16)
     if any(fit(value) for fit in kinds) or isinstance(value, pa.BaseExtensionType):

@@ -1,4 +1,4 @@
-"""Dictionaries and runs of every type of value keep their values through a run, whether Arrow can make them anew or not."""
+"""Dictionaries and runs of every type of value keep their values through a run, whether Arrow can make them or not."""
 
 from __future__ import annotations
 
