@@ -46,6 +46,7 @@ from corpuscurate.engine.session import Session
 from corpuscurate.engine.task import Task
 from corpuscurate.io.base import OutputShape, Want, input_format, output_format
 from corpuscurate.io.column_types import NO_COLUMNS, check_columns, merge, unify_types
+from corpuscurate.io.json_losses import loss_warnings
 from corpuscurate.io.notes import left_behind
 from corpuscurate.io.type_changes import json_changes, merge_kinds, typed_changes
 
@@ -289,6 +290,8 @@ class Steps:
         ]
         self.written = self.session.tasks("writing", self.write_tasks, largest_first=True)
         self.parts = [part for result in self.written for part in result.get("parts", [])]
+        for text in loss_warnings(result["losses"] for result in self.written):
+            self.session.warn(text)
         if placed is not None:
             self.gather(identity, placed.result["parts"], placed.result["partitions"], shape)
 

@@ -170,11 +170,19 @@ def _timestamps(column: pa.Array) -> pa.LargeStringArray:
 def _json(text: pa.Array) -> pa.LargeStringArray:
     """Values that came as JSON text, each on one line. What is not JSON becomes a string."""
     text = large_string(text)
-    one_line = pc.replace_substring_regex(text, "[\n\r]", "\t")  # white space, and as wrong within a string
-    good = is_one_value(one_line)
+    one_line, good = _on_one_line(text), is_json_value(text)
     if good.all():
         return one_line
     return pc.if_else(pa.array(good), one_line, _strings(text))
+
+
+def is_json_value(text: pa.Array) -> NDArray[np.bool_]:
+    """Whether each text is a JSON value and so is written as it stands: bool[n], True for null."""
+    return is_one_value(_on_one_line(large_string(text)))
+
+
+def _on_one_line(text: pa.LargeStringArray) -> pa.LargeStringArray:
+    return pc.replace_substring_regex(text, "[\n\r]", "\t")  # white space, and as wrong within a string
 
 
 def _durations(column: pa.Array) -> pa.LargeStringArray:

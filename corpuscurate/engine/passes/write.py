@@ -51,6 +51,7 @@ from corpuscurate.engine.plan import COPY, OutputPart, WriteGroup
 from corpuscurate.engine.streaming import stages_named_with
 from corpuscurate.engine.task import DIGESTS
 from corpuscurate.io.base import OutputShape, SourceFile, Writer, open_writer
+from corpuscurate.io.json_losses import Losses, add_losses, losses_of
 from corpuscurate.io.output_rows import is_json_form
 
 
@@ -173,6 +174,7 @@ class _Writing:
         verdicts = [verdict for done in body.reader.passes for verdict in done.verdicts if verdict.copies]
         self.copying = [(f"{body.reader.stages[each.stage].label}.{COPY}", each.copies) for each in verdicts]
         self.kept = self.text_bytes = 0
+        self.losses: Losses = {}
         self.gone: list[NDArray[np.uint64]] = []  # dropped documents of the split whose rows are not written yet
         self.gone_text: list[pa.LargeStringArray] = []
         self.sketches: list[tuple[GlobalStage, FewBatches]] = []  # the open files of the split
@@ -201,6 +203,7 @@ class _Writing:
             "edits": self.edits.rows if self.edits else 0,
             "quarantined": self.bad.rows if self.bad else 0,
             "text_bytes": self.text_bytes,
+            "losses": self.losses,
             **told,
         }
 
@@ -255,6 +258,7 @@ class _Writing:
         """Write kept documents, each with its copies."""
         self.kept += len(batch)
         self.text_bytes += batch.text_bytes
+        add_losses(self.losses, losses_of(batch, self.body.shape))
         for name, files in self.copying:
             batch, number = batch.repeat(copies_by(files, batch.doc_id))
             batch = batch.with_columns({name: pa.array(number, pa.int32())})
