@@ -30,7 +30,7 @@ from corpuscurate.io.columnar import (
     pruned,
     text_lengths,
 )
-from corpuscurate.io.files import open_seekable
+from corpuscurate.io.files import open_mapped
 from corpuscurate.io.parquet import pack
 from corpuscurate.io.time_ranges import coarse_columns, over_bits
 
@@ -45,7 +45,7 @@ class _Open:
 
     def __init__(self, file: SourceFile) -> None:
         self.file = file
-        self.source = open_seekable(file)
+        self.source = open_mapped(file)
         is_file = self.source.read(len(MAGIC)) == MAGIC
         self.random_access = False
         """Whether single record batches can be read."""
@@ -92,7 +92,7 @@ class _Open:
 
 
 def _why_unreadable(file: SourceFile, error: BaseException) -> tuple[str, str]:
-    with open_seekable(file) as source:
+    with open_mapped(file) as source:
         head = source.read(len(MAGIC))
     if head.startswith(FEATHER_V1):
         return "unreadable", "Feather version 1 is not read: write it again as version 2 (pyarrow.feather)"

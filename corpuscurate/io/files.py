@@ -29,7 +29,7 @@ from corpuscurate.io.file_names import folder_values, has_format, is_hidden, is_
 from corpuscurate.io.local_glob import entries, is_folder, local_glob
 from corpuscurate.io.reading import Stored, is_passing, open_local, read_error, real_error, retried, why
 
-__all__ = ["PassedOver", "Truncated", "expand", "file_state", "list_input", "open_bytes", "open_seekable"]
+__all__ = ["PassedOver", "Truncated", "expand", "file_state", "list_input", "open_bytes", "open_mapped", "open_read"]
 
 _VERSION_KEYS = (
     *("ETag", "etag", "generation", "md5", "Content-MD5"),
@@ -462,10 +462,16 @@ def open_bytes(file: SourceFile, start: int = 0) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, reader)
 
 
-def open_seekable(file: SourceFile) -> pa.NativeFile:
-    """The stored bytes for random access: a memory map of a local file. Raises ReadError."""
+def open_read(file: SourceFile) -> pa.NativeFile:
+    """The stored bytes for random access, read as they are asked for. Raises ReadError."""
+    return pa.PythonFile(_open_raw(file), "r") if file.size else pa.BufferReader(b"")
+
+
+def open_mapped(file: SourceFile) -> pa.NativeFile:
+    """The stored bytes for random access: a memory map of a local file, so that a record batch larger than memory is no
+    trouble. A disk that fails, or a file that is cut meanwhile, ends the process (SIGBUS). Raises ReadError."""
     if _is_url(file.path):
-        return pa.PythonFile(_open_raw(file), "r")
+        return open_read(file)
     try:
         return retried(lambda: pa.memory_map(file.path)) if file.size else pa.BufferReader(b"")
     except OSError as error:

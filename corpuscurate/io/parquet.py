@@ -28,7 +28,7 @@ from corpuscurate.io.columnar import (
     plain,
     pruned,
 )
-from corpuscurate.io.files import file_state, open_bytes, open_seekable
+from corpuscurate.io.files import file_state, open_bytes, open_read
 from corpuscurate.io.time_ranges import coarse_columns, over_bits, unit_that_fits
 
 MAGIC = b"PAR1"
@@ -36,6 +36,8 @@ MIN_FILE_BYTES = 2 * len(MAGIC) + 4
 """No Parquet file has less than its marks and the length of its footer."""
 SEARCH_BYTES = 1 << 20
 ARROW_SCHEMA = b"ARROW:schema"
+PIECE_BYTES = 1 << 20
+"""Of a column chunk that are read at once."""
 TAIL_BYTES = 8
 """Behind the footer: its size and the magic bytes."""
 SIGNATURE_BYTES = 28
@@ -56,7 +58,7 @@ class _SeveralFiles(pa.ArrowInvalid):  # type: ignore[misc]
 def _open(file: SourceFile, dictionary: str | None = None) -> pq.ParquetFile:
     with parsing(file):
         parquet = _opened(file, dictionary)
-        source = open_seekable(file)
+        source = open_read(file)
         _check_plain(source, parquet.metadata.serialized_size, file.size)
         _check_alone(parquet.metadata, source, file)
     columns = _int96_columns(parquet)
@@ -65,12 +67,13 @@ def _open(file: SourceFile, dictionary: str | None = None) -> pq.ParquetFile:
 
 
 def _opened(file: SourceFile, dictionary: str | None = None, unit: str = FINEST) -> pq.ParquetFile:
-    # Checksums are verified where a writer made them. Without pre_buffer pages come straight from the memory map.
+    # Checksums are verified where a writer made them. Column chunks of local files come in pieces: they may be large.
     with parsing(file):
         return pq.ParquetFile(
-            open_seekable(file),
+            open_read(file),
             read_dictionary=None if dictionary is None else [dictionary],
             pre_buffer="://" in file.path,
+            buffer_size=0 if "://" in file.path else PIECE_BYTES,
             page_checksum_verification=True,
             coerce_int96_timestamp_unit=unit,
         )

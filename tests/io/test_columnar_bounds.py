@@ -1,4 +1,4 @@
-"""Files of a few kilobytes whose text is gigabytes, in dictionaries and runs: read in a bounded memory, batch by batch."""
+"""Files of a few kilobytes whose text is gigabytes, in dictionaries and runs: read in bounded memory."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from corpuscurate.core.errors import InputError, OutOfMemoryError
 from corpuscurate.io import decompress, files, reading
 from corpuscurate.io.base import InputFormat, input_formats, register
-from corpuscurate.io.files import Truncated, expand, file_state, open_bytes, open_seekable
+from corpuscurate.io.files import Truncated, expand, file_state, open_bytes, open_mapped, open_read
 from corpuscurate.io.local_glob import local_glob
 
 
@@ -282,7 +282,8 @@ def test_file_that_vanishes(tmp_path):
     path = put(tmp_path / "a.jsonl")
     (file,) = expand(["a.jsonl"], tmp_path, None)
     path.unlink()
-    for use in (lambda: open_bytes(file).__enter__(), lambda: open_seekable(file), lambda: file_state(file)):
+    opens = (lambda: open_bytes(file).__enter__(), lambda: open_mapped(file), lambda: open_read(file))
+    for use in (*opens, lambda: file_state(file)):
         with pytest.raises(InputError, match=r"Cannot read input file a\.jsonl: No such file"):
             use()
 
@@ -345,7 +346,7 @@ def test_fsspec_urls(tmp_path):
         with open_bytes(found[0], 2) as reader:
             assert reader.read(10) == b"e\n"
         assert file_state(found[0])["size"] == 4
-        assert open_seekable(found[0]).read() == b"one\n"
+        assert open_mapped(found[0]).read() == b"one\n"
         with pytest.raises(InputError, match=r"No input file matches 'memory://corpus/\*\.parquet'"):
             expand(["memory://corpus/*.parquet"], tmp_path, None)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import random
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,8 @@ from pyarrow.parquet import encryption
 from support.io import batches, read_all, rich_table, source
 
 from corpuscurate.core.batch import lengths_bytes
-from corpuscurate.core.errors import InputError, OutOfMemoryError
-from corpuscurate.io import parquet
+from corpuscurate.core.errors import InputError, OutOfMemoryError, ReadError
+from corpuscurate.io import files, parquet, reading
 from corpuscurate.io.base import Span, Want, input_format
 
 
@@ -455,7 +456,7 @@ def test_no_memory_is_no_damage(tmp_path, monkeypatch):
     asked = 1 << 60
     (chunk,) = input_format("parquet").read(file, Span(0, 0, 1, 9), Want())
     assert [record.reason for record in chunk.bad] == ["unreadable"]
-    monkeypatch.setattr(pa, "memory_map", lambda _: (_ for _ in ()).throw(OSError(12, "Memory mapping file failed")))
+    monkeypatch.setattr(files, "open_local", lambda _: (_ for _ in ()).throw(OSError(12, "Cannot allocate memory")))
     for use in (lambda: input_format("parquet").split(file, 9), lambda: input_format("parquet").columns(file)):
         with pytest.raises(OutOfMemoryError, match=r"a\.parquet"):
             use()
@@ -482,3 +483,19 @@ def test_files_appended_to_one_another_are_told(tmp_path, sizes, index):
     found, bad = read_all(source(tmp_path / "a.parquet"), Want(rest=True), 1)
     assert (found, [(record.reason, record.whole_file) for record in bad]) == ([], [("unreadable", True)])
     assert "several Parquet files" in bad[0].detail
+
+
+def test_a_local_file_that_is_cut_while_it_is_read(tmp_path, monkeypatch):
+    """It is read, not mapped: a page that is gone is an error that names the file, not the end of the process."""
+    monkeypatch.setattr(reading, "RETRY_SECONDS", ())
+    path = tmp_path / "a.parquet"
+    texts = [random.Random(n).randbytes(4000).hex() for n in range(3000)]  # noqa: S311
+    pq.write_table(pa.table({"text": texts}), path, row_group_size=300, use_dictionary=False)
+    file = source(path)
+    chunks = parquet.PARQUET.read(
+        file, parquet.PARQUET.split(file, 1 << 30)[0], Want("text", None, batch_bytes=1 << 20)
+    )
+    next(chunks)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(ReadError, match=r"a\.parquet.*it ends after \d+ of the \d+ bytes"):
+        list(chunks)
