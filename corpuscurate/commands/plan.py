@@ -1,4 +1,5 @@
-"""`corpuscurate plan`: passes, tasks, what will be read and written, the disk needed; nothing is run."""
+"""`corpuscurate plan`: passes, tasks, what will be read and written, the disk needed; nothing is run. It refuses what
+`corpuscurate check` refuses."""
 
 from __future__ import annotations
 
@@ -36,10 +37,10 @@ def plan(
     from corpuscurate.recipe.load import load_recipe
 
     spec = load_recipe(recipe, overrides(inputs, output, workers, runner, sets), allow_code=allow_code)
-    from corpuscurate.engine.check import check_spec
+    from corpuscurate.engine.check import check_run
     from corpuscurate.engine.estimate import plan_spec
 
-    warnings = check_spec(spec)
+    warnings = check_run(spec)
     planned = {**plan_spec(spec), "warnings": warnings}
     if as_json:
         print_json(planned)
@@ -64,7 +65,6 @@ def print_plan(planned: dict[str, Any]) -> None:
     text = f"{planned['files']:,} files, {size(planned['stored_bytes'])} stored"
     print(f"Input:  {text}, about {size(planned['text_bytes_estimate'])} of text.")
     print(printable(f"Output: {planned['output']}"))
-    free = planned["disk_free_bytes"]
-    print(f"Disk:   about {size(planned['disk_bytes_estimate'])} needed at most, {size(free)} free.")
-    if planned["disk_bytes_estimate"] > free:
-        print("warning: the disk may be too small.")
+    print(
+        f"Disk:   about {size(planned['disk_bytes_estimate'])} needed at most, {size(planned['disk_free_bytes'])} free."
+    )

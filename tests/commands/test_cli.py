@@ -176,15 +176,27 @@ def test_check_tells_warnings(recipe):
     assert told[0] == warning
     assert told[-1] == "shards/s2.jsonl: 1 of the first 1 records will be quarantined (missing_text 1)"
     planned = json.loads(call("plan", recipe, "--json").stdout)
-    assert planned["warnings"] == [warning]
+    assert planned["warnings"] == told
     assert f"warning: {warning}\n" in call("plan", recipe).stdout
 
 
-def test_plan_refuses_what_check_refuses(recipe):
-    recipe.write_text(RECIPE.replace("id: id", "text: body"))
+REFUSED = {
+    "the input has no column 'body'": ("id: id", "text: body"),
+    "on_bad_input: fail": ("id: id", "id: id, on_bad_input: fail"),
+    "is a file": ("path: out", "path: recipe.yaml"),
+    "holds no corpuscurate run: notes.txt": ("path: out", "path: full"),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_plan_refuses_what_check_refuses(recipe, why):
+    Path("full").mkdir()
+    Path("full/notes.txt").write_text("mine")
+    recipe.write_text(RECIPE.replace(*REFUSED[why]))
     check, plan = call("check", recipe), call("plan", recipe)
-    assert (plan.exit_code, plan.stderr) == (check.exit_code, check.stderr)
-    assert plan.exit_code == 2
+    assert why in check.stderr
+    assert (plan.exit_code, plan.stdout, plan.stderr) == (check.exit_code, check.stdout, check.stderr)
+    assert plan.exit_code
 
 
 def test_plan(recipe):
