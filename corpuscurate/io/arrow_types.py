@@ -11,7 +11,7 @@ One table for all types; what is not in it conflicts:
 | decimals, decimal and integer | a decimal of enough digits before and behind the point, up to 76 |
 | strings of any layout | large_string |
 | bytes of any layout | large_binary |
-| dates | date64 |
+| dates | date64; a timestamp where one has a time (`dates_as_times`) |
 | times of day; durations | the finer unit |
 | timestamps, both without or both with a zone | the finer unit; in UTC where the zones differ |
 | lists of any layout; maps; structs | of what their parts are together; a part that one struct lacks may be null |
@@ -35,6 +35,7 @@ from corpuscurate.core.layouts import (
     lists_of,
     map_of,
     nested_type,
+    parts_of,
 )
 
 _SIGNED = {8: pa.int8(), 16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
@@ -277,6 +278,19 @@ _EMPTY: tuple[tuple[Callable[[pa.DataType], bool], object], ...] = (
     (lambda kind: is_list(kind) or pa.types.is_map(kind), []),
     (pa.types.is_struct, {}),
 )
+
+
+def dates_as_times(kind: pa.DataType) -> pa.DataType:
+    """The type with timestamps of milliseconds in the place of dates of milliseconds, at any depth."""
+    if pa.types.is_date64(kind):
+        return pa.timestamp("ms")
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, dates_as_times(kind.value_type), kind.ordered)
+    if pa.types.is_run_end_encoded(kind):
+        return pa.run_end_encoded(kind.run_end_type, dates_as_times(kind.value_type))
+    parts = parts_of(kind) if has_parts(kind) else []
+    changed = [part.with_type(dates_as_times(part.type)) for part in parts]
+    return kind if changed == parts else nested_type(kind, changed)
 
 
 STANDARD_ITEMS = ("item", "element")

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpuscurate.core.errors import InputError
-from corpuscurate.io.arrow_types import unify
+from corpuscurate.io.arrow_types import dates_as_times, unify
 from corpuscurate.io.json_scan import Bools, Ints, Scan
 from corpuscurate.io.notes import Notes, field_notes, merge_notes, metadata_of, schema_notes
 from corpuscurate.kernels.json.fields import (
@@ -391,8 +391,8 @@ def _column_type(node: Node) -> pa.DataType:
         if both is None:
             raise _Conflict(f"values of different types: {joined}, {other}")
         joined = both
-    if node.bits & NO_DATE and pa.types.is_date64(joined):
-        return pa.timestamp("ms")
+    if node.bits & NO_DATE:
+        joined = dates_as_times(joined)
     for unit in _units(joined):
         if node.bits & OVER.get(unit, 0) and not all(kind.equals(joined) for kind in types):
             raise _Conflict(f"values of different types: {', '.join(map(str, types))}; some do not fit the unit {unit}")

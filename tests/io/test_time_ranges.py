@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 from support.io import read_all, source
 
+from corpuscurate import Pipeline, Settings, Sink, Source
 from corpuscurate.core.errors import InputError
 from corpuscurate.io.base import Want, input_format
 from corpuscurate.io.column_types import OVER, merge, types_of_schema, unify_types
@@ -61,6 +63,34 @@ def test_a_date64_that_is_no_date_is_a_timestamp(tmp_path, values, expected):
         writer.write_table(table)
     schema, conflicts = unify_types(types_in(tmp_path / "a.arrow"))
     assert (schema.field("c").type, conflicts) == (expected, {})
+
+
+HOUR, DAY = 3_600_000, 86_400_000
+DATES = pa.array([DAY + HOUR, None, 0], pa.int64()).view(pa.date64())
+WITHIN = {
+    "struct": pa.StructArray.from_arrays([DATES], ["d"]),
+    "list": pa.ListArray.from_arrays(pa.array([0, 1, 2, 3], pa.int32()), DATES),
+    "large list": pa.LargeListArray.from_arrays(pa.array([0, 1, 2, 3]), DATES),
+    "fixed list": pa.FixedSizeListArray.from_arrays(DATES, 1),
+    "map": pa.MapArray.from_arrays(pa.array([0, 1, 2, 3], pa.int32()), pa.array(["a", "b", "c"]), DATES),
+    "dictionary": pa.DictionaryArray.from_arrays(pa.array([0, 1, 2]), DATES),
+    "list of structs": pa.ListArray.from_arrays(
+        pa.array([0, 1, 2, 3], pa.int32()), pa.StructArray.from_arrays([DATES], ["d"])
+    ),
+}
+
+
+@pytest.mark.parametrize("format", ["arrow", "parquet"])
+@pytest.mark.parametrize("kind", WITHIN)
+def test_the_time_of_a_date64_within_a_column_is_kept(kind, format, tmp_path):
+    batch = pa.record_batch([pa.array(["a b", "c d", "e f"]), WITHIN[kind]], names=["text", "c"])
+    with pa.ipc.new_file(str(tmp_path / "a.arrow"), batch.schema) as writer:
+        writer.write_batch(batch)
+    source = Source(paths=(str(tmp_path / "a.arrow"),))
+    Pipeline(source, [], Sink(path=str(tmp_path / "out"), format=format), Settings(workers=1)).run()
+    found = pa.dataset.dataset(str(tmp_path / "out" / "data"), format=format).to_table()
+    assert "datetime(1970, 1, 2, 1, 0)" in str(found["c"].to_pylist())
+    assert "date64" not in str(found.schema.field("c").type)
 
 
 @pytest.mark.parametrize(
