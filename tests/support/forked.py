@@ -77,17 +77,21 @@ class Forked:
 
 
 def start(
-    run: Callable[..., None], *arguments: Any, cwd: Path | None = None, streams: Mapping[int, str | None] | None = None
+    run: Callable[..., None],
+    *arguments: Any,
+    cwd: Path | None = None,
+    streams: Mapping[int, str | None] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Forked:
     """Call a function in a new process, which then ends with 0, or as SystemExit says.
 
-    streams: what a descriptor is opened to instead, None: it is closed.
+    streams: what a descriptor is opened to instead, None: it is closed. environment: variables beside those there are.
     """
     folder = tempfile.TemporaryDirectory()
     given = {0: os.devnull, 1: f"{folder.name}/stdout", 2: f"{folder.name}/stderr"} | dict(streams or {})
     for name in ("stdout", "stderr"):
         Path(folder.name, name).touch()
-    state = _State(str(cwd or Path.cwd()), dict(os.environ), given)
+    state = _State(str(cwd or Path.cwd()), {**os.environ, **(environment or {})}, given)
     with _hidden_main():
         process = _server().Process(target=_perform, args=(state, run, arguments))
         process.start()

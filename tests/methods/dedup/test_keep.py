@@ -199,7 +199,7 @@ def test_scales():
     [
         ("newest", "Input should be 'first' or 'longest'"),
         ({"by": ""}, "by\n  String should have at least 1 character"),
-        ({"by": "c", "order": "up"}, "order\n  Input should be 'asc' or 'desc'"),
+        ({"by": "c", "order": "up"}, "order\n  Input should be 'desc' or 'asc'"),
         ({"by": "c", "rank": []}, "rank\n  .* at least 1 item"),
         ({"x": 1}, "x\n  Extra inputs are not permitted"),
     ],

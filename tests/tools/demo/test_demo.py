@@ -10,6 +10,7 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from support import forked
 
 from corpuscurate.recipe.load import load_recipe
 from corpuscurate.tools.demo import text as demo_text
@@ -115,8 +116,7 @@ def test_a_second_demo_keeps_a_changed_recipe(made):
     folder, _ = made
     recipe = folder / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("min_words: 20", "min_words: 21"))
-    command = [sys.executable, "-m", "corpuscurate", "demo", "--quiet", "--output", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = forked.start(forked.command, "demo", "--quiet", "--output", str(folder)).wait()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     report = json.loads((folder / "curated" / "report.json").read_text())
     assert next(row for row in report["stages"] if row["label"] == "length")["thresholds"] == {"min_words": 21}
@@ -124,8 +124,7 @@ def test_a_second_demo_keeps_a_changed_recipe(made):
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    command = [sys.executable, "-m", "corpuscurate", "demo", "--output", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = forked.start(forked.command, "demo", "--output", str(tmp_path)).wait()
     assert done.returncode == 1
     assert done.stderr == (
         f"error: {tmp_path} holds something else than a demo. Choose another folder with --output.\n"
