@@ -34,7 +34,7 @@ from corpuscurate.stages.normalize import Normalize
 from corpuscurate.tools.explain import explain
 
 MASK = MaskDigits(name="mask")
-NEAR = MinHash(ngram=2, threshold=0.6)
+NEAR = MinHash(ngram=2, threshold=0.6, values=64, bands=8, rows=2)  # few bands: each is a work
 BY_GRADE = {"by": "grade", "order": "desc"}
 
 

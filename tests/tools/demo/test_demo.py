@@ -53,16 +53,26 @@ def test_the_same_installation_gives_the_same_text_and_nothing_is_imported():
     assert imported.count("'") <= 6
 
 
-def test_what_is_collected(monkeypatch):
-    monkeypatch.setattr(demo_text, "PACKAGES_BYTES", 0)
-    found = {document.id: document for document in collect()}
-    assert list(found) == sorted(found)
-    assert found["docstring/json/decoder.py::JSONDecoder"].text.startswith("Simple JSON <https://json.org> decoder")
-    assert found["docstring/bisect.py"].text == "Bisection algorithms."
-    assert found["topic/if"].text.startswith('The "if" statement')
+def test_what_is_collected(made):
+    """What the demo wrote is what `collect` found."""
+    records = read(sorted((made[0] / "shards").iterdir()))
+    found = {record["id"]: record for record in records}
+    assert [record["id"] for record in records] == sorted(found)
+    decoder = found["docstring/json/decoder.py::JSONDecoder"]["text"]
+    assert decoder.startswith("Simple JSON <https://json.org> decoder")
+    assert found["docstring/bisect.py"]["text"] == "Bisection algorithms."
+    assert found["topic/if"]["text"].startswith('The "if" statement')
     assert "readme/numpy" in found
     assert any(name.startswith("licence/numpy/") for name in found)
-    assert not any("::" in name for name, document in found.items() if document.package == "numpy")
+
+
+def test_packages_give_no_docstrings_beyond_their_share(monkeypatch):
+    monkeypatch.setattr(demo_text, "PACKAGES_BYTES", 0)
+    monkeypatch.setattr(demo_text, "_standard_library", list)
+    found = {document.id: document for document in collect()}
+    assert list(found) == sorted(found)
+    assert "readme/numpy" in found
+    assert not any("::" in name for name in found)
 
 
 def test_shards_hold_every_document_once_in_order(tmp_path, monkeypatch):
