@@ -10,9 +10,11 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from support import forked
+from typer.testing import CliRunner
 
+from corpuscurate.commands.app import app
 from corpuscurate.recipe.load import load_recipe
+from corpuscurate.tools.demo import demo
 from corpuscurate.tools.demo import text as demo_text
 from corpuscurate.tools.demo.demo import Pair, bundled_recipe, pairs
 from corpuscurate.tools.demo.text import Document, collect, write_shards
@@ -25,6 +27,10 @@ def read(paths):
             text = zstandard.ZstdDecompressor().stream_reader(file)
             lines += [json.loads(line) for line in io.TextIOWrapper(text, "utf-8")]
     return lines
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, ["demo", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -122,20 +128,25 @@ def test_the_pairs_are_what_dropped_and_data_say(made):
         assert isinstance(pair, Pair)
 
 
-def test_a_second_demo_keeps_a_changed_recipe(made):
-    folder, _ = made
+def test_a_second_demo_keeps_a_changed_recipe(tmp_path, monkeypatch):
+    few = [Document(f"d{n}", "docstring", "python", f"{'some words of a document ' * 9}{n // 2}") for n in range(40)]
+    monkeypatch.setattr(demo, "collect", lambda: few)
+    folder = tmp_path / "demo-out"
+    first = call("--output", folder)
+    assert first.exit_code == 0, first.stderr
+    assert "40 documents were collected into 1 shards" in first.stdout
     recipe = folder / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("min_words: 20", "min_words: 21"))
-    done = forked.start(forked.command, "demo", "--quiet", "--output", str(folder)).wait()
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    second = call("--quiet", "--output", folder)
+    assert (second.exit_code, second.stdout, second.stderr) == (0, "", "")
     report = json.loads((folder / "curated" / "report.json").read_text())
     assert next(row for row in report["stages"] if row["label"] == "length")["thresholds"] == {"min_words": 21}
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    done = forked.start(forked.command, "demo", "--output", str(tmp_path)).wait()
-    assert done.returncode == 1
+    done = call("--output", tmp_path)
+    assert done.exit_code == 1
     assert done.stderr == (
         f"error: {tmp_path} holds something else than a demo. Choose another folder with --output.\n"
     )
