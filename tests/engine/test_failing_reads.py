@@ -142,8 +142,7 @@ def test_a_stream_that_ends_early_is_no_damage(name: str) -> None:
 
 
 def run(folder: Path) -> dict[str, str]:
-    """The digests of the results of a run with every kind of pass; few bands, of which each is a work that reads nothing
-    of the input."""
+    """The digests of the results of a run with every kind of pass; few bands: each is a work that reads no input."""
     spec = Pipeline(
         Source(paths=("failing://in/",), split_bytes=6000),
         (Exact(), MinHash(values=8, bands=2, rows=4), Length(min_words=2)),

@@ -102,7 +102,7 @@ def run_cached(folder):
     """What a Python does that calls a kernel of its own, whose cache folder is known from the environment."""
     cache_folder.cache_clear()
     sys.path.insert(0, folder)
-    exec(CACHED, {})
+    exec(CACHED, {})  # noqa: S102  what `python -c` does
 
 
 def call_kernel(folder):

@@ -107,15 +107,15 @@ def test_the_python_of_the_readme_runs(folder, capsys):
     """One block after the other, as a reader would: what a block leaves is there for the next one."""
     pipeline, in_memory, query = readme_blocks("python")
     names: dict = {}
-    exec(pipeline, names)
+    exec(pipeline, names)  # noqa: S102
     assert names["report"]["documents"] == {"input": 22, "kept": 20, "dropped": 2, "quarantined": 0}
     assert {row["label"] for row in names["report"]["stages"]} == {"length", "exact"}
     assert "- exact" in capsys.readouterr().out
-    exec(in_memory, names)
+    exec(in_memory, names)  # noqa: S102
     assert names["result"].kept["text"].to_list() == ["one text", "another text"]
     assert names["result"].dropped["stage"].to_pylist() == ["exact"]
     assert capsys.readouterr().out.endswith("{'input': 3, 'kept': 2, 'dropped': 1, 'quarantined': 0}\n")
-    exec(query, names)
+    exec(query, names)  # noqa: S102
     told = capsys.readouterr().out
     assert " exact " in told
     assert " d3 " in told

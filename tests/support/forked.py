@@ -1,8 +1,8 @@
 """Python processes that start at once: forked from a server that has loaded the package, its stages and their kernels.
 
-A process of its own is what many tests are about (exit codes, streams, signals, `__main__`); what Python and the imports
-take to start is not, and takes some seconds. These processes have their own streams, folder, environment and group;
-their workers are forked from the same server. Each kind of test keeps one case with a Python that is really started.
+A process of its own is what many tests are about (exit codes, streams, signals, `__main__`); what Python and the
+imports take to start is not, and takes some seconds. These processes have their own streams, folder, environment and
+group; their workers are forked from the same server. Each kind of test keeps a case with a Python that is started.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _stream(number: int) -> Any:
     """A standard stream as Python makes it when it starts."""
     if not _is_open(number):
         return None
-    raw = io.open(number, "rb" if number == 0 else "wb", closefd=False)
+    raw = open(number, "rb" if number == 0 else "wb", closefd=False)  # noqa: SIM115
     return io.TextIOWrapper(raw, errors="backslashreplace" if number == 2 else "strict", line_buffering=number == 2)
 
 
@@ -170,4 +170,4 @@ def script(path: str, *arguments: str) -> None:
     main.__builtins__ = __builtins__  # type: ignore[attr-defined]
     sys.modules["__main__"], sys.argv = main, [path, *arguments]
     sys.path.insert(0, str(Path(path).resolve().parent))
-    exec(compile(Path(path).read_text(), path, "exec"), main.__dict__)
+    exec(compile(Path(path).read_text(), path, "exec"), main.__dict__)  # noqa: S102  what `python FILE` does

@@ -171,7 +171,9 @@ def test_a_writing_task_opens_an_earlier_run_once(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(dropped_rows, "open_runs", opens)
     against = Exact(index=(str(tmp_path / "out-a"),))
     made = pipeline(tmp_path, "b", (MASK, against), "out-b")
-    made = Pipeline(made.source, made.stages, made.sink.model_copy(update={"part_bytes": 1 << 30}), made.settings, tmp_path)
+    made = Pipeline(
+        made.source, made.stages, made.sink.model_copy(update={"part_bytes": 1 << 30}), made.settings, tmp_path
+    )
     report = made.run()
     assert header(tmp_path / "out-b")["splits"] > 3
     assert report["documents"]["dropped"] > 20
