@@ -24,8 +24,9 @@ help: ## this list
 demo: $(VENV)/.installed ## curate the text of this Python installation into demo-out/
 	@$(BIN)/corpuscurate demo --output $(DEMO)
 
+# Bytecode is kept, whatever the environment says: these tests start many Pythons, and would compile every module in each.
 test: $(VENV)/.installed-dev ## the tests; PYTEST_ARGS="-k minhash" for some of them
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bounds: $(VENV)/.installed-dev ## the tests of what kernels do, with every array access checked
 	@NUMBA_BOUNDSCHECK=1 CORPUSCURATE_CACHE_DIR=build/bounds $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \

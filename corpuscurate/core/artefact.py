@@ -92,14 +92,15 @@ class Artefacts:
         return sorted(self._marker()["files"])
 
     def _marker(self) -> Mapping[str, Any]:
-        path = marker_path(Path(self.home))
+        folder, name = os.path.split(self.home)
+        path = os.path.join(folder, marker_file(name))  # noqa: PTH118  (at each use of a file: a Path costs more)
         try:
-            state = path.stat()
+            state = os.stat(path)  # noqa: PTH116
         except FileNotFoundError:
-            raise DamagedError(str(path), "its task is not finished") from None
+            raise DamagedError(path, "its task is not finished") from None
         found = _read_marker(path, state.st_ino, state.st_mtime_ns, state.st_size)
         if found is None:
-            raise DamagedError(str(path), "it does not hold what was written")
+            raise DamagedError(path, "it does not hold what was written")
         return found
 
 
@@ -109,8 +110,8 @@ def marker_path(home: Path) -> Path:
 
 
 @lru_cache(maxsize=4096)
-def _read_marker(path: Path, *_state: int) -> Mapping[str, Any] | None:
-    value = read_sealed(path)
+def _read_marker(path: str, *_state: int) -> Mapping[str, Any] | None:
+    value = read_sealed(Path(path))
     return value if isinstance(value, dict) else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -23,8 +24,14 @@ def run_identity(spec: Spec, manifest: Manifest) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of the libraries that output bytes depend on."""
-    packages = {name: version(name) for name in ("numpy", "pyarrow", "zstandard")}
+    packages = {name: _version(name) for name in ("numpy", "pyarrow", "zstandard")}
     return {"corpuscurate": __version__, **packages, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+
+
+@cache
+def _version(package: str) -> str:
+    """The version of a package, looked up once: it is read from a folder of the installation, by a search."""
+    return version(package)
 
 
 def source_value(spec: Spec) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from support import forked
 from typer.testing import CliRunner
 
 from corpuscurate.commands import check as check_verb
@@ -52,7 +53,14 @@ def call(*arguments: str):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def outside(*arguments: str, **options):
+def outside(*arguments: str, **streams: str | None) -> forked.Done:
+    """The command line as a process of its own. streams: see `forked.start`, by name."""
+    numbers = {("stdin", "stdout", "stderr").index(name): path for name, path in streams.items()}
+    return forked.start(forked.command, *arguments, streams=numbers).wait()
+
+
+def started(*arguments: str, **options):
+    """The same from a Python that is started for it."""
     command = [sys.executable, "-m", "corpuscurate", *arguments]
     return subprocess.run(
         command, check=False, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, **options
@@ -60,7 +68,7 @@ def outside(*arguments: str, **options):
 
 
 def test_version():
-    done = outside("--version")
+    done = started("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"corpuscurate {version('corpuscurate')}\n", "")
 
 
@@ -74,7 +82,7 @@ def test_help_and_version_import_nothing_heavy():
 
 
 def test_run_from_outside(recipe):
-    done = outside("run", str(recipe))
+    done = started("run", str(recipe))
     assert done.returncode == 0, done.stderr
     assert "62 documents in = 20 kept + 40 dropped + 2 quarantined" in done.stdout
     assert "quarantined: broken_json 2" in done.stdout
@@ -301,52 +309,53 @@ def test_ctrl_c(recipe, runner):
     record = orjson.dumps({"id": "x", "text": "some words and more of them " * 50, "lang": "en"}) + b"\n"
     Path("shards/big.jsonl").write_bytes(record * 40_000)
     command = ["run", str(recipe), "--runner", runner, "-w", "2", "--set", "input.split_bytes=256KiB"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "corpuscurate", *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = forked.start(forked.command, *command)
     deadline = time.monotonic() + 60
     while not list(Path().glob("out/_run/measure-0/0*")) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert said.endswith("run the same command again, and it goes on from there.\n")
-    assert "Traceback" not in said
+    told = process.wait(60)
+    assert told.returncode == 130, told.stderr
+    assert told.stderr.endswith("run the same command again, and it goes on from there.\n")
+    assert "Traceback" not in told.stderr
     assert not Path("out/report.json").exists()
     done = outside(*command, "--json", "-q")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["documents"]["input"] == 40_062
 
 
+FULL = "/dev/full"
 STREAMS = {
-    "stderr closed": "2>&-",
-    "stderr full": "2>/dev/full",
+    "stderr closed": {"stderr": None},
+    "stderr full": {"stderr": FULL},
+    "stdout closed": {"stdout": None},
+    "stdout full": {"stdout": FULL},
+    "stdout as JSON, full": {"stdout": FULL},
+    "both full": {"stdout": FULL, "stderr": FULL},
+}
+STARTED = {
     "stderr without reader": "2> >(true)",
-    "stdout closed": ">&-",
-    "stdout full": ">/dev/full",
-    "stdout as JSON, full": "--json >/dev/full",
     "stdout without reader": "> >(true)",
     "all closed": "<&- >&- 2>&-",
-    "both full": ">/dev/full 2>/dev/full",
 }
+"""Streams as a shell gives them, to a Python that is started."""
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-@pytest.mark.parametrize("streams", STREAMS.values(), ids=STREAMS)
-def test_a_stream_that_takes_nothing_ends_no_run(recipe, streams):
-    command = f"{sys.executable} -m corpuscurate run {recipe} {streams}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+@pytest.mark.skipif(not Path(FULL).exists(), reason="no /dev/full")
+@pytest.mark.parametrize("name", [*STREAMS, *STARTED])
+def test_a_stream_that_takes_nothing_ends_no_run(recipe, name):
+    if name in STARTED:
+        command = f"{sys.executable} -m corpuscurate run {recipe} {STARTED[name]}"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    else:
+        done = outside("run", str(recipe), *(["--json"] if "JSON" in name else []), **STREAMS[name])
     assert done.returncode == 0, done.stderr
     report = orjson.loads((recipe.parent / "out" / "report.json").read_bytes())
     assert report["documents"]["input"] == 62
-    if streams in (">/dev/full", "--json >/dev/full"):
+    if name in ("stdout full", "stdout as JSON, full"):
         assert "warning: the result could not be printed (No space left on device)" in done.stderr
         assert "out/report.json" in done.stderr
-    if streams == "2>/dev/full":
+    if name == "stderr full":
         assert any("progress could not be shown any more" in text for text in report["warnings"])
         assert "progress could not be shown any more" in done.stdout
 
@@ -354,9 +363,11 @@ def test_a_stream_that_takes_nothing_ends_no_run(recipe, streams):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_a_failure_keeps_its_exit_code_where_nobody_reads_the_message(recipe):
     recipe.write_text(RECIPE + "nonsense: 1\n")
-    for streams in ("2>&-", "2>/dev/full", ">&- 2>&-"):
-        command = f"{sys.executable} -m corpuscurate run {recipe} {streams}"
-        assert subprocess.run(["bash", "-c", command], capture_output=True, check=False).returncode == 2
+    assert outside("run", str(recipe)).returncode == 2
+    assert outside("run", str(recipe), stderr=FULL).returncode == 2
+    assert outside("run", str(recipe), stderr=None).returncode == 2
+    command = f"{sys.executable} -m corpuscurate run {recipe} >&- 2>&-"
+    assert subprocess.run(["bash", "-c", command], capture_output=True, check=False).returncode == 2
 
 
 def test_a_closed_stream_is_no_number_for_other_files(recipe):

@@ -92,9 +92,9 @@ GUIDES = [
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the project, but for the kernels: those are the project's own, which are compiled already."""
+    """A copy of the project, its bytecode too, but for the kernels: those are the project's own, which are compiled."""
     for name in ("corpuscurate", "tests"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "kernels"))
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("kernels"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     with (tmp_path / "corpuscurate" / "__init__.py").open("a", encoding="utf-8") as file:
         file.write(f"\n__path__.append({str(ROOT / 'corpuscurate')!r})\n")

@@ -31,8 +31,15 @@ from support.settle import (
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.stage import GlobalStage, stage_classes
 
-CLAIMS = ({"workers": 2, "memory_bytes": 1 << 40}, {"workers": 7, "memory_bytes": 1 << 16})
-"""What corpora of one decision claim to have; the one they are compared with: one worker, 1 GiB."""
+CLAIMS = {
+    "much memory": {"workers": 2, "memory_bytes": 1 << 40},
+    "little": {"workers": 7, "memory_bytes": 1 << 18},
+    "least": {"workers": 7, "memory_bytes": 1 << 16},
+}
+"""What corpora of one decision claim to have; the one they are compared with: one worker, 1 GiB.
+
+With 64 KiB a settling is cut into hundreds of works, with 256 KiB into dozens: each stage is tried with the former by
+its first example alone."""
 DOCUMENTS = documents(1, 120)
 FEW = {
     "one": equal_documents(1),
@@ -56,6 +63,11 @@ def variants(word: str, kind: type[GlobalStage]) -> dict[str, dict[str, Any]]:
         clusters = {"clusters": 6} if "clusters" in kind.model_fields and number % 2 else {}
         found[f"{word}-{number}"] = column | clusters | each
     return found
+
+
+def first(word: str, kind: type[GlobalStage]) -> dict[str, dict[str, Any]]:
+    """The first of `variants`."""
+    return dict(list(variants(word, kind).items())[:1])
 
 
 def learning(word: str, kind: type[GlobalStage]) -> dict[str, dict[str, Any]]:
@@ -92,8 +104,16 @@ def test_every_global_stage_is_tried(word):
 def test_any_partition_workers_and_memory_give_the_same_decision(stage, tmp_path):
     once = decide_alone(stage, DOCUMENTS, tmp_path)
     rng = np.random.default_rng(0)
-    for number, claims in enumerate(CLAIMS):
-        assert decide(SettleCorpus(stage, any_partition(DOCUMENTS, rng), tmp_path / f"{number}", **claims)) == once
+    for name in ("much memory", "little"):
+        corpus = SettleCorpus(stage, any_partition(DOCUMENTS, rng), tmp_path / name, **CLAIMS[name])
+        assert decide(corpus) == once
+
+
+@pytest.mark.parametrize("stage", made(first))
+def test_the_least_memory_gives_the_same_decision(stage, tmp_path):
+    once = decide_alone(stage, DOCUMENTS, tmp_path)
+    splits = any_partition(DOCUMENTS, np.random.default_rng(1))
+    assert decide(SettleCorpus(stage, splits, tmp_path / "least", **CLAIMS["least"])) == once
 
 
 @both_modes

@@ -73,7 +73,7 @@ def test_no_share_may_be_lost_and_nothing_is(tmp_path):
 
 def test_another_bound_measures_nothing_again(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(LINES + b"broken\n")
-    with pytest.raises(BadInputError):
+    with pytest.raises(BadInputError, match="max_share"):
         run(tmp_path, BadShare(max_share=0), stages=(Exact(),))
     measured = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "_run" / "measure-0").rglob("docs.arrow")}
     assert run(tmp_path, BadShare(max_share=0.5), overwrite=True, stages=(Exact(),))["documents"]["kept"] == 99

@@ -24,6 +24,7 @@ from corpuscurate.engine.check import read_columns
 from corpuscurate.engine.manifest import build_manifest
 from corpuscurate.io import reading
 from corpuscurate.io.base import Want, input_format
+from corpuscurate.io.files import expand
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.length import Length
 from corpuscurate.stages.minhash import MinHash
@@ -101,11 +102,20 @@ def outcome(work: Any, wanted: Any) -> str:
 @pytest.mark.parametrize("pattern", ["failing://in/", "failing://in/**"])
 @pytest.mark.parametrize("name", FORMATS)
 def test_any_failing_call_of_the_reading_gives_all_documents_or_an_error(name: str, pattern: str) -> None:
+    """Of the calls with a pattern, those that find the files are failed, and the next two: the rest are as for a
+    folder."""
     PLAN.files = FORMATS[name]
+    PLAN.reset()
+    files = expand([pattern], Path("/"), None)
+    finding = PLAN.calls
+    assert len(files) == len(PLAN.files)
     PLAN.reset()
     wanted = read_everything(pattern)
     assert len(wanted) == (DOCUMENTS if name != "text" else 6)
     calls = PLAN.calls
+    assert calls > finding + 2
+    if "*" in pattern:
+        calls = finding + 2
     for kind, (error, passing) in ERRORS.items():
         for at in range(1, calls + 1):
             PLAN.reset(at, error)
@@ -132,10 +142,10 @@ def test_a_stream_that_ends_early_is_no_damage(name: str) -> None:
 
 
 def run(folder: Path) -> dict[str, str]:
-    """The digests of the results of a run with every kind of pass."""
+    """The digests of the results of a run with every kind of pass; few bands: each is a work that reads no input."""
     spec = Pipeline(
         Source(paths=("failing://in/",), split_bytes=6000),
-        (Exact(), MinHash(), Length(min_words=2)),
+        (Exact(), MinHash(values=8, bands=2, rows=4), Length(min_words=2)),
         Sink(path=str(folder)),
         Settings(workers=1),
     )

@@ -38,7 +38,8 @@ from corpuscurate.stages.minhash import MinHash
 from corpuscurate.stages.normalize import Normalize
 from corpuscurate.stages.where import Where
 
-STAGES: tuple[Stage, ...] = (Normalize(), Length(min_words=10), Exact(), MinHash(threshold=0.8))
+NEAR = MinHash(threshold=0.8, values=64, bands=5, rows=4)  # few bands: each is a task, and all are alike
+STAGES: tuple[Stage, ...] = (Normalize(), Length(min_words=10), Exact(), NEAR)
 
 
 def pipeline(folder: Path, out: str = "out", stages: Sequence[Stage] = STAGES, **sink: Any) -> Pipeline:

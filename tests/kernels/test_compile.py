@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from numba.core.errors import NumbaError
+from support import forked
 
 from corpuscurate.kernels import compile as compile_module
 from corpuscurate.kernels.compile import cache_folder, kernel, uncounted
@@ -85,10 +86,7 @@ def test_compiled_kernels_are_those_of_every_source_file(tmp_path, monkeypatch):
 
 
 CACHED = """
-import logging, sys
-import numba
-from corpuscurate.kernels import compile as compiled
-sys.path.insert(0, sys.argv[1])
+import sys
 from one_kernel import add_one
 print(add_one(41), sum(add_one.stats.cache_hits.values()))
 """
@@ -100,13 +98,29 @@ def add_one(n):
 """
 
 
-def call_kernel(folder, **variables):
+def run_cached(folder):
+    """What a Python does that calls a kernel of its own, whose cache folder is known from the environment."""
+    cache_folder.cache_clear()
+    sys.path.insert(0, folder)
+    exec(CACHED, {})  # noqa: S102  what `python -c` does
+
+
+def call_kernel(folder):
     """Stdout and stderr of a process that calls a kernel of its own, whose cache is below `folder`."""
-    env = {**os.environ, "CORPUSCURATE_CACHE_DIR": str(folder / "cache"), **variables}
-    env["PYTHONPATH"] = os.pathsep.join(sys.path)
-    (folder / "one_kernel.py").write_text(KERNEL) if not (folder / "one_kernel.py").exists() else None
-    command = [sys.executable, "-c", CACHED, str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, env=env, check=True)
+    if not (folder / "one_kernel.py").exists():
+        (folder / "one_kernel.py").write_text(KERNEL)
+    variables = {"CORPUSCURATE_CACHE_DIR": str(folder / "cache")}
+    done = forked.start(run_cached, str(folder), environment=variables).wait()
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_a_python_that_is_started_finds_what_another_one_compiled(tmp_path):
+    assert call_kernel(tmp_path).stdout == "42 0\n"
+    env = {**os.environ, "CORPUSCURATE_CACHE_DIR": str(tmp_path / "cache")}
+    env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run([sys.executable, "-c", CACHED], capture_output=True, text=True, env=env, check=True)
+    assert (done.stdout, done.stderr) == ("42 1\n", "")
 
 
 def test_a_broken_file_of_the_cache_costs_a_compilation(tmp_path):

@@ -21,6 +21,7 @@ case "$*" in
       > "$3/bin/corpuscurate" && chmod +x "$3/bin/corpuscurate" ;;
   "-m virtualenv "*) NO_VENV= "$0" -m venv .venv ;;
   *"pip "*install*) test -z "$NO_NET" || exit 1 ;;
+  *pytest*) test -z "$PYTHONDONTWRITEBYTECODE" || echo "without bytecode" >> "{log}" ;;
 esac
 """
 
@@ -67,7 +68,7 @@ def test_the_set_up_is_done_once(checkout):
     assert make(checkout, "demo") == (0, ["corpuscurate demo --output demo-out"])
     run = "-m pytest -n auto --dist loadfile --no-loadscope-reorder"
     assert make(checkout, "test") == (0, [PIP_DEV, run])
-    assert make(checkout, "test", "PYTEST_ARGS=-k x") == (0, [f"{run} -k x"])
+    assert make(checkout, "test", "PYTEST_ARGS=-k x", PYTHONDONTWRITEBYTECODE="1") == (0, [f"{run} -k x"])
     assert make(checkout, "demo") == (0, ["corpuscurate demo --output demo-out"])
 
 

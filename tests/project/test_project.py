@@ -8,10 +8,15 @@ import sys
 import tomllib
 from pathlib import Path
 
+import orjson
 import pytest
+import zstandard
+from support.engine import sentence
 
 import corpuscurate
 from corpuscurate.core.stage import stage_classes
+from corpuscurate.engine.check_index import check_last_edits
+from corpuscurate.recipe.load import load_recipe
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "corpuscurate").rglob("*.py"))
@@ -73,21 +78,47 @@ def test_what_make_runs_is_there():
         assert (ROOT / script).is_file(), script
 
 
-def test_the_readme_recipe_and_python_are_right(tmp_path, monkeypatch):
-    from corpuscurate.engine.check_index import check_last_edits
-    from corpuscurate.recipe.load import load_recipe
+def readme_blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
-    readme = (ROOT / "README.md").read_text()
-    recipe, later = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
-    (tmp_path / "recipe.yaml").write_text(recipe)
-    spec = load_recipe(tmp_path / "recipe.yaml")
-    assert [stage.label for stage in spec.stages] == ["normalize", "length", "gopher_quality", "exact", "minhash"]
-    (tmp_path / "later.yaml").write_text(f"input: {{paths: shards}}\noutput: {{path: out}}\n{later}")
-    check_last_edits(load_recipe(tmp_path / "later.yaml").stages)
-    monkeypatch.chdir(tmp_path)
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with the input that the README speaks of: a short document, one and its copy, others."""
+    texts = {f"d{number}": sentence(number) for number in range(20)}
+    texts |= {"short": "too short", "my-document": texts["d3"]}
+    lines = b"".join(orjson.dumps({"id": name, "text": text}) + b"\n" for name, text in texts.items())
     (tmp_path / "shards").mkdir()
-    for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL):
-        compile(code, "README.md", "exec")
+    (tmp_path / "shards" / "a.jsonl.zst").write_bytes(zstandard.compress(lines))
+    (tmp_path / "recipe.yaml").write_text(readme_blocks("yaml")[0])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_readme_recipes_are_right(folder):
+    _, later = readme_blocks("yaml")
+    spec = load_recipe(folder / "recipe.yaml")
+    assert [stage.label for stage in spec.stages] == ["normalize", "length", "gopher_quality", "exact", "minhash"]
+    (folder / "later.yaml").write_text(f"input: {{paths: shards}}\noutput: {{path: out}}\n{later}")
+    check_last_edits(load_recipe(folder / "later.yaml").stages)
+
+
+def test_the_python_of_the_readme_runs(folder, capsys):
+    """One block after the other, as a reader would: what a block leaves is there for the next one."""
+    pipeline, in_memory, query = readme_blocks("python")
+    names: dict = {}
+    exec(pipeline, names)  # noqa: S102
+    assert names["report"]["documents"] == {"input": 22, "kept": 20, "dropped": 2, "quarantined": 0}
+    assert {row["label"] for row in names["report"]["stages"]} == {"length", "exact"}
+    assert "- exact" in capsys.readouterr().out
+    exec(in_memory, names)  # noqa: S102
+    assert names["result"].kept["text"].to_list() == ["one text", "another text"]
+    assert names["result"].dropped["stage"].to_pylist() == ["exact"]
+    assert capsys.readouterr().out.endswith("{'input': 3, 'kept': 2, 'dropped': 1, 'quarantined': 0}\n")
+    exec(query, names)  # noqa: S102
+    told = capsys.readouterr().out
+    assert " exact " in told
+    assert " d3 " in told
 
 
 def test_links_of_the_documents_lead_somewhere():

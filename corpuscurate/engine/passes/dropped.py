@@ -145,6 +145,7 @@ class Rows:
         """reader: all passes. names: see `Names`."""
         self.reader = reader
         self.names = names
+        self._earlier: dict[str, EarlierRun] = {}
 
     def dropped(self, split: int, ids: NDArray[np.uint64], text: pa.ChunkedArray | None) -> pa.Table:
         """Rows of dropped documents, by doc_id. text: of these documents; None: no column for it."""
@@ -245,9 +246,11 @@ class Rows:
 
     def earlier(self, folder: str) -> EarlierRun:
         """The earlier run in an output folder, with the name that it has among the indexes of its stage."""
-        stages = [stage for stage in self.reader.stages if isinstance(stage, GlobalStage)]
-        paths = next(stage.corpora() for stage in stages if folder in stage.corpora())
-        return next(run for run in open_runs(paths) if str(run.path) == str(Path(folder)))
+        if folder not in self._earlier:  # opening looks at all its files
+            stages = [stage for stage in self.reader.stages if isinstance(stage, GlobalStage)]
+            paths = next(stage.corpora() for stage in stages if folder in stage.corpora())
+            self._earlier[folder] = next(run for run in open_runs(paths) if str(run.path) == str(Path(folder)))
+        return self._earlier[folder]
 
     def docs_of(self, run: EarlierRun) -> Callable[[int], Artefact]:
         """Split number -> docs artefact of an earlier run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from corpuscurate.core.run_folder import INDEX, KEPT, STATE
 from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.core.tables import read_table
 from corpuscurate.engine.estimate import plan_spec
+from corpuscurate.engine.passes import dropped as dropped_rows
 from corpuscurate.engine.run import run_spec
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.length import Length
@@ -34,7 +36,7 @@ from corpuscurate.stages.normalize import Normalize
 from corpuscurate.tools.explain import explain
 
 MASK = MaskDigits(name="mask")
-NEAR = MinHash(ngram=2, threshold=0.6)
+NEAR = MinHash(ngram=2, threshold=0.6, values=64, bands=8, rows=2)  # few bands: each is a work
 BY_GRADE = {"by": "grade", "order": "desc"}
 
 
@@ -154,6 +156,28 @@ def test_a_chain_of_runs_that_mask_after_their_first_deduplication(
         outs[name] = moved
         kept_in[moved.name] = kept
     assert {("b", "run a"), ("c", "run a"), ("c", "run b"), ("c", "out-c")} <= crossing
+
+
+def test_a_writing_task_opens_an_earlier_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed, name in enumerate("ab"):
+        write_shards(tmp_path / name, documents(name, 60, seed))
+    pipeline(tmp_path, "a", (MASK, Exact()), "out-a").run()
+    opened = []
+
+    def opens(paths: Sequence[str]) -> list[earlier_runs.EarlierRun]:
+        opened.append(paths)
+        return open_runs(paths)
+
+    monkeypatch.setattr(dropped_rows, "open_runs", opens)
+    against = Exact(index=(str(tmp_path / "out-a"),))
+    made = pipeline(tmp_path, "b", (MASK, against), "out-b")
+    made = Pipeline(
+        made.source, made.stages, made.sink.model_copy(update={"part_bytes": 1 << 30}), made.settings, tmp_path
+    )
+    report = made.run()
+    assert header(tmp_path / "out-b")["splits"] > 3
+    assert report["documents"]["dropped"] > 20
+    assert opened == [(str(tmp_path / "out-a"),)]
 
 
 def test_texts_that_become_equal_are_found_by_the_stage_after_the_edit_alone(tmp_path: Path) -> None:

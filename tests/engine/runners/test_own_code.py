@@ -7,8 +7,10 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support import forked
 
 ROOT = Path(__file__).parents[3]
 
@@ -72,7 +74,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def python(folder: Path, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+def python(folder: Path) -> forked.Done:
+    """The script in a process of its own, whose workers come from the server that it came from."""
+    return forked.start(forked.script, "s.py", cwd=folder).wait()
+
+
+def started(folder: Path, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    """A Python that is started, which starts a fork server for its workers."""
     return subprocess.run(
         [sys.executable, *arguments],
         input=text,
@@ -97,7 +105,11 @@ def test_it_runs_with_two_workers(folder: Path, how: str) -> None:
     if how == "a cell":
         code, call = f"print('once')\nexec(compile({code + call!r}, '<ipython-input-1>', 'exec'))\n", ""
     (folder / "s.py").write_text(code + call)
-    done = python(folder, "-", text=code + call) if how == "python -" else python(folder, "s.py")
+    done: Any
+    if how in ("a script", "python -"):
+        done = started(folder, "-", text=code + call) if how == "python -" else started(folder, "s.py")
+    else:
+        done = python(folder)
     assert done.stdout.splitlines()[-1:] == [DONE], done.stderr
     assert done.stdout.count("once") == (how == "a cell")
     assert done.stderr == ""
@@ -106,7 +118,7 @@ def test_it_runs_with_two_workers(folder: Path, how: str) -> None:
 def test_what_cannot_be_sent_is_named(folder: Path) -> None:
     call = "HELD = threading.Lock\ntry: run()\nexcept Exception as error: print(type(error).__name__, error)\n"
     (folder / "s.py").write_text(OWN + RUN + call)
-    done = python(folder, "s.py")
+    done = python(folder)
     assert done.stdout.startswith("WorkerError Choose (of __main__) cannot be sent to a worker process: ")
     assert "lock" in done.stdout
     assert "or give workers=1" in done.stdout
@@ -125,7 +137,7 @@ except Exception as error:
     print(type(error).__name__, error)
 """
     (folder / "s.py").write_text(call)
-    done = python(folder, "s.py")
+    done = python(folder)
     assert "made_up" in done.stdout
     assert "or give workers=1" in done.stdout
 
@@ -134,7 +146,8 @@ def test_changed_code_is_never_answered_from_an_old_run(folder: Path) -> None:
     run = RUN.replace(".run(workers=2)", ".run(workers=1, overwrite=True)")
 
     def kept(code: str) -> str:
-        done = python(folder, "-", text=f"{code}{run}print(run()['documents']['kept'])\n")
+        (folder / "s.py").write_text(f"{code}{run}print(run()['documents']['kept'])\n")
+        done = python(folder)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -162,5 +175,5 @@ if __name__ == "__main__":
             print(pool.submit(job, "there").result())
 """
     (folder / "s.py").write_text(code)
-    done = python(folder, "s.py")
+    done = started(folder, "s.py") if context == "Pool" else python(folder)
     assert done.stdout == "40\n40\n", done.stderr

@@ -194,9 +194,18 @@ def test_scales():
     assert keep_ranks_and_scales(by(), batch)[1].tolist() == [INTEGERS, FLOATS, UNSIGNED, FLOATS]
 
 
-@pytest.mark.parametrize("wrong", ["newest", {"by": ""}, {"by": "c", "order": "up"}, {"by": "c", "rank": []}, {"x": 1}])
-def test_wrong_rules_are_refused(wrong):
-    with pytest.raises(ValidationError):
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("newest", "Input should be 'first' or 'longest'"),
+        ({"by": ""}, "by\n  String should have at least 1 character"),
+        ({"by": "c", "order": "up"}, "order\n  Input should be 'desc' or 'asc'"),
+        ({"by": "c", "rank": []}, "rank\n  .* at least 1 item"),
+        ({"x": 1}, "x\n  Extra inputs are not permitted"),
+    ],
+)
+def test_wrong_rules_are_refused(wrong, told):
+    with pytest.raises(ValidationError, match=told):
         KEEP.validate_python(wrong)
 
 

@@ -10,8 +10,11 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from typer.testing import CliRunner
 
+from corpuscurate.commands.app import app
 from corpuscurate.recipe.load import load_recipe
+from corpuscurate.tools.demo import demo
 from corpuscurate.tools.demo import text as demo_text
 from corpuscurate.tools.demo.demo import Pair, bundled_recipe, pairs
 from corpuscurate.tools.demo.text import Document, collect, write_shards
@@ -24,6 +27,10 @@ def read(paths):
             text = zstandard.ZstdDecompressor().stream_reader(file)
             lines += [json.loads(line) for line in io.TextIOWrapper(text, "utf-8")]
     return lines
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, ["demo", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +59,26 @@ def test_the_same_installation_gives_the_same_text_and_nothing_is_imported():
     assert imported.count("'") <= 6
 
 
-def test_what_is_collected(monkeypatch):
-    monkeypatch.setattr(demo_text, "PACKAGES_BYTES", 0)
-    found = {document.id: document for document in collect()}
-    assert list(found) == sorted(found)
-    assert found["docstring/json/decoder.py::JSONDecoder"].text.startswith("Simple JSON <https://json.org> decoder")
-    assert found["docstring/bisect.py"].text == "Bisection algorithms."
-    assert found["topic/if"].text.startswith('The "if" statement')
+def test_what_is_collected(made):
+    """What the demo wrote is what `collect` found."""
+    records = read(sorted((made[0] / "shards").iterdir()))
+    found = {record["id"]: record for record in records}
+    assert [record["id"] for record in records] == sorted(found)
+    decoder = found["docstring/json/decoder.py::JSONDecoder"]["text"]
+    assert decoder.startswith("Simple JSON <https://json.org> decoder")
+    assert found["docstring/bisect.py"]["text"] == "Bisection algorithms."
+    assert found["topic/if"]["text"].startswith('The "if" statement')
     assert "readme/numpy" in found
     assert any(name.startswith("licence/numpy/") for name in found)
-    assert not any("::" in name for name, document in found.items() if document.package == "numpy")
+
+
+def test_packages_give_no_docstrings_beyond_their_share(monkeypatch):
+    monkeypatch.setattr(demo_text, "PACKAGES_BYTES", 0)
+    monkeypatch.setattr(demo_text, "_standard_library", list)
+    found = {document.id: document for document in collect()}
+    assert list(found) == sorted(found)
+    assert "readme/numpy" in found
+    assert not any("::" in name for name in found)
 
 
 def test_shards_hold_every_document_once_in_order(tmp_path, monkeypatch):
@@ -111,22 +128,25 @@ def test_the_pairs_are_what_dropped_and_data_say(made):
         assert isinstance(pair, Pair)
 
 
-def test_a_second_demo_keeps_a_changed_recipe(made):
-    folder, _ = made
+def test_a_second_demo_keeps_a_changed_recipe(tmp_path, monkeypatch):
+    few = [Document(f"d{n}", "docstring", "python", f"{'some words of a document ' * 9}{n // 2}") for n in range(40)]
+    monkeypatch.setattr(demo, "collect", lambda: few)
+    folder = tmp_path / "demo-out"
+    first = call("--output", folder)
+    assert first.exit_code == 0, first.stderr
+    assert "40 documents were collected into 1 shards" in first.stdout
     recipe = folder / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("min_words: 20", "min_words: 21"))
-    command = [sys.executable, "-m", "corpuscurate", "demo", "--quiet", "--output", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    second = call("--quiet", "--output", folder)
+    assert (second.exit_code, second.stdout, second.stderr) == (0, "", "")
     report = json.loads((folder / "curated" / "report.json").read_text())
     assert next(row for row in report["stages"] if row["label"] == "length")["thresholds"] == {"min_words": 21}
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    command = [sys.executable, "-m", "corpuscurate", "demo", "--output", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    assert done.returncode == 1
+    done = call("--output", tmp_path)
+    assert done.exit_code == 1
     assert done.stderr == (
         f"error: {tmp_path} holds something else than a demo. Choose another folder with --output.\n"
     )
