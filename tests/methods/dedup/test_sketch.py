@@ -1,4 +1,3 @@
-
 import datasketch
 import numpy as np
 import pyarrow as pa
