@@ -131,14 +131,36 @@ def test_a_crowd_of_one_component_is_skipped():
     assert joining.work[MET] == 0
 
 
-def test_a_run_outlives_entries_that_expire_and_others_that_read_it():
-    """Two crowds of a component each share an element: each reads the other's entries, and keeps its own run."""
-    n = 200
-    sets, base = copies(n)
-    strangers = [(each - set(range(10, 17))) ^ {1000 + i, 2000 + i} for i, each in enumerate(sets[:20])]
-    joining = Joining([*sets, *strangers], base, 0.8)
-    assert joining.components[0] == list(range(n))
-    assert joining.work[READ] <= 3 * n
+def test_a_run_is_of_one_component_alone():
+    """All similar pairs of this bucket but one are joined without the last document, i; it is similar to q alone, which
+    it meets in one list only: that of element 100. There q stands behind members of i's own component.
+
+    In turn: x, p and q are noted; r reads x and p, which are in its component, and passes over q; s reads r behind q;
+    b, of no component, finds x expired. A run that counts q, or that still counts x, hides q from i.
+    """
+    base, first = set(range(40)), {100}
+    e, f, g = (set(range(start, start + 15)) for start in (200, 300, 400))
+    e = set(sorted(e)[:11])
+    named = {
+        "c": set(),
+        "x": first | set(sorted(f)[:5]),
+        "p": first | f,
+        "q": first | e | set(range(500, 505)),
+        "r": first | f | {0},
+        "s": first | f | {1},
+        "b": first | g | {600, 601},
+        "i": first | e | {2, 3, 4, 5, 6},
+    }
+    others = [e | f | g | set(range(700 + 30 * n, 730 + 30 * n)) for n in range(6)]  # so that 100 is the rarest
+    names, sets = list(named), [base ^ delta for delta in [*named.values(), *others]]
+    at = names.index
+    known = [(at("c"), at("x")), (at("c"), at("p")), (at("c"), at("i"))]
+    joining = Joining(sets, base, 0.8, known=known)
+    assert [names[number] for number in joining.order[: len(names)]] == names
+    pairs = similar(sets, 0.8)
+    assert joining.components == components(len(sets), [*pairs, *known]) == [[0, 1, 2, 3, 4, 5, 7]]
+    assert [(names[a], names[b]) for a, b, _ in joining.edges][-1] == ("i", "q")
+    assert joining.work[READ] == 33  # one more for each entry that a gap leaves behind
 
 
 def crowd(rng, n, own):
