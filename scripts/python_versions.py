@@ -29,7 +29,7 @@ for each in pkgutil.walk_packages(corpuscurate.__path__, "corpuscurate."):
         importlib.import_module(each.name)
 from corpuscurate import curate
 rows = [{"id": str(i), "text": "word " * i} for i in range(40)]
-kept = curate(rows, ["normalize", {"length": {"min_words": 20}}], workers=2)
+kept = curate(rows, ["normalize", {"length": {"min_words": 20}}], workers=2).kept
 assert len(kept) == 20, len(kept)
 import numba
 print("Python", sys.version.split()[0], "with numba", numba.__version__)
