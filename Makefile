@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 DEMO ?= demo-out
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo test bounds lint types format bench setup clean
+.PHONY: help demo test bounds generic versions lint types format bench setup clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,13 @@ test: $(VENV)/.installed-dev ## the tests; PYTEST_ARGS="-k minhash" for some of 
 bounds: $(VENV)/.installed-dev ## the tests of what kernels do, with every array access checked
 	@NUMBA_BOUNDSCHECK=1 CORPUSCURATE_CACHE_DIR=build/bounds $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
 		tests/kernels tests/stages tests/methods tests/io $(PYTEST_ARGS)
+
+generic: $(VENV)/.installed-dev ## the tests of kernels, compiled for any x86-64: without AVX, as on an old processor
+	@NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= CORPUSCURATE_CACHE_DIR=build/generic $(BIN)/python -m pytest -n $(WORKERS) \
+		--dist loadfile --no-loadscope-reorder tests/kernels $(PYTEST_ARGS)
+
+versions: $(VENV)/.installed-dev ## install and import under each claimed Python; names those that are not found here
+	@$(BIN)/python scripts/python_versions.py
 
 lint: $(VENV)/.installed-dev ## style, layers of imports, types
 	@$(BIN)/ruff check .

@@ -122,7 +122,7 @@ class MinHash(GlobalStage):
     signature: Signature = Field(
         "fast",
         description="fast: fast similarity sketching; classic: k permutations; datasketch: equal to that package's "
-        "version 2; datasketch_legacy: to its version 1",
+        "from version 2 on",
     )
     shingle_hash: ShingleHash = Field("sha1", description="of the signatures of datasketch: its default, or xxHash32")
     values: int = Field(128, description="values of a signature", ge=1, le=MOST_VALUES)
@@ -176,9 +176,9 @@ class MinHash(GlobalStage):
             raise ValueError(f"bands x rows is {self.bands * self.rows}, but a signature has {self.values} values")
         if self.unit == "characters" and self.words != "unicode":
             raise ValueError(f"words: {self.words} says what a word is, but shingles are made of characters")
-        if self.signature.startswith("datasketch") and self.seed >= 1 << 32:
+        if self.signature == "datasketch" and self.seed >= 1 << 32:
             raise ValueError("datasketch takes seeds below 2^32")
-        if self.signature.startswith("datasketch") and self.value_bits in (8, 16):
+        if self.signature == "datasketch" and self.value_bits in (8, 16):
             raise ValueError(
                 f"value_bits: {self.value_bits} would not be datasketch's values; take 32, or signature: fast"
             )
@@ -196,7 +196,7 @@ class MinHash(GlobalStage):
     @property
     def value_type(self) -> ValueType:
         """Of the values in the sketch."""
-        whole = self.signature.startswith("datasketch")
+        whole = self.signature == "datasketch"
         return value_type(self.value_bits or (32 if whole else enough_bits(self.bands_and_rows[1])))
 
     def corpora(self) -> tuple[str, ...]:

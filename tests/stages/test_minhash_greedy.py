@@ -135,7 +135,7 @@ def test_tag_mode(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("signature", ["fast", "classic", "datasketch", "datasketch_legacy"])
+@pytest.mark.parametrize("signature", ["fast", "classic", "datasketch"])
 @pytest.mark.parametrize("unit", ["words", "characters"])
 def test_every_signature_and_unit_finds_what_there_is(tmp_path, signature, unit):
     texts = families(5, 120)

@@ -22,7 +22,6 @@ def unlike(documents: int, words: int) -> list[str]:
         ({"signature": "classic"}, "uint8"),
         ({"preset": "fineweb"}, "uint8"),
         ({"signature": "datasketch"}, "uint32"),
-        ({"signature": "datasketch_legacy"}, "uint32"),
         ({"bands": 20, "rows": 5}, "uint8"),
         ({"bands": 20, "rows": 4}, "uint16"),
         ({"bands": 32, "rows": 3}, "uint16"),

@@ -10,7 +10,8 @@ r(x) = k |x| - |D(x)| it says: D(x) and D(y) share at least -(r(x) plus r(y)) / 
 - All other similar pairs share an element. Elements are ordered by how rare they are; the first that a pair shares
   has at most |D(x)| - (its position in D(x)) shared ones from it on, and likewise in D(y). So only the first, rare
   elements of a delta have to be looked up and noted, and what is noted expires as the reach falls.
-- A list is skipped where all its documents are in one component with the current document.
+- A list begins with a run of documents that are known to be in one component; it is skipped where that is the
+  component of the current document. So a crowd of near-copies costs each of its documents constant work a list.
 
 Bitmaps that hold each delta folded to a few words reject most pairs of the rest: their Hamming distance is a lower
 bound. Nothing is missed, whatever the base.
@@ -27,148 +28,43 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, uncounted
+from corpuscurate.kernels.compile import inlined, kernel, uncounted
 from corpuscurate.kernels.duplicates.components import Int, find, union
+from corpuscurate.kernels.duplicates.deltas import Deltas
 from corpuscurate.kernels.duplicates.ranks import population
-from corpuscurate.kernels.hashing import mix64
 
 SLACK = 1e-6
 """Reaches are rounded; filters let through what is this near to the border, and the similarity itself decides."""
-_ONE = np.uint64(1)
-_SIX = np.uint64(6)
-_S32 = np.uint64(32)
+CENTRE, MET, FAR, JOINED, CAPPED, SEARCHED, READ, NOTED = range(8)
+"""Indices of the work that `join_deltas` counts: comparisons with the centre; comparisons with documents of lists, and
+how many of these the bitmaps reject; edges; entries that the budget leaves out; lists searched; their entries read;
+entries written."""
+WORK = 8
 
 
-class Deltas(NamedTuple):
-    """n documents by falling reach. starts: int64[n + 1], elements: int32[...], of each document the elements of its
-    delta that another one has too, as ranks from rare to common, ascending. distance: int64[n], |D|, the others
-    included. size: int64[n], |x|. reach: float64[n]. bitmaps: uint64[n, words]."""
+class Lists(NamedTuple):
+    """For each element the earlier documents that were noted with it, by falling reach: its entries.
+
+    starts: int64[elements + 1], where the entries of an element begin; there is room for all documents that have it.
+    documents: int32[starts[-1]]. left: int32[starts[-1]], elements of that document from this one on: the most that it
+    shares with another document whose first shared element this is. length: int32[elements], the entries of each.
+    run: int32[elements], how many at the head are known to be in one component."""
 
     starts: NDArray[np.int64]
-    elements: NDArray[np.int32]
-    distance: NDArray[np.int64]
-    size: NDArray[np.int64]
-    reach: NDArray[np.float64]
-    bitmaps: NDArray[np.uint64]
+    documents: NDArray[np.int32]
+    left: NDArray[np.int32]
+    length: NDArray[np.int32]
+    run: NDArray[np.int32]
 
 
-@kernel
-def set_distances(
-    rows: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    sets: NDArray[np.uint64],
-    base: NDArray[np.uint64],
-    out: NDArray[np.int64],
-) -> int:
-    """|x + base| of the sorted sets offsets[row]..offsets[row + 1]-1. out: int64[len(rows)]."""
-    size_base = np.uint64(len(base))
-    for i in range(len(rows)):
-        at = np.uint64(offsets[rows[i]])
-        end = np.uint64(offsets[rows[i] + 1])
-        size = np.int64(end - at)
-        j = np.uint64(0)
-        both = 0
-        while at < end and j < size_base:
-            x = sets[at]
-            y = base[j]
-            both += x == y
-            at += np.uint64(x <= y)
-            j += np.uint64(y <= x)
-        out[i] = size + len(base) - 2 * both
-    return len(rows)
+class Joined(NamedTuple):
+    """What is found. parent: int64[n], components. work: int64[WORK]. a, b: int64[n], similarity: float64[n], edges."""
 
-
-@kernel
-def set_deltas(
-    rows: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    sets: NDArray[np.uint64],
-    base: NDArray[np.uint64],
-    out: NDArray[np.uint64],
-) -> int:
-    """The deltas of `set_distances`, one after the other. Returns the elements written."""
-    n = 0
-    for i in range(len(rows)):
-        at = offsets[rows[i]]
-        end = offsets[rows[i] + 1]
-        j = 0
-        while at < end or j < len(base):
-            if j == len(base) or (at < end and sets[at] < base[j]):
-                out[n] = sets[at]
-                n += 1
-                at += 1
-            elif at == end or base[j] < sets[at]:
-                out[n] = base[j]
-                n += 1
-                j += 1
-            else:
-                at += 1
-                j += 1
-    return n
-
-
-@kernel
-def signature_distances(
-    rows: NDArray[np.int64], signatures: NDArray[np.uint32], base: NDArray[np.uint32], out: NDArray[np.int64]
-) -> int:
-    """As `set_distances` for signatures as sets of (position, value). base: uint32[k]."""
-    for i in range(len(rows)):
-        differ = 0
-        for j in range(len(base)):
-            differ += signatures[rows[i], j] != base[j]
-        out[i] = 2 * differ
-    return len(rows)
-
-
-@kernel
-def signature_deltas(
-    rows: NDArray[np.int64], signatures: NDArray[np.uint32], base: NDArray[np.uint32], out: NDArray[np.uint64]
-) -> int:
-    """As `set_deltas` for signatures as sets of (position, value)."""
-    n = 0
-    for i in range(len(rows)):
-        for j in range(len(base)):
-            if signatures[rows[i], j] != base[j]:
-                out[n] = mix64(np.uint64(j) << _S32 | np.uint64(base[j]))
-                out[n + 1] = mix64(np.uint64(j) << _S32 | np.uint64(signatures[rows[i], j]))
-                n += 2
-    return n
-
-
-@kernel
-def fold_bitmaps(starts: NDArray[np.int64], values: NDArray[np.uint64], out: NDArray[np.uint64]) -> int:
-    """Flip one bit of the document's bitmap for each element. out: uint64[n, words], 0 before; words a power of two."""
-    mask = np.uint64(64 * out.shape[1] - 1)
-    for i in range(len(starts) - 1):
-        for at in range(starts[i], starts[i + 1]):
-            bit = (values[at] >> _S32) & mask
-            out[i, bit >> _SIX] ^= _ONE << (bit & np.uint64(63))
-    return len(starts) - 1
-
-
-@kernel
-def sort_runs(starts: NDArray[np.int64], elements: NDArray[np.int32]) -> int:
-    """Sort each run starts[i]..starts[i + 1]-1 in place."""
-    for i in range(len(starts) - 1):
-        elements[starts[i] : starts[i + 1]].sort()
-    return len(starts) - 1
-
-
-@kernel
-def local_components(nodes: NDArray[np.int64], parent: NDArray[np.int64], out: NDArray[np.int64]) -> int:
-    """The components of `parent` among `nodes`, as a union-find over 0..len(nodes)-1: each points to the first of its
-    component. Returns how many components there are."""
-    roots = np.empty(len(nodes), np.int64)
-    for i in range(len(nodes)):
-        roots[i] = find(parent, nodes[i])
-    order = np.argsort(roots, kind="mergesort")
-    found = 0
-    for at in range(len(order)):
-        if at == 0 or roots[order[at]] != roots[order[at - 1]]:
-            first = order[at]
-            found += 1
-        out[order[at]] = first
-    return found
+    parent: NDArray[np.int64]
+    work: NDArray[np.int64]
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    similarity: NDArray[np.float64]
 
 
 @uncounted
@@ -200,130 +96,195 @@ def _similarity(i: Int, j: Int, d: Deltas, threshold: float, values: Int) -> flo
     return similarity if similarity >= threshold else -1.0
 
 
+@uncounted
+def _compare(i: Int, j: Int, d: Deltas, threshold: float, values: Int, found: Joined) -> None:
+    """Join two documents of different components where they are similar."""
+    similarity = _similarity(i, j, d, threshold, values)
+    if similarity >= 0.0:
+        edge = found.work[JOINED]
+        found.work[JOINED] += 1
+        found.a[edge] = i
+        found.b[edge] = j
+        found.similarity[edge] = similarity
+        union(found.parent, i, j)
+
+
+@uncounted
+def _compare_with_centre(i: Int, d: Deltas, threshold: float, values: Int, found: Joined) -> None:
+    """Step 1: this covers all similar pairs that share no element."""
+    if find(found.parent, i) != find(found.parent, 0):
+        found.work[CENTRE] += 1
+        _compare(i, 0, d, threshold, values, found)
+
+
+@inlined
+def _compare_with_entry(i: Int, j: Int, shared: float, d: Deltas, threshold: float, values: Int, found: Joined) -> None:
+    """Compare with a document of a list, if the bitmaps allow that they are similar. shared: the least they share."""
+    found.work[MET] += 1
+    most = d.distance[i] + d.distance[j] - 2 * shared + SLACK
+    if _far_apart(d.bitmaps[i], d.bitmaps[j], most):
+        found.work[FAR] += 1
+    else:
+        _compare(i, j, d, threshold, values, found)
+
+
+@inlined
+def _search_list(
+    i: Int,
+    root: Int,
+    e: Int,
+    own_left: Int,
+    limit: Int,
+    d: Deltas,
+    lists: Lists,
+    threshold: float,
+    values: Int,
+    found: Joined,
+) -> Int:
+    """Step 2 for element e. root: of document i; returned as it is then. own_left: elements of i from this one on."""
+    first = lists.starts[e]
+    length = np.int64(lists.length[e])
+    if length == 0:
+        return root
+    known = np.int64(lists.run[e])
+    read = known if find(found.parent, lists.documents[first]) == root else 0  # skips those of this component
+    write = read
+    run = read  # entries at the head that are in the component of i
+    while read < length:
+        j = np.int64(lists.documents[first + read])
+        shared = -(d.reach[i] + d.reach[j]) / 2
+        if shared > own_left + SLACK:
+            break  # i has too few, for all that follow too: their reach is less
+        found.work[READ] += 1
+        left = lists.left[first + read]
+        if shared > left + SLACK:  # j has too few, for all later documents too: their reach is less
+            read += 1
+            continue
+        joined = find(found.parent, j) == root
+        if not joined:
+            if found.work[MET] >= limit:
+                found.work[CAPPED] += length - read
+                break
+            _compare_with_entry(i, j, shared, d, threshold, values, found)
+            root = find(found.parent, i)
+            joined = find(found.parent, j) == root
+        if joined and run == write:
+            run += 1
+        lists.documents[first + write] = j
+        lists.left[first + write] = left
+        read += 1
+        write += 1
+    lists.run[e] = max(run, known - (read - write))  # components only grow
+    if write < read:
+        _close_gap(e, read, write, lists)
+    return root
+
+
+@uncounted
+def _close_gap(e: Int, read: Int, write: Int, lists: Lists) -> None:
+    """Move the entries from `read` on to `write`."""
+    first = lists.starts[e]
+    gap = read - write
+    length = np.int64(lists.length[e])
+    for at in range(first + read, first + length):
+        lists.documents[at - gap] = lists.documents[at]
+        lists.left[at - gap] = lists.left[at]
+    lists.length[e] = length - gap
+
+
+@uncounted
+def _search_lists(i: Int, limit: Int, d: Deltas, lists: Lists, threshold: float, values: Int, found: Joined) -> None:
+    """Step 2: compare document i with earlier ones that share one of its first elements."""
+    end = d.starts[i + 1]
+    least = -(d.reach[i] + d.reach[0]) / 2  # what it shares with any similar document
+    root = find(found.parent, i)
+    for at in range(d.starts[i], end):
+        if end - at + SLACK < least:
+            break
+        found.work[SEARCHED] += 1
+        root = _search_list(i, root, d.elements[at], end - at, limit, d, lists, threshold, values, found)
+
+
+@uncounted
+def _note(i: Int, d: Deltas, lists: Lists, found: Joined) -> None:
+    """Step 3: append document i to the lists of its first elements, for later ones."""
+    end = d.starts[i + 1]
+    least = max(1.0, -d.reach[i])  # what a later document has to share with it
+    for at in range(d.starts[i], end):
+        if end - at + SLACK < least:
+            break
+        e = d.elements[at]
+        entry = lists.starts[e] + lists.length[e]
+        lists.documents[entry] = i
+        lists.left[entry] = end - at
+        lists.length[e] += 1
+        found.work[NOTED] += 1
+
+
+@uncounted
+def _join(d: Deltas, lists: Lists, threshold: float, values: Int, budget: Int, budget_each: Int, found: Joined) -> None:
+    for i in range(1, len(d.starts) - 1):
+        _compare_with_centre(i, d, threshold, values, found)
+        _search_lists(i, budget + budget_each * (i + 1), d, lists, threshold, values, found)
+        _note(i, d, lists, found)
+
+
 @kernel
 def join_deltas(
     d: Deltas,
-    lists: NDArray[np.int64],
+    starts: NDArray[np.int64],
     threshold: float,
     values: Int,
     budget: Int,
     budget_each: Int,
     parent: NDArray[np.int64],
-    counts: NDArray[np.int64],
+    work: NDArray[np.int64],
     out_a: NDArray[np.int64],
     out_b: NDArray[np.int64],
     out_similarity: NDArray[np.float64],
 ) -> Int:
     """Join all similar documents in `parent`; returns the edges written, each of which joined two components.
 
-    lists: int64[elements + 1], where the noted documents of each element begin (as many entries as documents have it).
-    values: 0 for the Jaccard similarity of sets; else the number of values of each signature. budget: documents met in
-    lists, plus `budget_each` for each document taken so far. parent: int64[n], components known before. counts:
-    int64[4], added to: compared, verified, rejected, and met in lists but not compared because the budget was used up.
-    out_a, out_b, out_similarity: of length n.
+    starts: int64[elements + 1], where the entries of each element begin (as many as documents have it).
+    values: 0 for the Jaccard similarity of sets; else the number of values of each signature. budget: comparisons with
+    documents of lists, plus `budget_each` for each document taken so far. parent: int64[n], components known before.
+    work: int64[WORK], zeros; counts what was done. out_a, out_b, out_similarity: of length n.
+
+    Documents are taken by falling reach. Each goes through three steps: it is compared with the centre, the first one;
+    then with the entries of its first elements' lists; then noted there itself.
+
+    Six sets, given by their deltas from the base {1, .., 10}, threshold .75, so k = 1/7:
+
+        set  delta            size  reach  elements that others have, from rare to common
+        a    11                 11   .57   11
+        b    7                   9   .29   7
+        c    2 6                 8  -.86   6 2
+        d    2 4 7               7  -2.0   2 7
+        e    6 7 11 13          10  -2.6   6 7 11
+        f    2 5 8 11 12         9  -3.7   2 11
+
+    - a is the centre.
+    - b is similar to a (.82) and joined. Its list, that of 7, is empty. It is noted with 7.
+    - c is not similar to a (.73), and its lists are empty. It is noted with 6 (2 left: 6 and 2) and with 2 (1 left).
+    - d is not similar to a (.64). To be similar to c it would have to share (.86 + 2.0) / 2 = 1.4 elements with it, but
+      from 2 on, c has 1: the entry has expired and is dropped, since later documents need even more. In the list of 7
+      stands b, which is similar (.78): joined. A later document has to share 2.0 elements with d, so d is noted with 2
+      (2 left), and not with 7 (1 left).
+    - e is similar to a (.75): joined. In the list of 6 stands c; their bitmaps differ in 4 bits where 2.6 are allowed.
+      The list of 7 begins with a run of 1 document, b, of e's own component: skipped. e is noted with 6 (3 left of the
+      2.6 needed), and not with 7.
+    - f is not similar to a (.67). It would have to share (3.7 + 2.0) / 2 = 2.9 elements with d in the list of 2, and
+      has 2 left: the search of this list stops. With any document it must share (3.7 - .57) / 2 = 1.6, and from 11 on
+      it has 1: the search ends. It is noted nowhere.
+
+    So {a, b, d, e} is one component, after 5 comparisons with the centre, 2 with entries, and 3 entries
+    read of 9 lists.
     """
-    n = len(d.starts) - 1
-    noted = np.empty(lists[-1], np.int32)
-    left = np.empty(lists[-1], np.int32)  # |D| less the position of the element: shared ones at most, from it on
-    filled = np.zeros(len(lists) - 1, np.int32)
-    uniform = np.zeros(len(lists) - 1, np.int32)  # documents at the head of the list that are in one component
-    edges = 0
-    used = 0
-    for i in range(n):
-        if i > 0 and find(parent, i) != find(parent, 0):
-            counts[0] += 1
-            similarity = _similarity(i, 0, d, threshold, values)
-            if similarity >= 0.0:
-                counts[1] += 1
-                out_a[edges] = i
-                out_b[edges] = 0
-                out_similarity[edges] = similarity
-                edges += 1
-                union(parent, i, 0)
-            else:
-                counts[2] += 1
-        if i == 0:
-            continue  # everyone is compared with the centre
-        root = find(parent, i)
-        alone = d.distance[i] - (d.starts[i + 1] - d.starts[i])  # elements that no other document has
-        limit = budget + budget_each * (i + 1)
-        limited = False
-        for at in range(d.starts[i], d.starts[i + 1]):
-            own_left = d.distance[i] - alone - (at - d.starts[i])
-            if own_left + SLACK < -(d.reach[i] + d.reach[0]) / 2:
-                break
-            e = d.elements[at]
-            first = lists[e]
-            length = np.int64(filled[e])
-            if length == 0:
-                continue
-            head = find(parent, noted[first])
-            known = np.int64(uniform[e])
-            read = known if head == root else 0
-            write = read
-            run = read
-            in_run = True
-            while read < length:
-                j = np.int64(noted[first + read])
-                need = -(d.reach[i] + d.reach[j]) / 2
-                if need > own_left + SLACK:
-                    break  # so do all that follow, whose reach is less
-                spare = left[first + read]
-                if need > spare + SLACK:  # expired: later documents need even more
-                    read += 1
-                    continue
-                other = find(parent, j)
-                if other != root:
-                    if used >= limit:
-                        limited = True
-                        break
-                    used += 1
-                    counts[0] += 1
-                    most = d.distance[i] + d.distance[j] - 2 * need + SLACK
-                    similarity = -1.0
-                    if not _far_apart(d.bitmaps[i], d.bitmaps[j], most):
-                        similarity = _similarity(i, j, d, threshold, values)
-                    if similarity >= 0.0:
-                        counts[1] += 1
-                        out_a[edges] = i
-                        out_b[edges] = j
-                        out_similarity[edges] = similarity
-                        edges += 1
-                        root = union(parent, i, j)
-                        head = find(parent, head)
-                        other = root
-                    else:
-                        counts[2] += 1
-                if write == 0:
-                    head = other
-                in_run = in_run and other == head
-                if in_run:
-                    run = write + 1
-                noted[first + write] = j
-                left[first + write] = spare
-                read += 1
-                write += 1
-            if limited:
-                counts[3] += length - read
-            run = max(run, known - (read - write))  # components only grow
-            if write < read:
-                while read < length:
-                    noted[first + write] = noted[first + read]
-                    left[first + write] = left[first + read]
-                    read += 1
-                    write += 1
-                filled[e] = write
-            uniform[e] = min(run, np.int64(filled[e]))
-        least = max(1.0, -d.reach[i])  # what a later document has to share with it
-        for at in range(d.starts[i], d.starts[i + 1]):
-            own_left = d.distance[i] - alone - (at - d.starts[i])
-            if own_left + SLACK < least:
-                break
-            e = d.elements[at]
-            length = np.int64(filled[e])
-            if uniform[e] == length and (length == 0 or find(parent, noted[lists[e]]) == root):
-                uniform[e] = length + 1
-            noted[lists[e] + length] = i
-            left[lists[e] + length] = own_left
-            filled[e] = length + 1
-    return edges
+    room = starts[-1]
+    elements = len(starts) - 1
+    lists = Lists(
+        starts, np.empty(room, np.int32), np.empty(room, np.int32),
+        np.zeros(elements, np.int32), np.zeros(elements, np.int32),
+    )  # fmt: skip
+    _join(d, lists, threshold, values, budget, budget_each, Joined(parent, work, out_a, out_b, out_similarity))
+    return np.int64(work[JOINED])

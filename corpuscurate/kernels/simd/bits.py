@@ -2,23 +2,32 @@
 
 The vectors are LLVM's own, which it makes into what the processor has (one register or several); they are of integers
 alone, so every processor gets the same results.
+
+Beside each intrinsic `x` stands `x_plain`, the same in plain Python: what it computes is said there, the rest is how.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 _WORD = ir.IntType(64)
 _VECTOR = ir.VectorType(ir.IntType(8), 64)
 _MARKS = ir.VectorType(ir.IntType(1), 64)
 _SHORTS = ir.VectorType(ir.IntType(16), 32)
 _INDEX = ir.IntType(32)
+
+
+def trailing_zeros_plain(word: int) -> int:
+    """The number of zero bits below the lowest one."""
+    return (word & -word).bit_length() - 1
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -57,6 +66,11 @@ def _spread(builder: Any, number: Any) -> Any:
     return builder.shuffle_vector(one, _all(0), ir.Constant(ir.VectorType(_INDEX, 64), [0] * 64))
 
 
+def inside_words_plain(folded: NDArray[np.uint8], i: int) -> int:
+    """A bit for each of 64 bytes that is not 0."""
+    return sum(1 << j for j in range(64) if folded[i + j])
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def inside_words(typing_context: Any, folded: Any, i: Any) -> Any:
     """inside_words(folded: uint8[], i: int64) -> uint64: a bit for each of folded[i : i + 64] that is not 0.
@@ -71,6 +85,20 @@ def inside_words(typing_context: Any, folded: Any, i: Any) -> Any:
         return builder.bitcast(marks, _WORD)
 
     return types.uint64(folded, types.int64), generate
+
+
+def fold_ascii_plain(
+    data: NDArray[np.uint8], i: int, size: int, joiner: int, out: NDArray[np.uint8], at: int
+) -> tuple[int, int]:
+    """Fold the ASCII of 64 bytes; a bit for each byte outside ASCII, and for each that begins a character there."""
+    others = leads = 0
+    block = bytes(data[i : i + 64])  # before `out`, which may be the same
+    for j, byte in enumerate(block):
+        kept = j < size and (byte >= 0x80 or byte == joiner or chr(byte).isalnum())
+        out[at + j] = bytes([byte]).lower()[0] if kept else 0
+        others |= (j < size and byte >= 0x80) << j
+        leads |= (j < size and byte >= 0xC0) << j
+    return others, leads
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -112,6 +140,11 @@ def has(context: Any, feature: str) -> bool:
     return f"+{feature}" in context.codegen().magic_tuple()[2].split(",")
 
 
+def packs_bytes_plain() -> bool:
+    """No: of two ways with equal results, Python has the one that every processor has."""
+    return False
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def packs_bytes(typing_context: Any) -> Any:
     """packs_bytes() -> bool: whether an instruction brings marked bytes together (AVX-512 VBMI2), which `pack_offsets`
@@ -123,6 +156,11 @@ def packs_bytes(typing_context: Any) -> Any:
     return types.boolean(), generate
 
 
+def packs_numbers_plain() -> bool:
+    """No, as `packs_bytes_plain`."""
+    return False
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def packs_numbers(typing_context: Any) -> Any:
     """packs_numbers() -> bool: whether an instruction brings marked numbers of 64 bits together (AVX-512)."""
@@ -131,6 +169,14 @@ def packs_numbers(typing_context: Any) -> Any:
         return context.get_constant(types.boolean, has(context, "avx512f"))
 
     return types.boolean(), generate
+
+
+def pack_offsets_plain(word: int, base: int, out: NDArray[np.uint16], at: int) -> None:
+    """Write base + the index of each bit, ascending."""
+    for index in range(64):
+        if word >> index & 1:
+            out[at] = base + index
+            at += 1
 
 
 @intrinsic  # type: ignore[untyped-decorator]

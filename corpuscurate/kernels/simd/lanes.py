@@ -1,16 +1,19 @@
 """Steps of sketches over eight numbers of 64 bits at once, as LLVM's vectors: see `kernels.simd.bits`.
 
 Where the processor has an instruction that only AVX-512 knows, it is used; elsewhere the same is done number by number.
+`x_plain` is the intrinsic `x` in plain Python.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from corpuscurate.kernels.simd.bits import has
 
@@ -52,6 +55,20 @@ def _store_marked(context: Any, builder: Any, numbers: Any, marks: Any, pointer:
         builder.store(builder.extract_element(numbers, ir.IntType(32)(lane)), builder.gep(pointer, [count]))
         mark = builder.extract_element(marks, ir.IntType(32)(lane))
         count = builder.add(count, builder.zext(mark, _WORD))
+    return count
+
+
+def next_hits_plain(
+    x: NDArray[np.uint64], i: int, k: int, lower: int, upper: int, hits: NDArray[np.uint64], count: int
+) -> int:
+    """Multiply eight numbers, and write those whose bin is open: the upper 32 bits say which of k bins."""
+    for lane in range(LANES):
+        number = int(x[i + lane]) * _C % 2**64
+        x[i + lane] = number
+        place = (number >> 32) * k >> 32
+        if (upper << 64 | lower) >> place & 1:
+            hits[count] = number
+            count += 1
     return count
 
 
@@ -97,6 +114,12 @@ def _mix(builder: Any, x: Any) -> Any:
     return builder.xor(x, builder.lshr(x, _each(31)))
 
 
+def _mix_plain(x: int) -> int:
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    x = (x ^ x >> 27) * 0x94D049BB133111EB % 2**64
+    return x ^ x >> 31
+
+
 def _lanes_of(numbers: list[int]) -> Any:
     return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
 
@@ -107,6 +130,30 @@ def _join(builder: Any, pieces: list[Any]) -> Any:
         both = _lanes_of(list(range(2 * pieces[0].type.count)))
         pieces = [builder.shuffle_vector(a, b, both) for a, b in zip(pieces[::2], pieces[1::2], strict=True)]
     return pieces[0]
+
+
+def hash_words_plain(
+    folded: NDArray[np.uint8],
+    starts: NDArray[np.uint16],
+    ends: NDArray[np.uint16],
+    k: int,
+    words: NDArray[np.uint64],
+    long_words: NDArray[np.uint64],
+    longer: int,
+) -> int:
+    """Hash eight words of at most 15 bytes: in pieces of 8 bytes, the last one with the length in its highest byte."""
+    for number in range(k, k + LANES):
+        word = bytes(folded[int(starts[number]) : int(ends[number])])
+        if len(word) >= 16:
+            long_words[longer] = number
+            longer += 1
+            continue
+        h = _WORD_SEED
+        if len(word) >= 8:
+            h = _mix_plain(h ^ int.from_bytes(word[:8], "little"))
+        rest = int.from_bytes(word[len(word) // 8 * 8 :], "little")
+        words[number] = _mix_plain(h ^ rest ^ len(word) << 56)
+    return longer
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -1,14 +1,19 @@
-"""Instructions for sums of rows from tables larger than the caches."""
+"""Instructions for sums of rows from tables larger than the caches. `x_plain` is the intrinsic `x` in plain Python."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
+from numpy.typing import NDArray
+
+
+def prefetch_plain(array: NDArray[Any], at: int) -> None:
+    """Nothing: only time changes."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -19,7 +24,7 @@ def prefetch(typing_context: Any, array: Any, at: Any) -> Any:
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        view = make_array(signature.args[0])(context, builder, arguments[0])
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
         byte = ir.IntType(8).as_pointer()
         address = builder.bitcast(builder.gep(view.data, [arguments[1]]), byte)
         number = ir.IntType(32)
@@ -29,6 +34,14 @@ def prefetch(typing_context: Any, array: Any, at: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64), generate
+
+
+def add_eight_plain(
+    rows: NDArray[np.float32], a: int, b: int, c: int, d: int, out: NDArray[np.float32], at: int
+) -> None:
+    """Add four runs of eight to eight sums, in float32 and in this order."""
+    for j in range(8):
+        out[at + j] += (rows[a + j] + rows[b + j]) + (rows[c + j] + rows[d + j])
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -43,7 +56,7 @@ def add_eight(typing_context: Any, rows: Any, a: Any, b: Any, c: Any, d: Any, ou
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         def pointer_to(which: int, at: Any) -> Any:
-            view = make_array(signature.args[which])(context, builder, arguments[which])
+            view = context.make_array(signature.args[which])(context, builder, arguments[which])
             return builder.bitcast(builder.gep(view.data, [at]), eight.as_pointer())
 
         one, two, three, four = (builder.load(pointer_to(0, arguments[k]), align=1) for k in (1, 2, 3, 4))
@@ -54,6 +67,11 @@ def add_eight(typing_context: Any, rows: Any, a: Any, b: Any, c: Any, d: Any, ou
 
     index = types.int64
     return types.void(rows, index, index, index, index, out, index), generate
+
+
+def high_product_plain(a: int, b: int) -> int:
+    """The upper 64 of the 128 bits of the product."""
+    return a * b >> 64
 
 
 @intrinsic  # type: ignore[untyped-decorator]

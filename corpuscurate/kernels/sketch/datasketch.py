@@ -1,10 +1,8 @@
-"""Signatures equal to those of the Python package datasketch, value for value.
+"""Signatures equal to those of the Python package datasketch from version 2 on, value for value.
 
 What a set holds there is bytes. Here the bytes of a shingle are its folded words joined by one space, or its folded
-characters one after the other, in UTF-8. Each is hashed to 32 bits (`kernels.sketch.digests`), then permuted:
-- AFFINE32, datasketch 2: h' = fmix32(h), value j = min of a[j] h' + b[j] modulo 2^32;
-- LEGACY, datasketch 1 and `scheme="legacy"`: value j = min of ((a[j] h + b[j] modulo 2^64) mod (2^61 - 1)) mod 2^32.
-The second is biased on large sets (datasketch#212) and slower; it is here for what was made with it.
+characters one after the other, in UTF-8. Each is hashed to 32 bits (`kernels.sketch.digests`), then permuted (its
+scheme "affine32"): h' = fmix32(h), value j = min of a[j] h' + b[j] modulo 2^32.
 
 Source: github.com/ekzhu/datasketch, datasketch/minhash.py, version 2.0.0.
 """
@@ -23,12 +21,7 @@ from corpuscurate.kernels.sketch.shingles import Walk, begin, new_walk
 from corpuscurate.kernels.text.folding import FOLDED, Int, fold_chunk
 from corpuscurate.kernels.text.unicode import Tables, encode
 
-AFFINE32 = 0
-LEGACY = 1
-_PRIME = np.uint64((1 << 61) - 1)
-_S61 = np.uint64(61)
 _S32 = np.uint64(32)
-_LOW = np.uint64(0xFFFFFFFF)
 _M1 = np.uint32(0x85EBCA6B)
 _M2 = np.uint32(0xC2B2AE35)
 _BLANK = np.uint8(32)
@@ -41,21 +34,6 @@ def fmix32(h: np.uint32) -> np.uint32:
     h = np.uint32((h ^ h >> np.uint32(16)) * _M1)
     h = np.uint32((h ^ h >> np.uint32(13)) * _M2)
     return np.uint32(h ^ h >> np.uint32(16))
-
-
-@kernel
-def lower_legacy(
-    hashes: NDArray[np.uint64], a: NDArray[np.uint64], b: NDArray[np.uint64], signature: NDArray[np.uint32]
-) -> None:
-    """Take 32-bit hashes, in the upper halves, into the minima of the legacy scheme."""
-    for i in range(len(hashes)):
-        h = hashes[i] >> _S32
-        for j in range(len(signature)):
-            x = a[j] * h + b[j]
-            x = (x & _PRIME) + (x >> _S61)
-            x = x - _PRIME if x >= _PRIME else x
-            value = np.uint32(x & _LOW)
-            signature[j] = min(signature[j], value)
 
 
 @kernel
@@ -108,14 +86,14 @@ def _write_characters(
 @kernel
 def _hash_pieces(
     text: NDArray[np.uint8], ends: NDArray[np.int64], first: Int, last: Int, n: Int, gap: Int, hash_kind: Int,
-    mixed: bool, work: NDArray[np.uint32], out: NDArray[np.uint64],
+    work: NDArray[np.uint32], out: NDArray[np.uint64],
 ) -> None:  # fmt: skip
     """Hashes of shingles first..last-1 in the upper halves of `out`. gap: bytes between two units."""
     for i in range(first, last):
         start = ends[i - 1] + gap if i else 0
         stop = ends[i + n - 1]
         h = sha1_32(text, start, stop, work) if hash_kind == SHA1 else xxh32(text, start, stop)
-        out[i - first] = np.uint64(fmix32(h) if mixed else h) << _S32
+        out[i - first] = np.uint64(fmix32(h)) << _S32
 
 
 @kernel
@@ -126,17 +104,16 @@ def datasketch_signatures(
     unit: Int,
     n: Int,
     hash_kind: Int,
-    scheme: Int,
-    a: NDArray[np.uint64],
-    b: NDArray[np.uint64],
+    a: NDArray[np.uint32],
+    b: NDArray[np.uint32],
     out_shingles: NDArray[np.uint32],
     out_words: NDArray[np.uint64],
     out: NDArray[np.uint32],
 ) -> int:
     """Signatures of documents. Returns their number.
 
-    unit: WORDS or CHARACTERS; n: units of a shingle. hash_kind: SHA1 or XXH32. scheme: AFFINE32 or LEGACY. a, b:
-    uint64[k], datasketch's permutations. Outputs as in `kernels.sketch.minhash.signatures`, but out_words, a 128-bit
+    unit: WORDS or CHARACTERS; n: units of a shingle. hash_kind: SHA1 or XXH32. a, b: uint32[k],
+    datasketch's permutations. Outputs as in `kernels.sketch.minhash.signatures`, but out_words, a 128-bit
     hash of its folded bytes: two chains of mixers.
     """
     rows = len(offsets) - 1
@@ -145,8 +122,6 @@ def datasketch_signatures(
     work = np.empty(85, np.uint32)
     hashes = np.empty(_BLOCK, np.uint64)
     signature = np.empty(k, np.uint32)
-    a32 = a.astype(np.uint32)
-    b32 = b.astype(np.uint32)
     text = np.empty(0, np.uint8)
     ends = np.empty(0, np.int64)
     for row in range(rows):
@@ -166,11 +141,8 @@ def datasketch_signatures(
         signature[:] = np.uint32(0xFFFFFFFF)
         for first in range(0, shingles, _BLOCK):
             last = min(shingles, first + _BLOCK)
-            _hash_pieces(text, ends, first, last, length, gap, hash_kind, scheme == AFFINE32, work, hashes)
-            if scheme == AFFINE32:
-                lower(hashes[: last - first], a32, b32, signature)
-            else:
-                lower_legacy(hashes[: last - first], a, b, signature)
+            _hash_pieces(text, ends, first, last, length, gap, hash_kind, work, hashes)
+            lower(hashes[: last - first], a, b, signature)
         out_shingles[row] = min(shingles, 0xFFFFFFFF)
         _digest(text, ends[units - 1] if units else 0, out_words[:, row])
         for j in range(k):

@@ -1,6 +1,7 @@
 """Text to case-folded text in which every byte outside a word is 0: the first step of `kernels.sketch.shingles`.
 
-Invisible characters are left out, so that a word is the same with soft hyphens and without.
+Invisible characters are left out, so that a word is the same with soft hyphens and without. `TABLE` says it all,
+character by character; the rest of this module is how to do the same faster.
 
 A block of 64 bytes goes through arithmetic that LLVM turns into vector code, which folds its ASCII; then its other
 characters are looked at, and few of them need a change. That holds as long as folding keeps their lengths and no two
@@ -25,6 +26,7 @@ from corpuscurate.kernels.text.unicode import (
     LONE,
     MARK,
     OTHER,
+    SEPARATOR,
     SINGLE,
     WORD,
     Tables,
@@ -43,6 +45,36 @@ CHUNK = 4096
 BLOCK = 64
 _SLOW = 1024
 """Bytes in a script without spaces that are folded character by character at once."""
+STATES = ("outside", "word", "single")
+"""Between words; in a word of letters; behind a character that is a word of its own, and its marks."""
+CLASSES = ("none", "letter", "single", "mark", "invisible")
+"""No part of a word; what `kernels.text.unicode` calls LETTER, SINGLE, MARK and INVISIBLE."""
+TABLE = """
+            none        letter      single      mark        invisible
+outside     0 outside   c word      0c single   0 outside   - outside
+word        0 outside   c word      0c single   c word      - word
+single      0 outside   0c word     0c single   c single    - single
+"""
+"""For each state and class of the next character: the bytes to write (0: a 0 byte, c: the folded character, -: nothing)
+and the next state."""
+STATE, BORDER, CHARACTER = 3, 4, 8
+"""Parts of a move: the number of the next state; whether a 0 byte is written; whether the character is."""
+
+
+def _moves() -> NDArray[np.uint8]:
+    """TABLE as numbers: uint8[states, classes]."""
+    moves = np.empty((len(STATES), len(CLASSES)), np.uint8)
+    for row, line in enumerate(TABLE.strip().splitlines()[1:]):
+        written, following = line.split()[1::2], line.split()[2::2]
+        for column, (what, state) in enumerate(zip(written, following, strict=True)):
+            moves[row, column] = STATES.index(state) | BORDER * ("0" in what) | CHARACTER * ("c" in what)
+    return moves
+
+
+MOVES = _moves()
+_NONE, _LETTER, _SINGLE, _MARK, _INVISIBLE = range(5)
+_CLASS_OF_KIND = np.array([_NONE, _LETTER, _MARK, _LETTER, _SINGLE, _NONE, _INVISIBLE], np.uint8)
+"""By SEPARATOR .. HIDDEN; that of OTHER depends on its flags."""
 _UNDERSCORE, _ANY_LETTER = np.int64(0x5F), np.int64(0x61)
 _ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 FOLDED = 4 * CHUNK + 8 * BLOCK
@@ -121,10 +153,22 @@ def _fold_others(
 
 
 @uncounted
+def class_of(kind: Int, flags: Int) -> Int:
+    """The class of a character, a column of `MOVES`. kind: SEPARATOR .. HIDDEN; flags: looked at where it is OTHER."""
+    if kind != OTHER:
+        return np.int64(_CLASS_OF_KIND[np.uint64(kind)])
+    if flags & SINGLE:
+        return _SINGLE
+    if flags & WORD:
+        return _LETTER
+    return _MARK if flags & MARK else _NONE
+
+
+@uncounted
 def _fold_slowly(
     data: NDArray[np.uint8], i: Int, end: Int, state: Int, t: Tables, at: Int, out: NDArray[np.uint8]
 ) -> tuple[Int, Int, Int]:
-    """Fold the characters that begin in bytes i..end-1. Returns (next i, next at, state)."""
+    """Fold the characters that begin in bytes i..end-1, as `MOVES` says. Returns (next i, next at, state)."""
     byte_flags = t.byte_flags
     byte_fold = t.byte_fold
     pages = t.kind_pages
@@ -134,61 +178,30 @@ def _fold_slowly(
     while i < end:
         byte = data[np.uint64(i)]
         if byte < 0x80:
-            i += 1
-            if byte_flags[byte] & WORD:
-                if state == 2:
-                    out[np.uint64(at)] = 0
-                    at += 1
-                out[np.uint64(at)] = byte_fold[byte]
-                state = 1
-            else:
-                out[np.uint64(at)] = 0
-                state = 0
-            at += 1
-            continue
-        code_point, after = decode(data, i)
-        kind = kind_of(pages, kinds, code_point)
-        if kind == LONE:
-            out[np.uint64(at)] = 0
-            at = _copy(data, i, after, at + 1, out)
-            state = 2
-        elif kind == INSIDE and state:
-            at = _copy(data, i, after, at, out)
-        elif kind <= INSIDE and kind != LETTER:
+            code_point: Int = np.int64(byte_fold[byte])
+            after: Int = i + 1
+            kind: Int = LETTER if byte_flags[byte] & WORD else SEPARATOR
+        else:
+            code_point, after = decode(data, i)
+            kind = kind_of(pages, kinds, code_point)
+        flags = flags_of(t, code_point) if kind == OTHER else 0
+        move = MOVES[np.uint64(state), np.uint64(class_of(kind, flags))]
+        if move & BORDER:
             out[np.uint64(at)] = 0
             at += 1
-            state = 0
-        elif kind == OTHER:
-            at, state = _fold_other(t, code_point, state, at, out)
-        elif kind != HIDDEN:
-            if state == 2:
-                out[np.uint64(at)] = 0
+        if move & CHARACTER:
+            if byte < 0x80:
+                out[np.uint64(at)] = code_point
                 at += 1
-            if kind == LETTER:
-                at = _copy(data, i, after, at, out)
-            else:
+            elif kind == FOLDING:
                 at = encode(folded_one(fold_pages, steps, code_point), at, out)
-            state = 1
+            elif kind == OTHER:
+                at = fold_into(t, code_point, at, out)
+            else:
+                at = _copy(data, i, after, at, out)
+        state = np.int64(move & STATE)
         i = after
     return i, at, state
-
-
-@uncounted
-def _fold_other(t: Tables, code_point: Int, state: Int, at: Int, out: NDArray[np.uint8]) -> tuple[Int, Int]:
-    """Fold a character of any kind. Returns (next at, state)."""
-    flags = flags_of(t, code_point)
-    if flags & SINGLE:
-        out[np.uint64(at)] = 0
-        return fold_into(t, code_point, at + 1, out), 2
-    if flags & WORD:
-        if state == 2:
-            out[np.uint64(at)] = 0
-            at += 1
-        return fold_into(t, code_point, at, out), 1
-    if flags & MARK and state:
-        return fold_into(t, code_point, at, out), state
-    out[np.uint64(at)] = 0
-    return at + 1, 0
 
 
 @uncounted
@@ -197,9 +210,8 @@ def fold_chunk(
 ) -> tuple[Int, Int, Int]:
     """Fold about CHUNK bytes from `start` into `out` from `at`. Returns (next start, next at, state).
 
-    state: 0 outside a word, 1 after a letter (or its marks), 2 after a SINGLE (or its marks); with state 1 the byte
-    before `at` may be none of this text, and the word goes on at `at`. out: see FOLDED. Nothing is written where all
-    characters are invisible.
+    state: index of STATES; in a word, the byte before `at` may be none of this text, and the word goes on at `at`.
+    out: see FOLDED. Nothing is written where all characters are invisible.
     """
     joiner = _UNDERSCORE if t.byte_flags[np.uint64(_UNDERSCORE)] & WORD else _ANY_LETTER
     pages = t.kind_pages

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from corpuscurate.kernels.duplicates.bands import sieve_add, sieve_passes
 from corpuscurate.kernels.duplicates.components import union_pairs
-from corpuscurate.kernels.duplicates.large_bucket_join import (
+from corpuscurate.kernels.duplicates.deltas import (
     Deltas,
     fold_bitmaps,
-    join_deltas,
     local_components,
     set_deltas,
     set_distances,
@@ -24,6 +23,7 @@ from corpuscurate.kernels.duplicates.large_bucket_join import (
     signature_distances,
     sort_runs,
 )
+from corpuscurate.kernels.duplicates.large_bucket_join import CAPPED, CENTRE, MET, WORK, join_deltas
 from corpuscurate.kernels.duplicates.verify import (
     CAPPED_BUCKETS,
     CAPPED_DOCUMENTS,
@@ -117,20 +117,21 @@ def _join(
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(distance)])
     bitmaps = np.zeros((len(nodes), _words(distance)), np.uint64)
     fold_bitmaps(starts, values, bitmaps)
-    starts, elements, lists = _ranked(starts, values)
+    starts, elements, entries = _ranked(starts, values)
     del values
     deltas = Deltas(starts, elements, distance, sizes[order], reach[order], bitmaps)
     local = np.empty(len(nodes), np.int64)
     local_components(nodes, parent, local)
     a, b = np.empty((2, len(nodes)), np.int64)
     similarity = np.empty(len(nodes), np.float64)
-    own = np.zeros(4, np.int64)
+    work = np.zeros(WORK, np.int64)
     width = 0 if rule.kind == EXACT else s.signatures.shape[1]
     edges = join_deltas(
-        deltas, lists, rule.threshold, width, rule.budget, rule.budget_each, local, own, a, b, similarity
+        deltas, entries, rule.threshold, width, rule.budget, rule.budget_each, local, work, a, b, similarity
     )
-    counts[[COMPARED, VERIFIED, REJECTED, SKIPPED]] += own
-    if own[3]:
+    compared = work[CENTRE] + work[MET]
+    counts[[COMPARED, VERIFIED, REJECTED, SKIPPED]] += [compared, edges, compared - edges, work[CAPPED]]
+    if work[CAPPED]:
         counts[CAPPED_BUCKETS] += 1
         counts[CAPPED_DOCUMENTS] += len(nodes)
     found = Edges(nodes[a[:edges]], nodes[b[:edges]], similarity[:edges].copy())

@@ -1,8 +1,8 @@
-"""Signatures of documents, of four kinds, over shingles of words or of characters.
+"""Signatures of documents, of three kinds, over shingles of words or of characters.
 
-fast: `kernels.sketch.fast_similarity`. classic: `kernels.sketch.minhash`. datasketch, datasketch_legacy:
+fast: `kernels.sketch.fast_similarity`. classic: `kernels.sketch.minhash`. datasketch:
 `kernels.sketch.datasketch`, equal to what `MinHash(num_perm=values, seed=seed)` of the Python package datasketch makes
-of the same shingles in version 2, and in version 1 or with `scheme="legacy"`.
+of the same shingles from version 2 on.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.columns import text_buffers, text_spans
 from corpuscurate.kernels.sketch.characters import CHARACTERS, WORDS
-from corpuscurate.kernels.sketch.datasketch import AFFINE32, LEGACY, datasketch_signatures
+from corpuscurate.kernels.sketch.datasketch import datasketch_signatures
 from corpuscurate.kernels.sketch.digests import SHA1, XXH32
 from corpuscurate.kernels.sketch.fast_similarity import fast_signatures
 from corpuscurate.kernels.sketch.minhash import permutations, signatures
 from corpuscurate.kernels.sketch.units import unit_bound, units_of
 from corpuscurate.kernels.text.unicode import Words, tables
 
-Signature = Literal["fast", "classic", "datasketch", "datasketch_legacy"]
+Signature = Literal["fast", "classic", "datasketch"]
 Unit = Literal["words", "characters"]
 ShingleHash = Literal["sha1", "xxh32"]
 _UNITS = {"words": WORDS, "characters": CHARACTERS}
@@ -31,7 +31,7 @@ _HASHES = {"sha1": SHA1, "xxh32": XXH32}
 
 
 class Recipe(NamedTuple):
-    """How signatures are made. shingle_hash matters to the kinds of datasketch alone, words to the unit of words."""
+    """How signatures are made. shingle_hash matters to the kind datasketch alone, words to the unit of words."""
 
     signature: Signature
     unit: Unit
@@ -66,10 +66,9 @@ def sign(recipe: Recipe, text: pa.LargeStringArray) -> Signed:
         a, b = _permutations(recipe.seed, recipe.values)
         signatures(offsets, data, t, unit, n, a, b, out.shingles, out.words, out.values)
     else:
-        legacy = recipe.signature == "datasketch_legacy"
-        pairs = datasketch_permutations(recipe.seed, recipe.values, legacy)
-        kinds = (_HASHES[recipe.shingle_hash], LEGACY if legacy else AFFINE32)
-        datasketch_signatures(offsets, data, t, unit, n, *kinds, *pairs, out.shingles, out.words, out.values)
+        a, b = datasketch_permutations(recipe.seed, recipe.values)
+        kind = _HASHES[recipe.shingle_hash]
+        datasketch_signatures(offsets, data, t, unit, n, kind, a, b, out.shingles, out.words, out.values)
     return out
 
 
@@ -93,15 +92,9 @@ def _permutations(seed: int, values: int) -> tuple[NDArray[np.uint32], NDArray[n
 
 
 @lru_cache(maxsize=8)
-def datasketch_permutations(seed: int, values: int, legacy: bool) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def datasketch_permutations(seed: int, values: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """Multipliers and addends as `datasketch.MinHash._init_permutations` draws them; NumPy keeps this generator's
     numbers as they are. seed: below 2^32."""
     generator = np.random.RandomState(seed)
-    if legacy:
-        prime = (1 << 61) - 1
-        pairs = [[generator.randint(low, prime, dtype=np.uint64) for low in (1, 0)] for _ in range(values)]
-        a, b = np.array(pairs, np.uint64).T.copy()
-    else:
-        a = generator.randint(0, 1 << 31, values, dtype=np.uint32).astype(np.uint64) * np.uint64(2) + np.uint64(1)
-        b = generator.randint(0, 1 << 32, values, dtype=np.uint32).astype(np.uint64)
-    return a, b
+    a = generator.randint(0, 1 << 31, values, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return a, generator.randint(0, 1 << 32, values, dtype=np.uint32)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from naive.neardup import word_hash
 
 from corpuscurate.kernels.compile import uncounted
-from corpuscurate.kernels.simd.lanes import FEW, LANES, hash_words, next_hits
+from corpuscurate.kernels.simd.lanes import FEW, LANES, hash_words, hash_words_plain, next_hits, next_hits_plain
 
 C = 0xD1342543DE82EF95
 
@@ -33,8 +33,11 @@ def test_hash_words(words, k, longer):
     ends = np.array([0] * k + ends.tolist(), np.uint16)
     out, long_words = np.full((2, 30), 5, np.uint64)
     count = hashed(text, starts, ends, np.uint64(k), out, long_words, np.uint64(longer))
-    expected = [k + i for i, word in enumerate(words) if len(word) >= 16]
-    assert long_words[:count].tolist() == [5] * longer + expected
+    plain, plain_long = np.full((2, 30), 5, np.uint64)
+    assert count == hash_words_plain(text, starts, ends, k, plain, plain_long, longer)
+    assert long_words[:count].tolist() == plain_long[:count].tolist()
+    short = [k + i for i, word in enumerate(words) if len(word) < 16]
+    assert out[short].tolist() == plain[short].tolist()
     for i, word in enumerate(words):
         assert len(word) >= 16 or out[k + i] == word_hash(word.decode())
     assert (np.delete(out, range(k, k + LANES)) == 5).all()
@@ -51,9 +54,9 @@ def test_next_hits(numbers, k, is_open, count):
     x = np.array([9] * 3 + numbers + [9], np.uint64)
     hits = np.full(20, 5, np.uint64)
     halves = np.uint64(is_open & 2**64 - 1), np.uint64(is_open >> 64)
+    plain, plain_hits = x.copy(), hits.copy()
     found = hit(x, np.uint64(3), np.uint64(k), *halves, hits, np.uint64(count))
-    after = [number * C % 2**64 for number in numbers]
-    assert x.tolist() == [9] * 3 + after + [9]
-    expected = [g for g in after if is_open >> ((g >> 32) * k >> 32) & 1]
-    assert hits[:found].tolist() == [5] * count + expected
+    assert found == next_hits_plain(plain, 3, k, int(halves[0]), int(halves[1]), plain_hits, count)
+    assert x.tolist() == plain.tolist() == [9] * 3 + [number * C % 2**64 for number in numbers] + [9]
+    assert hits[:found].tolist() == plain_hits[:found].tolist()
     assert (hits[count + LANES :] == 5).all()
