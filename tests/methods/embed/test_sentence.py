@@ -137,7 +137,7 @@ def test_notes_say_what_is_wrong_with_a_row(folder):
     assert head.notes.tolist() == [0, EMPTY, CUT, UNKNOWN, 0, UNKNOWN | CUT, UNKNOWN | CUT, CUT]
     assert mean.notes.tolist() == [0, EMPTY, 0, UNKNOWN, 0, UNKNOWN, UNKNOWN, UNKNOWN]
     for found in (head, mean):
-        assert found.rows.any(axis=1).tolist() == [not note & ~CUT for note in found.notes]
+        assert found.rows.any(axis=1).tolist() == [not note & ~CUT for note in found.notes.tolist()]
     known = embedder(folder, max_unknown_ratio=1.0).embed(array(texts))
     assert known.rows[[3, 5, 6]].any(axis=1).all()
     strict = embedder(
