@@ -191,7 +191,7 @@ class _Settle:
         borders = estimate_borders(self.corpus, clustered, stage.border_sample, stage.floor, clustered.basis)
         decided = self.corpus.run([self._decide(clustered, found)], "deciding")[0]
         stats = self._stats(clustered, found, decided.result, borders)
-        warnings = [*notes, *self._warnings(stats, decided.result)]
+        warnings = [*notes, *clustered.stats["warnings"], *self._warnings(stats, decided.result)]
         settled = {**stats, "warnings": warnings}
         if stage.mode == "tag":
             tags = [

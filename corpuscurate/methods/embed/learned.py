@@ -205,6 +205,7 @@ class LearnedEmbedder:
         self._rows = tensors["rows"]
         self._words, self._scales, self._weights = tensors["words"], tensors["scales"], tensors["weights"]
         self._seed = np.uint64(settings["seed"])
+        self._shares = WORDS, NARROW
         self._keys, self._table_rows = table_of(tensors["words"])
         self._identity = fingerprint([settings, digest])
 
@@ -223,7 +224,7 @@ class LearnedEmbedder:
         offsets, data = text_buffers(texts)
         out = np.empty((len(texts), self.dimension), np.float32)
         known = self._keys, self._table_rows, self._words, self._rows, self._scales, self._weights
-        embed_documents(offsets, data, tables(), *known, self._seed, WORDS, NARROW, out)
+        embed_documents(offsets, data, tables(), *known, self._seed, *self._shares, out)
         return noted(out)
 
 

@@ -6,7 +6,7 @@ rounded. Then every partial sum of a product of two rows, in any order, is at mo
 or kind of CPU. The error of a cosine is about .0005 (standard deviation; 384 dimensions, elements of like size).
 
 A file of vectors is a folder: vectors.bin (int8[n, d]), ids.bin (uint64[n], ascending), squares.bin (int32[n]); and
-zeros.bin (uint64), the documents without a direction.
+zeros.bin (uint64), the documents without a direction, with zero_notes.bin (uint8), why (see `embed.base.Embedded`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.core.errors import InputError
 from corpuscurate.methods.embed.base import embedding_batches, embedding_shape
+from corpuscurate.methods.embed.noted import Noted, joined_notes
 
 LENGTH = 4000
 """Greatest length of a stored row, and the length of a centroid: 4000 and the rounding stay below 2^12."""
@@ -49,6 +50,10 @@ class Vectors:
     def zero_ids(self) -> NDArray[np.uint64]:
         """Documents without a direction, ascending."""
         return np.fromfile(self.files["zeros.bin"], np.uint64)
+
+    def zero_notes(self) -> NDArray[np.uint8]:
+        """The notes of these documents."""
+        return np.fromfile(self.files["zero_notes.bin"], np.uint8)
 
     def squares(self) -> NDArray[np.int32]:
         """int32[n]: the square of each row's length."""
@@ -85,13 +90,16 @@ class Quantise:
     def run(self, folder: Path) -> dict[str, Any]:
         """Write the file of vectors, without documents that have no direction."""
         rows = zeros = 0
+        noted = Noted()
         with (
             (folder / "vectors.bin").open("wb") as vectors,
             (folder / "ids.bin").open("wb") as names,
             (folder / "squares.bin").open("wb") as lengths,
             (folder / "zeros.bin").open("wb") as without,
+            (folder / "zero_notes.bin").open("wb") as reasons,
         ):
-            for ids, block, _ in embedding_batches(self.path):
+            for ids, block, notes in embedding_batches(self.path):
+                noted = noted.with_batch(ids, notes)
                 for start in range(0, len(ids), _BLOCK_ROWS):
                     stop = start + _BLOCK_ROWS
                     whole, squares = quantised(block[start:stop])
@@ -100,19 +108,22 @@ class Quantise:
                     names.write(ids[start:stop][there].tobytes())
                     lengths.write(squares[there].tobytes())
                     without.write(ids[start:stop][~there].tobytes())
+                    reasons.write(notes[start:stop][~there].tobytes())
                     rows += int(there.sum())
                     zeros += int((~there).sum())
-        return {"rows": rows, "zeros": zeros}
+        return {"rows": rows, "zeros": zeros, "noted": noted.value()}
 
 
-def quantise(corpus: Corpus, paths: list[Artefact], basis: Any) -> list[Vectors]:
-    """Store the embeddings of all splits (`embed_corpus`). Raises InputError for rows that are too long."""
+def quantise(corpus: Corpus, paths: list[Artefact], basis: Any) -> tuple[tuple[Vectors, ...], Noted]:
+    """Store the embeddings of all splits (`embed_corpus`), and count their notes. Raises InputError for rows that are
+    too long."""
     shapes = [embedding_shape(path) for path in paths]
     dimension = max((width for _, width in shapes), default=1)
     if dimension > MOST_DIMENSIONS:
         raise InputError(f"embeddings have {dimension} dimensions; at most {MOST_DIMENSIONS} can be handled.")
     done = corpus.run([Quantise(i, path) for i, path in enumerate(paths)], "storing vectors", basis=basis)
-    return [_vectors(each, dimension) for each in done]
+    noted = joined_notes([Noted.of(each.result["noted"]) for each in done])
+    return tuple(_vectors(each, dimension) for each in done), noted
 
 
 def _vectors(done: Done, dimension: int) -> Vectors:
