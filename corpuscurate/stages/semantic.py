@@ -65,12 +65,12 @@ class Semantic(ClustersCorpus):
     the threshold or the rule changes, embeddings, clusters and pairs are used again, down to the cosine `pairs_from`.
     Documents without anything to embed are never duplicates.
 
-    The promise: embeddings are stored in 8 bits an element, and all that follows is done in whole numbers, so the same
+    The promise: embeddings are stored in 16 bits an element, and all that follows is done in whole numbers, so the same
     embeddings give the same bytes for any number of workers and threads, any memory limit, and any BLAS, FAISS or kind
     of CPU (`semantic.vectors`, `semantic.kmeans`). Embeddings themselves are the same for the same versions and the
     same kind of CPU only.
 
-    On disk 6 bytes an element of the embeddings (float32, and 8 bits twice; once more for each further probe), and at
+    On disk 8 bytes an element of the embeddings (float32, and 16 bits twice; once more for each further probe), and at
     most 768 bytes for each document with near ones. In memory see `semantic.keep_order`, `.pairs` and `.decide`.
     """
 

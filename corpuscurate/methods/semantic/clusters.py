@@ -32,8 +32,9 @@ from corpuscurate.methods.semantic.kmeans import (
 from corpuscurate.methods.semantic.threads import one_pool
 from corpuscurate.methods.semantic.vectors import Vectors, mapped, quantise
 
-VERSION = 2
-"""Raise it when vectors, centroids or clusters change for the same parameters. 2: notes."""
+VERSION = 3
+"""Raise it when vectors, centroids or clusters change for the same parameters. 2: notes. 3: 16 bits
+an element."""
 LARGEST = 10
 
 
