@@ -407,7 +407,7 @@ def test_texts_of_unknown_words_are_no_duplicates(tmp_path):
     result = curate(table, [{"semantic": {"embedder": embedder}}])
     assert pa.table(result.kept).num_rows == 5
     (told,) = [text for text in result.report["warnings"] if "unknown" in text]
-    assert "3 of 6 documents (50.0 %; such as doc_id 0) have no embedding: more than 0.5 of their tokens" in told
+    assert "3 of 6 documents (50.0 %; such as doc_id 0) have no embedding: more than 0.1 of their tokens" in told
     chosen = curate(table, [{"diversity": {"embedder": embedder, "budget": 2}}])
     reasons = pa.table(chosen.dropped).column("reason").to_pylist()
     assert sorted(reasons) == ["nothing_to_embed"] + ["unknown_to_the_model"] * 3

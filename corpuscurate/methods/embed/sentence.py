@@ -46,7 +46,7 @@ class SentenceTransformers(Parameters):
     max_tokens: int | None = Field(None, description="tokens of a window, special ones included; the model's own", ge=8)
     batch_size: int = Field(32, description="texts computed at once; part of the result's bytes", ge=1, le=4096)
     max_unknown_ratio: float = Field(
-        0.5, description="share of tokens unknown to the model above which a document gets no vector", ge=0, le=1
+        0.1, description="share of tokens unknown to the model above which a document gets no vector", ge=0, le=1
     )
     prompt: str = Field("", description='put before each text, such as "passage: " for the E5 models')
 

@@ -119,7 +119,7 @@ def test_notes_say_what_is_wrong_with_a_row(folder):
         "a " + "Ψ " * 22,
         "a " * 22 + "Ψ " * 60,
     ]
-    head, mean = embedder(folder).embed(array(texts)), embedder(folder, window="mean").embed(array(texts))
+    head, mean = (embedder(folder, max_unknown_ratio=0.5, window=w).embed(array(texts)) for w in ("head", "mean"))
     assert head.notes.tolist() == [0, EMPTY, CUT, UNKNOWN, 0, UNKNOWN | CUT, UNKNOWN | CUT, CUT]
     assert mean.notes.tolist() == [0, EMPTY, 0, UNKNOWN, 0, UNKNOWN, UNKNOWN, UNKNOWN]
     for found in (head, mean):
