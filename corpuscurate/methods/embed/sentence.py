@@ -16,18 +16,18 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import orjson
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.errors import MissingExtraError, RecipeError
 from corpuscurate.core.local_path import FromRecipe
 from corpuscurate.core.stage import Resources
-from corpuscurate.methods.embed.base import Parameters, folder_digest, unit_rows
+from corpuscurate.methods.embed.base import NOT_FINITE, UNKNOWN, Embedded, Parameters, folder_digest, noted_rows
 from corpuscurate.methods.embed.windows import Shapes, Windows, groups, longest_window
 
 FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
-VERSION = 1
+VERSION = 2
+"""2: the zero row for texts of which the model knows too few tokens."""
 
 
 class SentenceTransformers(Parameters):
@@ -45,6 +45,9 @@ class SentenceTransformers(Parameters):
     )
     max_tokens: int | None = Field(None, description="tokens of a window, special ones included; the model's own", ge=8)
     batch_size: int = Field(32, description="texts computed at once; part of the result's bytes", ge=1, le=4096)
+    max_unknown_ratio: float = Field(
+        0.1, description="share of tokens unknown to the model above which a document gets no vector", ge=0, le=1
+    )
     prompt: str = Field("", description='put before each text, such as "passage: " for the E5 models')
 
     @model_validator(mode="after")
@@ -160,9 +163,9 @@ class SentenceEmbedder:
         if not hasattr(self._tokenizer, "num_special_tokens_to_add") or not getattr(self._tokenizer, "is_fast", False):
             raise RecipeError(f"the model in {folder} is not a transformer with a fast tokenizer; try `kind: static`.")
         self._longest = _longest(self._model, self._tokenizer, parameters)
-        shapes = Shapes(
-            self._longest, parameters.batch_size, parameters.window == "head", parameters.device, parameters.prompt
-        )
+        head = parameters.window == "head"
+        room, device, prompt = parameters.batch_size, parameters.device, parameters.prompt
+        shapes = Shapes(self._longest, room, head, device, prompt, parameters.max_unknown_ratio)
         self._windows = Windows(self._tokenizer, shapes)
         self.dimension = sentence_dimension(folder)
         self._identity = fingerprint([VERSION, parameters.model_dump(exclude={"model"}), folder_digest(folder)])
@@ -182,15 +185,20 @@ class SentenceEmbedder:
         """See `base.Embedder`."""
         return self._identity
 
-    def embed(self, texts: pa.LargeStringArray) -> NDArray[np.float32]:
+    def embed(self, texts: pa.LargeStringArray) -> Embedded:
         """See `base.Embedder`."""
         sums = np.zeros((len(texts), self.dimension), np.float64)
+        notes = np.zeros(len(texts), np.uint8)
         for start, stop in groups(texts):
-            windows = self._windows.of(texts.slice(start, stop - start))
-            rows = unit_rows(self._windows.compute(windows, self.dimension, self._compute))
-            for window, row in zip(windows, rows, strict=True):
+            windows, notes[start:stop] = self._windows.of(texts.slice(start, stop - start))
+            rows, broken = noted_rows(self._windows.compute(windows, self.dimension, self._compute))
+            for window, row, note in zip(windows, rows, broken.tolist(), strict=True):
                 sums[start + window.text] += row.astype(np.float64) * window.weight
-        return unit_rows(sums)
+                notes[start + window.text] |= note & NOT_FINITE
+        sums[notes & NOT_FINITE > 0] = 0.0
+        rows, empty = noted_rows(sums)
+        why = notes & (UNKNOWN | NOT_FINITE) > 0  # the zero row of these is said already
+        return Embedded(rows, notes | np.where(why, 0, empty).astype(np.uint8))
 
     def _compute(self, features: dict[str, Any]) -> Any:
         return self._model(features)["sentence_embedding"]

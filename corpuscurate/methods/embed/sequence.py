@@ -148,7 +148,7 @@ class SequenceScorer:
         """float64[n]; nan for a text without anything but white space. Of windows the mean, weighted by tokens."""
         sums, weights = np.zeros(len(texts)), np.zeros(len(texts))
         for start, stop in groups(texts):
-            windows = self._windows.of(texts.slice(start, stop - start))
+            windows, _ = self._windows.of(texts.slice(start, stop - start))
             rows = self._windows.compute(windows, 1, self._compute)[:, 0].astype(np.float64)
             for window, row in zip(windows, rows.tolist(), strict=True):
                 sums[start + window.text] += row * window.weight

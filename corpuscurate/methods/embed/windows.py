@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.columns import lengths_bytes
 from corpuscurate.core.errors import RecipeError
+from corpuscurate.methods.embed.base import CUT, UNKNOWN
 
 HEAD_CHARACTERS = 64
 """Characters of text that are looked at for each token of a head."""
@@ -39,13 +40,15 @@ class Window(NamedTuple):
 
 
 class Shapes(NamedTuple):
-    """How texts are cut and computed. longest: tokens of a window, special ones included. head: the first alone."""
+    """How texts are cut and computed. longest: tokens of a window, special ones included. head: the first alone.
+    max_unknown_ratio: texts with a greater share of unknown tokens have no windows."""
 
     longest: int
     batch_size: int
     head: bool
     device: str
     prompt: str = ""
+    max_unknown_ratio: float = 1.0
 
 
 def lengths(longest: int) -> list[int]:
@@ -75,26 +78,45 @@ class Windows:
         if shapes.longest <= len(self._before) + len(self._after):
             raise RecipeError(f"max_tokens ({shapes.longest}) leaves no room beside the special tokens.")
         self._lengths = np.array(lengths(shapes.longest))
+        self._prompted = len(tokenizer(shapes.prompt, add_special_tokens=False)["input_ids"]) if shapes.prompt else 0
         self._typed = "token_type_ids" in tokenizer.model_input_names
 
-    def of(self, texts: pa.LargeStringArray) -> list[Window]:
-        """The windows of texts; none for a text without anything but white space."""
+    def of(self, texts: pa.LargeStringArray) -> tuple[list[Window], NDArray[np.uint8]]:
+        """The windows of texts, and a note for each text: uint8[n], CUT and UNKNOWN (see `base.Embedded`).
+
+        None for a text without anything but white space, or with too many unknown tokens.
+        """
         shapes = self._shapes
         room = shapes.longest - len(self._before) - len(self._after)
         strings = texts.to_pylist()  # the tokenizer takes nothing else, and the model costs a thousand times more
+        notes = np.zeros(len(strings), np.uint8)
         if shapes.head:
-            strings = [string[: HEAD_CHARACTERS * shapes.longest] for string in strings]
+            characters = HEAD_CHARACTERS * shapes.longest
+            notes[[len(string) > characters for string in strings]] = CUT
+            strings = [string[:characters] for string in strings]
         filled = [i for i, string in enumerate(strings) if string.strip()]
         if not filled:
-            return []
+            return [], notes
         prompted = [shapes.prompt + strings[i] for i in filled]
         tokens = self._tokenizer(prompted, add_special_tokens=False, truncation=False, padding=False, verbose=False)
         windows = []
-        for i, ids in zip(filled, tokens["input_ids"], strict=True):
-            for start in range(0, min(len(ids), room) if shapes.head else len(ids), room):
+        for i, found in zip(filled, tokens["input_ids"], strict=True):
+            ids = found[:room] if shapes.head else found
+            if len(ids) < len(found):
+                notes[i] |= CUT
+            if self._mostly_unknown(ids):
+                notes[i] |= UNKNOWN
+                continue
+            for start in range(0, len(ids), room):
                 piece = ids[start : start + room]
                 windows.append(Window(i, [*self._before, *piece, *self._after], len(piece)))
-        return windows
+        return windows, notes
+
+    def _mostly_unknown(self, ids: list[int]) -> bool:
+        """Whether more than `max_unknown_ratio` of a text's tokens, as far as they are read, are the unknown token.
+        Those of the prompt, which come first, are not the text's."""
+        unknown, own = self._tokenizer.unk_token_id, ids[self._prompted :]
+        return unknown is not None and own.count(unknown) > self._shapes.max_unknown_ratio * len(own)
 
     def compute(self, windows: list[Window], width: int, run: Callable[[dict[str, Any]], Any]) -> NDArray[np.float32]:
         """float32[windows, width]: what `run`, from features to a tensor of a row a text, makes of each window."""
