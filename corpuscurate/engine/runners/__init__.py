@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import multiprocessing
 
-from corpuscurate.core.spec import Settings
+from corpuscurate.core.spec import Settings, Spec
+from corpuscurate.engine.runners.cards import WithCards, needs_card
 from corpuscurate.engine.runners.inprocess import InProcessRunner
 from corpuscurate.engine.runners.local import LocalRunner, start_fork_server
 from corpuscurate.engine.task import Runner
 
-__all__ = ["InProcessRunner", "LocalRunner", "Runner", "load_ahead", "make_runner", "runner_warnings"]
+__all__ = [
+    "InProcessRunner",
+    "LocalRunner",
+    "Runner",
+    "WithCards",
+    "load_ahead",
+    "make_runner",
+    "runner_warnings",
+    "with_cards",
+]
 
 
 def make_runner(settings: Settings, warm: str = "") -> Runner:
@@ -17,6 +27,14 @@ def make_runner(settings: Settings, warm: str = "") -> Runner:
     if _in_process(settings):
         return InProcessRunner()
     return LocalRunner(settings.workers, warm)
+
+
+def with_cards(spec: Spec, inner: Runner) -> Runner:
+    """The runner, and with it the processes of cards where a stage of the spec needs any."""
+    if not any(needs_card(stage) for stage in spec.stages):
+        return inner
+    ahead = [work for work in (stage.ahead_on_card() for stage in spec.stages) if work is not None]
+    return WithCards(inner, spec.settings.cards, ahead)
 
 
 def load_ahead(settings: Settings, warm: str) -> None:

@@ -38,6 +38,8 @@ from corpuscurate.methods.embed.base import (
     of_a_column,
     unit_rows,
 )
+from corpuscurate.methods.embed.card import AskCard, rows_by_card
+from corpuscurate.methods.embed.card_stage import needs_card
 from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.learned import Learned
 from corpuscurate.methods.embed.make import embedder_value, make_embedder
@@ -111,6 +113,17 @@ class EmbedsCorpus(GlobalStage):
         parameters = self.embedder if model is None else self.embedder.model_copy(update={"model": model})
         return {EMBEDDING: embedding_column(make_embedder(parameters).embed(batch.text))}
 
+    def token_text(self, batch: Batch) -> dict[str, pa.Array]:
+        """The tokens of a batch, for a card (called by the engine)."""
+        model: Any = self.embedder
+        columns: dict[str, pa.Array] = model.tokeniser().tokens(batch.text).columns()
+        return columns
+
+    def ahead_on_card(self) -> AskCard | None:
+        """The model is loaded on the card while the workers read."""
+        model: Any = self.embedder
+        return AskCard(model) if needs_card(model) else None
+
 
 def embedding_basis(embedder: Parameters) -> list[Any]:
     """All that the embeddings depend on besides the documents, JSON-able (see `Corpus.run`)."""
@@ -146,6 +159,10 @@ def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> l
         fitted = corpus.run([Fit(tuple(texts), embedder, corpus.workers)], "learning word vectors", basis=basis)
         model = fitted[0].files.folder
     wanted = [done.files[WANTED] for done in alive]
+    if needs_card(embedder):
+        tokens = corpus.reread(wanted, "token_text", "tokenising", basis=basis)
+        on_card: Any = embedder
+        return rows_by_card(corpus, on_card, tokens, basis=basis).files
     return corpus.reread(wanted, "embed_text", "embedding", arguments={"model": model}, basis=basis)
 
 
