@@ -233,7 +233,7 @@ def main() -> None:
             parts += [("copies_meet", copies, copies.texts)] if copies else []
             for part, bench, corpus in parts:
                 embedder = make(corpus, f"{name}-{part}")
-                found[part] = bench.score(lambda chosen, e=embedder: e.embed(array(chosen)))
+                found[part] = bench.score(lambda chosen, e=embedder: e.embed(array(chosen)).rows)
             found |= speed(make(texts, f"{name}-bulk"), texts)
             report[name] = {key: round(value, 4) if isinstance(value, float) else value for key, value in found.items()}
             print(

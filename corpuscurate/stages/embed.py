@@ -81,7 +81,7 @@ class Embed(StreamingStage):
 
     def apply(self, batch: Batch) -> Outcome:
         """Embed the batch."""
-        return Outcome(columns={EMBEDDING: embedding_column(make_embedder(self.embedder).embed(batch.text))})
+        return Outcome(columns={EMBEDDING: embedding_column(make_embedder(self.embedder).embed(batch.text).rows)})
 
 
 class EmbedOnCard(CardStage):

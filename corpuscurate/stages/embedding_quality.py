@@ -176,7 +176,7 @@ class EmbeddingQuality(Filter):
         if isinstance(self.embedder, Column):
             rows = _rows(batch.columns[self.embedder.column], self.embedder.column, head.settings.dimension)
         else:
-            rows = make_embedder(self.vectors()).embed(batch.text)
+            rows = make_embedder(self.vectors()).embed(batch.text).rows
         return {"score": head.score(rows, self.target)}
 
     def apply(self, batch: Batch) -> Outcome:

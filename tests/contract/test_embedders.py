@@ -54,7 +54,7 @@ def test_parameters_are_a_documented_frozen_value(parameters):
 def test_rows_are_units_whatever_the_batch(parameters):
     embedder = make_embedder(parameters)
     assert make_embedder(parameters) is embedder
-    whole = embedder.embed(pa.array(TEXTS, TEXT))
+    whole = embedder.embed(pa.array(TEXTS, TEXT)).rows
     assert (whole.dtype, whole.shape) == (np.float32, (len(TEXTS), embedder.dimension))
     assert dimension_of(parameters) == embedder.dimension
     length = np.linalg.norm(whole, axis=1)
@@ -64,7 +64,7 @@ def test_rows_are_units_whatever_the_batch(parameters):
     assert whole[3].tobytes() == whole[7].tobytes()
     assert len(np.unique(whole, axis=0)) > 3
     array = pa.array(TEXTS, TEXT)
-    parts = [embedder.embed(array.slice(start, stop - start)) for start, stop in pairwise([0, 1, 1, 4, 8])]
+    parts = [embedder.embed(array.slice(start, stop - start)).rows for start, stop in pairwise([0, 1, 1, 4, 8])]
     assert np.concatenate(parts).tobytes() == whole.tobytes()
 
 

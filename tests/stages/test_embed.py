@@ -40,7 +40,7 @@ def test_the_column_holds_the_rows():
     stage = Embed(**EXAMPLES[0])
     column = stage.apply(batch).columns["embedding"]
     assert column.type == pa.list_(pa.float32(), 8) == stage.adds()["embedding"]
-    expected = make_embedder(Static(model=str(STATIC))).embed(batch.text)
+    expected = make_embedder(Static(model=str(STATIC))).embed(batch.text).rows
     assert embedding_rows(column).tobytes() == expected.tobytes()
     assert embedding_rows(column.slice(2)).tobytes() == expected[2:].tobytes()
     assert column.null_count == 0
@@ -83,7 +83,8 @@ def test_in_memory():
     assert kept.column_names == ["text", "embed.embedding"]
     found = embedding_rows(kept.column("embed.embedding").combine_chunks())
     assert (
-        found.tobytes() == make_embedder(Static(model=str(STATIC))).embed(pa.array(TEXTS, pa.large_string())).tobytes()
+        found.tobytes()
+        == make_embedder(Static(model=str(STATIC))).embed(pa.array(TEXTS, pa.large_string())).rows.tobytes()
     )
 
 
@@ -93,7 +94,7 @@ def test_every_output_format_takes_the_column(tmp_path, format):
     out = tmp_path / "out"
     source, sink = Source(paths=(str(tmp_path / "in.parquet"),)), Sink(path=str(out), format=format)
     Pipeline(source, [Embed(**EXAMPLES[0])], sink, Settings(runner="inprocess")).run()
-    expected = make_embedder(Static(model=str(STATIC))).embed(pa.array(TEXTS, pa.large_string()))
+    expected = make_embedder(Static(model=str(STATIC))).embed(pa.array(TEXTS, pa.large_string())).rows
     (part,) = (out / "data").iterdir()
     if format == "parquet":
         found = pq.read_table(part).column("embed.embedding")

@@ -56,7 +56,7 @@ def batch_of(texts):
 
 
 def vectors_of(texts):
-    return make_embedder(EMBEDDER).embed(pa.array(texts, TEXT)).astype(np.float64)
+    return make_embedder(EMBEDDER).embed(pa.array(texts, TEXT)).rows.astype(np.float64)
 
 
 def test_scores_of_a_regression_are_in_the_unit_of_its_grades():

@@ -39,7 +39,7 @@ class EmbedOnly(EmbedsCorpus):
         files = embed_corpus(corpus, self, self.embedder)
         digest, ids = hashlib.sha256(), []
         for path in files:
-            parts = list(embedding_batches(path))
+            parts = [(ids, rows) for ids, rows, _ in embedding_batches(path)]
             assert sum(len(rows) for _, rows in parts) == embedding_shape(path)[0]
             for numbers, rows in parts:
                 assert rows.shape[1] == embedding_shape(path)[1]

@@ -9,7 +9,7 @@ How a global stage gets embeddings (see `embed.corpus`):
         word = "semantic"
         def settle(self, corpus):
             files = embed_corpus(corpus, self, self.embedder)   # a file a split, in input order
-            for ids, rows in embedding_batches(files[0]): ...   # uint64[m] ascending, float32[m, d] unit rows
+            for ids, rows, notes in embedding_batches(files[0]): ...   # uint64[m] ascending, unit rows float32[m, d]
 
 `sketch()` writes nothing dear, so that the measuring pass costs no embedding and documents dropped by an earlier global
 stage are never embedded. `embed_corpus` covers all kinds: for `learned` it samples documents by a hash of doc_id, reads
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from functools import lru_cache, reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -53,6 +53,23 @@ from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.plugins import load_plugins
 from corpuscurate.core.stage import Resources
 
+EMPTY = 1
+"""Note: there is nothing to embed (no text, or no word that counts)."""
+UNKNOWN = 2
+"""Note: too many of the text's tokens are unknown to the model. The row is zero: such a text is never a duplicate."""
+CUT = 4
+"""Note: the row is of the head of the text alone; the model read no further."""
+NOT_FINITE = 8
+"""Note: the model, or the column, gave NaN or infinity. The row is zero."""
+
+
+class Embedded(NamedTuple):
+    """Texts as vectors. rows: float32[n, d], of length 1 or zero; notes: uint8[n], what is to be said of each row:
+    the sum of EMPTY, UNKNOWN, CUT and NOT_FINITE. A row is zero if and only if one of the notes but CUT says why."""
+
+    rows: NDArray[np.float32]
+    notes: NDArray[np.uint8]
+
 
 class Embedder(Protocol):
     """Texts to unit vectors. The row of a text depends on that text alone, to the byte, never on its batch."""
@@ -65,8 +82,8 @@ class Embedder(Protocol):
     def resources(self) -> Resources:
         """What it occupies."""
 
-    def embed(self, texts: pa.LargeStringArray) -> NDArray[np.float32]:
-        """float32[n, dimension]: rows of length 1; the zero row where a text has nothing to embed (empty text)."""
+    def embed(self, texts: pa.LargeStringArray) -> Embedded:
+        """float32[n, dimension]: rows of length 1, the zero row where a text has none (empty text); and notes."""
 
     def identity(self) -> str:
         """Fingerprint of weights and parameters: equal ones give equal rows (same versions, same kind of CPU)."""
@@ -186,7 +203,9 @@ def of_a_column(value: Any) -> Any:
 
 
 EMBEDDING = "embedding"
-"""Name of the column in files of embeddings."""
+"""Name of the column of rows in files of embeddings."""
+NOTES = "notes"
+"""Name of the column of notes in files of embeddings, uint8 (see `Embedded`)."""
 
 
 def checked_folder(kind: str, name: str) -> Path:
@@ -225,8 +244,16 @@ def embedding_rows(column: pa.FixedSizeListArray) -> NDArray[np.float32]:
     return rows
 
 
-def embedding_batches(path: Path | Artefact) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.float32]]]:
-    """(doc_id uint64[m] ascending, unit rows float32[m, d]) of a file of embeddings, memory-mapped, batch by batch.
+class EmbeddedDocuments(NamedTuple):
+    """A batch of a file of embeddings. ids: doc_id uint64[m], ascending; rows: float32[m, d]; notes: uint8[m]."""
+
+    ids: NDArray[np.uint64]
+    rows: NDArray[np.float32]
+    notes: NDArray[np.uint8]
+
+
+def embedding_batches(path: Path | Artefact) -> Iterator[EmbeddedDocuments]:
+    """The batches of a file of embeddings, memory-mapped.
 
     How rows fall into batches depends on the run's batch size: results must not depend on it.
     """
@@ -234,7 +261,8 @@ def embedding_batches(path: Path | Artefact) -> Iterator[tuple[NDArray[np.uint64
         file = pa.ipc.open_file(source)
         for number in range(file.num_record_batches):
             batch = file.get_batch(number)
-            yield to_numpy(batch.column("doc_id")), embedding_rows(batch.column(EMBEDDING))
+            ids, notes = to_numpy(batch.column("doc_id")), to_numpy(batch.column(NOTES))
+            yield EmbeddedDocuments(ids, embedding_rows(batch.column(EMBEDDING)), notes)
 
 
 def embedding_shape(path: Path | Artefact) -> tuple[int, int]:
@@ -247,11 +275,24 @@ def embedding_shape(path: Path | Artefact) -> tuple[int, int]:
 
 def unit_rows(rows: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float32]:
     """Rows divided by their length; zero rows, and rows that are not finite, become zero rows."""
+    return noted_rows(rows).rows
+
+
+def noted_rows(rows: NDArray[np.float32] | NDArray[np.float64]) -> Embedded:
+    """Rows divided by their length, and a note where there is none: EMPTY for zero rows, NOT_FINITE for rows with NaN
+    or infinity, which become zero rows too."""
     wide = rows.astype(np.float64)
     squares = np.zeros(len(wide))
     for column in wide.T:  # in a fixed order, whatever the number of rows: a row's bytes are its own
         squares += column * column
-    good = np.isfinite(squares) & (squares > 0)
+    finite = np.isfinite(squares)
+    good = finite & (squares > 0)
     wide[~good] = 0.0
     wide[good] /= np.sqrt(squares[good])[:, None]
-    return wide.astype(np.float32)
+    notes = np.where(finite, np.where(squares > 0, 0, EMPTY), NOT_FINITE).astype(np.uint8)
+    return Embedded(wide.astype(np.float32), notes)
+
+
+def noted(rows: NDArray[np.float32]) -> Embedded:
+    """Unit rows with their notes: EMPTY where a row is zero."""
+    return Embedded(rows, np.where(rows.any(axis=1), 0, EMPTY).astype(np.uint8))

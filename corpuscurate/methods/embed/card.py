@@ -41,11 +41,7 @@ NOTED = {"empty": EMPTY, "unknown": UNKNOWN, "cut": CUT, "not_finite": NOT_FINIT
 
 
 class OnTokens(Protocol):
-    """A model that works on tokens: a picklable value. max_unknown_ratio: see `windows.cut_windows`."""
-
-    @property
-    def max_unknown_ratio(self) -> float:
-        """See `windows.cut_windows`."""
+    """A model that works on tokens: a picklable value."""
 
     def tokeniser(self) -> Tokeniser:
         """What makes its tokens, made once a process; neither weights nor a card are touched."""
@@ -174,14 +170,14 @@ class OnCard:
             model = self.model.load()
         self._check_kind(kind_of_device(model.device))
         ids, pool = self._read()
-        windows, notes = cut_windows(pool, model.facts.room(model.shapes.longest), self.model.max_unknown_ratio)
+        windows = cut_windows(pool, model.facts.room(model.shapes.longest))
         feed = Feed(model, pool, windows)
         with _ONE_LAUNCHES:
             feed.launch()
         feed.fetch()
-        told = self._write(folder, ids, feed.rows, windows, notes)
+        told = self._write(folder, ids, feed.rows, windows, pool.notes)
         return {
-            "documents": len(notes),
+            "documents": len(told),
             "windows": len(windows.texts),
             "tokens": int(windows.sizes.sum()) + len(windows.texts) * model.shapes.special,
             "padded_tokens": feed.padded,
@@ -206,11 +202,11 @@ class OnCard:
             ids.append(to_numpy(table.column("doc_id")) if table.num_rows else np.zeros(0, np.uint64))
             parts += [tokens_in(batch) for batch in table.to_batches() if batch.num_rows]
         if not parts:
-            return ids, Tokens(np.zeros(1, np.int64), np.zeros(0, np.uint16), np.zeros(0, np.int32), np.zeros(0, bool))
+            return ids, Tokens(np.zeros(1, np.int64), np.zeros(0, np.uint16), np.zeros(0, np.uint8))
         ends = np.cumsum([0, *(len(part.ids) for part in parts)])
         offsets = [part.offsets[1:] + end for part, end in zip(parts, ends[:-1].tolist(), strict=True)]
-        joined = [np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "unknown", "has_more")]
-        return ids, Tokens(np.concatenate([[0], *offsets]), *joined)
+        joined, notes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "notes"))
+        return ids, Tokens(np.concatenate([[0], *offsets]), joined, notes)
 
     def _write(
         self,

@@ -31,12 +31,13 @@ from corpuscurate.core.stage import GlobalStage, Resources
 from corpuscurate.core.tables import read_table, table_writer
 from corpuscurate.methods.embed.base import (
     EMBEDDING,
+    NOTES,
     EmbedderParameters,
     Parameters,
     embedding_column,
     embedding_type,
+    noted_rows,
     of_a_column,
-    unit_rows,
 )
 from corpuscurate.methods.embed.card import AskCard, rows_by_card
 from corpuscurate.methods.embed.card_stage import needs_card
@@ -47,9 +48,10 @@ from corpuscurate.methods.embed.vectors import vectors
 
 SAMPLE_TEXT_BYTES = 64 << 10
 """Bytes of one document that are learned from at most: one huge document must not be the sample."""
-VERSION = 3
+VERSION = 4
 """Raise it when the rows change for the same parameters: then no embedding, model or decision made before is reused.
-2: the sample that `learned` learns from is the one of `core.doc_ids.sampled`. 3: invisible characters part no word."""
+2: the sample that `learned` learns from is the one of `core.doc_ids.sampled`. 3: invisible characters part no word.
+4: files of embeddings have notes, and texts of mostly unknown tokens have the zero row."""
 LEARNING_SEED = 1 << 40
 """Of the sample that word vectors are learned from. No recipe can say it (seeds stay below 2^31), so that sample is
 independent of all others."""
@@ -109,9 +111,10 @@ class EmbedsCorpus(GlobalStage):
         return {"text": heads(batch.text, SAMPLE_TEXT_BYTES)}
 
     def embed_text(self, batch: Batch, *, model: str | None) -> dict[str, pa.Array]:
-        """The unit rows of a batch (called by the engine). model: folder of a model that was fitted in this run."""
+        """The rows of a batch and their notes (called by the engine). model: folder of a model fitted in this run."""
         parameters = self.embedder if model is None else self.embedder.model_copy(update={"model": model})
-        return {EMBEDDING: embedding_column(make_embedder(parameters).embed(batch.text))}
+        rows, notes = make_embedder(parameters).embed(batch.text)
+        return {EMBEDDING: embedding_column(rows), NOTES: pa.array(notes)}
 
     def token_text(self, batch: Batch) -> dict[str, pa.Array]:
         """The tokens of a batch, for a card (called by the engine)."""
@@ -133,9 +136,9 @@ def embedding_basis(embedder: Parameters) -> list[Any]:
 def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> list[Artefact]:
     """Embed every document that is alive: one Arrow IPC file a split, in input order.
 
-    Columns: doc_id (uint64, ascending), embedding (fixed_size_list<float32>[d], unit rows; the zero row for a document
-    without anything to embed). Read them with `base.embedding_batches`. embedder: `stage.embedder`. Raises InputError
-    when a column of embeddings has rows of different lengths.
+    Columns: doc_id (uint64, ascending), embedding (fixed_size_list<float32>[d], unit rows or zero rows), notes (uint8,
+    see `base.Embedded`). Read them with `base.embedding_batches`. embedder: `stage.embedder`. Raises InputError when a
+    column of embeddings has rows of different lengths.
     """
     basis = embedding_basis(embedder)
     sketches = corpus.sketches()
@@ -254,7 +257,7 @@ class FromColumn:
     def run(self, folder: Path) -> dict[str, Any]:
         """Write rows.arrow."""
         kind = embedding_type(self.dimension)
-        schema = pa.schema([("doc_id", pa.uint64()), (EMBEDDING, kind)])
+        schema = pa.schema([("doc_id", pa.uint64()), (EMBEDDING, kind), (NOTES, pa.uint8())])
         with table_writer(folder / ROWS, schema) as writer:
             for batch in read_table(self.sketches).to_batches():
                 left = pa.array(~np.isin(to_numpy(batch.column("doc_id")), self.dropped))
@@ -263,8 +266,9 @@ class FromColumn:
                 rows = np.zeros((len(kept), self.dimension), np.float32)
                 there = to_numpy(pc.equal(pc.list_value_length(lists), self.dimension)).astype(bool)
                 rows[there] = to_numpy(lists.filter(pa.array(there)).flatten()).reshape(-1, self.dimension)
-                column = embedding_column(unit_rows(rows))
-                writer.write(pa.RecordBatch.from_arrays([kept.column("doc_id"), column], schema=schema))
+                units, notes = noted_rows(rows)
+                columns = [kept.column("doc_id"), embedding_column(units), pa.array(notes)]
+                writer.write(pa.RecordBatch.from_arrays(columns, schema=schema))
         return {}
 
 

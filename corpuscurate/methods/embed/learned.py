@@ -53,7 +53,7 @@ from corpuscurate.kernels.embedding.wordvectors import (
     word_hashes,
 )
 from corpuscurate.kernels.text.unicode import tables
-from corpuscurate.methods.embed.base import Embedder, Parameters, checked_folder
+from corpuscurate.methods.embed.base import Embedded, Embedder, Parameters, checked_folder, noted
 from corpuscurate.methods.embed.spectrum import Sparse, right_vectors
 from corpuscurate.methods.embed.tensors import read_tensors, write_tensors
 
@@ -220,7 +220,7 @@ class LearnedEmbedder:
         """See `base.Embedder`."""
         return self._identity
 
-    def embed(self, texts: pa.LargeStringArray) -> NDArray[np.float32]:
+    def embed(self, texts: pa.LargeStringArray) -> Embedded:
         """See `base.Embedder`."""
         offsets, data = text_buffers(texts)
         out = np.empty((len(texts), self.dimension), np.float32)
@@ -228,7 +228,7 @@ class LearnedEmbedder:
         embed_documents(
             offsets, data, tables(), self._keys, self._table_rows, self._rows, self._factors, self._seed, unseen, out
         )
-        return out
+        return noted(out)
 
 
 def load(folder: Path) -> LearnedEmbedder:

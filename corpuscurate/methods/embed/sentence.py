@@ -256,11 +256,11 @@ class SentenceEmbedder:
     def _group(self, texts: pa.LargeStringArray) -> Embedded:
         tokens = self._tokeniser.tokens(texts)
         room = self._model.facts.room(self._model.shapes.longest)
-        windows, notes = cut_windows(tokens, room, self._parameters.max_unknown_ratio)
+        windows = cut_windows(tokens, room)
         feed = Feed(self._model, tokens, windows)
         feed.launch()
         feed.fetch()
-        return embedded(feed.rows, windows, notes)
+        return embedded(feed.rows, windows, tokens.notes)
 
 
 def groups(texts: pa.LargeStringArray) -> Iterator[tuple[int, int]]:
@@ -277,7 +277,8 @@ def groups(texts: pa.LargeStringArray) -> Iterator[tuple[int, int]]:
 def make_tokeniser(parameters: SentenceTransformers, facts: Facts) -> Tokeniser:
     """The tokeniser of a model with these facts."""
     room = facts.room(facts.longest(parameters.max_tokens))
-    return Tokeniser(facts, room if parameters.window == "head" else None, parameters.prompt)
+    limit = room if parameters.window == "head" else None
+    return Tokeniser(facts, limit, parameters.prompt, parameters.max_unknown_ratio)
 
 
 @lru_cache(maxsize=4)

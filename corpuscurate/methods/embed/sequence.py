@@ -164,7 +164,6 @@ class SequenceScores:
 
     parameters: SequenceClassification
     target: str | None
-    max_unknown_ratio: float = 1.0
 
     def tokeniser(self) -> Tokeniser:
         """See `card.OnTokens`."""
@@ -226,7 +225,7 @@ class SequenceScorer:
         scores = np.full(len(texts), np.nan)
         for start, stop in groups(texts):
             tokens = self._tokeniser.tokens(texts.slice(start, stop - start))
-            windows, _ = cut_windows(tokens, self._model.facts.room(self._model.shapes.longest))
+            windows = cut_windows(tokens, self._model.facts.room(self._model.shapes.longest))
             feed = Feed(self._model, tokens, windows)
             feed.launch()
             feed.fetch()

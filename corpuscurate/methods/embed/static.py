@@ -25,7 +25,7 @@ from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.local_path import LocalPath
 from corpuscurate.core.stage import Resources
 from corpuscurate.kernels.embedding.wordpiece import VERSION, embed_tokens
-from corpuscurate.methods.embed.base import Parameters, checked_folder, folder_digest
+from corpuscurate.methods.embed.base import Embedded, Parameters, checked_folder, folder_digest, noted
 from corpuscurate.methods.embed.tensors import read_tensors
 from corpuscurate.methods.embed.wordpiece import read_wordpiece
 
@@ -81,13 +81,13 @@ class StaticEmbedder:
         """See `base.Embedder`."""
         return self._identity
 
-    def embed(self, texts: pa.LargeStringArray) -> NDArray[np.float32]:
+    def embed(self, texts: pa.LargeStringArray) -> Embedded:
         """See `base.Embedder`."""
         offsets, data = text_buffers(texts)
         out = np.empty((len(texts), self.dimension), np.float32)
         bert, pieces = self._tokens.bert, self._tokens.pieces
         embed_tokens(offsets, data, bert, pieces, self._limit, self._row_of, self._factors, self._rows, out)
-        return out
+        return noted(out)
 
 
 def _weights(folder: Path) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]:

@@ -22,18 +22,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import read_sealed, write_sealed
-from corpuscurate.core.columns import lengths_bytes, one_array, text_buffers, to_numpy
+from corpuscurate.core.columns import TEXT, lengths_bytes, one_array, text_buffers, to_numpy
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.errors import MissingExtraError, RecipeError
 from corpuscurate.kernels.compile import cache_folder
 from corpuscurate.kernels.embedding.wordpiece import NO_LIMIT, TOKENS_A_BYTE, wordpiece_heads
+from corpuscurate.methods.embed.base import CUT, NOTES, UNKNOWN
 from corpuscurate.methods.embed.wordpiece import WordPiece, parse_wordpiece
 
 HEAD_CHARACTERS = 64
 """Characters of text that `tokenizers` looks at for each token of a head, so that no huge text is tokenised whole."""
 FACTS_VERSION = 1
-TOKENS, UNKNOWN_TOKENS, HAS_MORE = "tokens", "unknown", "has_more"
-"""Columns of files of tokens."""
+TOKENS = "tokens"
+"""Column of files of tokens, beside `base.NOTES`."""
 _NARROW = 1 << 16
 
 
@@ -130,20 +131,18 @@ def _version(package: str) -> str:
 
 
 class Tokens(NamedTuple):
-    """The tokens of n texts, without special ones. offsets: int64[n + 1]; ids: uint16 or uint32; unknown: int32[n],
-    unknown ones among them; has_more: bool[n], whether the text has more tokens than were wanted."""
+    """The tokens of n texts, without special ones. offsets: int64[n + 1]; ids: uint16 or uint32; notes: uint8[n], CUT
+    where a text has more tokens than were wanted, UNKNOWN where too many of them are (see `base.Embedded`)."""
 
     offsets: NDArray[np.int64]
     ids: NDArray[np.uint16] | NDArray[np.uint32]
-    unknown: NDArray[np.int32]
-    has_more: NDArray[np.bool_]
+    notes: NDArray[np.uint8]
 
     def columns(self) -> dict[str, pa.Array]:
         """As columns of a file of tokens."""
         return {
             TOKENS: pa.LargeListArray.from_arrays(pa.array(self.offsets), pa.array(self.ids)),
-            UNKNOWN_TOKENS: pa.array(self.unknown),
-            HAS_MORE: pa.array(self.has_more),
+            NOTES: pa.array(self.notes),
         }
 
 
@@ -152,29 +151,37 @@ def tokens_in(columns: Mapping[str, pa.Array] | pa.RecordBatch | pa.Table) -> To
     lists = one_array(columns[TOKENS])
     offsets = to_numpy(lists.offsets)
     ids = to_numpy(lists.values)[offsets[0] : offsets[-1]]
-    more = to_numpy(one_array(columns[HAS_MORE]).cast(pa.uint8())).astype(np.bool_)
-    return Tokens(offsets - offsets[0], ids, to_numpy(one_array(columns[UNKNOWN_TOKENS])), more)
+    return Tokens(offsets - offsets[0], ids, to_numpy(one_array(columns[NOTES])))
 
 
 class Tokeniser:
-    """Texts to tokens. limit: tokens of a text at most; None: all. prompt: before each text that is not blank."""
+    """Texts to tokens. limit: tokens of a text at most; None: all. prompt: before each text that is not blank.
 
-    def __init__(self, facts: Facts, limit: int | None, prompt: str = "") -> None:
+    max_unknown_ratio: share of a text's tokens, as far as they are read, above which too many are unknown. Those of the
+    prompt, which come first, do not count.
+    """
+
+    def __init__(self, facts: Facts, limit: int | None, prompt: str = "", max_unknown_ratio: float = 1.0) -> None:
         self._facts = facts
         self._limit = limit
         self._prompt = prompt
+        self._max_unknown_ratio = max_unknown_ratio
         self._kind = np.uint16 if facts.size <= _NARROW else np.uint32
         try:
             self._pieces: WordPiece | None = parse_wordpiece(facts.tokenizer)
         except RecipeError:
             self._pieces = None
         self._backend = None if self._pieces is not None else _backend(facts.tokenizer)
+        self._before = _Prompt(0, 0)
+        if prompt:
+            own = self._pieces.ids(pa.array([prompt], TEXT))[1] if self._pieces else np.array(self._encode([prompt])[0])
+            self._before = _Prompt(len(own), int((own == facts.unknown).sum()))
 
     @property
     def schema(self) -> pa.Schema:
         """Columns of a file of its tokens."""
         kind = pa.large_list(pa.from_numpy_dtype(self._kind))
-        return pa.schema([(TOKENS, kind), (UNKNOWN_TOKENS, pa.int32()), (HAS_MORE, pa.bool_())])
+        return pa.schema([(TOKENS, kind), (NOTES, pa.uint8())])
 
     @property
     def by_kernel(self) -> bool:
@@ -197,7 +204,7 @@ class Tokeniser:
         borders, found = np.empty(len(texts) + 1, np.int64), np.empty(int(most.sum()), self._kind)
         unknown, more = np.empty(len(texts), np.int32), np.empty(len(texts), np.bool_)
         size = wordpiece_heads(offsets, data, pieces.bert, pieces.pieces, limit, borders, unknown, more, found)
-        return Tokens(borders, found[: int(size)], unknown, more)
+        return Tokens(borders, found[: int(size)], self._notes(borders, unknown, more))
 
     def _by_package(self, texts: pa.LargeStringArray) -> Tokens:
         strings = texts.to_pylist()  # the package takes nothing else
@@ -208,8 +215,7 @@ class Tokeniser:
             strings = [string[:characters] for string in strings]
         filled = [i for i, string in enumerate(strings) if string.strip()]
         prompted = [self._prompt + strings[i] for i in filled]
-        assert self._backend is not None  # noqa: S101  by __init__
-        encoded = [each.ids for each in self._backend.encode_batch_fast(prompted, add_special_tokens=False)]
+        encoded = self._encode(prompted)
         sizes = np.zeros(len(strings), np.int64)
         for i, ids in zip(filled, encoded, strict=True):
             kept = len(ids) if self._limit is None else min(len(ids), self._limit)
@@ -222,7 +228,23 @@ class Tokeniser:
         if self._facts.unknown is not None:
             before = np.concatenate([[0], np.cumsum(flat == self._facts.unknown)])
             unknown[:] = before[borders[1:]] - before[borders[:-1]]
-        return Tokens(borders, flat, unknown, more)
+        return Tokens(borders, flat, self._notes(borders, unknown, more))
+
+    def _encode(self, strings: list[str]) -> list[list[int]]:
+        assert self._backend is not None  # noqa: S101  by __init__
+        return [each.ids for each in self._backend.encode_batch_fast(strings, add_special_tokens=False)]
+
+    def _notes(
+        self, borders: NDArray[np.int64], unknown: NDArray[np.int32], more: NDArray[np.bool_]
+    ) -> NDArray[np.uint8]:
+        own = np.maximum(np.diff(borders) - self._before.tokens, 0)
+        too_many = unknown - self._before.unknown > self._max_unknown_ratio * own
+        return np.where(more, CUT, 0).astype(np.uint8) | np.where(too_many, UNKNOWN, 0).astype(np.uint8)
+
+
+class _Prompt(NamedTuple):
+    tokens: int
+    unknown: int
 
 
 def _backend(tokenizer: str) -> Any:

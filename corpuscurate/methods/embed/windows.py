@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.methods.embed.base import CUT, UNKNOWN
+from corpuscurate.methods.embed.base import UNKNOWN
 from corpuscurate.methods.embed.tokens import Tokens
 
 CARD_STEP = 16
@@ -65,21 +65,16 @@ class Windows(NamedTuple):
     sizes: NDArray[np.int64]
 
 
-def cut_windows(tokens: Tokens, room: int, max_unknown_ratio: float = 1.0) -> tuple[Windows, NDArray[np.uint8]]:
-    """The windows of texts, and a note for each text: uint8[n], CUT and UNKNOWN (see `base.Embedded`).
-
-    room: tokens of a text in a window. A text without tokens has no window, nor has one with a greater share of unknown
-    tokens than `max_unknown_ratio`.
-    """
+def cut_windows(tokens: Tokens, room: int) -> Windows:
+    """The windows of texts. room: tokens of a text in a window. A text without tokens has none, nor has one with too
+    many unknown ones."""
     sizes = np.diff(tokens.offsets)
-    unknown = tokens.unknown > max_unknown_ratio * sizes
-    notes = (np.where(tokens.has_more, CUT, 0) | np.where(unknown, UNKNOWN, 0)).astype(np.uint8)
-    counts = np.where(unknown, 0, -(-sizes // room))
+    counts = np.where(tokens.notes & UNKNOWN > 0, 0, -(-sizes // room))
     texts = np.repeat(np.arange(len(sizes)), counts)
     first = np.repeat(np.cumsum(counts) - counts, counts)
     within = (np.arange(len(texts)) - first) * room
     starts = tokens.offsets[:-1][texts] + within
-    return Windows(texts, starts, np.minimum(sizes[texts] - within, room)), notes
+    return Windows(texts, starts, np.minimum(sizes[texts] - within, room))
 
 
 class Batch(NamedTuple):

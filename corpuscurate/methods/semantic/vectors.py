@@ -91,7 +91,7 @@ class Quantise:
             (folder / "squares.bin").open("wb") as lengths,
             (folder / "zeros.bin").open("wb") as without,
         ):
-            for ids, block in embedding_batches(self.path):
+            for ids, block, _ in embedding_batches(self.path):
                 for start in range(0, len(ids), _BLOCK_ROWS):
                     stop = start + _BLOCK_ROWS
                     whole, squares = quantised(block[start:stop])

@@ -57,7 +57,7 @@ class HeadParameters(BaseModel):
 
 
 class _Remembered:
-    """An embedder that embeds each text once: cross-validation and evaluation see the same documents again."""
+    """The rows of an embedder, each text embedded once: evaluation and cross-validation see documents again."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
@@ -68,7 +68,7 @@ class _Remembered:
         hashes = [xxhash.xxh3_128_intdigest(text.as_buffer()) for text in texts]
         fresh = {each: i for i, each in enumerate(hashes) if each not in self._numbers}
         if fresh:
-            rows = self._embedder.embed(texts.take(pa.array(list(fresh.values()), pa.int64())))
+            rows = self._embedder.embed(texts.take(pa.array(list(fresh.values()), pa.int64()))).rows
             self._numbers |= {each: len(self._rows) + i for i, each in enumerate(fresh)}
             self._rows.extend(rows)
         found = [self._rows[self._numbers[each]] for each in hashes]
@@ -207,7 +207,7 @@ class HeadTrainer:
                 own = self._embedder(documents, rows[~inside], parameters.embedder, folder, f"fold-{number}")
                 embedder = make_embedder(own)
                 known, unseen = (
-                    np.concatenate([embedder.embed(texts) for texts in documents.texts(rows[part])])
+                    np.concatenate([embedder.embed(texts).rows for texts in documents.texts(rows[part])])
                     for part in (~inside, inside)
                 )
                 yield inside, known, unseen
@@ -314,7 +314,7 @@ class HeadClassifier:
         known = [word for word, number in counts.most_common(FREQUENT) if number > 1]
         if not known:
             return {}
-        rows = make_embedder(self._embedder).embed(pa.array(known, pa.large_string()))
+        rows = make_embedder(self._embedder).embed(pa.array(known, pa.large_string())).rows
         output = 0 if self.head.settings.kind == "ridge" else label
         weights = self.head.outputs(rows)[:, output]
         weights = np.nan_to_num(weights - np.nanmean(weights)) if np.isfinite(weights).any() else np.zeros(len(known))

