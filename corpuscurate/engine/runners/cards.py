@@ -132,7 +132,7 @@ class WithCards:
     def _run(self, tasks: Sequence[Task], places: Sequence[int], beat: Sink) -> Iterator[tuple[int, dict[str, Any]]]:
         self._start()
         for place in places:
-            number = xxhash.xxh3_64_intdigest(tasks[place].home.name) % len(self._cards)
+            number = xxhash.xxh3_64_intdigest(tasks[place].home.name.encode()) % len(self._cards)
             self._cards[number].waiting.append(place)
         while any(card.waiting or card.tasks for card in self._cards):
             for card in self._cards:
