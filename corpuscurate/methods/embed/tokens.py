@@ -155,14 +155,14 @@ def tokens_in(columns: Mapping[str, pa.Array] | pa.RecordBatch | pa.Table) -> To
 
 
 class Tokeniser:
-    """Texts to tokens. limit: tokens of a text at most; None: all. prompt: before each text that is not blank.
+    """Texts to tokens. facts: of the model; limit: tokens of a text at most; None: all. prompt: before each text that is not blank.
 
     max_unknown_ratio: share of a text's tokens, as far as they are read, above which too many are unknown. Those of the
     prompt, which come first, do not count.
     """
 
     def __init__(self, facts: Facts, limit: int | None, prompt: str = "", max_unknown_ratio: float = 1.0) -> None:
-        self._facts = facts
+        self.facts = facts
         self._limit = limit
         self._prompt = prompt
         self._max_unknown_ratio = max_unknown_ratio
@@ -210,7 +210,7 @@ class Tokeniser:
         strings = texts.to_pylist()  # the package takes nothing else
         more = np.zeros(len(strings), np.bool_)
         if self._limit is not None:
-            characters = HEAD_CHARACTERS * (self._limit + len(self._facts.before) + len(self._facts.after))
+            characters = HEAD_CHARACTERS * (self._limit + len(self.facts.before) + len(self.facts.after))
             more[:] = [len(string) > characters for string in strings]
             strings = [string[:characters] for string in strings]
         filled = [i for i, string in enumerate(strings) if string.strip()]
@@ -225,8 +225,8 @@ class Tokeniser:
         flat = np.fromiter(kept_ids, self._kind, int(sizes.sum()))
         borders = np.concatenate([[0], np.cumsum(sizes)])
         unknown = np.zeros(len(strings), np.int32)
-        if self._facts.unknown is not None:
-            before = np.concatenate([[0], np.cumsum(flat == self._facts.unknown)])
+        if self.facts.unknown is not None:
+            before = np.concatenate([[0], np.cumsum(flat == self.facts.unknown)])
             unknown[:] = before[borders[1:]] - before[borders[:-1]]
         return Tokens(borders, flat, self._notes(borders, unknown, more))
 
