@@ -55,7 +55,7 @@ SHARD = 32_000
 TOKENS = 256
 VOCABULARY = 30_522
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-MODELS = {"minilm": (6, 384, 12), "bert": (12, 768, 12), "tiny": (1, 48, 2)}
+MODELS = {"minilm": (6, 384, 12), "bert": (12, 768, 12), "tiny": (1, 384, 12)}
 """Layers, width, heads."""
 STARTED = time.time()
 
@@ -204,10 +204,8 @@ def some_texts(shards: Path, count: int) -> list[str]:
 class StandInModel:
     """See `feeder.Model`: a row is its window's first tokens as numbers."""
 
-    width = 384
-
-    def __init__(self, device: str, facts: Facts) -> None:
-        self.device, self.name, self.facts = device, "stand-in", facts
+    def __init__(self, device: str, facts: Facts, width: int) -> None:
+        self.device, self.name, self.facts, self.width = device, "stand-in", facts, width
         self.shapes = Shapes(TOKENS, 2, 512, True, device == "cuda")
 
     def run(self, features: dict[str, Any]) -> Any:
@@ -225,7 +223,7 @@ class StandIn(SentenceTransformers):
         return Resources(gpus=1, device=self.device)
 
     def load(self) -> Any:
-        return StandInModel(self.device, self.tokeniser().facts)
+        return StandInModel(self.device, self.tokeniser().facts, self.row_length())
 
 
 def stand_in(args: argparse.Namespace, shards: str, model: str, folder: str, workers: int) -> None:
