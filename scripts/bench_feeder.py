@@ -420,7 +420,7 @@ class Bench:
         self.args, self.folder, self.device = args, folder, args.device
         self.precision = "bfloat16" if args.device == "cuda" else "float32"
         self.workers = args.workers or len(os.sched_getaffinity(0))
-        self.small = min(args.documents, 20_000 if args.device == "cuda" else 200)
+        self.small = min(args.documents, 20_000 if args.device == "cuda" else 40)
         self.warm_wall = 0.0
 
     def prepare(self) -> None:
@@ -462,11 +462,11 @@ class Bench:
         bare(self.device, "bert", self.bert, batch)
 
     def encode(self) -> None:
-        count = 2_000 if self.device == "cuda" else 64
+        count = 2_000 if self.device == "cuda" else 8
         encode(self.device, "minilm", self.minilm, some_texts(self.folder / "small", count))
 
     def feed(self) -> None:
-        count = 64_000 if self.device == "cuda" else 256
+        count = 64_000 if self.device == "cuda" else 16
         feed(self.device, "minilm", self.minilm, some_texts(self.folder / "large", count))
 
     def standin(self) -> None:
@@ -505,7 +505,7 @@ class Bench:
         say("equal", runs=found, equal=len({each[-1] for each in found}) == 1)
 
     def cosine(self) -> None:
-        texts = some_texts(self.folder / "small", 256 if self.device == "cuda" else 32)
+        texts = some_texts(self.folder / "small", 256 if self.device == "cuda" else 8)
         expected = rows_on_cpu(self.minilm, texts)
         for precision in ("float32", "float16", "bfloat16") if self.device == "cuda" else ("float32",):
             place = self.folder / "out-cosine"

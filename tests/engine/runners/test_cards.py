@@ -45,8 +45,9 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cards")
     saved(folder)
     bert_folder(folder / "scores", "BertForSequenceClassification", num_labels=1, problem_type="regression")
-    rng = random.Random(1)
+    rng = random.Random(1)  # noqa: S311
     texts = [" ".join(rng.choices(WORDS, k=rng.randrange(0, 40))) for _ in range(600)]
+    texts[7] = texts[301] = "☃ ☃ a"
     for i in range(3):
         pq.write_table(pa.table({"text": texts[i * 200 : (i + 1) * 200]}), folder / f"in-{i}.parquet")
     return folder
@@ -111,10 +112,8 @@ def test_documents_dropped_before_are_not_computed_and_scores_decide(home):
     for name in ("dropped", "reasons", "documents_in", "documents_out"):
         assert on_card["stages"][1][name] == streamed["stages"][1][name]
     tagged, found = outcome(home, "q-tc", [s.model_copy(update={"mode": "tag"}) for s in stages(ScoresOnCard)])
-    assert (
-        found
-        == outcome(home, "q-ts", [s.model_copy(update={"mode": "tag"}) for s in stages(SequenceClassification)])[1]
-    )
+    streaming = [s.model_copy(update={"mode": "tag"}) for s in stages(SequenceClassification)]
+    assert found == outcome(home, "q-ts", streaming)[1]
     assert tagged["documents"]["dropped"] == 0
 
 
