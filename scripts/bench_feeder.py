@@ -2,8 +2,8 @@
 
 Usage: bench_feeder.py [--device cuda] [--only NAME,...] [--documents N] [--seconds S] [--folder DIR] [--text FILE]
 
-Models are made here: random weights, real shapes, 256 tokens, a WordPiece vocabulary of 30,522 from the text. The text is
-that of --text, or the Python and Markdown files of this installation; documents are pieces of 2 kB of it, in Parquet
+Models are made here: random weights, real shapes, 256 tokens, a WordPiece vocabulary of 30,522 from the text, which is
+that of --text, or of the Python and Markdown files of this installation; documents are pieces of 2 kB of it, in Parquet
 shards. Steps (--only): host, bare, warm, feed, minilm, bert, equal, cosine, standin, encode, minilm-free, bert-free,
 minilm-fp16, minilm-fp32. A step that would begin after --seconds is left out, and says so.
 

@@ -155,8 +155,8 @@ def tokens_in(columns: Mapping[str, pa.Array] | pa.RecordBatch | pa.Table) -> To
 
 
 class Tokeniser:
-    """Texts to tokens. facts: of the model. limit: tokens of a text at most; None: all. prompt: before each text that is
-    not blank.
+    """Texts to tokens. facts: of the model. limit: tokens of a text at most; None: all. prompt: before each text that
+    is not blank.
 
     max_unknown_ratio: share of a text's tokens, as far as they are read, above which too many are unknown. Those of the
     prompt, which come first, do not count.
