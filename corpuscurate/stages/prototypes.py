@@ -70,7 +70,7 @@ class Prototypes(ClustersCorpus):
         ranked = corpus.run([Prune(files, clustered.clusters, self.keep_fraction, self.keep, self.balance)], "ranking")[
             0
         ]
-        stats = {**clustered.stats, "warnings": [], **ranked.result}
+        stats = {**clustered.stats, **ranked.result}
         if self.mode == "drop":
             return Settled([ranked.files[DROPS_FILE]] if stats["pruned"] else [], [], stats)
         tags = [Tag(i, file, assigned, ranked.files[DROPS_FILE]) for i, (file, assigned) in enumerate(files)]

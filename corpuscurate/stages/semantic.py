@@ -65,12 +65,12 @@ class Semantic(ClustersCorpus):
     the threshold or the rule changes, embeddings, clusters and pairs are used again, down to the cosine `pairs_from`.
     Documents without anything to embed are never duplicates.
 
-    The promise: embeddings are stored in 8 bits an element, and all that follows is done in whole numbers, so the same
+    The promise: embeddings are stored in 16 bits an element, and all that follows is done in whole numbers, so the same
     embeddings give the same bytes for any number of workers and threads, any memory limit, and any BLAS, FAISS or kind
     of CPU (`semantic.vectors`, `semantic.kmeans`). Embeddings themselves are the same for the same versions and the
     same kind of CPU only.
 
-    On disk 6 bytes an element of the embeddings (float32, and 8 bits twice; once more for each further probe), and at
+    On disk 8 bytes an element of the embeddings (float32, and 16 bits twice; once more for each further probe), and at
     most 768 bytes for each document with near ones. In memory see `semantic.keep_order`, `.pairs` and `.decide`.
     """
 
@@ -191,7 +191,7 @@ class _Settle:
         borders = estimate_borders(self.corpus, clustered, stage.border_sample, stage.floor, clustered.basis)
         decided = self.corpus.run([self._decide(clustered, found)], "deciding")[0]
         stats = self._stats(clustered, found, decided.result, borders)
-        warnings = [*notes, *self._warnings(stats, decided.result)]
+        warnings = [*notes, *clustered.stats["warnings"], *self._warnings(stats, decided.result)]
         settled = {**stats, "warnings": warnings}
         if stage.mode == "tag":
             tags = [

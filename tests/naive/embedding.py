@@ -1,18 +1,31 @@
-"""Word vectors from their definition, in plain Python: hashes of words, sign vectors, passages, document vectors."""
+"""Word vectors from their definition, in plain Python: hashes of terms, sign vectors, passages, document vectors."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 
-from naive.neardup import mix64, shingle_hash, shingles
+from naive.neardup import folded_words, mix64, shingle_hash
+from naive.text import is_single
 
 MASK = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
 
 
 def hashes(text: str) -> list[int]:
-    """The hash of a word is that of a shingle of one word."""
-    return [shingle_hash(shingle) for shingle in shingles(text, 1)]
+    """The hash of a term is that of a shingle: of one word; or of two letters of a script without spaces that follow
+    each other; a letter beside which no other such letter stands is a term by itself."""
+    words = folded_words(text)
+    single = [is_single(word[0]) for word in words]
+    found = []
+    for i, word in enumerate(words):
+        after = i > 0 and single[i - 1]
+        before = i + 1 < len(words) and single[i + 1]
+        if single[i] and after:
+            found.append((words[i - 1], word))
+        elif not (single[i] and before):
+            found.append((word,))
+    return [shingle_hash(term) for term in found]
 
 
 def signs(word: int, seed: int, dimension: int) -> list[int]:
@@ -38,11 +51,28 @@ def unit(row: list[float]) -> list[float]:
     return [x / length for x in row] if length else row
 
 
-def document(text: str, rows: dict[int, list[float]], factors: dict[int, float], seed: int, d: int) -> list[float]:
-    """The unit sum of the rows of known words and the sign vectors of others."""
-    total = [0.0] * d
-    for word in hashes(text):
-        scale = factors.get(word, 1 / math.sqrt(d))
-        row = rows.get(word) or signs(word, seed, d)
-        total = [x + scale * y for x, y in zip(total, row, strict=True)]
-    return unit(total)
+def document(
+    text: str,
+    rows: dict[int, list[float]],
+    weights: dict[int, float],
+    seed: int,
+    d: int,
+    share: float,
+    narrow: float,
+) -> list[float]:
+    """The topic (of the unit rows) and the words (of the sign vectors) of a document, as one unit vector."""
+    topic, words, learned, whole = [0.0] * d, [0.0] * d, 0.0, 0.0
+    for term, count in Counter(hashes(text)).items():
+        weight = weights.get(term, 1.0) * (1 + math.log(count))
+        words = [x + weight * y for x, y in zip(words, signs(term, seed, d), strict=True)]
+        whole += weight
+        if any(rows.get(term, ())):
+            topic = [x + weight * y for x, y in zip(topic, unit(rows[term]), strict=True)]
+            learned += weight
+    topic, words = unit(topic), unit(words)
+    if not any(topic):
+        return words
+    along = math.fsum(x * y for x, y in zip(topic, words, strict=True))
+    words = unit([y - along * x for x, y in zip(topic, words, strict=True)])
+    own = min(1, 4 * learned / whole) * (1 - share - narrow * math.fsum(x**4 for x in topic))
+    return unit([math.sqrt(own) * x + math.sqrt(1 - own) * y for x, y in zip(topic, words, strict=True)])

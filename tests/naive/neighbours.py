@@ -9,12 +9,9 @@ import numpy as np
 
 
 def stored(row: Sequence[float]) -> list[int]:
-    """A unit row in 8 bits: the greatest element becomes 127, or the length 4000 where that is less."""
-    greatest = max((abs(float(x)) for x in row), default=0.0)
-    if greatest == 0:
-        return [0] * len(row)
-    factor = min(127.0 / greatest, 4000.0)
-    return [round(float(x) * factor) for x in row]
+    """A unit row in whole numbers, 4000 long, with a dither for each dimension."""
+    golden = 0.6180339887498949
+    return [round(float(x) * 4000 + k * golden % 1 - 0.5) for k, x in enumerate(row, 1)]
 
 
 def cosine(a: Sequence[int], b: Sequence[int]) -> float:

@@ -170,7 +170,7 @@ def decide_paper(
 
 @kernel
 def add_rows(
-    vectors: NDArray[np.int8], weights: NDArray[np.int64], labels: NDArray[np.int64], sums: NDArray[np.int64]
+    vectors: NDArray[np.int16], weights: NDArray[np.int64], labels: NDArray[np.int64], sums: NDArray[np.int64]
 ) -> int:
     """Add each row times its weight to the sum of its cluster. Whole numbers: the order does not matter."""
     for row in range(len(vectors)):
@@ -221,7 +221,7 @@ def nearest_cosines(
 
 @kernel
 def spread_choice(
-    vectors: NDArray[np.int8],
+    vectors: NDArray[np.int16],
     squares: NDArray[np.int32],
     chosen: NDArray[np.int64],
     nearest: NDArray[np.int64],
@@ -229,7 +229,7 @@ def spread_choice(
 ) -> int:
     """k-centre greedy (Gonzalez 1985): after chosen[0], each time the row farthest from all that are chosen.
 
-    vectors: int8[n, d]. chosen: int64[m], m <= n; entry 0 is given. nearest: int64[n], filled: the chosen row nearest
+    vectors: int16[n, d]. chosen: int64[m], m <= n; entry 0 is given. nearest: int64[n], filled: the chosen row nearest
     to each; closest: float64[n], filled: the cosine with it. Of equal rows the first is taken; a chosen row is its own.
     """
     taken = np.zeros(len(vectors), np.bool_)

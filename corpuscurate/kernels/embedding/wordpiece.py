@@ -370,12 +370,14 @@ def embed_tokens(
     row_of: NDArray[np.int32],
     factors: NDArray[np.float32],
     rows: NDArray[np.float32] | NDArray[np.int8],
+    out_tokens: NDArray[np.int64],
     out: NDArray[np.float32],
 ) -> int:
     """The unit vector of the sum of factor times row over the first `limit` tokens of each document. Returns n.
 
     row_of: int32[tokens], the row of each token; factors: float32[tokens]. Tokens are counted first and each row is
-    added once, in float64. out: float32[n, d]; zero where a document has no token or its sum is zero.
+    added once, in float64. out_tokens: int64[n, 2], tokens of each document and how many of them are the unknown one.
+    out: float32[n, d]; zero where a document has no token or its sum is zero.
     """
     reading = new_reading(pieces.max_characters)
     counts = np.zeros(len(row_of), np.int64)
@@ -396,8 +398,11 @@ def embed_tokens(
                 counts[token] += 1
             left -= made
             made = next_ids(data, bert, pieces, reading, left)
+        out_tokens[document, 0] = 0
+        out_tokens[document, 1] = counts[pieces.unknown]
         for k in range(distinct):
             token = seen[k]
+            out_tokens[document, 0] += counts[token]
             weight = np.float64(counts[token]) * np.float64(factors[token])
             row = rows[row_of[token]]
             for j in range(len(sums)):

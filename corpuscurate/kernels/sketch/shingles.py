@@ -302,11 +302,23 @@ def next_words(data: NDArray[np.uint8], t: Tables, walk: Walk) -> Int:
 
     0 is possible before the end.
     """
+    found, size = words_of_chunk(data, t, walk)
+    if found >= 0:
+        keep_rest(size, walk)
+    return found
+
+
+@inlined
+def words_of_chunk(data: NDArray[np.uint8], t: Tables, walk: Walk) -> tuple[Int, Int]:
+    """`next_words`, with its chunk still in `walk.folded`: how many words, bytes of the chunk. Then call `keep_rest`.
+
+    A word that the end of the chunk cuts begins at `walk.starts[found]`; walk.word[2] tells whether there is one.
+    """
     cursor = walk.cursor
     start = cursor[0]
     stop = cursor[1]
     if start >= stop:
-        return -1
+        return np.int64(-1), np.int64(0)
     folded = walk.folded
     start, size, cursor[2] = fold_chunk(data, start, stop, cursor[2], t, cursor[3], folded)
     cursor[0] = start
@@ -318,10 +330,16 @@ def next_words(data: NDArray[np.uint8], t: Tables, walk: Walk) -> Int:
     _hash_words(found, walk)
     for j in range(np.uint64(3)):
         walk.word[j] = walk.cut[j]
-    rest = np.uint64(size - cursor[3])
-    for j in range(np.uint64(cursor[3])):
+    return np.int64(found), np.int64(size)
+
+
+@inlined
+def keep_rest(size: Int, walk: Walk) -> None:
+    """Move what is not hashed yet of a word that the end of the chunk cuts to the start of `walk.folded`."""
+    folded = walk.folded
+    rest = np.uint64(size - walk.cursor[3])
+    for j in range(np.uint64(walk.cursor[3])):
         folded[j] = folded[rest + j]
-    return found
 
 
 @inlined

@@ -6,11 +6,20 @@ Latent semantic analysis (Deerwester et al. 1990): words are alike when they occ
 2. Its leading right singular vectors, times the root of their singular values, give each word a vector
    (`embed.spectrum`), brought to length 1. The values themselves told rewrites apart worse (AUC at equal word overlap
    .92 instead of .94), no values at all lose the topics of a small corpus.
-3. A word's row is sqrt(1 - RANDOM) of that and sqrt(RANDOM) of a fixed random vector of +1 and -1, made from the word's
-   hash. Words that were not learned have the random vector alone. So two texts are near when they share topics, and
-   nearer when they share words.
-4. A document is the weighted mean of its words, weight a / (a + p) for a word of relative frequency p, a = 1e-3 (smooth
-   inverse frequency: Arora, Liang and Ma 2017), brought to length 1. Rows are stored in 8 bits with a scale each.
+3. A document has two vectors. Its topic is the weighted sum of the vectors of its words; its words are the same sum
+   of fixed random vectors of +1 and -1, made from each word's hash, learned or not. Both are brought to length 1.
+   Weight of a word: a / (a + p) for a relative frequency p, a = 1e-3 (smooth inverse frequency: Arora, Liang and Ma
+   2017), and 1 for words that were not learned, times 1 + ln(occurrences in the document).
+4. The document's vector is the root of 1 - s times its topic, and the root of s times its words (less what lies along
+   the topic). s = WORDS + NARROW * sum(topic^4), the last about 1 over the number of axes that the topic takes up;
+   where words that were learned have less than a quarter of the weight, the topic's share is less in proportion.
+
+So words count in every document: however alike two topics are, a cosine of c means a cosine of the words of 1 - (1 - c)
+/ s at least. That holds where a topic says little: all texts of a language that few documents are in share one axis,
+as do tables, or forms. Before, words that were not learned, and random parts of others, drowned in a sum that grows
+with the length of a text, and such texts were all one.
+
+In scripts without spaces two letters that follow each other are a word (`kernels.embedding.wordvectors`).
 
 What it sees: rewording, noise (shuffled sentences, lost words), topic. What it does not: paraphrase, that is the same
 meaning in other words; order of words; negation. Take a `sentence-transformers` or a `static` model for those. It is
@@ -41,16 +50,15 @@ from corpuscurate.core.durable import read_json, write_json
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.local_path import FromRecipe
 from corpuscurate.core.stage import Resources
-from corpuscurate.kernels.embedding.linear import random_rows
 from corpuscurate.kernels.embedding.wordvectors import (
     chunk_rows,
     chunk_starts,
     embed_documents,
     fill_table,
     find_rows,
+    term_bound,
+    term_hashes,
     weight_rows,
-    word_bound,
-    word_hashes,
 )
 from corpuscurate.kernels.text.unicode import tables
 from corpuscurate.methods.embed.base import Embedded, Embedder, Parameters, checked_folder, noted
@@ -59,12 +67,15 @@ from corpuscurate.methods.embed.tensors import read_tensors, write_tensors
 
 CHUNK_WORDS = 64
 ITERATIONS = 3
-RANDOM = 0.3
-"""Share of the random vector in the square of a row's length."""
+WORDS = 0.14
+"""Least share of its words in the square of a document's length."""
+NARROW = 0.12
+"""What is added to that where the topic is on one axis alone, and a k-th of it where it is spread over k."""
 COMMON = 1e-3
 """The `a` of smooth inverse frequency."""
-FORM = 2
-"""Version of the files. 2: invisible characters part no word, so that such words have other numbers."""
+FORM = 3
+"""Version of the files. 2: invisible characters part no word, so that such words have other numbers. 3: pairs of
+letters in scripts without spaces; rows without a random part."""
 SETTINGS = "learned.json"
 WEIGHTS = "model.safetensors"
 
@@ -114,9 +125,9 @@ def fit(texts: Iterable[pa.LargeStringArray], parameters: Learned, folder: Path,
     matrix = _passages(words, offsets, names)
     seed = parameters.seed
     vectors = right_vectors(matrix, names, parameters.dimension, ITERATIONS, seed, threads)
-    rows, scales = _quantised(_mixed(vectors, names, seed))
-    weights = COMMON / (COMMON + counts / max(1, len(words)))
-    write_tensors(folder / WEIGHTS, {"words": names, "rows": rows, "factors": (scales * weights).astype(np.float32)})
+    rows, scales = _quantised(vectors)
+    weights = (COMMON / (COMMON + counts / max(1, len(words)))).astype(np.float32)
+    write_tensors(folder / WEIGHTS, {"words": names, "rows": rows, "scales": scales, "weights": weights})
     stats = {"words": len(words), "passages": matrix.height, "vocabulary": len(names)}
     settings = {"form": FORM, "dimension": parameters.dimension, "seed": seed, "learned_from": stats}
     write_json(folder / SETTINGS, settings)
@@ -130,9 +141,9 @@ def _words(texts: Iterable[pa.LargeStringArray]) -> tuple[NDArray[np.uint64], ND
     total = 0
     for array in texts:
         offsets, data = text_buffers(array)
-        found = np.empty(int(word_bound(offsets)), np.uint64)
+        found = np.empty(int(term_bound(offsets)), np.uint64)
         borders = np.empty(len(offsets), np.int64)
-        size = int(word_hashes(offsets, data, tables(), borders, found))
+        size = int(term_hashes(offsets, data, tables(), borders, found))
         parts.append(found[:size].copy())
         edges.append(borders[1:] + total)
         total += size
@@ -171,29 +182,17 @@ def _passages(words: NDArray[np.uint64], offsets: NDArray[np.int64], names: NDAr
     return Sparse(row_starts, columns, values, len(names))
 
 
-def _mixed(vectors: NDArray[np.float32], names: NDArray[np.uint64], seed: int) -> NDArray[np.float32]:
-    """Unit word vectors with their random part, in place."""
-    dimension = vectors.shape[1]
-    noise = np.empty((1, dimension), np.float32)
-    for row in range(len(vectors)):
-        wide = vectors[row].astype(np.float64)
-        length = math.sqrt(math.fsum(wide * wide))
-        random_rows(names[row : row + 1], np.uint64(seed), noise)
-        known = wide * (math.sqrt(1 - RANDOM) / length) if length > 0 else wide
-        vectors[row] = known + noise[0] * math.sqrt((RANDOM if length > 0 else 1.0) / dimension)
-    return vectors
-
-
-def _quantised(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    """Rows in 8 bits, and what each is to be multiplied with: its greatest element over 127."""
-    scales = np.ones(len(rows))
-    small = np.empty(rows.shape, np.int8)
-    for start in range(0, len(rows), 4096):  # a part at a time: float64 copies of all would be the peak of memory
-        part = rows[start : start + 4096].astype(np.float64)
-        greatest = np.abs(part).max(axis=1, initial=0.0) / 127
-        greatest[greatest == 0] = 1.0
-        scales[start : start + 4096] = greatest
-        small[start : start + 4096] = np.rint(part / greatest[:, None])
+def _quantised(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Rows in 8 bits, and what each is to be multiplied with to have length 1; 0 for zero rows."""
+    scales = np.zeros(len(rows), np.float32)
+    small = np.zeros(rows.shape, np.int8)
+    for row in range(len(rows)):
+        wide = rows[row].astype(np.float64)
+        greatest = np.abs(wide).max(initial=0.0)
+        if greatest > 0:
+            whole = np.rint(wide * (127 / greatest))
+            small[row] = whole
+            scales[row] = 1 / math.sqrt(math.fsum(whole * whole))
     return small, scales
 
 
@@ -204,17 +203,17 @@ class LearnedEmbedder:
         self.dimension: int = settings["dimension"]
         self._settings = settings
         self._rows = tensors["rows"]
-        self._factors = tensors["factors"]
+        self._words, self._scales, self._weights = tensors["words"], tensors["scales"], tensors["weights"]
         self._seed = np.uint64(settings["seed"])
+        self._shares = WORDS, NARROW
         self._keys, self._table_rows = table_of(tensors["words"])
         self._identity = fingerprint([settings, digest])
 
     @property
     def resources(self) -> Resources:
         """See `base.Embedder`."""
-        return Resources(
-            memory_bytes=self._rows.nbytes + self._factors.nbytes + self._keys.nbytes + self._table_rows.nbytes
-        )
+        parts = (self._rows, self._words, self._scales, self._weights, self._keys, self._table_rows)
+        return Resources(memory_bytes=sum(part.nbytes for part in parts))
 
     def identity(self) -> str:
         """See `base.Embedder`."""
@@ -224,10 +223,8 @@ class LearnedEmbedder:
         """See `base.Embedder`."""
         offsets, data = text_buffers(texts)
         out = np.empty((len(texts), self.dimension), np.float32)
-        unseen = np.float32(1 / math.sqrt(self.dimension))
-        embed_documents(
-            offsets, data, tables(), self._keys, self._table_rows, self._rows, self._factors, self._seed, unseen, out
-        )
+        known = self._keys, self._table_rows, self._words, self._rows, self._scales, self._weights
+        embed_documents(offsets, data, tables(), *known, self._seed, *self._shares, out)
         return noted(out)
 
 
@@ -243,11 +240,12 @@ def load(folder: Path) -> LearnedEmbedder:
             f"the learned model in {folder} has form {form}; this version reads form {FORM}: fit it again."
         )
     tensors = read_tensors(folder / WEIGHTS)
-    wanted = {"words": np.uint64, "rows": np.int8, "factors": np.float32}
+    wanted = {"words": np.uint64, "rows": np.int8, "scales": np.float32, "weights": np.float32}
     sound = all(name in tensors and tensors[name].dtype == kind for name, kind in wanted.items())
     if sound:
         size = len(tensors["words"])
-        sound = tensors["rows"].shape == (size, dimension) and tensors["factors"].shape == (size,)
+        sound = tensors["rows"].shape == (size, dimension)
+        sound = sound and tensors["scales"].shape == tensors["weights"].shape == (size,)
     if not sound or type(seed) is not int:
         raise RecipeError(f"the learned model in {folder} is damaged: {WEIGHTS} does not fit {SETTINGS}. Fit it again.")
     return LearnedEmbedder(settings, tensors, digest_file(folder / WEIGHTS))

@@ -4,6 +4,11 @@ A document's vector is the mean of its tokens' rows, brought to length 1: what s
 followed by `Normalize` gives (the whole document is read, not its head; special tokens are not added). The Hugging Face
 tokeniser takes nearly all of the time there, so WordPiece is done by `kernels.wordpiece`, with the same token numbers.
 
+The unknown token stands for any word, so its row says nothing: texts of unknown words would all be one. As in their own
+packages, it is left out of the mean in Model2Vec's files (`embeddings`) and counts in those of StaticEmbedding
+(`embedding.weight`), whose rows were trained with it. In both a document with more than `max_unknown_ratio` of it gets
+no vector, and in both one of unknown words alone.
+
 Files: tokenizer.json; model.safetensors with `embeddings` or `embedding.weight`, and where a model has them `weights`
 (a number a token) and `mapping` (the row of each token). Integers and 16-bit floats are used as they are stored: no
 scale is needed for a direction. Nothing but numbers and JSON is read.
@@ -25,11 +30,13 @@ from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.local_path import LocalPath
 from corpuscurate.core.stage import Resources
 from corpuscurate.kernels.embedding.wordpiece import VERSION, embed_tokens
-from corpuscurate.methods.embed.base import Embedded, Parameters, checked_folder, folder_digest, noted
+from corpuscurate.methods.embed.base import EMPTY, UNKNOWN, Embedded, Parameters, checked_folder, folder_digest
 from corpuscurate.methods.embed.tensors import read_tensors
 from corpuscurate.methods.embed.wordpiece import read_wordpiece
 
-ROWS = ("embeddings", "embedding.weight")
+MODEL2VEC, STATIC_EMBEDDING = ROWS = ("embeddings", "embedding.weight")
+STATIC_VERSION = 2
+"""2: unknown tokens."""
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 
@@ -40,6 +47,9 @@ class Static(Parameters):
     kind: Literal["static"] = "static"
     model: LocalPath = Field(description="folder with tokenizer.json and model.safetensors", min_length=1)
     max_tokens: int | None = Field(None, description="tokens of a document that are used; all where null", ge=1)
+    max_unknown_ratio: float = Field(
+        0.5, description="share of tokens unknown to the model above which a document gets no vector", ge=0, le=1
+    )
 
     def make_embedder(self) -> StaticEmbedder:
         """See `base.Parameters`."""
@@ -59,12 +69,16 @@ class StaticEmbedder:
 
     def __init__(self, parameters: Static) -> None:
         folder = Path(parameters.model)
-        self._rows, row_of, factors = _weights(folder)
+        self._rows, row_of, factors, counts_unknown = _weights(folder)
         self._tokens = read_wordpiece(folder / TOKENIZER)
         self._row_of, self._factors = _by_token(folder, self._tokens.size, len(self._rows), row_of, factors)
+        if not counts_unknown:
+            self._factors[self._tokens.pieces.unknown] = 0
+        self._most_unknown = parameters.max_unknown_ratio
         limits = [limit for limit in (parameters.max_tokens, self._tokens.truncation) if limit is not None]
         self._limit = min(limits, default=np.iinfo(np.int64).max)
-        self._identity = fingerprint([VERSION, parameters.model_dump(exclude={"model"}), folder_digest(folder)])
+        versions = [VERSION, STATIC_VERSION]
+        self._identity = fingerprint([*versions, parameters.model_dump(exclude={"model"}), folder_digest(folder)])
 
     @property
     def dimension(self) -> int:
@@ -86,16 +100,22 @@ class StaticEmbedder:
         offsets, data = text_buffers(texts)
         out = np.empty((len(texts), self.dimension), np.float32)
         bert, pieces = self._tokens.bert, self._tokens.pieces
-        embed_tokens(offsets, data, bert, pieces, self._limit, self._row_of, self._factors, self._rows, out)
-        return noted(out)
+        sizes = np.empty((len(texts), 2), np.int64)
+        embed_tokens(offsets, data, bert, pieces, self._limit, self._row_of, self._factors, self._rows, sizes, out)
+        tokens, unknown = sizes.T
+        too_many = (unknown > self._most_unknown * tokens) | ((unknown == tokens) & (tokens > 0))
+        out[too_many] = 0
+        notes = np.where(out.any(axis=1), 0, np.where(too_many, UNKNOWN, EMPTY)).astype(np.uint8)
+        return Embedded(out, notes)
 
 
-def _weights(folder: Path) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]:
-    """rows [r, d] as int8 or float32; mapping and weights where there are any."""
+def _weights(folder: Path) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None, bool]:
+    """rows [r, d] as int8 or float32; mapping and weights where there are any; whether the unknown token counts."""
     if not folder.is_dir():
         raise RecipeError(f"the model of the embedder 'static' is not there: {str(folder)!r} is no folder.")
     tensors = read_tensors(folder / WEIGHTS)
-    rows = next((tensors[name] for name in ROWS if name in tensors), None)
+    name = next((name for name in ROWS if name in tensors), "")
+    rows = tensors.get(name)
     if rows is None or rows.ndim != 2 or 0 in rows.shape:
         raise RecipeError(
             f"{folder / WEIGHTS} holds no table of embeddings: one of {', '.join(ROWS)} must be a matrix; "
@@ -105,6 +125,7 @@ def _weights(folder: Path) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[A
         rows if rows.dtype == np.int8 else rows.astype(np.float32, copy=False),
         tensors.get("mapping"),
         tensors.get("weights"),
+        name == STATIC_EMBEDDING,
     )
 
 

@@ -66,7 +66,7 @@ class Borders:
         return {}
 
 
-def _some(fitted: Artefacts, wanted: int) -> tuple[NDArray[np.uint64], NDArray[np.int8]]:
+def _some(fitted: Artefacts, wanted: int) -> tuple[NDArray[np.uint64], NDArray[np.int16]]:
     """doc_ids and vectors of `wanted` documents of the sample, chosen by hash."""
     ids: NDArray[np.uint64] = np.load(fitted[SAMPLE_IDS])
     order = np.sort(np.argsort(hashed(ids, _SEED), kind="stable")[:wanted])

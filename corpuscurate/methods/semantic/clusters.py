@@ -16,6 +16,7 @@ from pydantic import Field
 from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.corpus import DROPS, Corpus
 from corpuscurate.methods.embed.corpus import EmbedsCorpus, embed_corpus, embedding_basis
+from corpuscurate.methods.embed.noted import note_warnings, refuse_not_finite
 from corpuscurate.methods.semantic.kmeans import (
     BLOCK_ROWS,
     CENTROIDS,
@@ -31,8 +32,9 @@ from corpuscurate.methods.semantic.kmeans import (
 from corpuscurate.methods.semantic.threads import one_pool
 from corpuscurate.methods.semantic.vectors import Vectors, mapped, quantise
 
-VERSION = 1
-"""Raise it when vectors, centroids or clusters change for the same parameters."""
+VERSION = 3
+"""Raise it when vectors, centroids or clusters change for the same parameters. 2: notes. 3: 16 bits
+an element."""
 LARGEST = 10
 
 
@@ -172,14 +174,20 @@ class Assign:
         return {"rows": self.file.rows}
 
 
-def cluster_corpus(corpus: Corpus, stage: ClustersCorpus, probes: int = 1, small: int = SMALL) -> Clustered:
+def cluster_corpus(
+    corpus: Corpus, stage: ClustersCorpus, probes: int = 1, small: int = SMALL, *, finite: bool = False
+) -> Clustered:
     """Embed and cluster all documents that are alive. probes: clusters for each document, at most as many as there
-    are. small: documents up to which one cluster is enough, where the recipe names no number.
+    are. small: documents up to which one cluster is enough, where the recipe names no number. finite: raise InputError
+    where an embedding has NaN or infinity; otherwise such documents have no direction, and a warning says so.
 
     Embeddings, centroids and clusters are kept when other parameters of the stage change.
     """
-    files = tuple(quantise(corpus, embed_corpus(corpus, stage, stage.embedder), stage.vectors_basis()))
+    files, noted = quantise(corpus, embed_corpus(corpus, stage, stage.embedder), stage.vectors_basis())
     rows = sum(file.rows for file in files)
+    documents = rows + sum(file.zeros for file in files)
+    if finite:
+        refuse_not_finite(noted, documents, stage.label, stage.embedder)
     wanted, reason = choose_clusters(rows, stage.clusters, small=small)
     how = Clustering(wanted, sample_size(wanted, stage.sample), stage.iterations, stage.seed)
     basis = stage.clustering_basis(probes, small)
@@ -192,12 +200,14 @@ def cluster_corpus(corpus: Corpus, stage: ClustersCorpus, probes: int = 1, small
     done = corpus.run(works, "assigning clusters", basis=basis)
     assigned = tuple(Assigned(each.files, each.result["rows"], stored) for each in done)
     stats = {
-        "documents": rows + sum(file.zeros for file in files),
+        "documents": documents,
         "without_direction": sum(file.zeros for file in files),
         "k": k,
         "k_reason": reason if k == wanted else f"{reason}; the sample holds only {k} documents",
         "sample": fitted.result["sample"],
         "mean_cosine_by_iteration": fitted.result["mean_cosine"],
+        "noted": noted.value()["counts"],
+        "warnings": note_warnings(noted, documents, stage.embedder),
     }
     clustered = Clustered(files, assigned, fitted.files, k, probes, stats, basis)
     sizes = stats["cluster_sizes"] = size_distribution(clustered.sizes()[:, 0])
@@ -233,13 +243,15 @@ def skew_warning(stats: dict[str, Any]) -> list[str]:
     ]
 
 
-def without_partner(ids: NDArray[np.uint64], reason: int, value: NDArray[np.float64] | None = None) -> pa.Table:
+def without_partner(
+    ids: NDArray[np.uint64], reason: int | NDArray[np.int64], value: NDArray[np.float64] | None = None
+) -> pa.Table:
     """DROPS rows, sorted by doc_id, of documents that go for a reason of their own."""
     order = np.argsort(ids)
     nothing = pa.nulls(len(ids), pa.uint64())
     columns = {
         "doc_id": ids[order],
-        "reason": np.full(len(ids), reason, np.int16),
+        "reason": np.broadcast_to(reason, len(ids))[order].astype(np.int16),
         "value": pa.nulls(len(ids), pa.float64()) if value is None else value[order],
         "duplicate_of": nothing,
         "matched": nothing,

@@ -117,7 +117,7 @@ class Scatter:
                     wanted = self.only[rows["cluster"]]
                     yield rows[wanted], vectors[block][wanted]
 
-    def _write(self, outs: list[Any], rows: NDArray[Any], vectors: NDArray[np.int8]) -> NDArray[np.int64]:
+    def _write(self, outs: list[Any], rows: NDArray[Any], vectors: NDArray[np.int16]) -> NDArray[np.int64]:
         range_of = np.searchsorted(np.array(self.borders), rows["cluster"], "right") - 1
         order = np.argsort(range_of, kind="stable")
         sizes = np.bincount(range_of, minlength=len(self.borders))
@@ -144,9 +144,9 @@ class ClusterRange:
         """`row_type`[n], memory-mapped."""
         return mapped(self.files["rows.bin"], row_type(self.probes), (self.rows,))
 
-    def vectors(self) -> NDArray[np.int8]:
-        """int8[n, d], memory-mapped."""
-        return mapped(self.files["vectors.bin"], np.int8, (self.rows, self.dimension))
+    def vectors(self) -> NDArray[np.int16]:
+        """int16[n, d], memory-mapped."""
+        return mapped(self.files["vectors.bin"], np.int16, (self.rows, self.dimension))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class Order:
         kind = row_type(self.probes)
         pieces = [(path, size) for path, size in self.pieces if size]
         tables = [mapped(path[f"{self.number}.rows"], kind, (size,)) for path, size in pieces]
-        vectors = [mapped(path[f"{self.number}.vectors"], np.int8, (size, self.dimension)) for path, size in pieces]
+        vectors = [mapped(path[f"{self.number}.vectors"], np.int16, (size, self.dimension)) for path, size in pieces]
         keys = [joined([table[name] for table in tables], kind[name]) for name in ("doc_id", "keep_rank", "cluster")]
         order = np.lexsort(keys)
         starts = np.concatenate([[0], np.cumsum([size for _, size in pieces])]).astype(np.int64)

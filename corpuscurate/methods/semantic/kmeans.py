@@ -52,7 +52,7 @@ class Nearest:
         self._index = need_faiss().IndexFlatIP(centroids.shape[1])
         self._index.add(centroids)
 
-    def search(self, vectors: NDArray[np.int8], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def search(self, vectors: NDArray[np.int16], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Numbers int64[n, count] and products int64[n, count], nearest first, lowest number first of equal ones."""
         rows = np.ascontiguousarray(vectors, np.float32)
         asked = min(count + 1, len(self._centroids))
@@ -127,11 +127,11 @@ class Fit:
 
 def read_sample(
     files: Sequence[Vectors], wanted: int, seed: int
-) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.uint64]]:
-    """Read about `wanted` rows of all files, in order of doc_id: vectors int8[n, d], squares int32[n], doc_ids."""
+) -> tuple[NDArray[np.int16], NDArray[np.int32], NDArray[np.uint64]]:
+    """Read about `wanted` rows of all files, in order of doc_id: vectors int16[n, d], squares int32[n], doc_ids."""
     total = sum(file.rows for file in files)
     width = files[0].dimension if files else 1
-    vectors, squares, names = [np.empty((0, width), np.int8)], [np.empty(0, np.int32)], [np.empty(0, np.uint64)]
+    vectors, squares, names = [np.empty((0, width), np.int16)], [np.empty(0, np.int32)], [np.empty(0, np.uint64)]
     for file in files:
         ids = file.ids()
         rows = np.flatnonzero(sampled(ids, seed, wanted, total))
@@ -142,7 +142,7 @@ def read_sample(
 
 
 def fit(
-    vectors: NDArray[np.int8], squares: NDArray[np.int32], ids: NDArray[np.uint64], how: Clustering
+    vectors: NDArray[np.int16], squares: NDArray[np.int32], ids: NDArray[np.uint64], how: Clustering
 ) -> tuple[NDArray[np.float32], list[float]]:
     """Centroids float32[k, d] (whole numbers), k at most the rows at hand, and the mean cosine by iteration.
 
@@ -168,7 +168,7 @@ def fit(
 
 
 def _assigned(
-    vectors: NDArray[np.int8], squares: NDArray[np.int32], centroids: NDArray[np.float32]
+    vectors: NDArray[np.int16], squares: NDArray[np.int32], centroids: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     nearest = Nearest(centroids)
     labels, cosines = np.empty(len(vectors), np.int64), np.empty(len(vectors))
@@ -189,7 +189,7 @@ def centroid_squares(centroids: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _moved(
-    vectors: NDArray[np.int8],
+    vectors: NDArray[np.int16],
     weights: NDArray[np.int64],
     labels: NDArray[np.int64],
     cosines: NDArray[np.float64],

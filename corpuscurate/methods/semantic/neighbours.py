@@ -57,7 +57,7 @@ class Nearby:
         best[order].tofile(folder / "best.bin")
         return {"rows": len(ids)}
 
-    def _cluster(self, rows: NDArray[Any], vectors: NDArray[np.int8], begin: int, best: NDArray[np.float64]) -> None:
+    def _cluster(self, rows: NDArray[Any], vectors: NDArray[np.int16], begin: int, best: NDArray[np.float64]) -> None:
         home = np.arange(len(rows)) if self.one else np.flatnonzero(rows["clusters"][:, 0] == rows["cluster"])
         ids, squares = np.ascontiguousarray(rows["doc_id"]), np.ascontiguousarray(rows["square"])
         for x in range(begin, begin + len(best), X_ROWS):

@@ -104,7 +104,7 @@ class _Cluster:
     def __init__(
         self,
         rows: NDArray[Any],
-        vectors: NDArray[np.int8],
+        vectors: NDArray[np.int16],
         floor: float,
         one: bool,
         histogram: NDArray[np.int64],

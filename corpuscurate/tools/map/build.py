@@ -143,7 +143,7 @@ class Layout:
         return {"documents": len(vectors)}
 
 
-def lay_out(vectors: NDArray[np.int8], seed: int) -> NDArray[np.float32]:
+def lay_out(vectors: NDArray[np.int16], seed: int) -> NDArray[np.float32]:
     """Positions in the plane, float32[n, 2]: UMAP of stored vectors by cosine.
 
     The same for the same versions and kind of CPU. Raises MissingExtraError without UMAP.

@@ -133,9 +133,11 @@ def test_document_vectors_equal_naive(texts, limit, small, rng):
     offsets = np.frombuffer(column.buffers()[1], np.int64)[1:]
     data = np.frombuffer(column.buffers()[2], np.uint8)
     stored = rows.astype(np.int8) if small else rows.astype(np.float32)
-    assert embed_tokens(offsets, data, read.bert, read.pieces, limit, row_of, factors, stored, out) == len(texts)
-    for text, row in zip(texts, out, strict=True):
+    sizes = np.full((len(texts), 2), -1)
+    assert embed_tokens(offsets, data, read.bert, read.pieces, limit, row_of, factors, stored, sizes, out) == len(texts)
+    for text, row, size in zip(texts, out, sizes.tolist(), strict=True):
         found = tokenise(text, words, setting, ADDED, 20)[:limit]
+        assert size == [len(found), found.count(ADDED["[UNK]"])]
         total = sum((factors[t] * rows[row_of[t]].astype(float) for t in found), np.zeros(6))
         length = np.linalg.norm(total)
         np.testing.assert_allclose(row, total / length if length else total, atol=1e-6)

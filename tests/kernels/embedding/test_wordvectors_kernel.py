@@ -7,25 +7,43 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive.embedding import document, hashes, passages
+from naive.embedding import document, hashes, passages, signs
 
 from corpuscurate.core.columns import text_buffers
 from corpuscurate.kernels.embedding.wordvectors import (
+    UNSEEN_SLOTS,
     chunk_rows,
     chunk_starts,
     embed_documents,
     fill_table,
     find_rows,
+    term_bound,
+    term_hashes,
     transpose,
     weight_rows,
-    word_bound,
-    word_hashes,
 )
 from corpuscurate.kernels.text.unicode import tables
 
 TEXT = st.lists(
     st.sampled_from(
-        ["the", "The", "stone", "ß", "ẞ", "漢字", "กิน", "a1", "don't", "e\u0301t", " ", "-", "\n", "x" * 50]
+        [
+            "the",
+            "The",
+            "stone",
+            "ß",
+            "ẞ",
+            "漢字",
+            "กิน",
+            "漢",
+            "字漢字",
+            "a1",
+            "don't",
+            "e\u0301t",
+            " ",
+            "-",
+            "\n",
+            "x" * 50,
+        ]
     ),
     max_size=40,
 ).map(" ".join)
@@ -43,10 +61,10 @@ def table(words):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(TEXT | st.text(st.characters(codec="utf-8"), max_size=40), max_size=5))
-def test_word_hashes_equal_naive(texts):
+def test_terms_equal_naive(texts):
     offsets, data = text_buffers(column(texts))
-    out, borders = np.empty(word_bound(offsets), np.uint64), np.empty(len(offsets), np.int64)
-    size = word_hashes(offsets, data, tables(), borders, out)
+    out, borders = np.empty(term_bound(offsets), np.uint64), np.empty(len(offsets), np.int64)
+    size = term_hashes(offsets, data, tables(), borders, out)
     assert [out[borders[i] : borders[i + 1]].tolist() for i in range(len(texts))] == [hashes(text) for text in texts]
     assert size == borders[-1]
 
@@ -112,30 +130,48 @@ def test_the_matrix_of_passages_equals_its_definition(rows):
     assert back.T.tolist() == dense.tolist()
 
 
+def embedded(texts, words, rows, weights, seed=0, share=0.2, narrow=0.1):
+    """float32[n, d]: rows int8[V, d], a row a word."""
+    lengths = np.linalg.norm(rows.astype(float), axis=1)
+    scales = np.divide(1, lengths, out=np.zeros(len(rows)), where=lengths > 0).astype(np.float32)
+    out = np.full((len(texts), rows.shape[1]), np.nan, np.float32)
+    offsets, data = text_buffers(column(texts))
+    known = *table(words), np.array(words, np.uint64), rows, scales, np.asarray(weights, np.float32)
+    embed_documents(offsets, data, tables(), *known, np.uint64(seed), share, narrow, out)
+    return out
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(TEXT, max_size=5), st.integers(0, 2**63), st.sampled_from([64, 128]))
 def test_document_vectors_equal_naive(texts, seed, dimension):
-    known = sorted({word for text in ("the stone 漢", "don't x") for word in hashes(text)})
+    known = sorted({word for text in ("the stone 漢 漢字", "don't x") for word in hashes(text)})
     rng = np.random.default_rng(seed % 1000)
     rows = rng.integers(-127, 128, (len(known), dimension)).astype(np.int8)
-    factors = (rng.random(len(known)) / 127).astype(np.float32)
-    out = np.full((len(texts), dimension), np.nan, np.float32)
-    offsets, data = text_buffers(column(texts))
-    unseen = np.float32(1 / math.sqrt(dimension))
-    embed_documents(offsets, data, tables(), *table(known), rows, factors, np.uint64(seed), unseen, out)
+    rows[seed % len(known)] = 0  # a word that was counted, and has no vector
+    weights = rng.random(len(known)).astype(np.float32)
     by_word = dict(zip(known, rows.astype(float).tolist(), strict=True))
-    weights = dict(zip(known, factors.tolist(), strict=True))
-    for text, row in zip(texts, out, strict=True):
-        assert row.tolist() == pytest.approx(document(text, by_word, weights, seed, dimension), abs=2e-6)
+    own = dict(zip(known, weights.tolist(), strict=True))
+    for text, row in zip(texts, embedded(texts, known, rows, weights, seed), strict=True):
+        assert row.tolist() == pytest.approx(document(text, by_word, own, seed, dimension, 0.2, 0.1), abs=3e-6)
+
+
+def test_many_unknown_words_are_added_in_parts():
+    words = [f"word{i}" for i in range(UNSEEN_SLOTS // 2 + 5)]
+    found = embedded([" ".join(words), "word1 word2"], [], np.empty((0, 64), np.int8), [])
+    total = np.array([signs(hashes(word)[0], 0, 64) for word in words]).sum(axis=0)
+    np.testing.assert_allclose(found[0], total / np.linalg.norm(total), atol=1e-5)
+    np.testing.assert_allclose(found[1], document("word1 word2", {}, {}, 0, 64, 0.2, 0.1), atol=1e-6)
+
+
+def test_letters_without_spaces_at_the_ends_of_chunks():
+    for text in ("กขค" * 3000, "漢" + "x" * 4094 + "漢字", "漢\u0301\u0301\u0301\u0301\u0301" * 900, "a" * 4095 + "漢"):
+        offsets, data = text_buffers(column([text]))
+        out, borders = np.empty(term_bound(offsets), np.uint64), np.empty(2, np.int64)
+        size = term_hashes(offsets, data, tables(), borders, out)
+        assert out[:size].tolist() == hashes(text)
 
 
 def test_a_text_without_words_has_the_zero_row():
-    texts = ["", " \n", "...", "word"]
-    out = np.full((4, 64), np.nan, np.float32)
-    empty = np.empty((0, 64), np.int8)
-    offsets, data = text_buffers(column(texts))
-    embed_documents(
-        offsets, data, tables(), *table([]), empty, np.empty(0, np.float32), np.uint64(0), np.float32(1), out
-    )
-    assert not out[:3].any()
-    assert np.linalg.norm(out[3]) == pytest.approx(1)
+    found = embedded(["", " \n", "...", "word"], [], np.empty((0, 64), np.int8), [])
+    assert not found[:3].any()
+    assert np.linalg.norm(found[3]) == pytest.approx(1)

@@ -147,8 +147,8 @@ def test_damaged_models_are_refused(tmp_path):
         load(tmp_path)
     fitted(tmp_path / "m", [array(corpus(20))])
     settings_text = (tmp_path / "m" / SETTINGS).read_text()
-    (tmp_path / "m" / SETTINGS).write_text(settings_text.replace('"form": 2', '"form": 9'))
-    with pytest.raises(RecipeError, match="has form 9; this version reads form 2: fit it again"):
+    (tmp_path / "m" / SETTINGS).write_text(settings_text.replace('"form": 3', '"form": 9'))
+    with pytest.raises(RecipeError, match="has form 9; this version reads form 3: fit it again"):
         load(tmp_path / "m")
     (tmp_path / "m" / SETTINGS).write_text(settings_text.replace('"dimension": 64', '"dimension": 128'))
     with pytest.raises(RecipeError, match=r"is damaged: model\.safetensors does not fit learned\.json"):

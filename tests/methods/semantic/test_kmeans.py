@@ -28,7 +28,7 @@ def every_product(vectors, centroids):
 @pytest.mark.parametrize("count", [1, 3])
 def test_nearest_is_the_lowest_numbered_of_equal_centroids(size, count):
     rng = np.random.default_rng(size)
-    vectors = rng.integers(-9, 10, (size, 6)).astype(np.int8)
+    vectors = rng.integers(-9, 10, (size, 6)).astype(np.int16)
     centroids = rng.integers(-3, 4, (50, 6)).astype(np.float32)  # few values: many ties
     centroids[30:40] = centroids[5:15]
     numbers, products = Nearest(centroids).search(vectors, count)
@@ -41,7 +41,7 @@ def test_nearest_is_the_lowest_numbered_of_equal_centroids(size, count):
 @pytest.mark.parametrize("size", [20, 3000])
 def test_more_probes_than_ties(size):
     centroids = np.tile(np.eye(4, dtype=np.float32) * LENGTH, (8, 1))
-    vectors = np.full((size, 4), 100, np.int8)
+    vectors = np.full((size, 4), 100, np.int16)
     numbers, _ = Nearest(centroids).search(vectors, 5)
     assert (numbers == np.arange(5)).all()
 
@@ -72,7 +72,7 @@ def test_an_iteration_is_assignment_and_mean():
 
 def test_sums_equal_numpy():
     rng = np.random.default_rng(1)
-    vectors = rng.integers(-127, 128, (100, 5)).astype(np.int8)
+    vectors = rng.integers(-127, 128, (100, 5)).astype(np.int16)
     weights, labels = rng.integers(1, 8256, 100), rng.integers(0, 4, 100)
     sums = np.zeros((4, 5), np.int64)
     add_rows(vectors, weights, labels, sums)
