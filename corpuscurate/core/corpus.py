@@ -113,7 +113,8 @@ class Settled:
     stage or a later one drops have no effect.
 
     stats: JSON-able, for the report: at least {"clusters": [{"kept": doc_id, "size": n}, ... the ten largest]} for
-    deduplication; "warnings": [str] are shown to the user.
+    deduplication; "warnings": [str] are shown to the user; "reasons": {reason: documents}, those that the stage finds
+    outside, are the reasons of its row in `mode: tag`, where nothing is dropped.
     """
 
     drops: Sequence[Artefact]

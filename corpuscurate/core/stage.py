@@ -270,6 +270,11 @@ class GlobalStage(Stage):
         """The sketch columns, a row a document; deterministic, row by row."""
         raise TypeError(f"{type(self).__name__} defines no sketch()")
 
+    def disk_bytes(self, text_bytes: int) -> int:
+        """About how many bytes its sketches and works take on disk for a document with so many bytes of text; for the
+        estimate before a run, and without loading a model."""
+        return row_bytes(self.sketch_schema())
+
     def settle(self, corpus: Corpus) -> Settled:
         """Decide from all sketches. The result depends on them, the parameters and earlier drops alone."""
         raise TypeError(f"{type(self).__name__} defines no settle()")
@@ -277,6 +282,18 @@ class GlobalStage(Stage):
     def tag_defaults(self) -> Mapping[str, Any]:
         """Values of `measures` for documents that `Settled.tags` leaves out (missing key: null)."""
         return {}
+
+
+def row_bytes(schema: pa.Schema) -> int:
+    """About how many bytes a row takes."""
+    return sum(_width(kind) for kind in schema.types)
+
+
+def _width(kind: pa.DataType) -> int:
+    try:
+        return int(kind.bit_width) // 8
+    except ValueError:
+        return 16
 
 
 _REGISTRY: dict[str, type[Stage]] = {}

@@ -18,12 +18,12 @@ from corpuscurate.methods.embed.base import (
     embedding_column,
     embedding_type,
 )
-from corpuscurate.methods.embed.card import OnTokens
+from corpuscurate.methods.embed.card import OnTokens, disk_bytes
 from corpuscurate.methods.embed.card_stage import CardStage, needs_card
 from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.corpus import embedding_basis
-from corpuscurate.methods.embed.make import dimension_of, embedder_value, make_embedder
-from corpuscurate.methods.embed.noted import checked_finite
+from corpuscurate.methods.embed.make import dimension_of, embedder_value, known_dimension, make_embedder
+from corpuscurate.methods.embed.noted import check_noted, checked_finite
 
 
 class Embed(StreamingStage):
@@ -99,11 +99,18 @@ class EmbedOnCard(CardStage):
         model: OnTokens = self.of.embedder  # type: ignore[attr-defined]
         return model
 
+    def disk_bytes(self, text_bytes: int) -> int:
+        """Tokens and vectors."""
+        embedder: Parameters = self.of.embedder  # type: ignore[attr-defined]
+        return disk_bytes(embedder, text_bytes, 4 * known_dimension(embedder))
+
     def sketch_parameters(self) -> dict[str, Any]:
         """What tokens depend on."""
         return self.identity()
 
     def settle(self, corpus: Corpus) -> Settled:
-        """The vectors, as the column of all documents."""
-        made = self.compute(corpus, embedding_basis(self.of.embedder))  # type: ignore[attr-defined]
+        """The vectors, as the column of all documents. Raises InputError where the model gave NaN or infinity."""
+        embedder: Parameters = self.of.embedder  # type: ignore[attr-defined]
+        made = self.compute(corpus, embedding_basis(embedder))
+        check_noted(made.noted, embedder)
         return Settled([], made.files, made.stats)

@@ -23,13 +23,23 @@ from corpuscurate.core.local_path import FromRecipe
 from corpuscurate.core.run_folder import ROWS
 from corpuscurate.core.stage import Outcome, Resources, Stage
 from corpuscurate.core.tables import read_table, table_writer
-from corpuscurate.methods.embed.base import EMBEDDING, ByKind, Parameters, embedding_rows, noted_rows, of_a_column
-from corpuscurate.methods.embed.card import OnTokens
+from corpuscurate.methods.embed.base import (
+    EMBEDDING,
+    NOT_FINITE,
+    NOTES,
+    ByKind,
+    Embedded,
+    Parameters,
+    embedding_rows,
+    noted_rows,
+    of_a_column,
+)
+from corpuscurate.methods.embed.card import OnTokens, disk_bytes
 from corpuscurate.methods.embed.card_stage import CardStage, needs_card
 from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.corpus import embedding_basis
-from corpuscurate.methods.embed.make import embedder_value, make_embedder
-from corpuscurate.methods.embed.noted import checked_finite
+from corpuscurate.methods.embed.make import embedder_value, known_dimension, make_embedder
+from corpuscurate.methods.embed.noted import Noted, check_noted, checked_finite
 from corpuscurate.methods.embed.sequence import (
     SCORE,
     SequenceClassification,
@@ -171,7 +181,8 @@ class EmbeddingQuality(Filter):
     def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
         """The scores; nan where there is none."""
         if isinstance(self.embedder, SequenceClassification):
-            return {"score": make_sequence_scorer(self.embedder, self.target).score(batch.text)}
+            scores = make_sequence_scorer(self.embedder, self.target).score(batch.text)
+            return {"score": _finite(scores, batch.doc_id, self.embedder)}
         assert self.head is not None  # noqa: S101  by _one_head
         head = read_head(self.head)
         if isinstance(self.embedder, Column):
@@ -221,6 +232,14 @@ class EmbeddingQualityOnCard(CardStage):
             return ["scores", sequence_value(own), self._quality.target]
         return embedding_basis(self._quality.vectors())
 
+    def disk_bytes(self, text_bytes: int) -> int:
+        """Tokens, vectors where a head scores them, and scores."""
+        own = self._quality.embedder
+        if isinstance(own, SequenceClassification):
+            return disk_bytes(own, text_bytes, 2 * _SCORE_BYTES)
+        vectors = self._quality.vectors()
+        return disk_bytes(vectors, text_bytes, 4 * known_dimension(vectors) + _SCORE_BYTES)
+
     def sketch_parameters(self) -> dict[str, Any]:
         """What tokens depend on: not the bounds."""
         return {"tokens of": self._basis()}
@@ -232,10 +251,11 @@ class EmbeddingQualityOnCard(CardStage):
         reasons = np.sum([each.result["reasons"] for each in done], axis=0, dtype=np.int64).tolist()
         told = dict(zip(self.reasons(), reasons, strict=True)) if done else {}
         drops = [each.files[_DROPS] for each in done]
-        return Settled(drops, [each.files[ROWS] for each in done], {**made.stats, "outside": told})
+        return Settled(drops, [each.files[ROWS] for each in done], {**made.stats, "reasons": told})
 
 
 _DROPS = "drops.arrow"
+_SCORE_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +290,22 @@ class Judge:
         return {"reasons": counts[1:].tolist()}
 
     def _scores(self, batch: pa.RecordBatch) -> NDArray[np.float64]:
+        ids = to_numpy(batch.column("doc_id"))
         if SCORE in batch.schema.names:
-            scores: NDArray[np.float64] = to_numpy(batch.column(SCORE))
-            return scores
+            assert isinstance(self.quality.embedder, SequenceClassification)  # noqa: S101  it made the scores
+            return _finite(to_numpy(batch.column(SCORE)), ids, self.quality.embedder)
         assert self.quality.head is not None  # noqa: S101  vectors are scored by a head
-        return read_head(self.quality.head).score(embedding_rows(batch.column(EMBEDDING)), self.quality.target)
+        found = Embedded(embedding_rows(batch.column(EMBEDDING)), to_numpy(batch.column(NOTES)))
+        rows = checked_finite(found, ids, self.quality.vectors())
+        return read_head(self.quality.head).score(rows, self.quality.target)
+
+
+def _finite(
+    scores: NDArray[np.float64], ids: NDArray[np.uint64], embedder: SequenceClassification
+) -> NDArray[np.float64]:
+    """The scores of documents. Raises InputError for infinity."""
+    check_noted(Noted().with_batch(ids, np.where(np.isinf(scores), NOT_FINITE, 0).astype(np.uint8)), embedder)
+    return scores
 
 
 def _rows(column: pa.Array, name: str, dimension: int) -> NDArray[np.float32]:

@@ -27,17 +27,19 @@ from corpuscurate.core.doc_ids import is_in_sorted
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.stage import Resources
 from corpuscurate.core.tables import read_table, table_writer
-from corpuscurate.methods.embed.base import CUT, EMPTY, NOT_FINITE, UNKNOWN
+from corpuscurate.methods.embed.base import EMPTY
 from corpuscurate.methods.embed.feeder import Feed, Model, kind_of_device
+from corpuscurate.methods.embed.noted import Noted, joined_notes
 from corpuscurate.methods.embed.tokens import TOKENS, Tokeniser, Tokens, tokens_in
 from corpuscurate.methods.embed.windows import Windows, cut_windows
 
 POOL_TOKENS = 32 << 20
 POOL_TEXTS = 1 << 18
 """Tokens and texts of the splits that one work computes, at least: large pools fill the batches of every length."""
+BYTES_A_TOKEN, TOKEN_BYTES, BESIDE_BYTES, MOST_TOKENS = 4, 4, 32, 512
+"""For estimates: bytes of text a token, of its number, of doc_ids and notes beside a document; tokens of a window."""
 ROWS_AT_ONCE = 1 << 14
 """Rows in a record batch of a file."""
-NOTED = {"empty": EMPTY, "unknown": UNKNOWN, "cut": CUT, "not_finite": NOT_FINITE}
 
 
 class OnTokens(Protocol):
@@ -53,11 +55,22 @@ class OnTokens(Protocol):
         """The columns of n texts from the rows of their windows. notes: uint8[n], what is known of the texts so far."""
 
 
+def disk_bytes(parameters: Any, text_bytes: int, row: int) -> int:
+    """About how many bytes the tokens of a document and its row take. parameters: with `window` and `max_tokens`; row:
+    bytes of the columns that the model makes."""
+    tokens = text_bytes // BYTES_A_TOKEN
+    if parameters.window == "head":
+        tokens = min(tokens, parameters.max_tokens or MOST_TOKENS)
+    return tokens * TOKEN_BYTES + row + BESIDE_BYTES
+
+
 class ByCard(NamedTuple):
-    """What the card made. files: an Arrow file a split, doc_id and the columns of the model; stats: for the report."""
+    """What the card made. files: an Arrow file a split, doc_id and the columns of the model; stats: for the report;
+    noted: the notes of the documents."""
 
     files: list[Artefact]
     stats: dict[str, Any]
+    noted: Noted
 
 
 def rows_by_card(
@@ -81,10 +94,11 @@ def rows_by_card(
         works.append(OnCard(model, tuple(pool), tuple(tokens[i] for i in pool), left_out, kind))
     done = corpus.run(works, f"computing on {kind}", basis=basis)
     files = [each.files[_file(split)] for each, pool in zip(done, pools, strict=True) for split in pool]
-    counts = {name: sum(each.result["notes"][name] for each in done) for name in NOTED}
-    computed = {name: sum(each.result[name] for each in done) for name in ("windows", "tokens", "padded_tokens")}
+    noted = joined_notes([Noted.of(each.result["noted"]) for each in done])
+    counted = ("windows", "tokens", "padded_tokens", "empty")
+    computed = {name: sum(each.result[name] for each in done) for name in counted}
     how = {name: asked.result[name] for name in ("batch_size", "rows")}
-    return ByCard(files, {"device": kind, **how, **computed, **counts})
+    return ByCard(files, {"device": kind, **how, **computed, **noted.counts}, noted)
 
 
 def _sizes(file: Artefact) -> tuple[int, int]:
@@ -181,7 +195,8 @@ class OnCard:
             "windows": len(windows.texts),
             "tokens": int(windows.sizes.sum()) + len(windows.texts) * model.shapes.special,
             "padded_tokens": feed.padded,
-            "notes": {name: int((told & note > 0).sum()) for name, note in NOTED.items()},
+            "empty": int((told & EMPTY > 0).sum()),
+            "noted": Noted().with_batch(np.concatenate(ids), told).value(),
         }
 
     def _check_kind(self, kind: str) -> None:

@@ -179,11 +179,13 @@ class SequenceScores:
 
 
 def mean_scores(rows: NDArray[np.float32], windows: Windows, texts: int) -> NDArray[np.float64]:
-    """float64[texts]: the mean of the scores of a text's windows, weighted by tokens; nan where there is none."""
+    """float64[texts]: the mean of the scores of a text's windows, weighted by tokens; nan where there is none, and
+    infinity where one of them is nan or infinite."""
     weights = np.bincount(windows.texts, windows.sizes, texts)
     sums = np.bincount(windows.texts, rows[:, 0].astype(np.float64) * windows.sizes, texts)
     scores = np.full(texts, np.nan)
     np.divide(sums, weights, out=scores, where=weights > 0)
+    scores[(weights > 0) & ~np.isfinite(sums)] = np.inf
     return scores
 
 
@@ -221,7 +223,8 @@ class SequenceScorer:
         self._tokeniser = _tokeniser_of(parameters, self._model.facts)
 
     def score(self, texts: pa.LargeStringArray) -> NDArray[np.float64]:
-        """float64[n]; nan for a text without anything but white space. Of windows the mean, weighted by tokens."""
+        """float64[n]; nan for a text without anything but white space, infinity where the model gives nan or infinity.
+        Of windows the mean, weighted by tokens."""
         scores = np.full(len(texts), np.nan)
         for start, stop in groups(texts):
             tokens = self._tokeniser.tokens(texts.slice(start, stop - start))
