@@ -248,8 +248,8 @@ class EmbeddingQualityOnCard(CardStage):
         """Scores of all documents as a column, and what lies outside the bounds."""
         made = self.compute(corpus, self._basis())
         done = corpus.run([Judge(split, rows, self._quality) for split, rows in enumerate(made.files)], "judging")
-        reasons = np.sum([each.result["reasons"] for each in done], axis=0, dtype=np.int64).tolist()
-        told = dict(zip(self.reasons(), reasons, strict=True)) if done else {}
+        counts = [each.result["reasons"] for each in done]
+        told = {name: sum(each[number] for each in counts) for number, name in enumerate(self.reasons())}
         drops = [each.files[_DROPS] for each in done]
         return Settled(drops, [each.files[ROWS] for each in done], {**made.stats, "reasons": told})
 

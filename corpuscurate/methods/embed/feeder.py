@@ -26,13 +26,27 @@ UNDER_WAY = 3
 
 
 class Model(Protocol):
-    """A model of transformers on its device. width: numbers of a row; device: "cpu" or "cuda"; name: for messages."""
+    """A model of transformers on its device."""
 
-    width: int
-    device: str
-    name: str
-    facts: Facts
-    shapes: Shapes
+    @property
+    def width(self) -> int:
+        """Numbers of a row."""
+
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda`."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def facts(self) -> Facts:
+        """Of its tokens."""
+
+    @property
+    def shapes(self) -> Shapes:
+        """Of its batches."""
 
     def run(self, features: dict[str, Any]) -> Any:
         """A tensor [rows, width] from input_ids, attention_mask and maybe token_type_ids, int64 [rows, length]."""

@@ -16,9 +16,17 @@ CARD_BATCH = 512
 class Computing(Protocol):
     """Parameters of a model that computes."""
 
-    device: Device
-    half: bool
-    precision: Precision | None
+    @property
+    def device(self) -> Device:
+        """Where it runs."""
+
+    @property
+    def half(self) -> bool:
+        """Whether weights and sums are float16."""
+
+    @property
+    def precision(self) -> Precision | None:
+        """Of weights and sums; None: the model's own."""
 
 
 P = TypeVar("P", bound=Computing)

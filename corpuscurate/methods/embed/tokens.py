@@ -167,7 +167,7 @@ class Tokeniser:
         self._limit = limit
         self._prompt = prompt
         self._max_unknown_ratio = max_unknown_ratio
-        self._kind = np.uint16 if facts.size <= _NARROW else np.uint32
+        self._kind: Any = np.uint16 if facts.size <= _NARROW else np.uint32
         try:
             self._pieces: WordPiece | None = parse_wordpiece(facts.tokenizer)
         except RecipeError:
