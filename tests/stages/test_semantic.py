@@ -6,10 +6,12 @@ import pytest
 from naive import neighbours as naive
 from pydantic import ValidationError
 from support.dedup import drops_of, rows_of
+from support.embed import sentence_folder, static_folder
 from support.semantic import COLUMN, families, settle
 
-from corpuscurate import Pipeline, Settings, Sink, Source
+from corpuscurate import Pipeline, Settings, Sink, Source, curate
 from corpuscurate.core.artefact import Artefacts
+from corpuscurate.core.errors import InputError
 from corpuscurate.core.stage import stage_class
 from corpuscurate.kernels.embedding import neighbour_lists as kernels
 from corpuscurate.methods.semantic import decide, pairs
@@ -369,3 +371,53 @@ def test_embedding_names_a_column_that_has_the_vectors():
     recipe["stages"][0]["semantic"]["embedder"] = "learned"
     with pytest.raises(ValueError, match="not both"):
         spec_from_mapping(recipe)
+
+
+NAN, INF = float("nan"), float("inf")
+BROKEN = {
+    "nan alone": [[NAN, NAN]] * 4,
+    "some nan": [[1.0, 0.0], [NAN, 1.0]] * 2,
+    "infinite": [[1.0, 0.0], [-INF, 0.0]] * 2,
+}
+
+
+@pytest.mark.parametrize("rows", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("stage", ["semantic", "outliers", "prototypes"])
+def test_embeddings_that_are_not_finite_are_told_and_decide_nothing(rows, stage):
+    table = pa.table({"text": ["one text"] * 4, "v": pa.array(rows, pa.list_(pa.float32()))})
+    more = {"prototypes": {"keep_fraction": 1.0}, "outliers": {"remove_fraction": 0.01}}.get(stage, {})
+    result = curate(table, [{stage: {"embedding": "v", **more}}])
+    broken = sum(not np.isfinite(row).all() for row in rows)
+    assert any(f"{broken} of 4 documents" in text and "the column 'v'" in text for text in result.report["warnings"])
+    assert pa.table(result.kept).num_rows == (3 if stage == "semantic" and broken == 2 else 4)
+
+
+@pytest.mark.parametrize("rows", BROKEN.values(), ids=BROKEN)
+def test_no_choice_is_made_among_embeddings_that_are_not_finite(rows):
+    table = pa.table({"text": ["one text"] * 4, "v": pa.array(rows, pa.list_(pa.float32()))})
+    with pytest.raises(
+        InputError, match=r"diversity: . of 4 documents .* have an embedding with NaN or infinity in it"
+    ):
+        curate(table, [{"diversity": {"embedding": "v", "budget": 4}}])
+
+
+def test_texts_of_unknown_words_are_no_duplicates(tmp_path):
+    embedder = {"kind": "static", "model": str(static_folder(tmp_path / "model"))}
+    table = pa.table({"text": ["Ψ Ω", "Ω Ψ", "Ψ Ω", "hello world", "hello world", ""]})
+    result = curate(table, [{"semantic": {"embedder": embedder}}])
+    assert pa.table(result.kept).num_rows == 5
+    (told,) = [text for text in result.report["warnings"] if "unknown" in text]
+    assert "3 of 6 documents (50.0 %; such as doc_id 0) have no embedding: more than 0.1 of their tokens" in told
+    chosen = curate(table, [{"diversity": {"embedder": embedder, "budget": 2}}])
+    reasons = pa.table(chosen.dropped).column("reason").to_pylist()
+    assert sorted(reasons) == ["nothing_to_embed"] + ["unknown_to_the_model"] * 3
+
+
+def test_documents_judged_by_their_heads_are_told(tmp_path):
+    pytest.importorskip("sentence_transformers")
+    embedder = {"kind": "sentence-transformers", "model": str(sentence_folder(tmp_path))}
+    table = pa.table({"text": ["a b c " * 30 + "hello", "a b c " * 30 + "world", "x"]})
+    result = curate(table, [{"semantic": {"embedder": embedder}}])
+    (told,) = [text for text in result.report["warnings"] if "heads" in text]
+    assert "2 of 3 documents (66.7 %; such as doc_id 0) are longer than the tokens" in told and "`window: mean`" in told
+    assert not curate(table, [{"semantic": {"embedder": {**embedder, "window": "mean"}}}]).report["warnings"]

@@ -85,12 +85,14 @@ def tokenizer_json(setting: dict[str, Any] | None = None, **changes: Any) -> dic
     return {**value, **changes}
 
 
-def static_folder(folder: Path, *, dimension: int = 8, dtype: Any = np.float32, **changes: Any) -> Path:
-    """A static model. Rows are small whole numbers."""
+def static_folder(
+    folder: Path, *, dimension: int = 8, dtype: Any = np.float32, name: str = "embeddings", **changes: Any
+) -> Path:
+    """A static model. Rows are small whole numbers. name: of the tensor: `embedding.weight` for StaticEmbedding."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json(**changes)))
     rows = np.random.default_rng(3).integers(-9, 9, (len(vocabulary()), dimension)).astype(dtype)
-    write_tensors(folder / "model.safetensors", {"embeddings": rows})
+    write_tensors(folder / "model.safetensors", {name: rows})
     return folder
 
 
@@ -140,3 +142,17 @@ def bert_folder(folder: Path, kind: str, **config: Any) -> Path:
     getattr(transformers, kind)(settings).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def sentence_folder(target: Path) -> Path:
+    """A transformer with random weights, one layer, 16 dimensions, at most 24 tokens."""
+    pytest.importorskip("sentence_transformers")
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    bert_folder(target / "plain", "BertModel")
+    first = Transformer(str(target / "plain"))
+    first.max_seq_length = 24
+    model = SentenceTransformer(modules=[first, Pooling(16, "mean")], device="cpu")
+    model.save(str(target / "whole"))
+    return target / "whole"

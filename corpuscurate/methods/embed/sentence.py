@@ -73,7 +73,7 @@ class SentenceTransformers(Parameters):
         "fixed", description="fixed: no row depends on what is computed beside it; free: faster, to the last bits"
     )
     max_unknown_ratio: float = Field(
-        0.5, description="share of tokens unknown to the model above which a document gets no vector", ge=0, le=1
+        0.1, description="share of tokens unknown to the model above which a document gets no vector", ge=0, le=1
     )
     prompt: str = Field("", description='put before each text, such as "passage: " for the E5 models')
 

@@ -48,7 +48,7 @@ class Static(Parameters):
     model: LocalPath = Field(description="folder with tokenizer.json and model.safetensors", min_length=1)
     max_tokens: int | None = Field(None, description="tokens of a document that are used; all where null", ge=1)
     max_unknown_ratio: float = Field(
-        0.5, description="share of tokens unknown to the model above which a document gets no vector", ge=0, le=1
+        0.1, description="share of tokens unknown to the model above which a document gets no vector", ge=0, le=1
     )
 
     def make_embedder(self) -> StaticEmbedder:

@@ -77,7 +77,8 @@ def quantised(rows: NDArray[np.float32]) -> tuple[NDArray[np.int16], NDArray[np.
 
 def _dither(dimension: int) -> NDArray[np.float64]:
     """float64[d]: multiples of the golden ratio, modulo 1, less a half: as even as can be in any run of dimensions."""
-    return (np.arange(1, dimension + 1) * _GOLDEN) % 1.0 - 0.5
+    found: NDArray[np.float64] = np.mod(np.arange(1, dimension + 1, dtype=np.float64) * _GOLDEN, 1.0) - 0.5
+    return found
 
 
 @dataclass(frozen=True, slots=True)

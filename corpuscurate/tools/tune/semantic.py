@@ -44,6 +44,11 @@ STEP = 0.02
 TEXT_BYTES = 600
 """Shown of a document."""
 LABEL = "tune-semantic"
+RULES = (
+    "independent (rule: independent): a document goes that is near an earlier one that stays, so what goes has a near "
+    "one in the output.\npaper (rule: paper): it goes that is near any earlier one, gone or not, so chains shrink to "
+    "their first: more goes, and some of it is near nothing that stays."
+)
 
 
 class SemanticTrial(Semantic):
@@ -78,6 +83,8 @@ class SemanticTrial(Semantic):
             "clusters_compared": int(only.sum()),
             "documents_compared": documents,
             "pairs_from": self.floor,
+            "threshold": None if self.remove_fraction is not None else self.cosine,
+            "rule": self.rule,
             "levels": [_level(level, documents, found.histogram) for level in decided["levels"]],
             "histogram": found.histogram.tolist(),
             "examples": self._examples(corpus, clustered, found),
@@ -142,7 +149,8 @@ class Pick:
         for path in self.works:
             for level, rows in self._candidates(path):
                 best[level] = sorted([*best.get(level, []), *rows])[: self.count]
-        pairs = [(a, b, cosine) for level in sorted(best, reverse=True) for _, a, b, cosine in best[level]]
+        pairs = [(a, b, cosine) for rows in best.values() for _, a, b, cosine in rows]
+        pairs.sort(key=lambda pair: (-pair[2], pair))
         ids = np.unique(np.array([each for a, b, _ in pairs for each in (a, b)], np.uint64))
         for number, file in enumerate(self.files):
             np.save(folder / f"{number:05d}.npy", np.intersect1d(ids, file.ids()))

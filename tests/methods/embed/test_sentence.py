@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from support.embed import array, bert_folder, vocabulary
+from support.embed import array, sentence_folder, vocabulary
 
 from corpuscurate.core.errors import MissingExtraError, RecipeError
 from corpuscurate.methods.embed.base import CUT, EMPTY, NOT_FINITE, UNKNOWN
@@ -21,29 +21,15 @@ needs_it = pytest.mark.skipif(not INSTALLED, reason="sentence-transformers is no
 TEXTS = ["hello world", "", " \n", "the 漢字! " * 9, "a b c " * 200, "unable", "hello world again 12", "x"]
 
 
-def saved(target):
-    """A transformer with random weights, one layer, 16 dimensions, at most 24 tokens."""
-    pytest.importorskip("sentence_transformers")
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-
-    bert_folder(target / "plain", "BertModel")
-    first = Transformer(str(target / "plain"))
-    first.max_seq_length = 24
-    model = SentenceTransformer(modules=[first, Pooling(16, "mean")], device="cpu")
-    model.save(str(target / "whole"))
-    return target / "whole"
-
-
 def example(folder):
     """For the contract tests."""
-    return SentenceTransformers(model=str(saved(folder)), batch_size=4)
+    return SentenceTransformers(model=str(sentence_folder(folder)), batch_size=4)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A tiny model."""
-    return saved(tmp_path_factory.mktemp("model"))
+    return sentence_folder(tmp_path_factory.mktemp("model"))
 
 
 def embedder(folder, **more):
@@ -133,7 +119,7 @@ def test_notes_say_what_is_wrong_with_a_row(folder):
         "a " + "Ψ " * 22,
         "a " * 22 + "Ψ " * 60,
     ]
-    head, mean = embedder(folder).embed(array(texts)), embedder(folder, window="mean").embed(array(texts))
+    head, mean = (embedder(folder, max_unknown_ratio=0.5, window=w).embed(array(texts)) for w in ("head", "mean"))
     assert head.notes.tolist() == [0, EMPTY, CUT, UNKNOWN, 0, UNKNOWN | CUT, UNKNOWN | CUT, CUT]
     assert mean.notes.tolist() == [0, EMPTY, 0, UNKNOWN, 0, UNKNOWN, UNKNOWN, UNKNOWN]
     for found in (head, mean):

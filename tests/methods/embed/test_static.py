@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from support.embed import ALPHABET, array, data_folder, static_folder, tokenizer_json, vocabulary
 
 from corpuscurate.core.errors import RecipeError
+from corpuscurate.methods.embed.base import EMPTY, UNKNOWN
 from corpuscurate.methods.embed.make import dimension_of, make_embedder, model_digest
 from corpuscurate.methods.embed.static import Static
 from corpuscurate.methods.embed.tensors import read_tensors, write_tensors
@@ -32,9 +33,23 @@ def test_rows_by_hand(tmp_path):
     found = embedder(folder).embed(array(TEXTS)).rows
     total = rows[v["hello"]] + rows[v["world"]]
     assert found[0].tolist() == pytest.approx((total / np.linalg.norm(total)).tolist(), abs=1e-6)
-    assert found[6].tolist() == pytest.approx((rows[v["[UNK]"]] / np.linalg.norm(rows[v["[UNK]"]])).tolist(), abs=1e-6)
-    assert not found[[1, 2, 4]].any()
-    assert np.linalg.norm(found, axis=1)[[0, 3, 5, 6, 7]].tolist() == pytest.approx([1] * 5, abs=1e-6)
+    assert not found[[1, 2, 4, 6]].any()
+    assert np.linalg.norm(found, axis=1)[[0, 3, 5, 7]].tolist() == pytest.approx([1] * 4, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["embeddings", "embedding.weight"])
+def test_unknown_tokens(tmp_path, name):
+    folder = static_folder(tmp_path / "m", name=name)
+    rows, v = read_tensors(folder / "model.safetensors")[name].astype(float), vocabulary()
+    texts = ["hello Ψ", "Ψ", "Ψ Ω", "Ω Ψ Ξ hello", "hello world", "", "Ψ hello Ψ hello Ψ"]
+    found = embedder(folder, max_unknown_ratio=0.5).embed(array(texts))
+    assert found.notes.tolist() == [0, UNKNOWN, UNKNOWN, UNKNOWN, 0, EMPTY, UNKNOWN]
+    assert found.rows.any(axis=1).tolist() == [True, False, False, False, True, False, False]
+    total = rows[v["hello"]] + (rows[v["[UNK]"]] if name == "embedding.weight" else 0)
+    assert found.rows[0].tolist() == pytest.approx((total / np.linalg.norm(total)).tolist(), abs=1e-6)
+    known = embedder(folder, max_unknown_ratio=1.0).embed(array(texts))
+    assert embedder(folder).embed(array(texts)).notes[0] == UNKNOWN
+    assert known.notes.tolist() == [0, UNKNOWN, UNKNOWN, 0, 0, EMPTY, 0]  # unknown words alone say nothing
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64, np.int8])
@@ -87,11 +102,16 @@ def test_max_tokens_and_truncation(tmp_path):
 
 
 def reference(folder, texts):
+    """StaticEmbedding's rows; of Model2Vec's files, without the unknown token."""
     modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
     import torch
     from tokenizers import Tokenizer
 
-    rows = read_tensors(folder / "model.safetensors")["embeddings"].astype(np.float32)
+    tensors = read_tensors(folder / "model.safetensors")
+    name = next(iter(tensors.keys() & {"embeddings", "embedding.weight"}))
+    rows = tensors[name].astype(np.float32)
+    if name == "embeddings":
+        rows[1] = 0
     model = modules.StaticEmbedding(Tokenizer.from_file(str(folder / "tokenizer.json")), embedding_weights=rows)
     with torch.inference_mode():
         found = model(model.preprocess(texts))["sentence_embedding"].numpy()
@@ -99,8 +119,11 @@ def reference(folder, texts):
     return np.divide(found, length, out=np.zeros_like(found), where=length > 0)
 
 
-def test_equals_sentence_transformers(static):
-    np.testing.assert_allclose(embedder(static).embed(array(TEXTS)).rows, reference(static, TEXTS), atol=1e-5)
+@pytest.mark.parametrize("name", ["embeddings", "embedding.weight"])
+def test_equals_sentence_transformers(tmp_path, name):
+    folder, texts = static_folder(tmp_path / "m", name=name), [*TEXTS[:6], *TEXTS[7:], "hello Ψ the"]
+    one = embedder(folder, max_unknown_ratio=0.5)
+    np.testing.assert_allclose(one.embed(array(texts)).rows, reference(folder, texts), atol=1e-5)
 
 
 def test_equals_sentence_transformers_on_real_text():
@@ -112,7 +135,10 @@ def test_equals_sentence_transformers_on_real_text():
     for name in ("multilingual/bible46", "multilingual/tldr", "quality/onestop_english"):
         with gzip.open(folder / f"{name}.jsonl.gz") as lines:
             texts += [json.loads(line)["text"] for number, line in enumerate(lines) if number % 173 == 0]
-    np.testing.assert_allclose(embedder(model).embed(array(texts)).rows, reference(model, texts), atol=1e-5)
+    found = embedder(model).embed(array(texts))
+    known = found.notes & UNKNOWN == 0
+    assert 0.5 < known.mean() < 1
+    np.testing.assert_allclose(found.rows[known], reference(model, texts)[known], atol=1e-5)
 
 
 def test_dimension_resources_and_identity(tmp_path):
