@@ -56,7 +56,7 @@ def _passing_over(load: Any) -> None:
 
 
 def warm_stage(stage: Stage) -> None:
-    """Run a stage, as it is planned, on a tiny batch: one that needs a card makes tokens here, and never sees it."""
+    """Run a stage, as it is planned, on a tiny batch: what needs a card is not run here."""
     stage = stage.planned()
     size = len(TEXTS)
     columns = {name: pa.array(['"a"', "1", None], pa.large_string()).cast(JSON) for name in stage.reads()}

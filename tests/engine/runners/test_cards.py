@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,21 +17,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from methods.embed.test_sentence import saved
+from safetensors.numpy import load_file, save_file
 from support.card import OnCard, ScoresOnCard
 from support.embed import bert_folder
 
 from corpuscurate.core.artefact import read_sealed, write_sealed
-from corpuscurate.core.errors import CorpusCurateError
+from corpuscurate.core.errors import CorpusCurateError, InputError, StageError, WorkerError
 from corpuscurate.core.run_folder import marker_file
 from corpuscurate.core.spec import Settings, Sink, Source
+from corpuscurate.engine.check import check_run
+from corpuscurate.engine.estimate import plan_spec
 from corpuscurate.engine.runners.cards import visible_cards
 from corpuscurate.methods.embed import card
 from corpuscurate.methods.embed.sentence import SentenceTransformers
 from corpuscurate.methods.embed.sequence import SequenceClassification
 from corpuscurate.pipeline import Pipeline
+from corpuscurate.stages.diversity import Diversity
 from corpuscurate.stages.embed import Embed
 from corpuscurate.stages.embedding_quality import EmbeddingQuality
 from corpuscurate.stages.minhash import MinHash
+from corpuscurate.stages.outliers import Outliers
+from corpuscurate.stages.prototypes import Prototypes
 from corpuscurate.stages.semantic import Semantic
 
 pytestmark = pytest.mark.skipif(
@@ -117,10 +125,93 @@ def test_documents_dropped_before_are_not_computed_and_scores_decide(home):
     assert tagged["documents"]["dropped"] == 0
 
 
-def test_semantic_on_a_card(home):
-    _, expected = outcome(home, "m-s", [Semantic(threshold=0.9, embedder=model(home, SentenceTransformers))])
-    _, found = outcome(home, "m-c", [Semantic(threshold=0.9, embedder=model(home, OnCard))], 2)
+@pytest.mark.parametrize("bounds", [{"min_score": 0.0, "max_score": 0.2}, {"max_score": 0.1}, {"min_score": 9.0}])
+def test_tag_mode_counts_what_would_be_dropped(home, bounds):
+    label = "-".join(map(str, bounds.values()))
+    rows = []
+    for kind in (SequenceClassification, ScoresOnCard):
+        scoring = kind(model=str(home / "scores"), batch_size=8)
+        stage = EmbeddingQuality(embedder=scoring, mode="tag", **bounds)
+        report, found = outcome(home, f"t-{kind.__name__}-{label}", [stage])
+        assert report["documents"]["dropped"] == 0
+        rows.append(report["stages"][0])
+        files = found if kind is SequenceClassification else files
+        assert found == files
+    streamed, on_card = rows
+    assert sum(streamed["reasons"].values()) > 0
+    for name in ("reasons", "measures", "thresholds", "edits", "documents_in", "documents_out", "dropped"):
+        assert on_card[name] == streamed[name]
+    assert set(on_card) - set(streamed) == {"stats"}
+    assert "reasons" not in on_card["stats"]
+
+
+@pytest.mark.parametrize(
+    "stage", [Semantic(threshold=0.9), Prototypes(fraction=0.5), Outliers(fraction=0.1), Diversity(budget=100)]
+)
+def test_the_semantic_family_on_a_card_tells_which(home, stage):
+    def with_model(kind):
+        return [stage.model_copy(update={"embedder": model(home, kind)})]
+
+    streamed, expected = outcome(home, f"m-s-{stage.word}", with_model(SentenceTransformers))
+    report, found = outcome(home, f"m-c-{stage.word}", with_model(OnCard), 2)
     assert found == expected
+    told = dict(report["stages"][0]["stats"])
+    card = told.pop("card")
+    assert (card["device"], card["rows"], card["batch_size"]) == ("cpu", "independent of the batch", 8)
+    assert card["windows"] > 0
+    assert told == streamed["stages"][0]["stats"]
+
+
+def test_numbers_that_are_not_finite_are_refused(home):
+    broken = home / "nan"
+    shutil.copytree(home / "scores", broken)
+    weights = load_file(broken / "model.safetensors")
+    save_file({**weights, "classifier.bias": weights["classifier.bias"] * np.nan}, broken / "model.safetensors")
+    said = set()
+    for kind in (SequenceClassification, ScoresOnCard):
+        with pytest.raises(CorpusCurateError, match="gave NaN or infinity for the document with doc_id 0") as caught:
+            outcome(home, f"n-{kind.__name__}", [EmbeddingQuality(embedder=kind(model=str(broken)))])
+        said.add(type(caught.value))
+    assert said <= {InputError, StageError}
+
+
+def test_a_plan_shows_the_phase_of_a_card_and_its_files(home):
+    def plan(stages):
+        source, sink = Source(paths=(str(home / "in-*.parquet"),), split_bytes=9_000), Sink(path=str(home / "planned"))
+        return plan_spec(Pipeline(source, stages, sink, settings=Settings(workers=1)))
+
+    streamed = plan([Embed(embedder=model(home, SentenceTransformers)), MinHash()])
+    on_card = plan([Embed(embedder=model(home, OnCard)), MinHash()])
+    assert [(one["title"], one.get("on_card")) for one in on_card["passes"]] == [
+        ("measure 1", None),
+        ("settle embed", True),
+        ("settle minhash", False),
+        ("write", None),
+    ]
+    documents = on_card["text_bytes_estimate"] / 2000
+    more = on_card["disk_bytes_estimate"] - streamed["disk_bytes_estimate"]
+    assert more >= documents * (512 * 2 + 16 * 4) * 0.9  # up to 512 tokens of 2 or 4 bytes, and 16 numbers
+    shared = (
+        plan([Semantic(embedder=model(home, OnCard))]),
+        plan([Semantic(embedder=model(home, SentenceTransformers))]),
+    )
+    assert shared[0]["passes"][1]["on_card"] and not shared[1]["passes"][1]["on_card"]
+    assert shared[0]["disk_bytes_estimate"] > shared[1]["disk_bytes_estimate"]
+    report, _ = outcome(home, "planned-run", [Embed(embedder=model(home, OnCard))])
+    planned = Pipeline(
+        Source(paths=(str(home / "in-*.parquet"),), split_bytes=9_000),
+        [Embed(embedder=model(home, OnCard))],
+        Sink(path=str(home / "planned-run")),
+        settings=Settings(workers=1),
+    )
+    assert any("already holds this very run" in text for text in check_run(planned))
+    assert report["documents"]["input"] == 600
+
+
+def test_a_worker_of_a_pool_says_that_it_can_start_no_card(home, monkeypatch):
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    with pytest.raises(WorkerError, match=r"embed: a model on a card runs in a process of its own.*ProcessPoolExec"):
+        outcome(home, "pool", [Embed(embedder=model(home, OnCard))])
 
 
 def test_another_kind_of_card_is_refused_with_the_choice(home):
@@ -187,8 +278,6 @@ def test_killed_and_resumed_it_computes_what_is_left(home):
 def test_an_error_on_the_card_is_told_as_it_was_raised(home, monkeypatch):
     folder = home / "broken"
     if not folder.exists():
-        import shutil
-
         shutil.copytree(home / "whole", folder)
         next(folder.glob("*.safetensors")).write_bytes(b"nothing")
     with pytest.raises(CorpusCurateError, match="cannot be loaded"):
