@@ -16,10 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from methods.embed.test_sentence import saved
 from safetensors.numpy import load_file, save_file
 from support.card import OnCard, ScoresOnCard
-from support.embed import bert_folder
+from support.embed import bert_folder, sentence_folder
 
 from corpuscurate.core.artefact import read_sealed, write_sealed
 from corpuscurate.core.errors import CorpusCurateError, InputError, StageError, WorkerError
@@ -51,7 +50,7 @@ TESTS = Path(__file__).parents[2]
 def home(tmp_path_factory):
     """A folder with a model, a classifier, and three files of documents of many lengths."""
     folder = tmp_path_factory.mktemp("cards")
-    saved(folder)
+    sentence_folder(folder)
     bert_folder(folder / "scores", "BertForSequenceClassification", num_labels=1, problem_type="regression")
     rng = random.Random(1)  # noqa: S311
     texts = [" ".join(rng.choices(WORDS, k=rng.randrange(0, 40))) for _ in range(600)]
@@ -128,15 +127,15 @@ def test_documents_dropped_before_are_not_computed_and_scores_decide(home):
 @pytest.mark.parametrize("bounds", [{"min_score": 0.0, "max_score": 0.2}, {"max_score": 0.1}, {"min_score": 9.0}])
 def test_tag_mode_counts_what_would_be_dropped(home, bounds):
     label = "-".join(map(str, bounds.values()))
-    rows = []
+    rows, files = [], []
     for kind in (SequenceClassification, ScoresOnCard):
         scoring = kind(model=str(home / "scores"), batch_size=8)
         stage = EmbeddingQuality(embedder=scoring, mode="tag", **bounds)
         report, found = outcome(home, f"t-{kind.__name__}-{label}", [stage])
         assert report["documents"]["dropped"] == 0
         rows.append(report["stages"][0])
-        files = found if kind is SequenceClassification else files
-        assert found == files
+        files.append(found)
+    assert files[0] == files[1]
     streamed, on_card = rows
     assert sum(streamed["reasons"].values()) > 0
     for name in ("reasons", "measures", "thresholds", "edits", "documents_in", "documents_out", "dropped"):
@@ -146,7 +145,8 @@ def test_tag_mode_counts_what_would_be_dropped(home, bounds):
 
 
 @pytest.mark.parametrize(
-    "stage", [Semantic(threshold=0.9), Prototypes(fraction=0.5), Outliers(fraction=0.1), Diversity(budget=100)]
+    "stage",
+    [Semantic(threshold=0.9), Prototypes(keep_fraction=0.5), Outliers(remove_fraction=0.1), Diversity(budget=100)],
 )
 def test_the_semantic_family_on_a_card_tells_which(home, stage):
     def with_model(kind):
@@ -191,10 +191,7 @@ def test_a_plan_shows_the_phase_of_a_card_and_its_files(home):
     documents = on_card["text_bytes_estimate"] / 2000
     more = on_card["disk_bytes_estimate"] - streamed["disk_bytes_estimate"]
     assert more >= documents * (512 * 2 + 16 * 4) * 0.9  # up to 512 tokens of 2 or 4 bytes, and 16 numbers
-    shared = (
-        plan([Semantic(embedder=model(home, OnCard))]),
-        plan([Semantic(embedder=model(home, SentenceTransformers))]),
-    )
+    shared = [plan([Semantic(embedder=model(home, kind))]) for kind in (OnCard, SentenceTransformers)]
     assert shared[0]["passes"][1]["on_card"] and not shared[1]["passes"][1]["on_card"]
     assert shared[0]["disk_bytes_estimate"] > shared[1]["disk_bytes_estimate"]
     report, _ = outcome(home, "planned-run", [Embed(embedder=model(home, OnCard))])

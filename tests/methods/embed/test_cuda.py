@@ -8,8 +8,7 @@ import random
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from methods.embed.test_sentence import saved
-from support.embed import array, bert_folder
+from support.embed import array, bert_folder, sentence_folder
 
 from corpuscurate.core.errors import OutOfMemoryError
 from corpuscurate.core.spec import Settings, Sink, Source
@@ -38,7 +37,7 @@ TEXTS = [" ".join(RNG.choices(WORDS, k=RNG.randrange(0, 40))) for _ in range(300
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A tiny model."""
-    return saved(tmp_path_factory.mktemp("model"))
+    return sentence_folder(tmp_path_factory.mktemp("model"))
 
 
 def on_card(folder, **more):
