@@ -48,6 +48,12 @@ def plan(
         print_plan(planned)
 
 
+def _tasks(one: dict[str, Any]) -> str:
+    if one["tasks"] is not None:
+        return f"{one['tasks']:,}"
+    return "as needed, on a card" if one["on_card"] else "as needed"
+
+
 def print_plan(planned: dict[str, Any]) -> None:
     """A plan as a table, after its warnings."""
     for warning in planned["warnings"]:
@@ -56,7 +62,7 @@ def print_plan(planned: dict[str, Any]) -> None:
         (
             one["title"],
             ", ".join(one["stages"]),
-            "as needed" if one["tasks"] is None else f"{one['tasks']:,}",
+            _tasks(one),
             size(one["read_bytes"]) if one["read_bytes"] else "artefacts",
         )
         for one in planned["passes"]

@@ -16,7 +16,12 @@ from corpuscurate.core.texts import Texts
 
 
 class Work(Protocol):
-    """A picklable unit of work of a settle step, run on any worker; finished ones are skipped on resume."""
+    """A picklable unit of work of a settle step, run on any worker; finished ones are skipped on resume.
+
+    One with an attribute `resources` (`stage.Resources`) that asks for a card runs in the process of a card, which is
+    spawned and lives as long as the run: several at once, each in a thread. An attribute `bytes` is its size for the
+    progress bar.
+    """
 
     @property
     def key(self) -> str:
@@ -108,7 +113,8 @@ class Settled:
     stage or a later one drops have no effect.
 
     stats: JSON-able, for the report: at least {"clusters": [{"kept": doc_id, "size": n}, ... the ten largest]} for
-    deduplication; "warnings": [str] are shown to the user.
+    deduplication; "warnings": [str] are shown to the user; "reasons": {reason: documents}, those that the stage finds
+    outside, are the reasons of its row in `mode: tag`, where nothing is dropped.
     """
 
     drops: Sequence[Artefact]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -164,6 +164,7 @@ class Settings(_Section):
     workers: int = Field(default_factory=default_workers, description="processes", ge=1, le=4096)
     runner: Literal["local", "inprocess"] = Field("local", description="local: processes; inprocess: for a debugger")
     memory: Bytes = Field(default_factory=default_memory, description="for all workers together", ge=MIN_MEMORY)
+    cards: int | None = Field(None, description="cards that stages with `device: cuda` use; all that are visible", ge=1)
     batch_bytes: Bytes = Field(16 << 20, description="text handled at once by a worker", ge=1)
     retain: Literal["all", "index", "none"] = Field(
         "index", description="what stays in _run/ after success: everything; what later runs can use; the markers"
@@ -187,6 +188,11 @@ class Spec:
     def output(self) -> Path:
         """The output folder."""
         return self.base.absolute() / self.sink.path
+
+
+def planned(spec: Spec) -> Spec:
+    """The spec with each stage as a run performs it (`Stage.planned`)."""
+    return replace(spec, stages=tuple(stage.planned() for stage in spec.stages))
 
 
 def is_global(stage: Stage) -> bool:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.code_digest import code_digest
-from corpuscurate.core.corpus import Corpus, Settled
+from corpuscurate.core.corpus import Corpus, Settled, Work
 from corpuscurate.core.errors import RecipeError, did_you_mean
 from corpuscurate.core.plugins import load_plugins
 
@@ -99,6 +99,8 @@ class Stage(BaseModel):
     """The word in recipes; also the file name and the test name."""
     version: ClassVar[int] = 1
     """Part of the fingerprint: raise it when the output changes for the same parameters."""
+    listed: ClassVar[bool] = True
+    """False for what a stage is `planned` as: recipes name the stage itself."""
     source: ClassVar[str] = ""
     """Where the rule was published."""
     code: ClassVar[Code | None] = None
@@ -116,7 +118,7 @@ class Stage(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        own = cls.__dict__.get("word")  # a subclass without one does not take its parent's place
+        own = cls.__dict__.get("word") if cls.listed else None  # one without a word does not take its parent's place
         if own and not cls.__module__.startswith(USER_CODE):  # nor does a user's file take that of a word in recipes
             _REGISTRY[cls.word] = cls
 
@@ -168,6 +170,17 @@ class Stage(BaseModel):
     def resources(self) -> Resources:
         """What a task of the stage needs, from its parameters alone: no model is loaded for it."""
         return Resources()
+
+    def planned(self) -> Stage:
+        """The stage that a run performs in the place of this one: with the same word, version, parameters, identity,
+        reasons and added columns. A streaming stage that needs a card is planned as a global one, so that workers make
+        tokens and the card computes in a phase of its own."""
+        return self
+
+    def ahead_on_card(self) -> Work | None:
+        """A work that a process of a card performs as soon as it starts, to load what the stage's works there need;
+        what it returns or raises is ignored."""
+        return None
 
     def identity(self) -> dict[str, Any]:
         """What the fingerprint covers: the parameters, with the digest of a file that the stage reads, not its path.
@@ -257,6 +270,11 @@ class GlobalStage(Stage):
         """The sketch columns, a row a document; deterministic, row by row."""
         raise TypeError(f"{type(self).__name__} defines no sketch()")
 
+    def disk_bytes(self, text_bytes: int) -> int:
+        """About how many bytes its sketches and works take on disk for a document with so many bytes of text; for the
+        estimate before a run, and without loading a model."""
+        return row_bytes(self.sketch_schema())
+
     def settle(self, corpus: Corpus) -> Settled:
         """Decide from all sketches. The result depends on them, the parameters and earlier drops alone."""
         raise TypeError(f"{type(self).__name__} defines no settle()")
@@ -264,6 +282,18 @@ class GlobalStage(Stage):
     def tag_defaults(self) -> Mapping[str, Any]:
         """Values of `measures` for documents that `Settled.tags` leaves out (missing key: null)."""
         return {}
+
+
+def row_bytes(schema: pa.Schema) -> int:
+    """About how many bytes a row takes."""
+    return sum(_width(kind) for kind in schema.types)
+
+
+def _width(kind: pa.DataType) -> int:
+    try:
+        return int(kind.bit_width) // 8
+    except ValueError:
+        return 16
 
 
 _REGISTRY: dict[str, type[Stage]] = {}

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from corpuscurate.core.errors import InputError, OutputError, RecipeError, did_you_mean
 from corpuscurate.core.labels import check_labels, stage_name
 from corpuscurate.core.run_folder import DATA, DOCS, DROPPED, REPORT, RUN, STATE, measure_folder, part_name, task_folder
-from corpuscurate.core.spec import Sink, Source, Spec, is_global, is_streaming
+from corpuscurate.core.spec import Sink, Source, Spec, is_global, is_streaming, planned
 from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.engine.check_index import check_indexes, check_last_edits
 from corpuscurate.engine.estimate import disk_estimate, free_bytes
@@ -75,7 +75,7 @@ def check_run(spec: Spec) -> list[str]:
     manifest = build_manifest(spec.source, spec.base)
     known = {text.partition(UNREADABLE)[0] for text in warnings if UNREADABLE in text}
     warnings += prefix_warnings(spec, [file for file in manifest.files if file.name not in known])
-    output, identity = OutputFolder(spec.output), run_identity(spec, manifest)
+    output, identity = OutputFolder(spec.output), run_identity(planned(spec), manifest)
     try:
         if output.claim(identity, overwrite=False) is not None:
             warnings.append(f"{output.path} already holds this very run, finished: a run has nothing to do")

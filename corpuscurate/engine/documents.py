@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.columns import one_array, to_numpy
+from corpuscurate.core.columns import one_array, take_rows, to_numpy
 from corpuscurate.core.corpus import DROPS
 from corpuscurate.core.doc_ids import id_range, is_in_sorted
 from corpuscurate.core.errors import BadInputError
@@ -169,16 +168,19 @@ class ColumnSource:
         measure = name.split(".", 1)[1]
         kind = {**stage.measures(), **stage.adds()}[measure]
         default = getattr(stage, "tag_defaults")().get(measure)  # noqa: B009  (only global stages get here)
-        column = pa.repeat(pa.scalar(default, kind), len(ids))
+        filler = pa.nulls(1, kind) if default is None else pa.array([default], kind)
         tables = [rows_between(cached_table(path), *id_range(ids)) for path in verdict.tags]
         told = [t.select(["doc_id", measure]) for t in tables if t.num_rows]
         if not told:
-            return column
-        table = pa.concat_tables(told).sort_by("doc_id")
-        known = is_in_sorted(ids, to_numpy(table.column("doc_id")))
-        rows = np.searchsorted(to_numpy(table.column("doc_id")), ids[known])
-        values = one_array(table.column(measure).take(pa.array(rows))).cast(kind)
-        return pc.replace_with_mask(column, pa.array(known), values)
+            return take_rows(filler, np.zeros(len(ids), np.int64))
+        table = told[0] if len(told) == 1 else pa.concat_tables(told).sort_by("doc_id")
+        there = to_numpy(table.column("doc_id"))
+        values = one_array(table.column(measure)).cast(kind)
+        if np.array_equal(there, ids):
+            return values
+        rows = np.searchsorted(there, ids)
+        rows[~is_in_sorted(ids, there)] = len(there)  # the filler
+        return take_rows(pa.concat_arrays([values, filler]), rows)
 
 
 def replay_edits(reader: Reader, batch: Batch, columns: Mapping[str, pa.Array]) -> Batch:

@@ -8,18 +8,20 @@ from typing import Any
 
 import psutil
 
-from corpuscurate.core.spec import Spec
-from corpuscurate.core.stage import GlobalStage
+from corpuscurate.core.spec import Spec, planned
+from corpuscurate.core.stage import GlobalStage, row_bytes
 from corpuscurate.engine.fingerprints import run_identity
 from corpuscurate.engine.ledger.index import sketched_while_writing
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.engine.plan import cut_passes, global_stages
+from corpuscurate.engine.runners.cards import needs_card
 from corpuscurate.io.base import output_format
 
 
 def plan_spec(spec: Spec) -> dict[str, Any]:
     """The plan of a run: passes, tasks, bytes read, and estimates of the text and of the disk needed. Reads no text."""
     manifest = build_manifest(spec.source, spec.base)
+    spec = planned(spec)
     cut = cut_passes(spec.stages)
     stored = sum(file.size for file in manifest.files)
     held = sum(split.bytes for split in manifest.splits)
@@ -42,6 +44,7 @@ def plan_spec(spec: Spec) -> dict[str, Any]:
                 "stages": [stage.label],
                 "tasks": None,
                 "read_bytes": 0,
+                "on_card": needs_card(stage),
             }
             for stage in global_stages(spec.stages, current)
         ]
@@ -67,29 +70,18 @@ DOCUMENT_BYTES = 2000
 
 def disk_estimate(spec: Spec, manifest: Manifest) -> int:
     """Approximate disk that a run needs at most, in bytes: the dataset in its format, and the artefacts."""
+    spec = planned(spec)
     held = sum(split.bytes for split in manifest.splits)
     documents = held / DOCUMENT_BYTES
     ratio = 0.45 if output_format(spec.sink.format).compressed else 1.1
     artefacts = documents * 80
     for stage in spec.stages:
         if isinstance(stage, GlobalStage):
-            artefacts += documents * _sketch_bytes(stage)
+            artefacts += documents * stage.disk_bytes(DOCUMENT_BYTES)
     if spec.settings.retain != "none":
         written = sketched_while_writing(spec.stages, cut_passes(spec.stages))
-        artefacts += documents * sum(_sketch_bytes(stage) for stage in written)
+        artefacts += documents * sum(row_bytes(stage.sketch_schema()) for stage in written)
     return int(held * ratio + artefacts)
-
-
-def _sketch_bytes(stage: GlobalStage) -> int:
-    """Bytes of a row of its sketches."""
-    return sum(_width(kind) for kind in stage.sketch_schema().types)
-
-
-def _width(kind: Any) -> int:
-    try:
-        return int(kind.bit_width) // 8
-    except ValueError:
-        return 16
 
 
 def free_bytes(path: Path) -> int:

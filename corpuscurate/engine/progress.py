@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Protocol
+
+from corpuscurate.core.beats import EVERY_SECONDS, Sink, beat, begin, connect
+
+__all__ = [
+    "EVERY_SECONDS",
+    "MENTIONED_BYTES",
+    "NoProgress",
+    "Progress",
+    "Sheltered",
+    "Sink",
+    "beat",
+    "begin",
+    "connect",
+]
 
 MENTIONED_BYTES = 100_000
 """Size from which a throughput is shown: a smaller pass reads artefacts rather than text."""
@@ -89,43 +102,3 @@ class Sheltered:
             self._progress = NoProgress()
             said = " ".join(str(error).split()) or type(error).__name__
             self._on_failure(f"{LOST} ({said}); the run went on without it")
-
-
-EVERY_SECONDS = 0.25
-
-Sink = Callable[[str, int], None]
-"""Called with the name of a task and the bytes that it has read since the last call."""
-
-
-class _Pulse:
-    """The state of this process: the sink of beats, the task under way, bytes not yet reported."""
-
-    def __init__(self) -> None:
-        self.sink: Sink | None = None
-        self.task = ""
-        self.bytes = 0
-        self.last = 0.0
-
-
-_PULSE = _Pulse()
-
-
-def connect(sink: Sink | None) -> None:
-    """Set the sink of this process's beats."""
-    _PULSE.sink = sink
-
-
-def begin(task: str) -> None:
-    """Note that a task begins in this process."""
-    _PULSE.task, _PULSE.bytes, _PULSE.last = task, 0, time.monotonic()
-
-
-def beat(size: int) -> None:
-    """Note that the task has read `size` more bytes. The sink is called a few times a second."""
-    if _PULSE.sink is None:
-        return
-    _PULSE.bytes += size
-    now = time.monotonic()
-    if now - _PULSE.last >= EVERY_SECONDS:
-        _PULSE.sink(_PULSE.task, _PULSE.bytes)
-        _PULSE.bytes, _PULSE.last = 0, now

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 
 from corpuscurate.core.errors import DamagedError, InputError
 from corpuscurate.core.os_errors import system_error
-from corpuscurate.core.spec import Spec
+from corpuscurate.core.spec import Spec, planned
 from corpuscurate.engine.check import check_spec
 from corpuscurate.engine.fingerprints import run_identity
 from corpuscurate.engine.ledger.publish import OutputFolder
 from corpuscurate.engine.ledger.report import Facts, build_report
 from corpuscurate.engine.manifest import Manifest, build_manifest
 from corpuscurate.engine.progress import NoProgress, Progress, Sheltered
-from corpuscurate.engine.runners import Runner, load_ahead, make_runner, runner_warnings
+from corpuscurate.engine.runners import Runner, load_ahead, make_runner, runner_warnings, with_cards
 from corpuscurate.engine.runners.warm import to_text
 from corpuscurate.engine.session import MemoryWatch, Session, locked, made_again
 from corpuscurate.engine.steps import Steps
@@ -50,6 +50,7 @@ def run_spec(
     lost: list[str] = []
     shown = Sheltered(progress or NoProgress(), lost.append)
     manifest, warnings = prepared(spec, shown, ahead=runner is None)
+    spec = planned(spec)
     identity = run_identity(spec, manifest)
     output = OutputFolder(spec.output)
     try:
@@ -126,7 +127,7 @@ def _run(
 ) -> dict[str, Any]:
     warm = to_text(spec, [file.format for file in manifest.files])
     make = runner or (lambda: make_runner(spec.settings, warm))
-    with MemoryWatch() as memory, make() as running:
+    with MemoryWatch() as memory, with_cards(spec, make()) as running:
         session = Session(spec, output.state, manifest, running, shown)
         for text in warnings:
             session.warn(text)
@@ -164,12 +165,13 @@ def settle_only(spec: Spec, *, folder: Path, progress: Progress | None = None) -
     """
     shown = Sheltered(progress or NoProgress(), LOG.warning)
     manifest, warnings = prepared(spec, shown, ahead=True)
+    spec = planned(spec)
     for text in warnings:
         shown.message(f"warning: {text}")
     warm = to_text(spec, [file.format for file in manifest.files])
 
     def work(_: Sequence[str]) -> dict[str, Any]:
-        with make_runner(spec.settings, warm) as runner:
+        with with_cards(spec, make_runner(spec.settings, warm)) as runner:
             steps = Steps(Session(spec, folder, manifest, runner, shown))
             steps.measure_and_settle()
         return steps.settled

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from pydantic import Field, field_validator
 
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.stage import Outcome, Resources, StreamingStage
+from corpuscurate.core.corpus import Corpus, Settled
+from corpuscurate.core.stage import Outcome, Resources, Stage, StreamingStage
 from corpuscurate.methods.embed.base import (
     EMBEDDING,
     EmbedderParameters,
@@ -17,9 +18,12 @@ from corpuscurate.methods.embed.base import (
     embedding_column,
     embedding_type,
 )
+from corpuscurate.methods.embed.card import OnTokens, disk_bytes
+from corpuscurate.methods.embed.card_stage import CardStage, needs_card
 from corpuscurate.methods.embed.column import Column
-from corpuscurate.methods.embed.make import dimension_of, embedder_value, make_embedder
-from corpuscurate.methods.embed.noted import checked_finite
+from corpuscurate.methods.embed.corpus import embedding_basis
+from corpuscurate.methods.embed.make import dimension_of, embedder_value, known_dimension, make_embedder
+from corpuscurate.methods.embed.noted import check_noted, checked_finite
 
 
 class Embed(StreamingStage):
@@ -65,6 +69,10 @@ class Embed(StreamingStage):
         """Those of the embedder."""
         return self.embedder.resources
 
+    def planned(self) -> Stage:
+        """With a model on a card, a global stage: workers tokenise, a process of the card computes."""
+        return EmbedOnCard(name=self.name, mode=self.mode, of=self) if needs_card(self.embedder) else self
+
     def adds(self) -> Mapping[str, pa.DataType]:
         """The vectors."""
         return {EMBEDDING: embedding_type(dimension_of(self.embedder))}
@@ -77,3 +85,32 @@ class Embed(StreamingStage):
         """Embed the batch."""
         found = make_embedder(self.embedder).embed(batch.text)
         return Outcome(columns={EMBEDDING: embedding_column(checked_finite(found, batch.doc_id, self.embedder))})
+
+
+class EmbedOnCard(CardStage):
+    """`embed` with a model on a card."""
+
+    word = Embed.word
+    listed: ClassVar[bool] = False
+    version: ClassVar[int] = Embed.version
+
+    def on_tokens(self) -> OnTokens:
+        """The embedder."""
+        model: OnTokens = self.of.embedder  # type: ignore[attr-defined]
+        return model
+
+    def disk_bytes(self, text_bytes: int) -> int:
+        """Tokens and vectors."""
+        embedder: Parameters = self.of.embedder  # type: ignore[attr-defined]
+        return disk_bytes(embedder, text_bytes, 4 * known_dimension(embedder))
+
+    def sketch_parameters(self) -> dict[str, Any]:
+        """What tokens depend on."""
+        return self.identity()
+
+    def settle(self, corpus: Corpus) -> Settled:
+        """The vectors, as the column of all documents. Raises InputError where the model gave NaN or infinity."""
+        embedder: Parameters = self.of.embedder  # type: ignore[attr-defined]
+        made = self.compute(corpus, embedding_basis(embedder))
+        check_noted(made.noted, embedder)
+        return Settled([], made.files, made.stats)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -12,18 +13,37 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import to_numpy
+from corpuscurate.core.corpus import DROPS, Corpus, Settled
 from corpuscurate.core.errors import InputError, RecipeError
 from corpuscurate.core.filter import Filter
 from corpuscurate.core.local_path import FromRecipe
-from corpuscurate.core.stage import Outcome, Resources
-from corpuscurate.methods.embed.base import ByKind, Parameters, noted_rows, of_a_column
+from corpuscurate.core.run_folder import ROWS
+from corpuscurate.core.stage import Outcome, Resources, Stage
+from corpuscurate.core.tables import read_table, table_writer
+from corpuscurate.methods.embed.base import (
+    EMBEDDING,
+    NOT_FINITE,
+    NOTES,
+    ByKind,
+    Embedded,
+    Parameters,
+    embedding_rows,
+    noted_rows,
+    of_a_column,
+)
+from corpuscurate.methods.embed.card import OnTokens, disk_bytes
+from corpuscurate.methods.embed.card_stage import CardStage, needs_card
 from corpuscurate.methods.embed.column import Column
-from corpuscurate.methods.embed.make import embedder_value, make_embedder
-from corpuscurate.methods.embed.noted import checked_finite
+from corpuscurate.methods.embed.corpus import embedding_basis
+from corpuscurate.methods.embed.make import embedder_value, known_dimension, make_embedder
+from corpuscurate.methods.embed.noted import Noted, check_noted, checked_finite
 from corpuscurate.methods.embed.sequence import (
+    SCORE,
     SequenceClassification,
+    SequenceScores,
     make_sequence_scorer,
     output_of,
     resolve_sequence,
@@ -125,13 +145,18 @@ class EmbeddingQuality(Filter):
         assert self.head is not None  # noqa: S101  by _one_head
         head = read_head(self.head)
         head.output(self.target)
-        parameters = self._vectors()
+        parameters = self.vectors()
         value = embedder_value(parameters)
         if not isinstance(parameters, Column):
             check_embedder(head, value, "the recipe has")
         return {**super().identity(), "head": head_digest(Path(self.head)), "embedder": value}
 
-    def _vectors(self) -> Parameters:
+    def planned(self) -> Stage:
+        """With a model on a card, a global stage: workers tokenise, a process of the card computes."""
+        found = self.embedder if isinstance(self.embedder, SequenceClassification) else self.vectors()
+        return EmbeddingQualityOnCard(name=self.name, mode=self.mode, of=self) if needs_card(found) else self
+
+    def vectors(self) -> Parameters:
         """What makes the vectors: as given, or as the head was trained."""
         assert self.head is not None  # noqa: S101  by _one_head
         if self.embedder is None or isinstance(self.embedder, SequenceClassification):
@@ -145,13 +170,19 @@ class EmbeddingQuality(Filter):
 
     @property
     def resources(self) -> Resources:
-        """Those of the embedder that the recipe names."""
-        return Resources() if self.embedder is None else self.embedder.resources
+        """Those of the embedder; where the head's own cannot be read yet, none."""
+        if self.embedder is not None:
+            return self.embedder.resources
+        try:
+            return self.vectors().resources
+        except RecipeError:
+            return Resources()
 
     def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
         """The scores; nan where there is none."""
         if isinstance(self.embedder, SequenceClassification):
-            return {"score": make_sequence_scorer(self.embedder, self.target).score(batch.text)}
+            scores = make_sequence_scorer(self.embedder, self.target).score(batch.text)
+            return {"score": _finite(scores, batch.doc_id, self.embedder)}
         assert self.head is not None  # noqa: S101  by _one_head
         head = read_head(self.head)
         if isinstance(self.embedder, Column):
@@ -159,17 +190,122 @@ class EmbeddingQuality(Filter):
             checked_finite(noted_rows(wide), batch.doc_id, self.embedder)
             rows = as_units(wide)
         else:
-            rows = checked_finite(make_embedder(self._vectors()).embed(batch.text), batch.doc_id, self._vectors())
+            rows = checked_finite(make_embedder(self.vectors()).embed(batch.text), batch.doc_id, self.vectors())
         return {"score": head.score(rows, self.target)}
 
     def apply(self, batch: Batch) -> Outcome:
         """Score, and hold the scores against the bounds."""
-        found = self.measure(batch)
-        reason, value = self.judge(found, len(batch))
-        scores = found["score"]
+        return self.judged(self.measure(batch)["score"])
+
+    def judged(self, scores: NDArray[np.float64]) -> Outcome:
+        """The outcome of scores, nan where there is none."""
+        reason, value = self.judge({"score": scores}, len(scores))
         if self.min_score is not None:
             reason[np.isnan(scores)] = len(self.bounds()) + 1
         return Outcome(columns={"score": pa.array(scores, pa.float64(), from_pandas=True)}, reason=reason, value=value)
+
+
+class EmbeddingQualityOnCard(CardStage):
+    """`embedding_quality` with a model on a card."""
+
+    word = EmbeddingQuality.word
+    listed: ClassVar[bool] = False
+    version: ClassVar[int] = EmbeddingQuality.version
+
+    @property
+    def _quality(self) -> EmbeddingQuality:
+        assert isinstance(self.of, EmbeddingQuality)  # noqa: S101  by `planned`
+        return self.of
+
+    def on_tokens(self) -> OnTokens:
+        """The model: of scores, or of the vectors that the head scores."""
+        own = self._quality.embedder
+        if isinstance(own, SequenceClassification):
+            return SequenceScores(own, self._quality.target)
+        model: Any = self._quality.vectors()
+        found: OnTokens = model
+        return found
+
+    def _basis(self) -> list[Any]:
+        own = self._quality.embedder
+        if isinstance(own, SequenceClassification):
+            return ["scores", sequence_value(own), self._quality.target]
+        return embedding_basis(self._quality.vectors())
+
+    def disk_bytes(self, text_bytes: int) -> int:
+        """Tokens, vectors where a head scores them, and scores."""
+        own = self._quality.embedder
+        if isinstance(own, SequenceClassification):
+            return disk_bytes(own, text_bytes, 2 * _SCORE_BYTES)
+        vectors = self._quality.vectors()
+        return disk_bytes(vectors, text_bytes, 4 * known_dimension(vectors) + _SCORE_BYTES)
+
+    def sketch_parameters(self) -> dict[str, Any]:
+        """What tokens depend on: not the bounds."""
+        return {"tokens of": self._basis()}
+
+    def settle(self, corpus: Corpus) -> Settled:
+        """Scores of all documents as a column, and what lies outside the bounds."""
+        made = self.compute(corpus, self._basis())
+        done = corpus.run([Judge(split, rows, self._quality) for split, rows in enumerate(made.files)], "judging")
+        counts = [each.result["reasons"] for each in done]
+        told = {name: sum(each[number] for each in counts) for number, name in enumerate(self.reasons())}
+        drops = [each.files[_DROPS] for each in done]
+        return Settled(drops, [each.files[ROWS] for each in done], {**made.stats, "reasons": told})
+
+
+_DROPS = "drops.arrow"
+_SCORE_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Scores the rows of a split, and holds them against the bounds."""
+
+    split: int
+    rows: Artefact
+    quality: EmbeddingQuality
+
+    @property
+    def key(self) -> str:
+        """A folder a split."""
+        return f"judge-{self.split:05d}"
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Write rows.arrow (doc_id, score) and drops.arrow."""
+        quality = self.quality
+        counts = np.zeros(len(quality.reasons()) + 1, np.int64)
+        schema = pa.schema([("doc_id", pa.uint64()), (SCORE, pa.float64())])
+        with table_writer(folder / ROWS, schema) as tags, table_writer(folder / _DROPS, DROPS) as drops:
+            for batch in read_table(self.rows).to_batches():
+                outcome = quality.judged(self._scores(batch))
+                tags.write(pa.RecordBatch.from_arrays([batch.column("doc_id"), outcome.columns[SCORE]], schema=schema))
+                assert outcome.reason is not None  # noqa: S101  by `judged`
+                counts += np.bincount(outcome.reason, minlength=len(counts))
+                out = pa.array(outcome.reason > 0)
+                value = pa.array(outcome.value, from_pandas=True)
+                told = [each.filter(out) for each in (batch.column("doc_id"), pa.array(outcome.reason), value)]
+                nothing = [pa.nulls(len(told[0]), kind) for kind in DROPS.types[3:]]
+                drops.write(pa.RecordBatch.from_arrays([*told, *nothing], schema=DROPS))
+        return {"reasons": counts[1:].tolist()}
+
+    def _scores(self, batch: pa.RecordBatch) -> NDArray[np.float64]:
+        ids = to_numpy(batch.column("doc_id"))
+        if SCORE in batch.schema.names:
+            assert isinstance(self.quality.embedder, SequenceClassification)  # noqa: S101  it made the scores
+            return _finite(to_numpy(batch.column(SCORE)), ids, self.quality.embedder)
+        assert self.quality.head is not None  # noqa: S101  vectors are scored by a head
+        found = Embedded(embedding_rows(batch.column(EMBEDDING)), to_numpy(batch.column(NOTES)))
+        rows = checked_finite(found, ids, self.quality.vectors())
+        return read_head(self.quality.head).score(rows, self.quality.target)
+
+
+def _finite(
+    scores: NDArray[np.float64], ids: NDArray[np.uint64], embedder: SequenceClassification
+) -> NDArray[np.float64]:
+    """The scores of documents. Raises InputError for infinity."""
+    check_noted(Noted().with_batch(ids, np.where(np.isinf(scores), NOT_FINITE, 0).astype(np.uint8)), embedder)
+    return scores
 
 
 def _rows(column: pa.Array, name: str, dimension: int) -> NDArray[np.float32]:

@@ -86,3 +86,16 @@ def tokenise(
         else:
             i += 1
     return found
+
+
+def head(
+    text: str,
+    vocabulary: dict[str, int],
+    setting: tuple[bool, bool, bool, bool],
+    added: dict[str, int],
+    most: int,
+    limit: int,
+) -> tuple[list[int], int, bool]:
+    """The first `limit` tokens, how many of them are unknown, and whether the text has more."""
+    found = tokenise(text, vocabulary, setting, added, most)
+    return found[:limit], found[:limit].count(vocabulary["[UNK]"]), len(found) > limit

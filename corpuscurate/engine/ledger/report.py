@@ -173,6 +173,10 @@ def _global_row(facts: Facts, index: int, stage: GlobalStage, row: Mapping[str, 
     reasons = _sum_counts({names[number - 1]: n for number, n in t.reasons.items()} for t in taken)
     cuts = [count.cut.get(index, {}) for count in facts.counts]
     edits = _edits([{"edits": {names[number - 1]: cut for number, cut in each.items()}} for each in cuts])
+    stats = dict(facts.settled[stage.label])
+    would = stats.pop("reasons", {})
+    if stage.mode == "tag":
+        reasons = _sum_counts([{name: count for name, count in would.items() if count}])
     return {
         "edits": edits,
         "documents_in": documents_in,
@@ -180,7 +184,7 @@ def _global_row(facts: Facts, index: int, stage: GlobalStage, row: Mapping[str, 
         "documents_out": documents_in - sum(t.documents for t in taken),
         "bytes_out": bytes_in - sum(t.bytes for t in taken) - sum(cut["bytes"] for cut in edits.values()),
         "reasons": reasons,
-        "stats": dict(facts.settled[stage.label]),
+        "stats": stats,
     }
 
 

@@ -116,7 +116,10 @@ class EngineCorpus:
         """See `Corpus`."""
         folder, identity = self._home(basis)
         keep = basis is not None  # what another run may use again
-        tasks = [Task(folder / work.key, fingerprint([identity, work.key]), work, 1, durable=keep) for work in works]
+        tasks = [
+            Task(folder / work.key, fingerprint([identity, work.key]), work, getattr(work, "bytes", 1), durable=keep)
+            for work in works
+        ]
         results = self.session.tasks(f"{self.stage.label}: {title}", tasks)
         return [Done(Artefacts(str(task.home)), result) for task, result in zip(tasks, results, strict=True)]
 

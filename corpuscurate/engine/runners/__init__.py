@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 
-from corpuscurate.core.spec import Settings
+from corpuscurate.core.errors import WorkerError
+from corpuscurate.core.spec import Settings, Spec
+from corpuscurate.engine.runners.cards import WithCards, needs_card
 from corpuscurate.engine.runners.inprocess import InProcessRunner
 from corpuscurate.engine.runners.local import LocalRunner, start_fork_server
 from corpuscurate.engine.task import Runner
 
-__all__ = ["InProcessRunner", "LocalRunner", "Runner", "load_ahead", "make_runner", "runner_warnings"]
+__all__ = [
+    "InProcessRunner",
+    "LocalRunner",
+    "Runner",
+    "WithCards",
+    "load_ahead",
+    "make_runner",
+    "runner_warnings",
+    "with_cards",
+]
 
 
 def make_runner(settings: Settings, warm: str = "") -> Runner:
@@ -17,6 +28,23 @@ def make_runner(settings: Settings, warm: str = "") -> Runner:
     if _in_process(settings):
         return InProcessRunner()
     return LocalRunner(settings.workers, warm)
+
+
+def with_cards(spec: Spec, inner: Runner) -> Runner:
+    """The runner, and with it the processes of cards where a stage of the spec needs any. Raises WorkerError where
+    this process may start none."""
+    wanting = [stage.label for stage in spec.stages if needs_card(stage)]
+    if not wanting:
+        return inner
+    if multiprocessing.current_process().daemon:
+        raise WorkerError(
+            f"{wanting[0]}: a model on a card runs in a process of its own, and this process is a worker of a"
+            " multiprocessing.Pool, which may start none. Run it from the main process, from a worker of"
+            " concurrent.futures.ProcessPoolExecutor, or as a command of its own (`corpuscurate run`); or use"
+            " `device: cpu`."
+        )
+    ahead = [work for work in (stage.ahead_on_card() for stage in spec.stages) if work is not None]
+    return WithCards(inner, spec.settings.cards, ahead)
 
 
 def load_ahead(settings: Settings, warm: str) -> None:

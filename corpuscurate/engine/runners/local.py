@@ -10,10 +10,8 @@ import multiprocessing
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, MutableMapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -31,6 +29,7 @@ from corpuscurate.core.errors import WorkerError
 from corpuscurate.engine.progress import EVERY_SECONDS, Sink, connect
 from corpuscurate.engine.runners.memory import keep_freed_memory, worker_environment
 from corpuscurate.engine.runners.sending import perform_sent, to_send
+from corpuscurate.engine.runners.surroundings import end_with_caller, environment, hidden_main
 from corpuscurate.engine.runners.warm import VARIABLE
 from corpuscurate.engine.task import Task
 
@@ -43,7 +42,6 @@ SOCKET_PATH_BYTES = 100
 """Longest path of a socket everywhere: 104 with its end on macOS, 108 on Linux."""
 SOCKET_NAME_BYTES = len("/pymp-12345678/listener-12345678")
 
-ORPHAN_SECONDS = 0.5
 END_SECONDS = 5.0
 """How long the end of a worker is waited for, to learn its exit code."""
 SHORT_FOLDER = "/tmp"  # noqa: S108
@@ -63,7 +61,7 @@ def _start_worker(beats: Beats, caller: int, code: tuple[user_code.Source, ...])
     pa.set_io_thread_count(1)
     connect(lambda task, size: beats.put((task, size, os.getpid())))
     _BEATS.append(beats)
-    threading.Thread(target=_end_with_caller, args=(caller,), daemon=True).start()
+    threading.Thread(target=end_with_caller, args=(caller,), daemon=True).start()
 
 
 _BEATS: list[Beats] = []
@@ -75,56 +73,6 @@ def _perform(home: str, data: bytes) -> dict[str, Any]:
     for beats in _BEATS:
         beats.put((home, 0, os.getpid()))
     return perform_sent(data)
-
-
-def _end_with_caller(caller: int) -> None:
-    """End this process soon after the caller is gone, even a killed one; the fork server ends after its last worker.
-
-    A worker that outlives its run would go on writing into a folder that the next run has taken over.
-    """
-    with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(caller)
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(ORPHAN_SECONDS)
-    os._exit(1)
-
-
-@contextmanager
-def _hidden_main() -> Iterator[None]:
-    """Keep workers from running the caller's script again, which a script without a main guard would not survive.
-
-    Workers don't need it: classes of the script are sent by value (`runners.sending`).
-    """
-    main = sys.modules["__main__"]
-    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-    main.__spec__ = None
-    if file is not None:
-        del main.__file__
-    try:
-        yield
-    finally:
-        main.__spec__ = spec
-        if file is not None:
-            main.__file__ = file
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Variables for the processes that the block starts.
-
-    PYTHONSAFEPATH: the fork server is a `python -c`, which would look for modules in the current folder before all
-    others, so that a file `queue.py` there would be loaded in every worker. Workers get the caller's own path.
-    """
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _forget_server_of_parent() -> None:
@@ -143,7 +91,7 @@ def start_fork_server(warm: str) -> ForkServerContext:
     _forget_server_of_parent()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["corpuscurate.engine.runners.preload"])
-    with _starting(), _environment({VARIABLE: warm, "PYTHONSAFEPATH": "1", **worker_environment()}):
+    with _starting(), environment({VARIABLE: warm, "PYTHONSAFEPATH": "1", **worker_environment()}):
         _shorten_socket_folder()
         forkserver.ensure_running()
     return context
@@ -220,7 +168,7 @@ class LocalRunner:
         waiting = iter(enumerate(tasks))
         try:
             while True:
-                with _hidden_main(), _starting():
+                with hidden_main(), _starting():
                     while len(places) < self.workers * AHEAD and (item := next(waiting, None)) is not None:
                         places[self._pool.submit(_perform, str(item[1].home), to_send(item[1]))] = item[0]
                         self._processes = self._pool._processes

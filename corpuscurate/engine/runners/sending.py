@@ -38,6 +38,12 @@ def to_send(task: Task) -> bytes:
         raise WorkerError(f"{_culprit(task)} cannot be sent to a worker process: {error}. {_ADVICE}") from error
 
 
+def value_to_send(value: Any) -> bytes:
+    """A work as bytes for `pickle.loads`."""
+    data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    return data if _SCRIPT not in data else _by_value(value)
+
+
 def _by_value(value: Any) -> bytes:
     file = io.BytesIO()
     cloudpickle.CloudPickler(file, pickle.HIGHEST_PROTOCOL).dump(value)

@@ -32,7 +32,7 @@ def to_text(spec: Spec, formats: Sequence[str]) -> str:
     """What to load for a spec, for `from_text` in another process; not the stages of a caller's script or file."""
     stages = [s for s in spec.stages if type(s).__module__ != "__main__" and s.code is None]
     value = {
-        "stages": [[s.word, s.model_dump(mode="json")] for s in stages],
+        "stages": [[s.word, s.parameters()] for s in stages],  # of a planned one, those of the stage in recipes
         "formats": sorted(set(formats)),
         "column_types": output_format(spec.sink.format).columnar or spec.source.id is not None,
     }
@@ -56,7 +56,8 @@ def _passing_over(load: Any) -> None:
 
 
 def warm_stage(stage: Stage) -> None:
-    """Run a stage on a tiny batch."""
+    """Run a stage, as it is planned, on a tiny batch: what needs a card is not run here."""
+    stage = stage.planned()
     size = len(TEXTS)
     columns = {name: pa.array(['"a"', "1", None], pa.large_string()).cast(JSON) for name in stage.reads()}
     batch = Batch(

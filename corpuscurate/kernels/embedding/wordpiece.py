@@ -29,6 +29,10 @@ Int: TypeAlias = int | np.int64
 
 CHUNK = 4096
 """Input bytes read at once."""
+NO_LIMIT = 1 << 40
+"""More tokens than any text has."""
+TOKENS_A_BYTE = 2
+"""Tokens that a byte of text gives at most: 3 bytes decompose into 4 characters at the worst (U+1F82)."""
 
 
 class Pieces(NamedTuple):
@@ -201,8 +205,11 @@ def begin_reading(start: Int, stop: Int, reading: Reading) -> None:
 
 
 @kernel
-def next_ids(data: NDArray[np.uint8], bert: Bert, pieces: Pieces, reading: Reading) -> Int:
-    """The next tokens of the document, in `reading.ids`. Returns how many (0 is possible), -1 after the last."""
+def next_ids(data: NDArray[np.uint8], bert: Bert, pieces: Pieces, reading: Reading, most: Int) -> Int:
+    """The next tokens of the document, in `reading.ids`. Returns how many (0 is possible), -1 after the last.
+
+    most: it stops soon after that many tokens, so that no more text is read than a caller needs.
+    """
     cursor = reading.cursor
     i = cursor[0]
     stop = cursor[1]
@@ -215,7 +222,7 @@ def next_ids(data: NDArray[np.uint8], bert: Bert, pieces: Pieces, reading: Readi
     full = len(word) - 8
     at: Int = 0
     limit = min(stop, i + CHUNK)
-    while i < limit:
+    while i < limit and at < most:
         byte = np.int64(data[i])
         if pieces.added_first[byte]:
             k = _added(data, i, stop, pieces)
@@ -298,13 +305,58 @@ def wordpiece_ids(
     out_offsets[0] = 0
     for row in range(len(offsets) - 1):
         begin_reading(offsets[row], offsets[row + 1], reading)
-        made = next_ids(data, bert, pieces, reading)
+        made = next_ids(data, bert, pieces, reading, NO_LIMIT)
         while made >= 0:
             if len(out):
                 out[at : at + made] = reading.ids[:made]
             at += made
-            made = next_ids(data, bert, pieces, reading)
+            made = next_ids(data, bert, pieces, reading, NO_LIMIT)
         out_offsets[row + 1] = at
+    return at
+
+
+@kernel
+def wordpiece_heads(
+    offsets: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    bert: Bert,
+    pieces: Pieces,
+    limit: Int,
+    out_offsets: NDArray[np.int64],
+    out_unknown: NDArray[np.int32],
+    out_cut: NDArray[np.bool_],
+    out: NDArray[np.int32] | NDArray[np.uint16],
+) -> Int:
+    """The first `limit` tokens of each document; no more of its text is read than they need. Returns how many in all.
+
+    out_offsets: int64[n + 1]; out_unknown: int32[n], unknown ones among them; out_cut: bool[n], whether the document
+    has more. out: `heads_room` says how many it must hold.
+    """
+    reading = new_reading(pieces.max_characters)
+    ids = reading.ids
+    at: Int = 0
+    out_offsets[0] = 0
+    for row in range(len(offsets) - 1):
+        begin_reading(offsets[row], offsets[row + 1], reading)
+        left = limit
+        unknown = 0
+        cut = False
+        made = next_ids(data, bert, pieces, reading, left + 1)
+        while made >= 0:
+            taken = min(made, left)
+            for k in range(taken):
+                token = ids[k]
+                unknown += token == pieces.unknown
+                out[at + k] = token
+            at += taken
+            left -= taken
+            if made > taken:
+                cut = True
+                break
+            made = next_ids(data, bert, pieces, reading, left + 1)
+        out_offsets[row + 1] = at
+        out_unknown[row] = unknown
+        out_cut[row] = cut
     return at
 
 
@@ -336,7 +388,7 @@ def embed_tokens(
         distinct = 0
         left = limit
         begin_reading(offsets[document], offsets[document + 1], reading)
-        made = next_ids(data, bert, pieces, reading)
+        made = next_ids(data, bert, pieces, reading, left)
         while made >= 0 and left > 0:
             for k in range(min(made, left)):
                 token = reading.ids[k]
@@ -345,7 +397,7 @@ def embed_tokens(
                     distinct += 1
                 counts[token] += 1
             left -= made
-            made = next_ids(data, bert, pieces, reading)
+            made = next_ids(data, bert, pieces, reading, left)
         out_tokens[document, 0] = 0
         out_tokens[document, 1] = counts[pieces.unknown]
         for k in range(distinct):

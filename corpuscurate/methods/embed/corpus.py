@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -39,9 +39,12 @@ from corpuscurate.methods.embed.base import (
     noted_rows,
     of_a_column,
 )
+from corpuscurate.methods.embed.card import AskCard, rows_by_card
+from corpuscurate.methods.embed.card import disk_bytes as card_bytes
+from corpuscurate.methods.embed.card_stage import needs_card
 from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.learned import Learned
-from corpuscurate.methods.embed.make import embedder_value, make_embedder
+from corpuscurate.methods.embed.make import embedder_value, known_dimension, make_embedder
 from corpuscurate.methods.embed.vectors import vectors
 
 SAMPLE_TEXT_BYTES = 64 << 10
@@ -97,6 +100,12 @@ class EmbedsCorpus(GlobalStage):
         """The column that is read, if any."""
         return {"column": self.reads()}
 
+    def disk_bytes(self, text_bytes: int) -> int:
+        """Sketches and embeddings, which are kept as float32 and in whole numbers; tokens for a card."""
+        row = 8 * known_dimension(self.embedder)
+        made = card_bytes(self.embedder, text_bytes, row) if needs_card(self.embedder) else row
+        return super().disk_bytes(text_bytes) + made
+
     def sketch(self, batch: Batch) -> dict[str, pa.Array]:
         """Nothing dear: documents that an earlier global stage drops are never embedded."""
         rows: dict[str, pa.Array] = {"text_bytes": pa.array(lengths_bytes(batch.text))}
@@ -114,6 +123,17 @@ class EmbedsCorpus(GlobalStage):
         rows, notes = make_embedder(parameters).embed(batch.text)
         return {EMBEDDING: embedding_column(rows), NOTES: pa.array(notes)}
 
+    def token_text(self, batch: Batch) -> dict[str, pa.Array]:
+        """The tokens of a batch, for a card (called by the engine)."""
+        model: Any = self.embedder
+        columns: dict[str, pa.Array] = model.tokeniser().tokens(batch.text).columns()
+        return columns
+
+    def ahead_on_card(self) -> AskCard | None:
+        """The model is loaded on the card while the workers read."""
+        model: Any = self.embedder
+        return AskCard(model) if needs_card(model) else None
+
 
 def embedding_basis(embedder: Parameters) -> list[Any]:
     """All that the embeddings depend on besides the documents, JSON-able (see `Corpus.run`)."""
@@ -121,6 +141,18 @@ def embedding_basis(embedder: Parameters) -> list[Any]:
 
 
 def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> list[Artefact]:
+    """The files of `embedded_corpus`."""
+    return embedded_corpus(corpus, stage, embedder).files
+
+
+class EmbeddedCorpus(NamedTuple):
+    """files: see `embedded_corpus`; card: which card computed them and how, for the report; empty where none did."""
+
+    files: list[Artefact]
+    card: dict[str, Any]
+
+
+def embedded_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> EmbeddedCorpus:
     """Embed every document that is alive: one Arrow IPC file a split, in input order.
 
     Columns: doc_id (uint64, ascending), embedding (fixed_size_list<float32>[d], unit rows or zero rows), notes (uint8,
@@ -130,7 +162,7 @@ def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> l
     basis = embedding_basis(embedder)
     sketches = corpus.sketches()
     if isinstance(embedder, Column):
-        return _from_column(corpus, sketches, basis, embedder)
+        return EmbeddedCorpus(_from_column(corpus, sketches, basis, embedder), {})
     alive = corpus.run(
         [Alive(number, path, corpus.dropped(number)) for number, path in enumerate(sketches)],
         "documents to embed",
@@ -149,7 +181,13 @@ def embed_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> l
         fitted = corpus.run([Fit(tuple(texts), embedder, corpus.workers)], "learning word vectors", basis=basis)
         model = fitted[0].files.folder
     wanted = [done.files[WANTED] for done in alive]
-    return corpus.reread(wanted, "embed_text", "embedding", arguments={"model": model}, basis=basis)
+    if needs_card(embedder):
+        tokens = corpus.reread(wanted, "token_text", "tokenising", basis=basis)
+        on_card: Any = embedder
+        made = rows_by_card(corpus, on_card, tokens, basis=basis)
+        return EmbeddedCorpus(made.files, made.stats)
+    files = corpus.reread(wanted, "embed_text", "embedding", arguments={"model": model}, basis=basis)
+    return EmbeddedCorpus(files, {})
 
 
 ALIVE = "alive.arrow"

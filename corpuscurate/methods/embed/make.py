@@ -39,6 +39,14 @@ def dimension_of(parameters: Parameters) -> int:
     return _dimension(parameters, model_digest(parameters))
 
 
+def known_dimension(parameters: Parameters) -> int:
+    """Length of a row for estimates; 0 where it is not known before the run (`column`)."""
+    try:
+        return dimension_of(parameters)
+    except ValueError:
+        return 0
+
+
 @lru_cache(maxsize=16)
 def _dimension(parameters: Parameters, _digest: str | None) -> int:
     return parameters.row_length()

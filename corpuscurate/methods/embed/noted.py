@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.errors import InputError
 from corpuscurate.methods.embed.base import CUT, NOT_FINITE, UNKNOWN, Embedded, Parameters
 from corpuscurate.methods.embed.column import Column
+from corpuscurate.methods.embed.sequence import SequenceClassification
 
 COUNTED = {"unknown": UNKNOWN, "cut": CUT, "not_finite": NOT_FINITE}
 
@@ -91,17 +92,22 @@ def refuse_not_finite(noted: Noted, documents: int, stage: str, embedder: Parame
 
 def checked_finite(found: Embedded, ids: NDArray[np.uint64], embedder: Parameters) -> NDArray[np.float32]:
     """The rows of documents of a stream. Raises InputError where a model gave NaN or infinity."""
-    noted = Noted().with_batch(ids, found.notes)
-    if noted.counts["not_finite"]:
-        raise InputError(
-            f"{model_name(embedder)} gave NaN or infinity for the document with doc_id {noted.first['not_finite']}. "
-            "Half precision that overflowed does this: use `half: false`, or leave such documents out."
-        )
+    check_noted(Noted().with_batch(ids, found.notes), embedder)
     return found.rows
 
 
-def model_name(embedder: Parameters) -> str:
-    """Where the embeddings are from, for people."""
+def check_noted(noted: Noted, embedder: Parameters | SequenceClassification) -> None:
+    """Raises InputError where a model gave NaN or infinity for a document."""
+    if noted.counts["not_finite"]:
+        raise InputError(
+            f"{model_name(embedder)} gave NaN or infinity for the document with doc_id {noted.first['not_finite']}. "
+            "Half precision that overflowed does this: use `half: false`, or on a card `precision: bfloat16`, or leave "
+            "such documents out."
+        )
+
+
+def model_name(embedder: Parameters | SequenceClassification) -> str:
+    """Where the embeddings, or scores, are from, for people."""
     if isinstance(embedder, Column):
         return f"the column {embedder.column!r}"
     model = getattr(embedder, "model", None)

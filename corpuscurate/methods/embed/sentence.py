@@ -2,13 +2,15 @@
 
 Rows do not depend on the engine's batches: `embed.windows` says how. Long documents: `head` computes the first
 `max_tokens` tokens; `mean` computes every window of that length and takes the mean of their unit rows, weighted by
-tokens. A text without a token has the zero row.
+tokens. A text without a token has the zero row, and so has one of which the model knows too few tokens. Where a card
+computes, workers tokenise and a process of the card does the rest: `embed.card`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -16,18 +18,35 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import orjson
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from corpuscurate.core.columns import lengths_bytes
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.errors import MissingExtraError, RecipeError
 from corpuscurate.core.local_path import FromRecipe
 from corpuscurate.core.stage import Resources
-from corpuscurate.methods.embed.base import NOT_FINITE, UNKNOWN, Embedded, Parameters, folder_digest, noted_rows
-from corpuscurate.methods.embed.windows import Shapes, Windows, groups, longest_window
+from corpuscurate.kernels.embedding.token_batches import mean_of_unit_rows
+from corpuscurate.methods.embed.base import EMBEDDING, NOTES, Embedded, Parameters, embedding_column, folder_digest
+from corpuscurate.methods.embed.feeder import Feed
+from corpuscurate.methods.embed.precision import (
+    Device,
+    Precision,
+    card_batch,
+    check_card,
+    check_precision,
+    dtype_of,
+    no_room_for,
+)
+from corpuscurate.methods.embed.tokens import Facts, Tokeniser, facts_of, kept_facts
+from corpuscurate.methods.embed.windows import Shapes, Windows, cut_windows
 
 FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
 VERSION = 2
 """2: the zero row for texts of which the model knows too few tokens."""
+GROUP_BYTES = 4 << 20
+GROUP_TEXTS = 4096
+"""Texts tokenised and sorted at once; changes nothing in the result."""
 
 
 class SentenceTransformers(Parameters):
@@ -38,23 +57,34 @@ class SentenceTransformers(Parameters):
     model: Annotated[str, FromRecipe(only_existing=True)] = Field(
         description="folder, Hugging Face name, or installed package that holds a model", min_length=1
     )
-    device: Literal["cpu", "cuda"] = Field("cpu", description="where it runs")
-    half: bool = Field(False, description="16-bit weights and sums; only on cuda")
+    device: Device = Field("cpu", description="where it runs")
+    half: bool = Field(False, description="16-bit weights and sums; only on cuda: short for precision: float16")
+    precision: Precision | None = Field(
+        None, description="of weights and sums; the model's own where left out; bfloat16 and float16 only on cuda"
+    )
     window: Literal["head", "mean"] = Field(
         "head", description="head: the first max_tokens tokens; mean: the mean over windows of that length"
     )
     max_tokens: int | None = Field(None, description="tokens of a window, special ones included; the model's own", ge=8)
-    batch_size: int = Field(32, description="texts computed at once; part of the result's bytes", ge=1, le=4096)
+    batch_size: int = Field(
+        32, description="windows computed at once; part of the result's bytes; on cuda 512 by default", ge=1, le=8192
+    )
+    batches: Literal["fixed", "free"] = Field(
+        "fixed", description="fixed: no row depends on what is computed beside it; free: faster, to the last bits"
+    )
     max_unknown_ratio: float = Field(
         0.1, description="share of tokens unknown to the model above which a document gets no vector", ge=0, le=1
     )
     prompt: str = Field("", description='put before each text, such as "passage: " for the E5 models')
 
+    @model_validator(mode="before")
+    @classmethod
+    def _card_batch(cls, value: Any) -> Any:
+        return card_batch(value)
+
     @model_validator(mode="after")
     def _half_where_it_works(self) -> SentenceTransformers:
-        if self.half and self.device == "cpu":
-            raise ValueError("half: true needs device: cuda (on a CPU 16-bit sums are slower, not faster)")
-        return self
+        return check_precision(self)
 
     def make_embedder(self) -> SentenceEmbedder:
         """See `base.Parameters`."""
@@ -67,6 +97,19 @@ class SentenceTransformers(Parameters):
     def row_length(self) -> int:
         """See `base.Parameters`."""
         return sentence_dimension(self.model_folder())
+
+    def tokeniser(self) -> Tokeniser:
+        """See `card.OnTokens`."""
+        return _tokeniser(self, folder_digest(self.model_folder()))
+
+    def load(self) -> SentenceModel:
+        """See `card.OnTokens`."""
+        return _model(self, folder_digest(self.model_folder()))
+
+    def columns(self, rows: NDArray[np.float32], windows: Windows, notes: NDArray[np.uint8]) -> dict[str, pa.Array]:
+        """See `card.OnTokens`."""
+        found = embedded(rows, windows, notes)
+        return {EMBEDDING: embedding_column(found.rows), NOTES: pa.array(found.notes)}
 
 
 @lru_cache(maxsize=16)
@@ -152,29 +195,47 @@ def sentence_dimension(folder: Path) -> int:
     return found
 
 
+def embedded(rows: NDArray[np.float32], windows: Windows, notes: NDArray[np.uint8]) -> Embedded:
+    """The rows of texts from those of their windows. notes: of the texts so far."""
+    out, told = np.empty((len(notes), rows.shape[1]), np.float32), notes.copy()
+    mean_of_unit_rows(rows, windows.texts, windows.sizes, told, out)
+    return Embedded(out, told)
+
+
+class SentenceModel:
+    """See `feeder.Model`."""
+
+    def __init__(self, parameters: SentenceTransformers) -> None:
+        folder = parameters.model_folder()
+        self.name, self.device = parameters.model, parameters.device
+        self.loaded = _load(folder, parameters.device, dtype_of(parameters))
+        self.facts = _facts(self.loaded, folder)
+        self.width = sentence_dimension(folder)
+        longest = self.facts.longest(parameters.max_tokens)
+        special, fixed = longest - self.facts.room(longest), parameters.batches == "fixed"
+        self.shapes = Shapes(longest, special, parameters.batch_size, fixed, parameters.device == "cuda")
+
+    def run(self, features: dict[str, Any]) -> Any:
+        """See `feeder.Model`."""
+        return self.loaded(features)["sentence_embedding"]
+
+
 class SentenceEmbedder:
     """See `base.Embedder` and the module's text."""
 
     def __init__(self, parameters: SentenceTransformers) -> None:
         self._parameters = parameters
-        folder = resolve(parameters.model)
-        self._model = _load(folder, parameters)
-        self._tokenizer = self._model.tokenizer
-        if not hasattr(self._tokenizer, "num_special_tokens_to_add") or not getattr(self._tokenizer, "is_fast", False):
-            raise RecipeError(f"the model in {folder} is not a transformer with a fast tokenizer; try `kind: static`.")
-        self._longest = _longest(self._model, self._tokenizer, parameters)
-        head = parameters.window == "head"
-        room, device, prompt = parameters.batch_size, parameters.device, parameters.prompt
-        shapes = Shapes(self._longest, room, head, device, prompt, parameters.max_unknown_ratio)
-        self._windows = Windows(self._tokenizer, shapes)
-        self.dimension = sentence_dimension(folder)
-        self._identity = fingerprint([VERSION, parameters.model_dump(exclude={"model"}), folder_digest(folder)])
+        self._model = parameters.load()
+        self._tokeniser = make_tokeniser(parameters, self._model.facts)
+        self.dimension = self._model.width
+        digest = folder_digest(parameters.model_folder())
+        self._identity = fingerprint([VERSION, parameters.model_dump(exclude={"model"}), digest])
 
     @property
     def resources(self) -> Resources:
         """See `base.Embedder`."""
-        weights = sum(part.numel() * part.element_size() for part in self._model.parameters())
-        activations = 64 * self._parameters.batch_size * self._longest * self.dimension
+        weights = sum(part.numel() * part.element_size() for part in self._model.loaded.parameters())
+        activations = 64 * self._parameters.batch_size * self._model.shapes.longest * self.dimension
         return Resources(
             memory_bytes=weights + activations,
             device=self._parameters.device,
@@ -187,24 +248,52 @@ class SentenceEmbedder:
 
     def embed(self, texts: pa.LargeStringArray) -> Embedded:
         """See `base.Embedder`."""
-        sums = np.zeros((len(texts), self.dimension), np.float64)
-        notes = np.zeros(len(texts), np.uint8)
-        for start, stop in groups(texts):
-            windows, notes[start:stop] = self._windows.of(texts.slice(start, stop - start))
-            rows, broken = noted_rows(self._windows.compute(windows, self.dimension, self._compute))
-            for window, row, note in zip(windows, rows, broken.tolist(), strict=True):
-                sums[start + window.text] += row.astype(np.float64) * window.weight
-                notes[start + window.text] |= note & NOT_FINITE
-        sums[notes & NOT_FINITE > 0] = 0.0
-        rows, empty = noted_rows(sums)
-        why = notes & (UNKNOWN | NOT_FINITE) > 0  # the zero row of these is said already
-        return Embedded(rows, notes | np.where(why, 0, empty).astype(np.uint8))
+        parts = [self._group(texts.slice(start, stop - start)) for start, stop in groups(texts)]
+        if not parts:
+            return Embedded(np.zeros((0, self.dimension), np.float32), np.zeros(0, np.uint8))
+        return Embedded(np.concatenate([each.rows for each in parts]), np.concatenate([each.notes for each in parts]))
 
-    def _compute(self, features: dict[str, Any]) -> Any:
-        return self._model(features)["sentence_embedding"]
+    def _group(self, texts: pa.LargeStringArray) -> Embedded:
+        tokens = self._tokeniser.tokens(texts)
+        room = self._model.facts.room(self._model.shapes.longest)
+        windows = cut_windows(tokens, room)
+        feed = Feed(self._model, tokens, windows)
+        feed.launch()
+        feed.fetch()
+        return embedded(feed.rows, windows, tokens.notes)
 
 
-def _load(folder: Path, parameters: SentenceTransformers) -> Any:
+def groups(texts: pa.LargeStringArray) -> Iterator[tuple[int, int]]:
+    """Spans (start, stop) of texts that are tokenised and sorted at once."""
+    ends = np.cumsum(lengths_bytes(texts))
+    start, done = 0, 0
+    while start < len(texts):
+        stop = int(np.searchsorted(ends, done + GROUP_BYTES, "right"))
+        stop = min(max(stop, start + 1), start + GROUP_TEXTS, len(texts))
+        yield start, stop
+        start, done = stop, int(ends[stop - 1])
+
+
+def make_tokeniser(parameters: SentenceTransformers, facts: Facts) -> Tokeniser:
+    """The tokeniser of a model with these facts."""
+    room = facts.room(facts.longest(parameters.max_tokens))
+    limit = room if parameters.window == "head" else None
+    return Tokeniser(facts, limit, parameters.prompt, parameters.max_unknown_ratio)
+
+
+@lru_cache(maxsize=4)
+def _tokeniser(parameters: SentenceTransformers, digest: str) -> Tokeniser:
+    folder = parameters.model_folder()
+    facts = kept_facts(digest, parameters.packages, lambda: _facts(_load(folder, "cpu", None), folder))
+    return make_tokeniser(parameters, facts)
+
+
+@lru_cache(maxsize=2)
+def _model(parameters: SentenceTransformers, _digest: str) -> SentenceModel:
+    return SentenceModel(parameters)
+
+
+def _load(folder: Path, device: str, dtype: str | None) -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # workers are processes: no threads under them
     try:
         import torch
@@ -212,24 +301,27 @@ def _load(folder: Path, parameters: SentenceTransformers) -> Any:
         from transformers.utils import logging as chatter
     except ImportError as error:
         raise MissingExtraError("sentence-transformers", "embed", "the embedder sentence-transformers") from error
-    if parameters.device == "cuda" and not torch.cuda.is_available():
-        raise RecipeError("`device: cuda` of the embedder: torch sees no CUDA device here. Use `device: cpu`.")
+    check_card(device, dtype)
     chatter.disable_progress_bar()
     try:
         model = SentenceTransformer(
             str(folder),
-            device=parameters.device,
+            device=device,
             trust_remote_code=False,
             local_files_only=True,
             model_kwargs={"use_safetensors": True},
         )
+    except torch.OutOfMemoryError as error:
+        raise no_room_for(folder) from error
     except Exception as error:
         raise RecipeError(f"the model in {folder} cannot be loaded: {type(error).__name__}: {error}") from error
-    return (model.half() if parameters.half else model).eval()
+    return (model if dtype is None else model.to(getattr(torch, dtype))).eval()
 
 
-def _longest(model: Any, tokenizer: Any, parameters: SentenceTransformers) -> int:
-    """Tokens of a window: the recipe's, within what the model can take."""
-    limits = [getattr(model, "max_seq_length", None), getattr(tokenizer, "model_max_length", None)]
+def _facts(model: Any, folder: Path) -> Facts:
+    tokenizer = model.tokenizer
+    if not hasattr(tokenizer, "num_special_tokens_to_add") or not getattr(tokenizer, "is_fast", False):
+        raise RecipeError(f"the model in {folder} is not a transformer with a fast tokenizer; try `kind: static`.")
     settings = getattr(getattr(model[0], "auto_model", None), "config", None)
-    return longest_window(limits, getattr(settings, "max_position_embeddings", None), parameters.max_tokens)
+    positions = getattr(settings, "max_position_embeddings", None)
+    return facts_of(tokenizer, [getattr(model, "max_seq_length", None)], positions)

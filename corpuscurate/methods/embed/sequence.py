@@ -3,12 +3,14 @@
 What `AutoModelForSequenceClassification` loads: one output is a regression, whose number is the score (FineWeb-Edu:
 0..5, `HuggingFaceFW/fineweb-edu-classifier`); of several outputs, the score is the probability of a label. Weights come
 from safetensors alone and no code from the model's repository is run. A model without a trained head is refused:
-transformers would give it a random one. Scores do not depend on the engine's batches: `embed.windows` says how.
+transformers would give it a random one. Scores do not depend on the engine's batches: `embed.windows` says how. On a
+card the tokens are fed as those of embedders are: `embed.card`.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -23,8 +25,19 @@ from corpuscurate.core.errors import MissingExtraError, RecipeError, did_you_mea
 from corpuscurate.core.local_path import FromRecipe
 from corpuscurate.core.stage import Resources
 from corpuscurate.methods.embed.base import folder_digest
-from corpuscurate.methods.embed.sentence import downloaded
-from corpuscurate.methods.embed.windows import Shapes, Windows, groups, longest_window
+from corpuscurate.methods.embed.feeder import Feed
+from corpuscurate.methods.embed.precision import (
+    Device,
+    Precision,
+    card_batch,
+    check_card,
+    check_precision,
+    dtype_of,
+    no_room_for,
+)
+from corpuscurate.methods.embed.sentence import downloaded, groups
+from corpuscurate.methods.embed.tokens import Facts, Tokeniser, facts_of, kept_facts
+from corpuscurate.methods.embed.windows import Shapes, Windows, cut_windows
 
 VERSION = 1
 
@@ -45,19 +58,30 @@ class SequenceClassification(BaseModel):
     model: Annotated[str, FromRecipe(only_existing=True)] = Field(
         description="folder or Hugging Face name", min_length=1
     )
-    device: Literal["cpu", "cuda"] = Field("cpu", description="where it runs")
-    half: bool = Field(False, description="16-bit weights and sums; only on cuda")
+    device: Device = Field("cpu", description="where it runs")
+    half: bool = Field(False, description="16-bit weights and sums; only on cuda: short for precision: float16")
+    precision: Precision | None = Field(
+        None, description="of weights and sums; float32 where left out; bfloat16 and float16 only on cuda"
+    )
     window: Literal["head", "mean"] = Field(
         "head", description="head: the first max_tokens tokens; mean: the mean over windows of that length"
     )
     max_tokens: int | None = Field(None, description="tokens of a window, special ones included; the model's own", ge=8)
-    batch_size: int = Field(32, description="texts computed at once; part of the result's bytes", ge=1, le=4096)
+    batch_size: int = Field(
+        32, description="windows computed at once; part of the result's bytes; on cuda 512 by default", ge=1, le=8192
+    )
+    batches: Literal["fixed", "free"] = Field(
+        "fixed", description="fixed: no score depends on what is computed beside it; free: faster, to the last bits"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _card_batch(cls, value: Any) -> Any:
+        return card_batch(value)
 
     @model_validator(mode="after")
     def _half_where_it_works(self) -> SequenceClassification:
-        if self.half and self.device == "cpu":
-            raise ValueError("half: true needs device: cuda (on a CPU 16-bit sums are slower, not faster)")
-        return self
+        return check_precision(self)
 
 
 @lru_cache(maxsize=16)
@@ -130,57 +154,137 @@ def _made(parameters: SequenceClassification, target: str | None, _digest: str) 
     return SequenceScorer(parameters, target)
 
 
-class SequenceScorer:
-    """Texts to scores. Raises RecipeError for a model that cannot be used, MissingExtraError without transformers."""
+SCORE = "score"
+"""Column of scores in files that a card's process writes."""
+
+
+@dataclass(frozen=True)
+class SequenceScores:
+    """Scores from tokens: see `card.OnTokens`."""
+
+    parameters: SequenceClassification
+    target: str | None
+
+    def tokeniser(self) -> Tokeniser:
+        """See `card.OnTokens`."""
+        return _tokeniser(self.parameters, folder_digest(resolve_sequence(self.parameters.model)))
+
+    def load(self) -> SequenceModel:
+        """See `card.OnTokens`."""
+        return _model(self.parameters, self.target, folder_digest(resolve_sequence(self.parameters.model)))
+
+    def columns(self, rows: NDArray[np.float32], windows: Windows, notes: NDArray[np.uint8]) -> dict[str, pa.Array]:
+        """See `card.OnTokens`."""
+        return {SCORE: pa.array(mean_scores(rows, windows, len(notes)))}
+
+
+def mean_scores(rows: NDArray[np.float32], windows: Windows, texts: int) -> NDArray[np.float64]:
+    """float64[texts]: the mean of the scores of a text's windows, weighted by tokens; nan where there is none, and
+    infinity where one of them is nan or infinite."""
+    weights = np.bincount(windows.texts, windows.sizes, texts)
+    sums = np.bincount(windows.texts, rows[:, 0].astype(np.float64) * windows.sizes, texts)
+    scores = np.full(texts, np.nan)
+    np.divide(sums, weights, out=scores, where=weights > 0)
+    scores[(weights > 0) & ~np.isfinite(sums)] = np.inf
+    return scores
+
+
+class SequenceModel:
+    """See `feeder.Model`. Raises RecipeError for a model that cannot be used, MissingExtraError."""
+
+    width = 1
 
     def __init__(self, parameters: SequenceClassification, target: str | None) -> None:
         folder = resolve_sequence(parameters.model)
-        self._label, self._outputs = output_of(folder, target)
-        tokenizer, self._model = _load(folder, parameters)
-        config = self._model.config
+        self.name, self.device = parameters.model, parameters.device
+        self._label, _ = output_of(folder, target)
+        tokenizer, self._loaded = _load(folder, parameters)
+        config = self._loaded.config
         self._sigmoid = config.problem_type == "multi_label_classification"
-        limits = [getattr(tokenizer, "model_max_length", None)]
-        longest = longest_window(limits, getattr(config, "max_position_embeddings", None), parameters.max_tokens)
-        shapes = Shapes(longest, parameters.batch_size, parameters.window == "head", parameters.device)
-        self._windows = Windows(tokenizer, shapes)
+        self.facts = facts_of(tokenizer, [], getattr(config, "max_position_embeddings", None))
+        longest = self.facts.longest(parameters.max_tokens)
+        special, fixed = longest - self.facts.room(longest), parameters.batches == "fixed"
+        self.shapes = Shapes(longest, special, parameters.batch_size, fixed, parameters.device == "cuda")
 
-    def score(self, texts: pa.LargeStringArray) -> NDArray[np.float64]:
-        """float64[n]; nan for a text without anything but white space. Of windows the mean, weighted by tokens."""
-        sums, weights = np.zeros(len(texts)), np.zeros(len(texts))
-        for start, stop in groups(texts):
-            windows, _ = self._windows.of(texts.slice(start, stop - start))
-            rows = self._windows.compute(windows, 1, self._compute)[:, 0].astype(np.float64)
-            for window, row in zip(windows, rows.tolist(), strict=True):
-                sums[start + window.text] += row * window.weight
-                weights[start + window.text] += window.weight
-        scores = np.full(len(texts), np.nan)
-        np.divide(sums, weights, out=scores, where=weights > 0)
-        return scores
-
-    def _compute(self, features: dict[str, Any]) -> Any:
-        logits = self._model(**features).logits.float()
+    def run(self, features: dict[str, Any]) -> Any:
+        """See `feeder.Model`."""
+        logits = self._loaded(**features).logits.float()
         if self._label is None:
             return logits[:, :1]
         shares = logits.sigmoid() if self._sigmoid else logits.softmax(dim=1)
         return shares[:, self._label : self._label + 1]
 
 
-def _load(folder: Path, parameters: SequenceClassification) -> tuple[Any, Any]:
+class SequenceScorer:
+    """Texts to scores. Raises what `SequenceModel` raises."""
+
+    def __init__(self, parameters: SequenceClassification, target: str | None) -> None:
+        self._model = SequenceModel(parameters, target)
+        self._tokeniser = _tokeniser_of(parameters, self._model.facts)
+
+    def score(self, texts: pa.LargeStringArray) -> NDArray[np.float64]:
+        """float64[n]; nan for a text without anything but white space, infinity where the model gives nan or infinity.
+        Of windows the mean, weighted by tokens."""
+        scores = np.full(len(texts), np.nan)
+        for start, stop in groups(texts):
+            tokens = self._tokeniser.tokens(texts.slice(start, stop - start))
+            windows = cut_windows(tokens, self._model.facts.room(self._model.shapes.longest))
+            feed = Feed(self._model, tokens, windows)
+            feed.launch()
+            feed.fetch()
+            scores[start:stop] = mean_scores(feed.rows, windows, stop - start)
+        return scores
+
+
+def _tokeniser_of(parameters: SequenceClassification, facts: Facts) -> Tokeniser:
+    room = facts.room(facts.longest(parameters.max_tokens))
+    return Tokeniser(facts, room if parameters.window == "head" else None)
+
+
+@lru_cache(maxsize=4)
+def _tokeniser(parameters: SequenceClassification, digest: str) -> Tokeniser:
+    return _tokeniser_of(parameters, kept_facts(digest, parameters.packages, lambda: _facts(parameters)))
+
+
+def _facts(parameters: SequenceClassification) -> Facts:
+    folder = resolve_sequence(parameters.model)
+    positions = sequence_config(folder).get("max_position_embeddings")
+    return facts_of(_load_tokenizer(folder), [], positions)
+
+
+@lru_cache(maxsize=2)
+def _model(parameters: SequenceClassification, target: str | None, _digest: str) -> SequenceModel:
+    return SequenceModel(parameters, target)
+
+
+def _load_tokenizer(folder: Path) -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # workers are processes: no threads under them
     try:
-        import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        from transformers import AutoTokenizer
         from transformers.utils import logging as chatter
     except ImportError as error:
         raise MissingExtraError("sentence-transformers", "embed", "a sequence-classification model") from error
-    if parameters.device == "cuda" and not torch.cuda.is_available():
-        raise RecipeError("`device: cuda` of the embedder: torch sees no CUDA device here. Use `device: cpu`.")
     chatter.disable_progress_bar()
-    options = {"trust_remote_code": False, "local_files_only": True}
     try:
+        options = {"trust_remote_code": False, "local_files_only": True}
         tokenizer = AutoTokenizer.from_pretrained(str(folder), use_fast=True, **options)
+    except Exception as error:
+        raise RecipeError(f"the model in {folder} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise RecipeError(f"the model in {folder} has no fast tokenizer (tokenizer.json).")
+    return tokenizer
+
+
+def _load(folder: Path, parameters: SequenceClassification) -> tuple[Any, Any]:
+    tokenizer = _load_tokenizer(folder)
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    check_card(parameters.device, dtype_of(parameters))
+    options = {"trust_remote_code": False, "local_files_only": True, "use_safetensors": True}
+    try:
         model, loaded = AutoModelForSequenceClassification.from_pretrained(
-            str(folder), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
+            str(folder), dtype=torch.float32, output_loading_info=True, **options
         )
     except Exception as error:
         raise RecipeError(f"the model in {folder} cannot be loaded: {type(error).__name__}: {error}") from error
@@ -189,7 +293,8 @@ def _load(folder: Path, parameters: SequenceClassification) -> tuple[Any, Any]:
         raise RecipeError(
             f"the model in {folder} lacks trained weights: {', '.join(lacking[:5])}. Random ones are no use."
         )
-    if not getattr(tokenizer, "is_fast", False):
-        raise RecipeError(f"the model in {folder} has no fast tokenizer (tokenizer.json).")
-    model = model.half() if parameters.half else model
-    return tokenizer, model.to(parameters.device).eval()
+    try:
+        model = model.to(getattr(torch, dtype_of(parameters) or "float32")).to(parameters.device)
+    except torch.OutOfMemoryError as error:
+        raise no_room_for(folder) from error
+    return tokenizer, model.eval()

@@ -43,6 +43,15 @@ def read_wordpiece(path: Path) -> WordPiece:
         value = orjson.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise RecipeError(f"cannot read {path}: {error}") from error
+    return _parsed(path, value)
+
+
+def parse_wordpiece(text: str) -> WordPiece:
+    """The tokeniser of the content of a `tokenizer.json`. Raises RecipeError as `read_wordpiece` does."""
+    return _parsed(Path("tokenizer.json"), orjson.loads(text))
+
+
+def _parsed(path: Path, value: Any) -> WordPiece:
     try:
         return _read(path, value)
     except (KeyError, TypeError, AttributeError) as error:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.corpus import DROPS, Corpus
-from corpuscurate.methods.embed.corpus import EmbedsCorpus, embed_corpus, embedding_basis
+from corpuscurate.methods.embed.corpus import EmbedsCorpus, embedded_corpus, embedding_basis
 from corpuscurate.methods.embed.noted import note_warnings, refuse_not_finite
 from corpuscurate.methods.semantic.kmeans import (
     BLOCK_ROWS,
@@ -183,7 +183,8 @@ def cluster_corpus(
 
     Embeddings, centroids and clusters are kept when other parameters of the stage change.
     """
-    files, noted = quantise(corpus, embed_corpus(corpus, stage, stage.embedder), stage.vectors_basis())
+    embedded = embedded_corpus(corpus, stage, stage.embedder)
+    files, noted = quantise(corpus, embedded.files, stage.vectors_basis())
     rows = sum(file.rows for file in files)
     documents = rows + sum(file.zeros for file in files)
     if finite:
@@ -207,6 +208,7 @@ def cluster_corpus(
         "sample": fitted.result["sample"],
         "mean_cosine_by_iteration": fitted.result["mean_cosine"],
         "noted": noted.value()["counts"],
+        **({"card": embedded.card} if embedded.card else {}),
         "warnings": note_warnings(noted, documents, stage.embedder),
     }
     clustered = Clustered(files, assigned, fitted.files, k, probes, stats, basis)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive.wordpiece import tokenise
+from naive.wordpiece import head, tokenise
 from support.embed import ADDED, ALPHABET, array, data_folder, tokenizer_json, vocabulary
 
-from corpuscurate.kernels.embedding.bert import bert_table
-from corpuscurate.kernels.embedding.wordpiece import embed_tokens, pieces_of
+from corpuscurate.core.columns import text_buffers
+from corpuscurate.kernels.embedding.bert import BECOMES, bert_table
+from corpuscurate.kernels.embedding.wordpiece import NO_LIMIT, TOKENS_A_BYTE, embed_tokens, pieces_of, wordpiece_heads
 from corpuscurate.methods.embed.wordpiece import WordPiece, read_wordpiece
 
 SETTINGS = list(product((True, False), repeat=4))
@@ -141,3 +142,55 @@ def test_document_vectors_equal_naive(texts, limit, small, rng):
         total = sum((factors[t] * rows[row_of[t]].astype(float) for t in found), np.zeros(6))
         length = np.linalg.norm(total)
         np.testing.assert_allclose(row, total / length if length else total, atol=1e-6)
+
+
+def heads(setting, texts, limit, kind=np.uint16):
+    """(tokens, unknown ones, whether there are more) of each text."""
+    read, column = reader(setting), array(texts)
+    offsets, data = text_buffers(column)
+    most = sum(min(TOKENS_A_BYTE * len(text.encode()), limit) for text in texts)
+    borders, out = np.full(len(texts) + 1, -1, np.int64), np.empty(most, kind)
+    unknown, more = np.full(len(texts), -1, np.int32), np.empty(len(texts), np.bool_)
+    size = wordpiece_heads(offsets, data, read.bert, read.pieces, limit, borders, unknown, more, out)
+    assert size == borders[-1]
+    return [(out[borders[i] : borders[i + 1]].tolist(), unknown[i].item(), more[i].item()) for i in range(len(texts))]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(TEXT | st.text(st.characters(codec="utf-8"), max_size=30), max_size=4),
+    st.sampled_from(SETTINGS),
+    st.integers(0, 70) | st.just(NO_LIMIT),
+)
+def test_heads_are_the_first_of_all_tokens(texts, setting, limit):
+    whole = ids(setting, texts)
+    found = heads(setting, texts, limit)
+    unknown = ADDED["[UNK]"]
+    assert found == [(each[:limit], each[:limit].count(unknown), len(each) > limit) for each in whole]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(TEXT, max_size=4), st.sampled_from(SETTINGS), st.integers(0, 70))
+def test_heads_equal_naive(texts, setting, limit):
+    words = vocabulary()
+    assert heads(setting, texts, limit) == [head(text, words, setting, ADDED, 20, limit) for text in texts]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 4095, 4096, 4097, 9999, 10_000, 10_001])
+def test_heads_of_texts_longer_than_a_chunk(limit):
+    setting = (True, True, True, True)
+    texts = ["hello " * 10_000, "a" * 10_000, "漢" * 10_000, ""]
+    for kind in (np.uint16, np.int32):
+        assert heads(setting, texts, limit, kind) == [
+            head(text, vocabulary(), setting, ADDED, 20, limit) for text in texts
+        ]
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_no_character_becomes_more_tokens_than_there_is_room_for(setting):
+    bert = bert_table(*setting)
+    codes = np.array([c for c in range(0x80, 0x110000) if not 0xD800 <= c < 0xE000])
+    kinds = bert.kinds[bert.pages[codes >> 8].astype(np.int64) << 8 | codes & 0xFF].astype(np.int64)
+    codes, rows = codes[kinds >= BECOMES], kinds[kinds >= BECOMES] - BECOMES
+    size = 2 + (codes >= 0x800) + (codes >= 0x10000)  # bytes of UTF-8
+    assert (bert.forms[rows, 0] <= TOKENS_A_BYTE * size).all()

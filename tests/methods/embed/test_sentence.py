@@ -133,25 +133,22 @@ def test_notes_say_what_is_wrong_with_a_row(folder):
 
 
 @needs_it
-def test_a_head_of_characters_is_cut_too(folder):
-    assert embedder(folder).embed(array(["x" * (24 * 64), "x" * (24 * 64 + 1)])).notes.tolist() == [
-        UNKNOWN,
-        UNKNOWN | CUT,
-    ]
+def test_a_long_word_is_one_token_and_read_whole(folder):
+    assert embedder(folder).embed(array(["x" * (24 * 64), "x" * (24 * 64 + 1)])).notes.tolist() == [UNKNOWN, UNKNOWN]
 
 
 @needs_it
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_rows_that_are_not_finite_are_noted(folder, monkeypatch, value):
     one = embedder(folder, window="mean", max_tokens=9)
-    whole = one._compute
+    whole = one._model.run
 
     def broken(features):
         rows = whole(features).clone()
         rows[(features["input_ids"] == vocabulary()["world"]).any(dim=1)] = float(value)
         return rows
 
-    monkeypatch.setattr(one, "_compute", broken)
+    monkeypatch.setattr(one._model, "run", broken)
     found = one.embed(array(["hello", "a b c " * 9 + "world", "", "x"]))
     assert found.notes.tolist() == [0, NOT_FINITE, EMPTY, 0]
     assert found.rows.any(axis=1).tolist() == [True, False, False, True]
