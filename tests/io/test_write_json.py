@@ -366,3 +366,13 @@ def test_any_table_comes_back_with_its_count_and_values(data, columns, rows, sta
         for row in range(min(start, rows), rows)
     ]
     assert [json.loads(line) for line in lines.splitlines()] == expected
+
+
+def test_a_field_that_a_struct_has_twice():
+    one = pa.array([1])
+    column = pa.StructArray.from_arrays([one, one], ["a", "a"])
+    for each in (column, pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), column)):
+        with pytest.raises(
+            InputError, match="a struct has the field 'a' more than once, of which readers of JSON keep"
+        ):
+            json_texts(each)
