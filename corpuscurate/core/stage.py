@@ -198,8 +198,8 @@ def code_value(stage: Stage) -> list[Any]:
     made_with: list[Any] = [each for each in (versions, stage.resources.device) if each not in ({}, "cpu")]
     if kind.code is not None:
         return [*made_with, kind.code.name, kind.code.digest]
-    if kind.__module__.startswith("corpuscurate.") and kind.__dict__.get("word"):
-        return made_with
+    if kind.__module__.startswith("corpuscurate."):  # a trial of `tune` has no word, and is told by its name
+        return made_with if kind.__dict__.get("word") else [*made_with, f"{kind.__module__}.{kind.__qualname__}"]
     return [*made_with, f"{kind.__module__}.{kind.__qualname__}", code_digest(kind)]
 
 
