@@ -168,7 +168,7 @@ def test_the_semantic_family_on_a_card_tells_which(home):
         assert card["windows"] > 0
         assert row["documents_in"] > row["documents_out"]
         assert told.keys() == other["stats"].keys()
-        for name in ("documents", "without_direction", "k", "noted", "warnings"):
+        for name in ("documents", "without_direction", "k", "noted"):
             assert told[name] == other["stats"][name]
 
 
