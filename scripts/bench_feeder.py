@@ -4,13 +4,15 @@ Usage: bench_feeder.py [--device cuda] [--only NAME,...] [--documents N] [--seco
 
 Models are made here: random weights, real shapes, 256 tokens, a WordPiece vocabulary of 30,522 from the text, which is
 that of --text, or of the Python and Markdown files of this installation; documents are pieces of 2 kB of it, in Parquet
-shards. Steps (--only): host, bare, warm, feed, minilm, bert, equal, cosine, standin, encode, minilm-free, bert-free,
-minilm-fp16, minilm-fp32. A step that would begin after --seconds is left out, and says so.
+shards. Steps (--only): host, bare, warm, feed, minilm, bert, equal, cosine, standin, cpu, encode, minilm-free,
+bert-free, minilm-fp16, minilm-fp32. A step that would begin after --seconds is left out, and says so.
 
 - bare: the forward pass alone in bfloat16, 1,024 x 256 tokens, nothing fed and nothing fetched.
 - encode: `SentenceTransformer.encode` of strings, for reference.
 - feed: tokens in memory through the feeder, by batch size and kind of batches: windows a second of the card alone.
-- standin: the whole run with a model that computes nothing, on 2 cores and on all.
+- standin: the whole run with a model that computes nothing, on 2 cores and on all; with one worker, also CPU seconds
+  (user + system) of all its processes, so that wall times of a busy machine need not be trusted.
+- cpu: CPU seconds a document of tokenising, and of the feeder with the model that computes nothing.
 - minilm, bert: `corpuscurate run` with `embed` in bfloat16; -free: batches that rows depend on to the last bits.
   documents_per_second is over the whole process, from its start to its end; steady leaves out what does not grow with
   the documents (start, loading the model), as the difference to the small run `warm`.
@@ -27,6 +29,7 @@ import os
 import platform
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -231,14 +234,52 @@ def stand_in(args: argparse.Namespace, shards: str, model: str, folder: str, wor
     from corpuscurate.pipeline import Pipeline
     from corpuscurate.stages.embed import Embed
 
-    begun = time.time()
+    begun, used = time.time(), cpu_seconds()
     report = Pipeline(
         Source(paths=(shards,)),
         [Embed(embedder=StandIn(model=model, device=args.device))],
         Sink(path=folder),
         settings=Settings(workers=workers),
     ).run()
-    told("standin", report, time.time() - begun, workers=workers, cores=len(os.sched_getaffinity(0)))
+    wall = time.time() - begun
+    cpu = {"cpu_seconds": round(cpu_seconds() - used, 2)} if workers == 1 else {}  # others are not this one's children
+    told("standin", report, wall, workers=workers, cores=len(os.sched_getaffinity(0)), **cpu)
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process and of the children that have ended."""
+    mine, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return mine.ru_utime + mine.ru_stime + children.ru_utime + children.ru_stime
+
+
+def cpu(folder: Path, texts: list[str]) -> None:
+    """CPU seconds of the host's part, in this process."""
+    from corpuscurate.methods.embed.feeder import Feed
+
+    embedder = StandIn(model=str(folder))
+    model, tokeniser = embedder.load(), embedder.tokeniser()
+    column = pa.array(texts, pa.large_string())
+    model.shapes = Shapes(TOKENS, 2, 512, True, True)  # the shapes of a card
+    for _ in range(2):  # the second time is told
+        begun = time.process_time()
+        tokens = tokeniser.tokens(column)
+        tokenised = time.process_time()
+        windows = cut_windows(tokens, model.facts.room(TOKENS))
+        one = Feed(model, tokens, windows)
+        one.launch()
+        one.fetch()
+        fed = time.process_time()
+        columns = embedder.columns(one.rows, windows, tokens.notes)
+        ended = time.process_time()
+    seconds = {"tokenising": tokenised - begun, "feeding": fed - tokenised, "rows_of_texts": ended - fed}
+    say(
+        "cpu",
+        documents=len(texts),
+        tokens=int(windows.sizes.sum()),
+        columns=list(columns),
+        microseconds_per_document={name: round(1e6 * value / len(texts), 2) for name, value in seconds.items()},
+        documents_per_second_on_2_cores=round(2 * len(texts) / (ended - begun)),
+    )
 
 
 def told(step: str, report: dict[str, Any], wall: float, **more: Any) -> None:
@@ -477,12 +518,16 @@ class Bench:
         feed(self.device, "minilm", self.minilm, some_texts(self.folder / "large", count))
 
     def standin(self) -> None:
-        for cores, workers in ((2, 2), (self.workers, self.workers)) if self.workers > 2 else ((2, 2),):
+        several = ((self.workers, self.workers),) if self.workers > 2 else ()
+        for cores, workers in ((1, 1), (2, 2), *several):
             out = self.folder / f"out-standin-{cores}"
             command = [sys.executable, __file__, "--device", self.device, "--stand-in", self.shards("large")]
             command += [str(self.minilm), str(out), str(workers), str(cores)]
             subprocess.run(command, check=True)
             shutil.rmtree(out, ignore_errors=True)
+
+    def cpu(self) -> None:
+        cpu(self.minilm, some_texts(self.folder / "large", 16_000))
 
     def _run(self, step: str, model: Path, documents: str, **more: Any) -> Path:
         place = self.folder / f"out-{step}"
@@ -533,6 +578,7 @@ class Bench:
             "equal": self.equal,
             "cosine": self.cosine,
             "standin": self.standin,
+            "cpu": self.cpu,
             "encode": self.encode,
             "minilm-free": lambda: self._run("minilm-free", self.minilm, "large", batches="free"),
             "bert-free": lambda: self._run("bert-free", self.bert, "middle", batches="free"),

@@ -153,8 +153,12 @@ class EmbeddingQuality(Filter):
 
     def planned(self) -> Stage:
         """With a model on a card, a global stage: workers tokenise, a process of the card computes."""
-        found = self.embedder if isinstance(self.embedder, SequenceClassification) else self.vectors()
-        return EmbeddingQualityOnCard(name=self.name, mode=self.mode, of=self) if needs_card(found) else self
+        return EmbeddingQualityOnCard(name=self.name, mode=self.mode, of=self) if needs_card(self.model()) else self
+
+    def model(self) -> Any:
+        """What works on tokens, or makes vectors: the model of scores, or of the vectors that the head scores."""
+        own = self.embedder
+        return SequenceScores(own, self.target) if isinstance(own, SequenceClassification) else self.vectors()
 
     def vectors(self) -> Parameters:
         """What makes the vectors: as given, or as the head was trained."""
@@ -219,11 +223,7 @@ class EmbeddingQualityOnCard(CardStage):
 
     def on_tokens(self) -> OnTokens:
         """The model: of scores, or of the vectors that the head scores."""
-        own = self._quality.embedder
-        if isinstance(own, SequenceClassification):
-            return SequenceScores(own, self._quality.target)
-        model: Any = self._quality.vectors()
-        found: OnTokens = model
+        found: OnTokens = self._quality.model()
         return found
 
     def _basis(self) -> list[Any]:

@@ -10,6 +10,7 @@ from corpuscurate.kernels.compile import kernel
 _NOT_FINITE = np.uint8(8)
 """`NOT_FINITE` of `methods.embed.base`."""
 _EMPTY = np.uint8(1)
+_UNKNOWN = np.uint8(2)
 
 
 @kernel
@@ -62,7 +63,7 @@ def mean_of_unit_rows(
     rows: float32[windows, d]; texts: int64[windows], ascending. Sums are float64, in the order of windows and columns.
     out: float32[n, d]; out_notes: uint8[n], which has what is said of the texts before. A text without a window, or
     whose sum is zero, has the zero row and EMPTY; with a window that is not finite, the zero row and NOT_FINITE. A text
-    that has notes already gets no EMPTY.
+    with the note UNKNOWN gets no EMPTY.
     """
     width = rows.shape[1]
     sums = np.empty(width, np.float64)
@@ -87,7 +88,7 @@ def mean_of_unit_rows(
             square += sums[k] * sums[k]
         if not finite:
             out_notes[text] |= _NOT_FINITE
-        elif not square > 0.0 and out_notes[text] & np.uint8(2) == np.uint8(0):
+        elif not square > 0.0 and out_notes[text] & _UNKNOWN == np.uint8(0):
             out_notes[text] |= _EMPTY
         scale = np.sqrt(square)
         for k in range(width):

@@ -330,7 +330,7 @@ def wordpiece_heads(
     """The first `limit` tokens of each document; no more of its text is read than they need. Returns how many in all.
 
     out_offsets: int64[n + 1]; out_unknown: int32[n], unknown ones among them; out_cut: bool[n], whether the document
-    has more. out: `heads_room` says how many it must hold.
+    has more. out: TOKENS_A_BYTE a byte of a document, or `limit` where that is less, of all documents together.
     """
     reading = new_reading(pieces.max_characters)
     ids = reading.ids

@@ -165,6 +165,11 @@ class SequenceScores:
     parameters: SequenceClassification
     target: str | None
 
+    @property
+    def resources(self) -> Resources:
+        """Those of the parameters."""
+        return self.parameters.resources
+
     def tokeniser(self) -> Tokeniser:
         """See `card.OnTokens`."""
         return _tokeniser(self.parameters, folder_digest(resolve_sequence(self.parameters.model)))

@@ -116,6 +116,7 @@ def test_documents_dropped_before_are_not_computed_and_scores_decide(home):
     streamed, expected = outcome(home, "q-s", stages(SequenceClassification, min_score=bound))
     on_card, found = outcome(home, "q-c", stages(ScoresOnCard, min_score=bound), 2)
     assert found == expected
+    assert on_card["stages"][1]["stats"]["device"] == "cpu"
     for name in ("dropped", "reasons", "documents_in", "documents_out"):
         assert on_card["stages"][1][name] == streamed["stages"][1][name]
     tagged, found = outcome(home, "q-tc", [s.model_copy(update={"mode": "tag"}) for s in stages(ScoresOnCard)])
@@ -124,42 +125,51 @@ def test_documents_dropped_before_are_not_computed_and_scores_decide(home):
     assert tagged["documents"]["dropped"] == 0
 
 
-@pytest.mark.parametrize("bounds", [{"min_score": 0.0, "max_score": 0.2}, {"max_score": 0.1}, {"min_score": 9.0}])
-def test_tag_mode_counts_what_would_be_dropped(home, bounds):
-    label = "-".join(map(str, bounds.values()))
+def test_tag_mode_counts_what_would_be_dropped(home):
+    several = [{"min_score": 0.0, "max_score": 0.2}, {"max_score": 0.1}, {"min_score": 9.0}]
     rows, files = [], []
     for kind in (SequenceClassification, ScoresOnCard):
         scoring = kind(model=str(home / "scores"), batch_size=8)
-        stage = EmbeddingQuality(embedder=scoring, mode="tag", **bounds)
-        report, found = outcome(home, f"t-{kind.__name__}-{label}", [stage])
+        stages = [
+            EmbeddingQuality(embedder=scoring, mode="tag", name=f"q{number}", **bounds)
+            for number, bounds in enumerate(several)
+        ]
+        report, found = outcome(home, f"t-{kind.__name__}", stages)
         assert report["documents"]["dropped"] == 0
-        rows.append(report["stages"][0])
+        rows.append(report["stages"])
         files.append(found)
     assert files[0] == files[1]
-    streamed, on_card = rows
-    assert sum(streamed["reasons"].values()) > 0
-    for name in ("reasons", "measures", "thresholds", "edits", "documents_in", "documents_out", "dropped"):
-        assert on_card[name] == streamed[name]
-    assert set(on_card) - set(streamed) == {"stats"}
-    assert "reasons" not in on_card["stats"]
+    for streamed, on_card in zip(*rows, strict=True):
+        assert sum(streamed["reasons"].values()) > 0
+        for name in ("reasons", "measures", "thresholds", "edits", "documents_in", "documents_out", "dropped"):
+            assert on_card[name] == streamed[name]
+        assert set(on_card) - set(streamed) == {"stats"}
+        assert on_card["stats"]["device"] == "cpu"
+        assert "reasons" not in on_card["stats"]
 
 
-@pytest.mark.parametrize(
-    "stage",
-    [Semantic(threshold=0.9), Prototypes(keep_fraction=0.5), Outliers(remove_fraction=0.1), Diversity(budget=100)],
-)
-def test_the_semantic_family_on_a_card_tells_which(home, stage):
-    def with_model(kind):
-        return [stage.model_copy(update={"embedder": model(home, kind)})]
+def test_the_semantic_family_on_a_card_tells_which(home):
+    def stages(kind):
+        embedder = model(home, kind)
+        return [
+            Semantic(threshold=0.99, embedder=embedder),
+            Outliers(remove_fraction=0.1, embedder=embedder),
+            Prototypes(keep_fraction=0.5, embedder=embedder),
+            Diversity(budget=20, embedder=embedder),
+        ]
 
-    streamed, expected = outcome(home, f"m-s-{stage.word}", with_model(SentenceTransformers))
-    report, found = outcome(home, f"m-c-{stage.word}", with_model(OnCard), 2)
+    streamed, expected = outcome(home, "m-s", stages(SentenceTransformers))
+    report, found = outcome(home, "m-c", stages(OnCard), 2)
     assert found == expected
-    told = dict(report["stages"][0]["stats"])
-    card = told.pop("card")
-    assert (card["device"], card["rows"], card["batch_size"]) == ("cpu", "independent of the batch", 8)
-    assert card["windows"] > 0
-    assert told == streamed["stages"][0]["stats"]
+    for row, other in zip(report["stages"], streamed["stages"], strict=True):
+        told = dict(row["stats"])
+        card = told.pop("card")
+        assert (card["device"], card["rows"], card["batch_size"]) == ("cpu", "independent of the batch", 8)
+        assert card["windows"] > 0
+        assert row["documents_in"] > row["documents_out"]
+        assert told.keys() == other["stats"].keys()
+        for name in ("documents", "without_direction", "k", "noted"):
+            assert told[name] == other["stats"][name]
 
 
 def test_numbers_that_are_not_finite_are_refused(home):
