@@ -25,7 +25,8 @@ from typing import Any
 
 from corpuscurate import Sink, Source
 from corpuscurate.core.spec import Spec
-from corpuscurate.engine.runners.local import _hidden_main, start_fork_server
+from corpuscurate.engine.runners.local import start_fork_server
+from corpuscurate.engine.runners.surroundings import hidden_main
 from corpuscurate.engine.runners.warm import to_text
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.length import Length
@@ -92,7 +93,7 @@ def start(
     for name in ("stdout", "stderr"):
         Path(folder.name, name).touch()
     state = _State(str(cwd or Path.cwd()), {**os.environ, **(environment or {})}, given)
-    with _hidden_main():
+    with hidden_main():
         process = _server().Process(target=_perform, args=(state, run, arguments))
         process.start()
     return Forked(process, folder)
