@@ -8,7 +8,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 # The first of these that is there and new enough; `make PYTHON=/path/to/python3.12 test` names another.
-PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; exit 0; }; done)
 # Tests run in as many processes as there are processors; WORKERS=0 runs them in one, for a debugger.
 WORKERS ?= auto

@@ -196,10 +196,3 @@ def test_the_cache_looks_at_a_kernels_own_file_only(tmp_path, monkeypatch):
     with (tmp_path / "probe_kernel.py").open("a") as file:
         file.write("# changed\n")
     assert stamp() != before, f"Numba's cache no longer looks at a kernel's own file {SEE}"
-
-
-def test_numba_brings_cloudpickle():
-    """`engine.runners.sending` sends classes of a script with it."""
-    from numba import cloudpickle
-
-    assert cloudpickle.loads(cloudpickle.dumps(lambda x: x + 1))(1) == 2, f"numba.cloudpickle has changed {SEE}"

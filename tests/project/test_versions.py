@@ -14,7 +14,7 @@ from scripts import python_versions
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-CLAIMED = ["3.11", "3.12", "3.13"]
+CLAIMED = ["3.11", "3.12", "3.13", "3.14"]
 
 
 def test_one_range_of_python_is_claimed_everywhere():

@@ -16,7 +16,7 @@ import traceback
 import types
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
@@ -25,7 +25,8 @@ from typing import Any
 
 from corpuscurate import Sink, Source
 from corpuscurate.core.spec import Spec
-from corpuscurate.engine.runners.local import _hidden_main, start_fork_server
+from corpuscurate.engine.runners.local import start_fork_server
+from corpuscurate.engine.runners.surroundings import hidden_main
 from corpuscurate.engine.runners.warm import to_text
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.length import Length
@@ -91,9 +92,11 @@ def start(
     given = {0: os.devnull, 1: f"{folder.name}/stdout", 2: f"{folder.name}/stderr"} | dict(streams or {})
     for name in ("stdout", "stderr"):
         Path(folder.name, name).touch()
-    state = _State(str(cwd or Path.cwd()), {**os.environ, **(environment or {})}, given)
-    with _hidden_main():
-        process = _server().Process(target=_perform, args=(state, run, arguments))
+    server = _server()
+    key = getattr(forkserver._forkserver, "_forkserver_authkey", None)
+    state = _State(str(cwd or Path.cwd()), {**os.environ, **(environment or {})}, given, key)
+    with hidden_main():
+        process = server.Process(target=_perform, args=(state, run, arguments))
         process.start()
     return Forked(process, folder)
 
@@ -104,7 +107,9 @@ class _State:
 
     cwd: str
     environment: dict[str, str]
-    streams: dict[int, str | None] = field(default_factory=dict)
+    streams: dict[int, str | None]
+    key: bytes | None
+    """What the fork server asks of who starts a process there; since Python 3.14."""
 
 
 def _perform(state: _State, run: Callable[..., None], arguments: tuple[Any, ...]) -> None:
@@ -122,6 +127,7 @@ def _perform(state: _State, run: Callable[..., None], arguments: tuple[Any, ...]
     sys.stdin, sys.stdout, sys.stderr = (_stream(number) for number in range(3))
     # what a process of its own would start is there: its workers come from the same server
     forkserver._forkserver.ensure_running = resource_tracker.ensure_running  # type: ignore[method-assign]
+    forkserver._forkserver._forkserver_authkey = state.key  # type: ignore[attr-defined]
     multiprocessing.current_process()._config.pop("tempdir", None)  # type: ignore[attr-defined]
     try:
         run(*arguments)

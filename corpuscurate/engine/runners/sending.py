@@ -1,7 +1,7 @@
 """Tasks on their way to a worker process: by name where it can import every class, otherwise by value.
 
 A worker does not run the caller's script. A stage or a work that is defined there, in a cell of a notebook or in a
-function travels with its code, by the copy of cloudpickle that Numba brings.
+function travels with its code, by cloudpickle.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
-
-from numba import cloudpickle
 
 from corpuscurate.core.errors import WorkerError
 from corpuscurate.engine.task import Task, perform
@@ -45,6 +43,8 @@ def value_to_send(value: Any) -> bytes:
 
 
 def _by_value(value: Any) -> bytes:
+    import cloudpickle  # few runs need it
+
     file = io.BytesIO()
     cloudpickle.CloudPickler(file, pickle.HIGHEST_PROTOCOL).dump(value)
     return file.getvalue()
