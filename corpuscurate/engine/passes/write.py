@@ -258,10 +258,10 @@ class _Writing:
         """Write kept documents, each with its copies."""
         self.kept += len(batch)
         self.text_bytes += batch.text_bytes
-        add_losses(self.losses, losses_of(batch, self.body.shape))
         for name, files in self.copying:
             batch, number = batch.repeat(copies_by(files, batch.doc_id))
             batch = batch.with_columns({name: pa.array(number, pa.int32())})
+        add_losses(self.losses, losses_of(batch, self.body.shape))
         self.keeper.keep(split.number, batch)
 
     def drop(self, split: Split, batch: Batch, kept: NDArray[np.bool_]) -> None:
