@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +28,7 @@ from corpuscurate.core.run_folder import marker_file
 from corpuscurate.core.spec import Settings, Sink, Source
 from corpuscurate.engine.check import check_run
 from corpuscurate.engine.estimate import plan_spec
+from corpuscurate.engine.runners import cards
 from corpuscurate.engine.runners.cards import visible_cards
 from corpuscurate.methods.embed import card
 from corpuscurate.methods.embed.sentence import SentenceTransformers
@@ -60,6 +63,29 @@ def home(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def warm_cards():
+    """Processes of cards come from a fork server that has loaded sentence-transformers, which takes ten seconds.
+
+    That they are spawned is seen where they are started from a script of their own (`test_killed_and_resumed...`), and
+    in the first test."""
+    forkserver._forkserver._stop()  # one of an earlier test has loaded something else
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sentence_transformers", "corpuscurate.engine.runners.preload", "support.card"])
+    forkserver.ensure_running()
+    before = cards.multiprocessing
+    cards.multiprocessing = SimpleNamespace(get_context=lambda _: context)
+    yield
+    cards.multiprocessing = before
+    forkserver._forkserver._stop()
+
+
+@pytest.fixture
+def spawned(monkeypatch):
+    """The processes of cards as they are in a run."""
+    monkeypatch.setattr(cards, "multiprocessing", multiprocessing)
+
+
 def outcome(home, name, stages, workers=1, **settings):
     """The report and the bytes of all output of a run."""
     spec = Pipeline(
@@ -75,6 +101,13 @@ def outcome(home, name, stages, workers=1, **settings):
 
 def model(home, kind, **more):
     return kind(model=str(home / "whole"), batch_size=8, **more)
+
+
+def test_embed_on_a_spawned_card(home, spawned):
+    streamed, expected = outcome(home, "s-spawned", [Embed(embedder=model(home, SentenceTransformers))])
+    report, found = outcome(home, "c-spawned", [Embed(embedder=model(home, OnCard))], 2)
+    assert found == expected
+    assert report["documents"] == streamed["documents"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
