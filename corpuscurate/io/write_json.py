@@ -194,8 +194,8 @@ def _structs(column: pa.Array) -> pa.LargeStringArray:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(
-            f"a struct has the field {twice[0]!r} more than once, of which readers of JSON keep one. Choose `output: format:"
-            " arrow`, or rename them in the input."
+            f"a struct has the field {twice[0]!r} more than once, of which readers of JSON keep one. Choose `output: "
+            "format: arrow`, or rename them in the input."
         )
     objects = _objects(names, [json_texts(part) for part in column.flatten()], len(column))
     return pc.if_else(column.is_valid(), objects, None)
