@@ -290,7 +290,7 @@ class Steps:
         ]
         self.written = self.session.tasks("writing", self.write_tasks, largest_first=True)
         self.parts = [part for result in self.written for part in result.get("parts", [])]
-        for text in loss_warnings(result["losses"] for result in self.written):
+        for text in loss_warnings(result.get("losses", {}) for result in self.written):
             self.session.warn(text)
         if placed is not None:
             self.gather(identity, placed.result["parts"], placed.result["partitions"], shape)

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import token_batches as naive
 
+from corpuscurate.kernels.embedding import token_batches
 from corpuscurate.kernels.embedding.token_batches import fill_batch, mean_of_unit_rows
+from corpuscurate.methods.embed.base import EMPTY, NOT_FINITE, UNKNOWN
+
+
+def test_notes_are_those_of_embedders():
+    """Kernels import nothing of methods, so they name the bits again."""
+    assert (token_batches._EMPTY, token_batches._UNKNOWN, token_batches._NOT_FINITE) == (EMPTY, UNKNOWN, NOT_FINITE)
 
 
 def filled(kind, windows, before, after, pad, rows, length):
