@@ -62,7 +62,7 @@ def compare(path: Path, batch: Batch) -> tuple[int, Counter[str]]:
     stage = GopherQuality(mode="tag")
     outcome = stage.apply(batch)
     measures = {name: column.to_pylist() for name, column in outcome.measures.items()}
-    names = list(stage.reasons())
+    names = list(stage.rules())
     different = 0
     verdicts: Counter[str] = Counter()
     for row, text in enumerate(batch.text.to_pylist()):

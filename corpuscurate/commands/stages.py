@@ -63,7 +63,7 @@ def describe_stage(model: type[Stage]) -> dict[str, Any]:
             }
             for field, info in model.model_fields.items()
         ],
-        "reasons": dict(sample.reasons()) if sample else {},
+        "reasons": dict(sample.rules()) if sample else {},
         "adds": _columns(model, sample.adds if sample else dict),
         "adds_in_mode_tag": _columns(model, sample.measures if sample else dict),
         "reads": list(sample.reads()) if sample else [],
@@ -99,7 +99,7 @@ def _kind(model: type[Stage], sample: Stage | None, whole: bool | None) -> str:
         return "global"
     if getattr(model, "edits_text", False):
         return "edit"
-    return "annotation" if sample and not (sample.reasons() or sample.measures()) else "filter"
+    return "annotation" if sample and not (sample.rules() or sample.measures()) else "filter"
 
 
 def _print_card(card: dict[str, Any]) -> None:

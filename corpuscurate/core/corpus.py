@@ -142,7 +142,7 @@ LEDGER = pa.schema(
 DROPS = pa.schema(
     [
         ("doc_id", pa.uint64()),
-        ("reason", pa.int16()),  # i >= 1: the i-th of Stage.reasons()
+        ("reason", pa.int16()),  # i >= 1: the i-th of Stage.rules()
         ("value", pa.float64()),
         ("duplicate_of", pa.uint64()),  # the document this stage kept; null where there is none
         ("matched", pa.uint64()),  # the verified neighbour
@@ -160,7 +160,7 @@ EDITS = pa.schema(
         ("doc_id", pa.uint64()),
         ("start", pa.int64()),  # bytes of the text as the stage saw it; spans of a document ascend and don't overlap
         ("stop", pa.int64()),
-        ("reason", pa.int16()),  # i >= 1: the i-th of Stage.reasons()
+        ("reason", pa.int16()),  # i >= 1: the i-th of Stage.rules()
         ("partner", pa.uint64()),  # the document that keeps what is cut here; null where there is none
     ]
 )

@@ -7,15 +7,15 @@ and computes the measures. Reasons, thresholds, values, tag columns and the chec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from corpuscurate.core.batch import Batch
-from corpuscurate.core.stage import Outcome, StreamingStage
+from corpuscurate.core.stage import FAILED, Outcome, StreamingStage
 
 
 class Filter(StreamingStage):
@@ -24,6 +24,10 @@ class Filter(StreamingStage):
     The reason is the first bound that fails, in the order of the fields; the value is its measure. A measure that is
     nan lies outside no bound.
     """
+
+    reasons: Literal["first", "all"] = Field(
+        "first", description="all: dropped/ lists every rule of the stage that a document fails, not only the first"
+    )
 
     measured: ClassVar[Mapping[str, pa.DataType]] = {}
     """Each measure with its type: a column of `mode: tag`."""
@@ -41,7 +45,7 @@ class Filter(StreamingStage):
         """Whether this measure is needed: it has a bound in force, or the mode is `tag`."""
         return self.mode == "tag" or not self.bounds().keys().isdisjoint({f"min_{measure}", f"max_{measure}"})
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         """The bounds in force."""
         return self.bounds()
 
@@ -63,9 +67,10 @@ class Filter(StreamingStage):
         found = self.measure(batch)
         self._check(found, len(batch))
         reason, value = self.judge(found, len(batch))
+        failed = self.failed(found, len(batch)) if self.reasons == "all" else None
         kinds = {name: kind for name, kind in self.measures().items() if self.wants(name)}
         measures = {name: pa.array(found[name], kind) for name, kind in kinds.items()}
-        return Outcome(reason=reason, value=value, measures=measures)
+        return Outcome(reason=reason, value=value, failed=failed, measures=measures)
 
     def _check(self, found: Any, size: int) -> None:
         """Check that every measure that is needed is there, with a value a document. Raises TypeError or ValueError."""
@@ -91,8 +96,34 @@ class Filter(StreamingStage):
         value = np.full(size, np.nan)
         for number, (name, bound) in enumerate(self.bounds().items(), 1):
             values = found[name[4:]]
-            outside = values < bound if name.startswith("min_") else values > bound
-            failed = outside & (reason == 0)
+            failed = _outside(name, values, bound) & (reason == 0)
             reason[failed] = number
             value[failed] = values[failed]
         return reason, value
+
+    def failed(self, found: Mapping[str, NDArray[Any]], size: int) -> pa.ListArray:
+        """Every rule that each document fails, with value and threshold, in the order of the rules: FAILED[size]."""
+        bounds = self.bounds()
+        outside = np.zeros((size, len(bounds)), np.bool_)
+        values = np.empty((size, len(bounds)))
+        for at, (name, bound) in enumerate(bounds.items()):
+            values[:, at] = found[name[4:]]
+            outside[:, at] = _outside(name, found[name[4:]], bound)
+        rows, rules = np.nonzero(outside)
+        thresholds = np.array(list(bounds.values()), np.float64)
+        starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=size))]).astype(np.int32)
+        listed = pa.StructArray.from_arrays(
+            [
+                pa.array((rules + 1).astype(np.int16)),
+                pa.array(values[rows, rules], pa.float64()),
+                pa.array(thresholds[rules]),
+            ],
+            fields=list(FAILED.value_type),
+        )
+        return pa.ListArray.from_arrays(pa.array(starts), listed, type=FAILED)
+
+
+def _outside(name: str, values: NDArray[Any], bound: float) -> NDArray[np.bool_]:
+    """bool[n]: whether a measure lies outside the bound of that name; nan never does."""
+    result: NDArray[np.bool_] = values < bound if name.startswith("min_") else values > bound
+    return result

@@ -47,9 +47,9 @@ class Outcome:
     """The result of a streaming stage for a batch of n rows; every part is optional.
 
     text: the new text, n rows. columns: columns always added, keyed by measure (the engine prefixes the stage's
-    label). reason: int16[n], 0 = keep, i >= 1 = drop for the i-th of `Stage.reasons()`; the first rule that fails.
+    label). reason: int16[n], 0 = keep, i >= 1 = drop for the i-th of `Stage.rules()`; the first rule that fails.
     value: float64[n], the value measured by that rule (nan elsewhere). threshold: float64[n], the threshold of that
-    rule where it differs by document; None or nan: the threshold of `Stage.reasons()`. failed: FAILED[n], every rule
+    rule where it differs by document; None or nan: the threshold of `Stage.rules()`. failed: FAILED[n], every rule
     that failed, for dropped/; null: only the first one is reported. measures: the measures of the rules in force,
     always; the report shows their histograms, and in `mode: tag` they are columns. edits: what was removed, by reason.
     """
@@ -152,8 +152,9 @@ class Stage(BaseModel):
         """Columns the stage adds in `mode: tag`, by measure, with their types."""
         return {}
 
-    def reasons(self) -> Mapping[str, float | None]:
-        """Each reason for a drop, in the order of its number, with its threshold (None: it has none)."""
+    def rules(self) -> Mapping[str, float | None]:
+        """Each rule that may drop or edit a document, in the order of its number, with its threshold (None: it has
+        none). Its name is the reason in the ledger."""
         return {}
 
     def parameters(self) -> dict[str, Any]:

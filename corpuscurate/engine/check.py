@@ -264,7 +264,7 @@ def order_warnings(stages: Sequence[Stage]) -> list[str]:
     warnings = []
     dedup: int | None = None
     for place, stage in enumerate(stages):
-        drops = bool(stage.reasons()) and stage.mode == "drop"
+        drops = bool(stage.rules()) and stage.mode == "drop"
         if is_global(stage) and drops:
             dedup = place if dedup is None else dedup
         elif is_streaming(stage) and drops and dedup is not None:

@@ -118,7 +118,7 @@ def _check_outcome(stage: StreamingStage, outcome: Outcome, rows: int) -> None:
     if outcome.failed is not None and outcome.failed.type != FAILED:
         raise TypeError(f"failed is of type {outcome.failed.type}, not {FAILED}")
     if outcome.reason is not None and rows:
-        low, high, known = int(outcome.reason.min()), int(outcome.reason.max()), len(stage.reasons())
+        low, high, known = int(outcome.reason.min()), int(outcome.reason.max()), len(stage.rules())
         if low < 0 or high > known:
             raise ValueError(f"reason is {low if low < 0 else high}, and the stage has {known} reasons")
 

@@ -1,10 +1,11 @@
 """One decorator for all kernels: the compile options and the disk cache in one place.
 
-Why a cache folder of our own: Numba's cache knows a kernel by its own file only, so a kernel that calls a helper
-from another file is not recompiled when that file changes (numba#4807). Ours is named after a digest of all kernel
-sources and of the Numba version, so a stale kernel cannot be loaded. Where no folder can be written, kernels are
-compiled in each process instead. The cache is a help and no more: a damaged or missing file of it, a full disk, a lost
-permission cost a compilation and a warning, never the run.
+Why a cache of our own: Numba's cache knows a kernel by its own file only, so a kernel that calls a helper from another
+file is not recompiled when that file changes (numba#4807). Ours has a folder a module, named after a digest of its
+source and of all kernel sources that it imports, so a stale kernel cannot be loaded, and a change of one family leaves
+the compiled kernels of the others. It does not depend on where the package lies, so that environments share it. Where
+no folder can be written, kernels are compiled in each process instead. The cache is a help and no more: a damaged or
+missing file of it, a full disk, a lost permission cost a compilation and a warning, never the run.
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ import hashlib
 import logging
 import os
 import pickle
+import re
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 from numba.core import config
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, UserProvidedCacheLocator
 
 LOG = logging.getLogger(__name__)
 CHECKSUM_BYTES = 4
+_IMPORT = re.compile(rb"^\s*(?:from|import)\s+(corpuscurate\.kernels(?:\.\w+)*)", re.MULTILINE)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -35,12 +38,9 @@ def cache_folder() -> str:
 
     `CORPUSCURATE_CACHE_DIR` names another parent than `$XDG_CACHE_HOME/corpuscurate` (`~/.cache/corpuscurate`).
     """
-    digest = hashlib.blake2b(numba.__version__.encode(), digest_size=8)
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(source.read_bytes())
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     parent = os.environ.get("CORPUSCURATE_CACHE_DIR") or str(Path(home, "corpuscurate"))
-    folder = Path(parent).expanduser() / f"kernels-{digest.hexdigest()}"
+    folder = Path(parent).expanduser() / "kernels"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -50,13 +50,75 @@ def cache_folder() -> str:
     return str(folder)
 
 
+@cache
+def module_digests(room: Path) -> dict[Path, str]:
+    """The digest of each source file below `room`, this package's folder: of itself, of what it imports from the room,
+    directly or not, and of the Numba version. 16 hex digits."""
+    sources = {path: path.read_bytes() for path in sorted(room.rglob("*.py"))}
+    imports = {path: _imports(room, source) for path, source in sources.items()}
+    return {path: _digest(_closure(path, imports), sources) for path in sources}
+
+
+def _imports(room: Path, source: bytes) -> set[Path]:
+    """The files of the room that a source names in its imports. Of a package that it names, all files: a name that is
+    imported from there may be a module."""
+    found: set[Path] = set()
+    for name in _IMPORT.findall(source):
+        at = room.joinpath(*name.decode().split(".")[2:])
+        found.update(at.rglob("*.py") if at.is_dir() else [at.with_suffix(".py")])
+    return found
+
+
+def _closure(path: Path, imports: Mapping[Path, set[Path]]) -> set[Path]:
+    seen, new = {path}, {path}
+    while new:
+        new = set().union(*(imports.get(each, set()) for each in new)) - seen
+        seen |= new
+    return seen
+
+
+def _digest(paths: set[Path], sources: Mapping[Path, bytes]) -> str:
+    digest = hashlib.blake2b(numba.__version__.encode(), digest_size=8)
+    for path in sorted(paths & sources.keys()):
+        digest.update(hashlib.blake2b(sources[path]).digest())
+    return digest.hexdigest()
+
+
+def _module_folder(path: Path) -> str:
+    """Name of the folder, within the cache, of the kernels in a source file of this package."""
+    room = Path(__file__).parent
+    return ".".join(path.relative_to(room).with_suffix("").parts) + f"-{module_digests(room)[path]}"
+
+
 def is_cold() -> bool:
-    """Whether no kernel has been compiled on this machine yet for these sources, so that the first run must."""
+    """Whether no kernel of these sources has been compiled on this machine yet, so that the first run must."""
     folder = cache_folder()
     try:
-        return not folder or next(Path(folder).rglob("*.nbi"), None) is None
+        names = {path.parent.name for path in Path(folder).glob("*/*.nbi")} if folder else set()
     except OSError:
         return True
+    return names.isdisjoint(_module_folder(path) for path in module_digests(Path(__file__).parent))
+
+
+class _Locator(UserProvidedCacheLocator):  # type: ignore[misc]
+    """Where Numba keeps the kernels of a source file: a folder that the digest of what it is compiled from names."""
+
+    def __init__(self, function: Any, path: str) -> None:
+        super().__init__(function, path)
+        self._digest = ""
+        if Path(path) in module_digests(Path(__file__).parent):
+            self._cache_path = str(Path(config.CACHE_DIR, _module_folder(Path(path))))
+            self._digest = self._cache_path.rpartition("-")[2]
+
+    def get_source_stamp(self) -> Any:
+        """The digest, or Numba's own stamp for a kernel of another package."""
+        return self._digest or super().get_source_stamp()
+
+
+class _Numbas(CompileResultCacheImpl):  # type: ignore[misc]
+    """Numba's form of a compiled kernel, in our folders."""
+
+    _locator_classes = (_Locator,)
 
 
 class _CheckedFile(IndexDataCacheFile):  # type: ignore[misc]
@@ -91,6 +153,8 @@ def _checked(data: bytes) -> bytes:
 
 class _HelpfulCache(FunctionCache):  # type: ignore[misc]
     """Numba's cache of one kernel, whose failures cost a compilation."""
+
+    _impl_class = _Numbas
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)

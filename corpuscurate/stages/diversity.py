@@ -46,7 +46,7 @@ class Diversity(ClustersCorpus):
     budget: int = Field(description="documents to keep", ge=1, examples=[10_000])
     max_per_cluster: int | None = Field(None, description="documents that one cluster gives at most", ge=1)
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         """See `Stage`."""
         return {"not_chosen": None, "nothing_to_embed": None, "unknown_to_the_model": None}
 

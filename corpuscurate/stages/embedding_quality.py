@@ -123,7 +123,7 @@ class EmbeddingQuality(Filter):
         """Nothing beyond the score, which is always there."""
         return {}
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         """The bounds in force; under `min_score`, also the lack of a score."""
         return {**self.bounds(), "no_score": None} if self.min_score is not None else self.bounds()
 
@@ -249,7 +249,7 @@ class EmbeddingQualityOnCard(CardStage):
         made = self.compute(corpus, self._basis())
         done = corpus.run([Judge(split, rows, self._quality) for split, rows in enumerate(made.files)], "judging")
         counts = [each.result["reasons"] for each in done]
-        told = {name: sum(each[number] for each in counts) for number, name in enumerate(self.reasons())}
+        told = {name: sum(each[number] for each in counts) for number, name in enumerate(self.rules())}
         drops = [each.files[_DROPS] for each in done]
         return Settled(drops, [each.files[ROWS] for each in done], {**made.stats, "reasons": told})
 
@@ -274,7 +274,7 @@ class Judge:
     def run(self, folder: Path) -> dict[str, Any]:
         """Write rows.arrow (doc_id, score) and drops.arrow."""
         quality = self.quality
-        counts = np.zeros(len(quality.reasons()) + 1, np.int64)
+        counts = np.zeros(len(quality.rules()) + 1, np.int64)
         schema = pa.schema([("doc_id", pa.uint64()), (SCORE, pa.float64())])
         with table_writer(folder / ROWS, schema) as tags, table_writer(folder / _DROPS, DROPS) as drops:
             for batch in read_table(self.rows).to_batches():

@@ -81,7 +81,7 @@ class Exact(GlobalStage):
         """See `Stage`."""
         return columns_of(self.keep)
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         """See `Stage`."""
         return {"exact_duplicate": None}
 

@@ -48,7 +48,7 @@ class FasttextQuality(Filter):
         """Nothing beyond the score, which is always there."""
         return {}
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         """The bounds in force; under `min_score`, also the lack of a score."""
         return {**self.bounds(), "no_score": None} if self.min_score is not None else self.bounds()
 

@@ -89,7 +89,7 @@ class KeepBest(GlobalStage):
         """Whether the document is among the best."""
         return {"is_kept": pa.bool_()}
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         """Below the cut, whose score is in the report for each group; or without a score."""
         return {"not_among_best": None, "no_score": None}
 

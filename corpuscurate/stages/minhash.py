@@ -219,7 +219,7 @@ class MinHash(GlobalStage):
         """See `Stage`."""
         return columns_of(self.keep)
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         """See `Stage`."""
         return {"near_duplicate": self.threshold}
 

@@ -53,7 +53,7 @@ class Outliers(ClustersCorpus):
             raise ValueError("give min_similarity or remove_fraction, one of both (neither is needed with mode: tag)")
         return self
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         """See `Stage`."""
         return {"outlier": self.min_similarity}
 

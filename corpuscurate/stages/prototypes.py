@@ -51,7 +51,7 @@ class Prototypes(ClustersCorpus):
         0.5, description="each cluster keeps at least balance * keep_fraction of its documents", ge=0, le=1
     )
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         """See `Stage`."""
         return {"prototypical" if self.keep == "hard" else "far_from_prototype": None}
 

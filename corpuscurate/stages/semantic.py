@@ -131,7 +131,7 @@ class Semantic(ClustersCorpus):
         rule = self.shared_rule
         return tuple(dict.fromkeys([*super().reads(), *(columns_of(rule) if rule is not None else ())]))
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         """See `Stage`."""
         return {"semantic_duplicate": None if self.remove_fraction is not None else self.cosine}
 

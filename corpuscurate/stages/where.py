@@ -57,7 +57,7 @@ class Where(StreamingStage):
         """holds: whether the expression is true; null where it is undecided."""
         return {"holds": pa.bool_()}
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         """false: the expression is. undecided: a value it needs is missing or of another type."""
         return {"false": None, "undecided": None}
 

@@ -137,7 +137,7 @@ def test_parameters_are_plain_and_make_the_same_stage(stage):
 def test_declarations_have_their_types(stage):
     assert all(isinstance(column, str) for column in stage.reads())
     assert all(isinstance(kind, pa.DataType) for kind in [*stage.adds().values(), *stage.measures().values()])
-    assert all(bound is None or isinstance(bound, int | float) for bound in stage.reasons().values())
+    assert all(bound is None or isinstance(bound, int | float) for bound in stage.rules().values())
     assert not set(stage.adds()) & set(stage.measures())
 
 
@@ -159,7 +159,7 @@ def check(stage: StreamingStage, batch: Batch, outcome: Outcome) -> None:
         assert measured == dict(stage.measures())
     assert all(len(column) == rows for column in [*outcome.columns.values(), *outcome.measures.values()])
     assert all(edit.documents > 0 for edit in outcome.edits.values())
-    thresholds = [None, *stage.reasons().values()]
+    thresholds = [None, *stage.rules().values()]
     if outcome.reason is None:
         assert outcome.value is None
         return
@@ -291,7 +291,7 @@ def test_what_a_global_stage_declares(stage):
     assert {name: asked[name] for name in given} == {name: own[name] for name in given}
     assert orjson.dumps(asked)
     assert set(stage.tag_defaults()) <= {*stage.measures(), *stage.adds()}
-    assert stage.reasons()
+    assert stage.rules()
 
 
 @globally

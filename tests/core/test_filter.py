@@ -12,6 +12,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.filter import Filter
+from corpuscurate.core.stage import FAILED
 
 
 class Ratio(Filter):
@@ -33,9 +34,9 @@ def outcome_of(**parameters):
 
 
 def test_reasons_are_the_bounds_in_force_in_the_order_of_the_fields():
-    assert dict(Ratio().reasons()) == {"min_b": 2, "max_a": 0.5}
-    assert list(Ratio(min_a=0.1).reasons()) == ["min_b", "max_a", "min_a"]
-    assert list(Ratio(min_b=None).reasons()) == ["max_a"]
+    assert dict(Ratio().rules()) == {"min_b": 2, "max_a": 0.5}
+    assert list(Ratio(min_a=0.1).rules()) == ["min_b", "max_a", "min_a"]
+    assert list(Ratio(min_b=None).rules()) == ["max_a"]
 
 
 def test_the_first_bound_that_fails_is_the_reason_and_bounds_are_allowed():
@@ -44,6 +45,28 @@ def test_the_first_bound_that_fails_is_the_reason_and_bounds_are_allowed():
     assert outcome.value.tolist()[1:3] == [1.0, 1.0]
     assert np.isnan(outcome.value[[0, 3]]).all()
     assert outcome_of(min_b=None, min_a=0.1).reason.tolist() == [0, 1, 2, 0]
+
+
+def test_all_rules_that_a_document_fails_are_listed_where_they_are_asked_for():
+    assert outcome_of(min_a=0.1).failed is None
+    outcome = outcome_of(min_a=0.1, reasons="all")
+    assert outcome.failed.type == FAILED
+    assert outcome.failed.to_pylist() == [
+        [],
+        [{"rule": 1, "value": 1.0, "threshold": 2.0}, {"rule": 2, "value": 0.6, "threshold": 0.5}],
+        [{"rule": 1, "value": 1.0, "threshold": 2.0}, {"rule": 3, "value": 0.0, "threshold": 0.1}],
+        [],
+    ]
+    assert outcome.reason.tolist() == [0, 1, 1, 0]
+    assert outcome_of(min_b=None, max_a=None, reasons="all").failed.to_pylist() == [[]] * 4
+
+
+def test_all_rules_reach_dropped():
+    texts = ["", "one two three", "words enough " * 30]
+    found = curate(pa.table({"text": texts}), [{"length": {"min_words": 3, "min_characters": 20, "reasons": "all"}}])
+    rows = found.dropped.to_pylist()
+    failed = [[(each["reason"], each["value"], each["threshold"]) for each in row["failed"]] for row in rows]
+    assert failed == [[("min_words", 0, 3), ("min_characters", 0, 20)], [("min_characters", 13, 20)]]
 
 
 def test_measures_of_the_rules_in_force_always_and_all_in_mode_tag():

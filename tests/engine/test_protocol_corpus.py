@@ -30,7 +30,7 @@ class Looks(GlobalStage):
 
     keeps_text = True
 
-    def reasons(self) -> dict[str, None]:
+    def rules(self) -> dict[str, None]:
         return {"never": None}
 
     def sketch_schema(self) -> pa.Schema:

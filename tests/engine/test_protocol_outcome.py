@@ -21,7 +21,7 @@ STAGE = Judge(name="judge")
 
 def wanted_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of dropped/ as naive code makes them."""
-    names, own = list(STAGE.reasons()), list(STAGE.reasons().values())
+    names, own = list(STAGE.rules()), list(STAGE.rules().values())
     rows = []
     for each in records:
         said = judge(STAGE, each["text"], each["lang"])

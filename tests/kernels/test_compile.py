@@ -1,7 +1,9 @@
 """Kernels that allocate nothing, and what becomes of the arrays that they are given."""
 
+import ast
 import gc
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from numba.core.errors import NumbaError
 from support import forked
 
 from corpuscurate.kernels import compile as compile_module
-from corpuscurate.kernels.compile import cache_folder, kernel, uncounted
+from corpuscurate.kernels.compile import cache_folder, kernel, module_digests, uncounted
 
 
 class Two(NamedTuple):
@@ -65,24 +67,89 @@ def test_leaf_cannot_allocate():
         allocates(3)
 
 
-def test_compiled_kernels_are_those_of_every_source_file(tmp_path, monkeypatch):
-    """A change in any family makes another cache folder: Numba looks at a kernel's own file only (numba#4807)."""
+def imported(path, package):
+    """The files that a source file imports from the package, by Python's own parser."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            names.update([node.module, *(f"{node.module}.{each.name}" for each in node.names)])
+    at = {package.parent.parent.joinpath(*name.split(".")).with_suffix(".py") for name in names}
+    return {each for each in at if each.is_relative_to(package) and each.exists()}
+
+
+def test_compiled_kernels_are_those_of_every_source_file_that_they_are_made_of(tmp_path):
+    """A change of a file makes other folders for all that import it, directly or not, and for no other: Numba looks at
+    a kernel's own file only (numba#4807)."""
     package = Path(compile_module.__file__).parent
-    sources = sorted(package.rglob("*.py"))
-    assert len({source.parent for source in sources}) > 5
-    copy = tmp_path / "kernels"
+    copy = tmp_path / "corpuscurate" / "kernels"
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setenv("CORPUSCURATE_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(compile_module, "__file__", str(copy / "compile.py"))
-    folders = set()
-    for source in [None, *sources]:
-        if source is not None:
-            with (copy / source.relative_to(package)).open("a") as file:
-                file.write("# changed\n")
-        cache_folder.cache_clear()
-        folders.add(cache_folder())
+    sources = sorted(copy.rglob("*.py"))
+    assert len({source.parent for source in sources}) > 5
+    imports = {source: imported(source, copy) for source in sources}
+
+    def digests():
+        module_digests.cache_clear()
+        return module_digests(copy)
+
+    before = digests()
+    assert len(before) == len(sources)
+    for changed in sources:
+        with changed.open("a") as file:
+            file.write("# changed\n")
+        after = digests()
+        reached = {changed}
+        while more := {each for each in sources if imports[each] & reached} - reached:
+            reached |= more
+        assert {each for each in sources if before[each] != after[each]} == reached
+        before = after
+    module_digests.cache_clear()
+    assert len(reached) < len(sources)
+
+
+def test_every_form_of_an_import_is_seen(tmp_path):
+    room = tmp_path / "kernels"
+    for name in ("a", "b/c", "b/d", "e/f", "e/g/h"):
+        (room / name).parent.mkdir(parents=True, exist_ok=True)
+        (room / f"{name}.py").touch()
+    for line, names in {
+        "from corpuscurate.kernels.a import (\n    x,\n)": ["a"],
+        "def f():\n    import corpuscurate.kernels.a": ["a"],
+        "import corpuscurate.kernels.b.c as c": ["b/c"],
+        "from corpuscurate.kernels.b import (\n    c,\n)": ["b/c", "b/d"],
+        "from corpuscurate.kernels import e": ["a", "b/c", "b/d", "e/f", "e/g/h"],
+        "from corpuscurate.core.batch import a": [],
+    }.items():
+        assert compile_module._imports(room, line.encode()) == {room / f"{name}.py" for name in names}
+
+
+def test_environments_share_what_was_compiled_and_another_numba_does_not(monkeypatch):
+    package = Path(compile_module.__file__).parent
+    folder = compile_module._module_folder(package / "text" / "words.py")
+    assert re.fullmatch(r"text\.words-[0-9a-f]{16}", folder)
+    monkeypatch.setattr(compile_module.numba, "__version__", "0.0")
+    module_digests.cache_clear()
+    assert compile_module._module_folder(package / "text" / "words.py") != folder
+    module_digests.cache_clear()
+
+
+def test_a_machine_is_cold_until_a_kernel_of_these_sources_is_compiled(monkeypatch, tmp_path):
+    monkeypatch.setenv("CORPUSCURATE_CACHE_DIR", str(tmp_path))
     cache_folder.cache_clear()
-    assert len(folders) == 1 + len(sources)
+    assert compile_module.is_cold()
+    older = tmp_path / "kernels" / "text.words-0123456789abcdef"
+    older.mkdir(parents=True)
+    (older / "count_words.nbi").touch()
+    assert compile_module.is_cold()
+    made = (
+        tmp_path / "kernels" / compile_module._module_folder(Path(compile_module.__file__).parent / "text" / "words.py")
+    )
+    made.mkdir()
+    (made / "count_words.nbi").touch()
+    assert not compile_module.is_cold()
+    cache_folder.cache_clear()
 
 
 CACHED = """

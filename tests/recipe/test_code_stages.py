@@ -79,7 +79,7 @@ class Head(GlobalStage):
     word = "head"
     documents: int = 1
 
-    def reasons(self):
+    def rules(self):
         return {"documents": self.documents}
 
     def sketch_schema(self):

@@ -66,7 +66,7 @@ def test_scores_of_a_regression_are_in_the_unit_of_its_grades():
     assert found[1] is None
     for i in (0, 2, 3, 4, 5):
         assert found[i] == pytest.approx(expected[i], abs=1e-9)
-    names = ["", *EmbeddingQuality(head=RIDGE, min_score=1.5).reasons()]
+    names = ["", *EmbeddingQuality(head=RIDGE, min_score=1.5).rules()]
     wanted = ["no_score" if i == 1 else "min_score" if expected[i] < 1.5 else "" for i in range(6)]
     assert [names[reason] for reason in outcome.reason] == wanted
     assert {"", "min_score", "no_score"} == set(wanted)

@@ -39,7 +39,7 @@ def test_golden(tmp_path):
         {"doc_id": doc, "reason": 1, "value": None, "duplicate_of": kept, "matched": kept, "similarity": 1.0}
         for doc, kept in ((2, 0), (5, 0), (6, 3))
     ]
-    assert list(Exact().reasons()) == ["exact_duplicate"]
+    assert list(Exact().rules()) == ["exact_duplicate"]
     assert settled.stats["clusters"] == [
         {"kept": 0, "size": 3, "members": [2, 5]},
         {"kept": 3, "size": 2, "members": [6]},

@@ -43,7 +43,7 @@ def test_scores_reasons_and_values():
     assert found[2] is None  # `</s>` is not in this dictionary: nothing to judge by
     assert wanted[2] is None
     assert [found[i] for i in (0, 1, 3)] == pytest.approx([wanted[i] for i in (0, 1, 3)], abs=1e-6)
-    names = ["", *FasttextQuality(model=str(PATH), target="hq", min_score=0.6).reasons()]
+    names = ["", *FasttextQuality(model=str(PATH), target="hq", min_score=0.6).rules()]
     assert [names[reason] for reason in outcome.reason] == ["", "min_score", "no_score", "min_score"]
     assert outcome.value[1] == found[1]
     assert np.isnan(outcome.value[[0, 2]]).all()

@@ -37,13 +37,13 @@ def batch_of(texts):
 def verdicts(texts, stage=None):
     stage = stage or GopherQuality()
     outcome = stage.apply(batch_of(texts))
-    names = list(stage.reasons())
+    names = list(stage.rules())
     pairs = zip(outcome.reason.tolist(), outcome.value.tolist(), strict=True)
     return [(names[reason - 1], value) if reason else None for reason, value in pairs]
 
 
 def test_rules_stand_in_the_order_and_with_the_bounds_of_the_paper():
-    assert list(GopherQuality().reasons().items()) == list(
+    assert list(GopherQuality().rules().items()) == list(
         zip(RULES, [50, 100_000, 3, 10, 0.1, 0.1, 0.9, 0.3, 0.8, 2], strict=True)
     )
 
@@ -99,7 +99,7 @@ def test_a_good_document_is_kept_and_its_value_is_nan():
 
 def test_a_bound_of_null_is_no_rule():
     stage = GopherQuality(min_words=None, min_stop_words=None)
-    assert "min_words" not in stage.reasons()
+    assert "min_words" not in stage.rules()
     assert verdicts(["word", ""], stage) == [None, ("min_mean_word_length", 0.0)]
 
 

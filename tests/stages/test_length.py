@@ -22,7 +22,7 @@ def batch_of(texts):
 def dropped(**bounds):
     stage = Length(**bounds)
     outcome = stage.apply(batch_of(TEXTS))
-    names = ["", *stage.reasons()]
+    names = ["", *stage.rules()]
     return {
         text: (names[reason], value)
         for text, reason, value in zip(TEXTS, outcome.reason, outcome.value, strict=True)

@@ -68,7 +68,7 @@ def near_copies(seed: int, size: int) -> list[str]:
 def test_registered():
     assert stage_class("minhash") is MinHash
     assert MinHash().bands_and_rows == (21, 6)
-    assert MinHash(threshold=0.75).reasons() == {"near_duplicate": 0.75}
+    assert MinHash(threshold=0.75).rules() == {"near_duplicate": 0.75}
 
 
 def test_golden_border(tmp_path):

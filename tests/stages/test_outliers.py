@@ -74,7 +74,7 @@ def test_one_of_both():
     for wrong in ({}, {"min_similarity": 0.1, "remove_fraction": 0.1}):
         with pytest.raises(ValidationError, match="min_similarity or remove_fraction"):
             Outliers(**wrong)
-    assert Outliers(mode="tag").reasons() == {"outlier": None}
+    assert Outliers(mode="tag").rules() == {"outlier": None}
 
 
 def test_a_share_is_taken_as_it_is_written(tmp_path):

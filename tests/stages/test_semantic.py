@@ -63,8 +63,8 @@ def check(drops, expected):
 
 def test_registered():
     assert stage_class("semantic") is Semantic
-    assert Semantic().reasons() == {"semantic_duplicate": 0.95}
-    assert Semantic(remove_fraction=0.2).reasons() == {"semantic_duplicate": None}
+    assert Semantic().rules() == {"semantic_duplicate": 0.95}
+    assert Semantic(remove_fraction=0.2).rules() == {"semantic_duplicate": None}
     with pytest.raises(ValidationError, match="threshold or remove_fraction, not both"):
         Semantic(threshold=0.9, remove_fraction=0.2)
 

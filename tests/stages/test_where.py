@@ -123,7 +123,7 @@ def test_names_of_columns():
 def test_reasons_and_tag():
     stage = Where(expression="x > 1", mode="tag")
     outcome = stage.apply(batch_of({"x": json_column([2, 1, "a"])}, ["", "", ""]))
-    assert list(stage.reasons()) == ["false", "undecided"]
+    assert list(stage.rules()) == ["false", "undecided"]
     assert outcome.reason.tolist() == [0, 1, 2]
     assert outcome.measures["holds"].to_pylist() == [True, False, None]
 

@@ -32,7 +32,7 @@ class EmbedOnly(EmbedsCorpus):
     word = "embed_only"
     other: int = 0
 
-    def reasons(self) -> dict[str, None]:
+    def rules(self) -> dict[str, None]:
         return {"never": None}
 
     def settle(self, corpus: Corpus) -> Settled:

@@ -110,7 +110,7 @@ class Judge(StreamingStage):
     def reads(self) -> tuple[str, ...]:
         return ("lang",)
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         return {"min_words": self.min_words, "min_characters": self.min_characters}
 
     def measures(self) -> Mapping[str, pa.DataType]:
@@ -228,7 +228,7 @@ class CutSeen(GlobalStage):
     fault: str = ""
     nothing: bool = False
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         return {"seen": None, "blank": None}
 
     def sketch_schema(self) -> pa.Schema:
@@ -285,7 +285,7 @@ class Toy(GlobalStage):
     kinds: tuple[str, ...] = ()
     drop_every: int = Field(11, description="one in so many documents is dropped")
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         return {"unlucky": None}
 
     def sketch_schema(self) -> pa.Schema:

@@ -33,7 +33,7 @@ class TellsWrongly(StreamingStage):
 
     fault: str
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         return {"one": 1.0}
 
     def apply(self, batch: Batch) -> Outcome:

@@ -303,7 +303,7 @@ def _check_tags(stage: GlobalStage, paths: Sequence[Artefact]) -> None:
 
 
 def _check_drops(stage: GlobalStage, drops: Mapping[int, Mapping[str, Any]], alive: set[int]) -> None:
-    thresholds = [None, *stage.reasons().values()]
+    thresholds = [None, *stage.rules().values()]
     sides: dict[int, set[bool]] = {}
     for number, row in drops.items():
         assert 1 <= row["reason"] < len(thresholds)

@@ -27,7 +27,7 @@ def register_toys(monkeypatch: pytest.MonkeyPatch) -> dict[str, type[Stage]]:
         bands: int | Literal["auto"] = "auto"
         room: Bytes = Field(1 << 30, ge=1 << 20)
 
-        def reasons(self) -> dict[str, float | None]:
+        def rules(self) -> dict[str, float | None]:
             return {"near": self.threshold}
 
     class Length(StreamingStage):
@@ -43,7 +43,7 @@ def register_toys(monkeypatch: pytest.MonkeyPatch) -> dict[str, type[Stage]]:
                 raise ValueError(f"min_words ({self.min_words}) is above max_words ({self.max_words})")
             return self
 
-        def reasons(self) -> dict[str, float | None]:
+        def rules(self) -> dict[str, float | None]:
             return {"too_short": self.min_words}
 
         def measures(self) -> dict[str, pa.DataType]:
@@ -59,7 +59,7 @@ def register_toys(monkeypatch: pytest.MonkeyPatch) -> dict[str, type[Stage]]:
         def reads(self) -> tuple[str, ...]:
             return self.columns
 
-        def reasons(self) -> dict[str, float | None]:
+        def rules(self) -> dict[str, float | None]:
             return {"false": None}
 
     class Normalize(StreamingStage):

@@ -153,7 +153,7 @@ def _stage_row(facts: Facts, index: int, stage: Stage) -> dict[str, Any]:
     row["dropped"] = row["documents_in"] - row["documents_out"]
     row["seconds"] = round(seconds, 3)
     row["mb_per_second"] = round(row["bytes_in"] / 1e6 / seconds, 1) if seconds > 0 else None
-    row["thresholds"] = dict(stage.reasons())
+    row["thresholds"] = dict(stage.rules())
     return row
 
 
@@ -169,7 +169,7 @@ def _global_row(facts: Facts, index: int, stage: GlobalStage, row: Mapping[str, 
     taken = [count.taken[index] for count in facts.counts if index in count.taken]
     documents_in = row["documents_in"] - sum(t.documents for t in gone)
     bytes_in = row["bytes_in"] - sum(t.bytes for t in gone)
-    names = list(stage.reasons())
+    names = list(stage.rules())
     reasons = _sum_counts({names[number - 1]: n for number, n in t.reasons.items()} for t in taken)
     cuts = [count.cut.get(index, {}) for count in facts.counts]
     edits = _edits([{"edits": {names[number - 1]: cut for number, cut in each.items()}} for each in cuts])

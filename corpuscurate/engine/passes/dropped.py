@@ -166,7 +166,7 @@ class Rows:
 
     def edits(self, split: int, stage: Stage, rows: pa.Table) -> pa.Table:
         """Rows of edits/ for rows of EDITS, by doc_id and start."""
-        names = pa.array(list(stage.reasons()), pa.string())
+        names = pa.array(list(stage.rules()), pa.string())
         ids: NDArray[np.uint64] = to_numpy(rows.column("doc_id"))
         partner = one_array(rows.column("partner"))
         columns = {
@@ -204,8 +204,8 @@ class Rows:
 
     def _named(self, index: int, rows: pa.Table) -> pa.Table:
         stage = self.reader.stages[index]
-        names = pa.array(list(stage.reasons()), pa.string())
-        thresholds = pa.array(list(stage.reasons().values()), pa.float64())
+        names = pa.array(list(stage.rules()), pa.string())
+        thresholds = pa.array(list(stage.rules().values()), pa.float64())
         reason = pa.array(to_numpy(rows.column("reason")) - 1)
         missing = pa.nulls(rows.num_rows, pa.uint64())
         has = set(rows.column_names)

@@ -70,7 +70,7 @@ class StageStats:
             known = self.edits.get(reason, [0, 0])
             self.edits[reason] = [known[0] + edit.documents, known[1] + edit.bytes]
         if outcome.reason is not None:
-            for name, count in zip(stage.reasons(), np.bincount(outcome.reason)[1:].tolist(), strict=False):
+            for name, count in zip(stage.rules(), np.bincount(outcome.reason)[1:].tolist(), strict=False):
                 if count:
                     self.reasons[name] = self.reasons.get(name, 0) + count
         for name, column in outcome.measures.items():

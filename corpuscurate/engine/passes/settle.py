@@ -232,7 +232,7 @@ def _problem(stage: GlobalStage, kind: str, table: pa.Table) -> str | None:
         at = int(np.argmin(sorted_so_far))
         return f"document {ids[at + 1]} stands after {ids[at]}"
     name, least, most = {
-        "edits": ("reason", 1, len(stage.reasons())),
+        "edits": ("reason", 1, len(stage.rules())),
         "copies": ("copies", 1, None),
         "order": ("rank", 0, None),
         "partition": ("partition", 0, len(stage.partitions()) - 1),
@@ -252,7 +252,7 @@ def _relative(file: Artefact, folder: Path) -> list[Any]:
 
 def _ledger_rows(stage: Stage, rows: pa.Table) -> pa.Table:
     """Rows of docs.arrow or of DROPS that one stage dropped, as LEDGER."""
-    names = pa.array(list(stage.reasons()), pa.string()).take(pa.array(to_numpy(rows.column("reason")) - 1))
+    names = pa.array(list(stage.rules()), pa.string()).take(pa.array(to_numpy(rows.column("reason")) - 1))
     columns: dict[str, Any] = {
         "doc_id": rows.column("doc_id"),
         "stage": pa.repeat(pa.scalar(stage.label, pa.string()), rows.num_rows),

@@ -55,9 +55,9 @@ class CardStage(GlobalStage):
         """As the streaming stage."""
         return self.of.measures()
 
-    def reasons(self) -> Mapping[str, float | None]:
+    def rules(self) -> Mapping[str, float | None]:
         """As the streaming stage."""
-        return self.of.reasons()
+        return self.of.rules()
 
     def parameters(self) -> dict[str, Any]:
         """As the streaming stage."""

@@ -38,7 +38,7 @@ class Own(Filter):
 class Counting(GlobalStage):
     "Keeps all."
     word = "counting"
-    def reasons(self):
+    def rules(self):
         return {"never": None}
     def sketch_schema(self):
         return pa.schema([("n", pa.int64())])
