@@ -36,10 +36,11 @@ class Pipeline(Spec):
         sink: Sink,
         settings: Settings | None = None,
         base: Path = Path(),
+        off: Sequence[str] = (),
     ) -> None:
-        """stages: stages, or their recipe form (`"exact"`, `{"length": {"min_words": 50}}`). base: see `Spec`. Raises
-        RecipeError for a stage that is none."""
-        super().__init__(source, make_stages(stages), sink, settings or Settings(), base)
+        """stages: stages, or their recipe form (`"exact"`, `{"length": {"min_words": 50}}`). base, off: see `Spec`.
+        Raises RecipeError for a stage that is none."""
+        super().__init__(source, make_stages(stages), sink, settings or Settings(), base, tuple(off))
 
     @classmethod
     def from_recipe(cls, path: str | Path, overrides: Overrides | None = None, *, allow_code: bool = False) -> Self:
@@ -48,7 +49,7 @@ class Pipeline(Spec):
         allow_code: run the Python files that the recipe names. Raises RecipeError with file, line and key path.
         """
         spec = load_recipe(path, overrides, allow_code=allow_code)
-        return cls(spec.source, spec.stages, spec.sink, spec.settings, spec.base)
+        return cls(spec.source, spec.stages, spec.sink, spec.settings, spec.base, spec.off)
 
     def to_recipe(self, path: str | Path | None = None) -> str:
         """The recipe as YAML; written to `path` where one is given."""

@@ -42,6 +42,7 @@ def print_summary(report: Mapping[str, Any], output: Path) -> None:
     for row in report["stages"]:
         for note in row.get("stats", {}).get("notes", []):
             print(printable(f"{row['label']}: {note}"))
+        print_failed(row)
     counts = report["documents"]
     print(
         f"{counts['input']:,} documents in = {counts['kept']:,} kept + {counts['dropped']:,} dropped"
@@ -59,6 +60,14 @@ def print_summary(report: Mapping[str, Any], output: Path) -> None:
         if counts[count]:
             print(printable(f"  {output / name}/  {text}"))
     print(printable(f"  {output / REPORT}  all the figures"))
+
+
+def print_failed(row: Mapping[str, Any]) -> None:
+    """Print how often each rule of a stage fails, and how often it is the only one; nothing unless the stage lists all
+    (`reasons: all`)."""
+    if row.get("failed"):
+        rows = [(rule, f"{each['documents']:,}", f"{each['alone']:,}") for rule, each in row["failed"].items()]
+        console().print(table((f"rule of {row['label']}", "fail it", "fail no other"), rows, (1, 2)))
 
 
 def what_was_done(row: Mapping[str, Any]) -> str:

@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, GetCoreSchemaHandler, SerializationInfo, ValidationInfo
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import plain_serializer_function_ser_schema, with_info_after_validator_function
 
@@ -107,12 +108,35 @@ def anchored(value: BaseModel, base: Path) -> Mapping[str, Any]:
             inner = anchored(given, base)
             if inner:
                 found[name] = given.model_copy(update=dict(inner))
-        for mark in info.metadata:
-            if isinstance(mark, FromRecipe):
-                whole = _absolute(given, base, mark)
-                if whole != given:
-                    found[name] = whole
+        for mark in _marks(info):
+            whole = _absolute(given, base, mark)
+            if whole != given:
+                found[name] = whole
     return found
+
+
+def missing_files(value: BaseModel) -> list[str]:
+    """The paths in the marked fields of `value` where nothing is; fields that are models themselves are looked into."""
+    found: list[str] = []
+    for name, info in type(value).model_fields.items():
+        given = getattr(value, name)
+        if isinstance(given, BaseModel):
+            found += missing_files(given)
+        if any(not mark.only_existing for mark in _marks(info)):
+            paths = given if isinstance(given, tuple) else (given,)
+            found += [path for path in paths if isinstance(path, str) and not Path(path).exists()]
+    return found
+
+
+def _marks(info: FieldInfo) -> list[FromRecipe]:
+    """The marks of a field, also within a union such as `LocalPath | None`."""
+    found: list[Any] = [*info.metadata]
+    types = [info.annotation]
+    while types:
+        kind = types.pop()
+        found += getattr(kind, "__metadata__", ())
+        types += get_args(kind)
+    return [mark for mark in dict.fromkeys(mark for mark in found if isinstance(mark, FromRecipe))]
 
 
 def _absolute(given: Any, base: Path, mark: FromRecipe) -> Any:

@@ -175,7 +175,8 @@ class Settings(_Section):
 class Spec:
     """Source, stages in order, sink, and settings that never change the output.
 
-    base: the folder that relative paths start from: the recipe's own, or the current one.
+    base: the folder that relative paths start from: the recipe's own, or the current one. off: a sentence for each
+    stage of the recipe that is left out, since a file it needs is not there.
     """
 
     source: Source
@@ -183,6 +184,7 @@ class Spec:
     sink: Sink
     settings: Settings = field(default_factory=Settings)
     base: Path = field(default=Path(), compare=False)
+    off: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def output(self) -> Path:

@@ -55,6 +55,7 @@ def check_spec(spec: Spec) -> list[str]:
         check_width(list(dict.fromkeys(name for names in of_records for name in names)))
     check_writable_columns(spec, files, own)
     return [
+        *spec.off,
         *about_columns,
         *passed_over(passed, spec.source.format),
         *folder_warnings(spec.source, files, own),

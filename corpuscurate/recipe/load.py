@@ -21,6 +21,7 @@ from corpuscurate.core.spec import Settings, Sink, Source, Spec
 from corpuscurate.core.stage import Stage, stage_class, stage_classes
 from corpuscurate.core.user_code import load_stage
 from corpuscurate.recipe.describe import shorten
+from corpuscurate.recipe.optional import Use, optional_text, without_missing
 from corpuscurate.recipe.values import build, plain_values
 from corpuscurate.recipe.yaml_tree import Node, child_path, dump_yaml, node_from, parse_yaml, read_yaml
 
@@ -29,6 +30,8 @@ CODE = "python"
 """The word of a stage from a plain Python file: `{python: my_filters.py:Digits, max_digit_ratio: 0.3}`."""
 BESIDE = ("name", "mode")
 """Keys that may stand beside a stage's word: `{minhash: {...}, name: near}`."""
+OPTIONAL = "optional"
+"""The key beside a stage's word that lets a run go on without it, see `recipe.optional`."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[a-z0-9]+::")
 
@@ -51,6 +54,7 @@ class _Use:
     model: type[Stage]
     params: Node
     item: Node
+    optional: str | None = None
 
     @property
     def label(self) -> str:
@@ -66,15 +70,13 @@ def load_recipe(path: str | Path, overrides: Overrides | None = None, *, allow_c
     """
     file = Path(path)
     base = file.absolute().parent
-    spec = _spec(read_yaml(file), str(file), overrides or Overrides(), base if allow_code else None)
-    stages = [(stage, anchored(stage, base)) for stage in spec.stages]
-    return replace(spec, stages=tuple(stage.model_copy(update=paths) for stage, paths in stages), base=base)
+    return _spec(read_yaml(file), str(file), overrides or Overrides(), base if allow_code else None, base)
 
 
 def spec_from_mapping(mapping: Mapping[str, Any], *, allow_code: bool = False) -> Spec:
     """The spec of a recipe given as plain Python values; paths of Python files, which are run where `allow_code` is
     set, start from the current folder. Raises RecipeError."""
-    return _spec(node_from(dict(mapping)), "", Overrides(), Path.cwd() if allow_code else None)
+    return _spec(node_from(dict(mapping)), "", Overrides(), Path.cwd() if allow_code else None, None)
 
 
 StageLike = Stage | str | Mapping[str, Any]
@@ -100,6 +102,8 @@ def make_stages(items: Sequence[StageLike]) -> tuple[Stage, ...]:
         except RecipeError as error:
             faults.append(str(error))
             continue
+        if use.optional is not None:
+            faults.append(f"{path}: {OPTIONAL} is for recipes: in Python, leave out the stage whose file is not there")
         stage, wrong = build(use.model, use.params, f"the stage {use.model.word}")
         faults.extend(wrong)
         found += [stage] if stage is not None else []
@@ -137,8 +141,9 @@ def stage_item(stage: Stage) -> Any:
     return {stage.word: params} if params else stage.word
 
 
-def _spec(root: Node, origin: str, overrides: Overrides, code_from: Path | None) -> Spec:
-    """code_from: the folder that paths of Python files start from; None: no such file may be run."""
+def _spec(root: Node, origin: str, overrides: Overrides, code_from: Path | None, base: Path | None) -> Spec:
+    """code_from: the folder that paths of Python files start from; None: no such file may be run. base: the folder that
+    other relative paths start from; None: the current one, and stages keep their paths as given."""
     sections, faults = _sections(root)
     uses = _uses(sections.get("stages"), faults, code_from)
     _override(sections, uses, overrides, Node({}, f"{origin}:1" if origin else "", ""))
@@ -148,7 +153,10 @@ def _spec(root: Node, origin: str, overrides: Overrides, code_from: Path | None)
     stages = _stages(uses, faults)
     if faults or source is None or sink is None or settings is None:
         raise RecipeError("\n".join(sorted(faults, key=_line)))
-    return Spec(source, tuple(stages), sink, settings)
+    if base is not None:
+        stages = [stage.model_copy(update=dict(anchored(stage, base))) for stage in stages]
+    on, off = without_missing([Use(stage, use.optional, use.item) for stage, use in zip(stages, uses, strict=True)])
+    return Spec(source, on, sink, settings, base or Path(), off)
 
 
 def _line(fault: str) -> int:
@@ -205,10 +213,12 @@ def _use(item: Node, code_from: Path | None) -> _Use:
         raise RecipeError(
             item.error("a stage must be its name, or its name with a mapping: `- length: {min_words: 50}`")
         )
+    optional = optional_text(item.value[OPTIONAL]) if OPTIONAL in item.value else None
     if CODE in item.value:
-        params = Node({key: value for key, value in item.value.items() if key != CODE}, item.place, item.path)
-        return _Use(_code_model(item.value[CODE], code_from), params, item)
-    words = [key for key in item.value if key not in BESIDE]
+        held_back = (CODE, OPTIONAL)
+        params = Node({key: value for key, value in item.value.items() if key not in held_back}, item.place, item.path)
+        return _Use(_code_model(item.value[CODE], code_from), params, item, optional)
+    words = [key for key in item.value if key not in (*BESIDE, OPTIONAL)]
     if len(words) != 1:
         raise RecipeError(_not_one_word(item, words))
     held = item.value[words[0]]
@@ -219,7 +229,7 @@ def _use(item: Node, code_from: Path | None) -> _Use:
             raise RecipeError(item.value[key].error(f"{key} is there twice: here and at {params.value[key].path}"))
         if key in item.value:
             params.value[key] = item.value[key]
-    return _Use(model, params, item)
+    return _Use(model, params, item, optional)
 
 
 def _code_model(node: Node, code_from: Path | None) -> type[Stage]:

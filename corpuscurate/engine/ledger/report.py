@@ -15,6 +15,7 @@ from corpuscurate.core.errors import BalanceError
 from corpuscurate.core.histogram import histogram, merge_bins
 from corpuscurate.core.spec import Spec, spec_value
 from corpuscurate.core.stage import GlobalStage, Stage
+from corpuscurate.engine.failed_rules import add_counts, failed_row
 from corpuscurate.engine.fingerprints import versions
 from corpuscurate.engine.manifest import Manifest
 from corpuscurate.engine.plan import Counted
@@ -148,6 +149,9 @@ def _stage_row(facts: Facts, index: int, stage: Stage) -> dict[str, Any]:
     row["reasons"] = _sum_counts(each["reasons"] for each in stats)
     row["edits"] = _edits(stats)
     row["measures"] = _measures(stats)
+    failed = add_counts(each.get("failed", {}) for each in stats)
+    if failed:
+        row["failed"] = failed_row(failed, list(stage.rules()))
     if isinstance(stage, GlobalStage):
         row |= _global_row(facts, index, stage, row)
     row["dropped"] = row["documents_in"] - row["documents_out"]

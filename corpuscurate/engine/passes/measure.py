@@ -25,6 +25,7 @@ from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS, TEXT, sketch_file
 from corpuscurate.core.stage import GlobalStage, Outcome, StreamingStage
 from corpuscurate.core.tables import FewBatches, table_writer
 from corpuscurate.core.texts import TEXTS
+from corpuscurate.engine.failed_rules import Counts, add_counts, count_failed
 from corpuscurate.engine.documents import DOCS_SCHEMA, Reader, alive_batches
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.plan import Pass, added_columns, global_stages
@@ -58,6 +59,8 @@ class StageStats:
     edits: dict[str, list[int]] = field(default_factory=dict)
     measures: dict[str, dict[str, int]] = field(default_factory=dict)
     """Bins of each measure, see `core.histogram`."""
+    failed: Counts = field(default_factory=dict)
+    """The rules that fail alone and together, where the stage lists all that fail."""
 
     def took(self, stage: StreamingStage, before: Batch, outcome: Outcome, after: Batch, seconds: float) -> None:
         """Add a batch and its outcome; in `mode: tag`, reasons count the documents that `mode: drop` would drop."""
@@ -73,6 +76,8 @@ class StageStats:
             for name, count in zip(stage.rules(), np.bincount(outcome.reason)[1:].tolist(), strict=False):
                 if count:
                     self.reasons[name] = self.reasons.get(name, 0) + count
+        if outcome.failed is not None:
+            self.failed = add_counts([self.failed, count_failed(outcome.failed, list(stage.rules()))])
         for name, column in outcome.measures.items():
             if is_countable(column.type):
                 values = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
