@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from corpuscurate.tools.demo.demo import bundled_recipe
+from corpuscurate.recipe.bundled import bundled_recipe
 from corpuscurate.tools.demo.text import collect, write_shards
 
 

@@ -12,6 +12,7 @@ from corpuscurate.commands.demo import demo
 from corpuscurate.commands.explain import explain
 from corpuscurate.commands.map import map_
 from corpuscurate.commands.plan import plan
+from corpuscurate.commands.recipes import recipes
 from corpuscurate.commands.run import run
 from corpuscurate.commands.stages import stages
 from corpuscurate.commands.train import train
@@ -42,7 +43,7 @@ def root(
     """Curate text corpora: filter, deduplicate and account for every document."""
 
 
-for _verb in (run, check, plan, stages, explain, demo):
+for _verb in (run, check, plan, stages, recipes, explain, demo):
     app.command()(_verb)
 app.command("map")(map_)
 app.add_typer(tune, name="tune")

@@ -9,10 +9,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from corpuscurate.core.errors import CorpusCurateError, OutputError
+from corpuscurate.core.errors import OutputError
 from corpuscurate.core.run_folder import DATA, DROPPED
 from corpuscurate.engine.progress import Progress
 from corpuscurate.engine.run import run_spec
+from corpuscurate.recipe.bundled import bundled_recipe
 from corpuscurate.recipe.load import load_recipe
 from corpuscurate.tools.demo.text import collect, write_shards
 
@@ -42,15 +43,6 @@ class Pair:
     dropped_text: str
     kept_id: str
     kept_text: str
-
-
-def bundled_recipe(name: str) -> Path:
-    """A recipe that comes with the package: inside it when installed, beside it in a checkout."""
-    here = Path(__file__).parents[2]
-    for folder in (here / "configs", here.parent / "configs"):
-        if (folder / name).is_file():
-            return folder / name
-    raise CorpusCurateError(f"the recipe {name} is not in this installation: install corpuscurate again")
 
 
 def make_demo(folder: Path, progress: Progress) -> Made:

@@ -16,7 +16,8 @@ from corpuscurate.commands.app import app
 from corpuscurate.recipe.load import load_recipe
 from corpuscurate.tools.demo import demo
 from corpuscurate.tools.demo import text as demo_text
-from corpuscurate.tools.demo.demo import Pair, bundled_recipe, pairs
+from corpuscurate.recipe.bundled import bundled_recipe
+from corpuscurate.tools.demo.demo import Pair, pairs
 from corpuscurate.tools.demo.text import Document, collect, write_shards
 
 
