@@ -16,6 +16,7 @@ import os
 import pickle
 import re
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -26,8 +27,15 @@ import numba
 from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, UserProvidedCacheLocator
 
+try:
+    import fcntl
+except ImportError:  # a system without POSIX locks
+    fcntl = None  # type: ignore[assignment]
+
 LOG = logging.getLogger(__name__)
 CHECKSUM_BYTES = 4
+TURN_SECONDS = 120
+"""Longest wait for another process that compiles the same kernel."""
 _IMPORT = re.compile(rb"^\s*(?:from|import)\s+(corpuscurate\.kernels(?:\.\w+)*)", re.MULTILINE)
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -151,6 +159,47 @@ def _checked(data: bytes) -> bytes:
     return data[CHECKSUM_BYTES:]
 
 
+class Turn:
+    """The turn to compile one kernel, which one process has at a time.
+
+    Kernels call one another in no circle, so those who wait for turns never wait in one. A turn ends with the process
+    that has it, and is no promise: who waited TURN_SECONDS, or cannot lock the file, compiles as well. waited: whether
+    another process had the turn before.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.waited = False
+        self._file: Any = None
+        if not path or fcntl is None:
+            return
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(path, "a")  # noqa: SIM115, PTH123  closed when the turn is over
+            self._wait(time.monotonic() + TURN_SECONDS)
+        except OSError:
+            self.over()
+
+    def _wait(self, until: float) -> None:
+        while True:
+            try:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not `flock`: a forked child would have it too
+                return
+            except (BlockingIOError, PermissionError):
+                self.waited = True
+            if time.monotonic() > until:
+                return
+            time.sleep(0.02)
+
+    def over(self) -> None:
+        """Let the next one have the turn."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __del__(self) -> None:
+        self.over()  # of a kernel that could not be compiled
+
+
 class _HelpfulCache(FunctionCache):  # type: ignore[misc]
     """Numba's cache of one kernel, whose failures cost a compilation."""
 
@@ -161,9 +210,21 @@ class _HelpfulCache(FunctionCache):  # type: ignore[misc]
         self._cache_file: _CheckedFile = _CheckedFile(
             self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
         )
+        self._turn = Turn("")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The stored kernel, or None where there is none or none that can be used."""
+        """The stored kernel, or None where there is none or none that can be used: then this process compiles it, and
+        others that want it wait for that."""
+        found = self._load(sig, target_context)
+        if found is None and self._enabled:
+            self._turn = Turn(f"{self._cache_file._index_path}.lock")
+            if self._turn.waited:
+                found = self._load(sig, target_context)
+            if found is not None:
+                self._turn.over()
+        return found
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
         except (OSError, MemoryError) as error:  # says nothing about the file
@@ -184,6 +245,7 @@ class _HelpfulCache(FunctionCache):  # type: ignore[misc]
         except Exception as error:
             _warn("cannot be written; kernels are compiled again in the next run", self._cache_path, error)
             self.disable()
+        self._turn.over()
 
 
 _WARNED: set[str] = set()

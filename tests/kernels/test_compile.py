@@ -2,11 +2,13 @@
 
 import ast
 import gc
+import multiprocessing
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -180,6 +182,49 @@ def call_kernel(folder):
     done = forked.start(run_cached, str(folder), environment=variables).wait()
     assert done.returncode == 0, done.stderr
     return done
+
+
+def test_of_several_processes_one_compiles_and_the_others_wait(tmp_path):
+    (tmp_path / "one_kernel.py").write_text(KERNEL)
+    variables = {"CORPUSCURATE_CACHE_DIR": str(tmp_path / "cache")}
+    started = [forked.start(run_cached, str(tmp_path), environment=variables) for _ in range(3)]
+    assert sorted(each.wait().stdout for each in started) == ["42 0\n", "42 1\n", "42 1\n"]
+
+
+def hold_turn(path, told):
+    turn = compile_module.Turn(path)
+    Path(told).touch()
+    time.sleep(60)
+    turn.over()
+
+
+def test_a_turn_ends_with_its_process_and_nobody_waits_for_ever(tmp_path, monkeypatch):
+    lock, told = tmp_path / "lock", tmp_path / "told"
+    process = multiprocessing.get_context("fork").Process(target=hold_turn, args=(str(lock), str(told)))
+    process.start()
+    while not told.exists():
+        time.sleep(0.01)
+    monkeypatch.setattr(compile_module, "TURN_SECONDS", 0.1)
+    turn = compile_module.Turn(str(lock))
+    assert turn.waited  # and goes on without it
+    turn.over()
+    monkeypatch.setattr(compile_module, "TURN_SECONDS", 30)
+    process.kill()
+    compile_module.Turn(str(lock)).over()
+    process.join()
+    assert not compile_module.Turn(str(lock)).waited
+
+
+def test_without_locks_every_process_compiles(tmp_path, monkeypatch):
+    def fails(*_):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(compile_module.fcntl, "lockf", fails)
+    turn = compile_module.Turn(str(tmp_path / "lock"))
+    assert not turn.waited
+    turn.over()
+    monkeypatch.setattr(compile_module, "fcntl", None)
+    assert not compile_module.Turn(str(tmp_path / "lock")).waited
 
 
 def test_a_python_that_is_started_finds_what_another_one_compiled(tmp_path):
