@@ -136,7 +136,7 @@ def _marks(info: FieldInfo) -> list[FromRecipe]:
         kind = types.pop()
         found += getattr(kind, "__metadata__", ())
         types += get_args(kind)
-    return [mark for mark in dict.fromkeys(mark for mark in found if isinstance(mark, FromRecipe))]
+    return list(dict.fromkeys(mark for mark in found if isinstance(mark, FromRecipe)))
 
 
 def _absolute(given: Any, base: Path, mark: FromRecipe) -> Any:

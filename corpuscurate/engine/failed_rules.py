@@ -24,8 +24,8 @@ def count_failed(failed: pa.ListArray, names: Sequence[str]) -> Counts:
     together = fails.T.astype(np.int64) @ fails
     alone = fails[fails.sum(axis=1) == 1].sum(axis=0)
     found: Counts = {}
-    for at in np.flatnonzero(together.diagonal()):
-        others = {names[other]: int(together[at, other]) for other in np.flatnonzero(together[at])}
+    for at in np.flatnonzero(together.diagonal()).tolist():
+        others = {names[other]: int(together[at, other]) for other in np.flatnonzero(together[at]).tolist()}
         found[names[at]] = {ALONE: int(alone[at]), **others}
     return found
 

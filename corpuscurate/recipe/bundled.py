@@ -11,8 +11,8 @@ from corpuscurate.core.errors import CorpusCurateError, RecipeError, did_you_mea
 
 @dataclass(frozen=True, slots=True)
 class Bundled:
-    """A recipe of the package. title: the first line of its comment; needs: where the files can be had that its optional
-    stages need."""
+    """A recipe of the package. title: the first line of its comment; needs: where the files can be had that its
+    optional stages need."""
 
     name: str
     title: str
@@ -39,7 +39,9 @@ def bundled_recipe(name: str) -> Path:
     known = {path.stem: path for path in sorted(bundled_folder().glob("*.yaml"))}
     word = name.removesuffix(".yaml")
     if word not in known:
-        raise RecipeError(f"no recipe is called {name!r}. {did_you_mean(word, known)} `corpuscurate recipes` lists all.")
+        raise RecipeError(
+            f"no recipe is called {name!r}. {did_you_mean(word, known)} `corpuscurate recipes` lists all."
+        )
     return known[word]
 
 

@@ -53,14 +53,14 @@ def test_with_its_file_it_is_on(recipe, tmp_path):
     spec = load_recipe(recipe())
     assert [stage.word for stage in spec.stages] == ["length", "fasttext_quality", "keep_best"]
     assert spec.off == ()
-    with pytest.raises(InputError, match="hq.bin"):
+    with pytest.raises(InputError, match=r"hq\.bin"):
         Pipeline.from_recipe(tmp_path / "recipe.yaml").run(workers=1)
 
 
 @pytest.mark.parametrize("line", ["", "    optional: false\n"])
 def test_without_the_key_a_missing_file_is_an_error(recipe, tmp_path, line):
     recipe(RECIPE.replace("    optional: https://example.org/hq.bin\n", line).replace("    optional: true\n", ""))
-    with pytest.raises(InputError, match="hq.bin"):
+    with pytest.raises(InputError, match=r"hq\.bin"):
         Pipeline.from_recipe(tmp_path / "recipe.yaml").run(workers=1)
 
 

@@ -25,8 +25,8 @@ from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS, TEXT, sketch_file
 from corpuscurate.core.stage import GlobalStage, Outcome, StreamingStage
 from corpuscurate.core.tables import FewBatches, table_writer
 from corpuscurate.core.texts import TEXTS
-from corpuscurate.engine.failed_rules import Counts, add_counts, count_failed
 from corpuscurate.engine.documents import DOCS_SCHEMA, Reader, alive_batches
+from corpuscurate.engine.failed_rules import Counts, add_counts, count_failed
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.plan import Pass, added_columns, global_stages
 from corpuscurate.engine.streaming import Passage, run_stages, stage_error, stages_named_with

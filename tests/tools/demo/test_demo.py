@@ -13,10 +13,10 @@ import zstandard
 from typer.testing import CliRunner
 
 from corpuscurate.commands.app import app
+from corpuscurate.recipe.bundled import bundled_recipe
 from corpuscurate.recipe.load import load_recipe
 from corpuscurate.tools.demo import demo
 from corpuscurate.tools.demo import text as demo_text
-from corpuscurate.recipe.bundled import bundled_recipe
 from corpuscurate.tools.demo.demo import Pair, pairs
 from corpuscurate.tools.demo.text import Document, collect, write_shards
 
