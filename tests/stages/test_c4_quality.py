@@ -15,7 +15,7 @@ from corpuscurate.stages.c4_quality import C4Quality
 EXAMPLES = [
     {"min_sentences": 1},
     {"convention": "datatrove", "terminal_punctuation": False, "min_sentences": 1},
-    {"convention": "paper_v1", "min_sentences": None, "max_curly_bracket_lines": None},
+    {"convention": "paper_v1", "max_word_characters": None, "max_curly_bracket_lines": None},
 ]
 CONVENTIONS = ("paper", "paper_v1", "datatrove")
 

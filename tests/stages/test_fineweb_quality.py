@@ -10,7 +10,7 @@ from support.lines import batch_of, measured, real_documents, texts, verdicts
 
 from corpuscurate.stages.fineweb_quality import FinewebQuality
 
-EXAMPLES = [{}, {"convention": "paper"}, {"end_marks": [".", "…"], "allow_no_terminal": True, "min_lines": None}]
+EXAMPLES = [{"min_terminal_line_ratio": None}, {"convention": "paper"}, {"end_marks": [".", "…"], "allow_no_terminal": True, "min_lines": None}]
 
 
 def held(documents, convention):
