@@ -161,10 +161,10 @@ LONG = "It is said, and be told, that this is so; we have been there with him. "
         (LONG, None, None),
         (LONG + "# " * 11, "max_hash_ratio", 11 / 91),
         (("- " + LONG + "\n") * 10, "max_bullet_line_ratio", 1.0),
-        (("- " + LONG + "\n\n") * 10, None, None),  # blank lines count
+        (("- " + LONG.replace(",", "") + "\n\n") * 10, None, None),  # blank lines count
         ((LONG.strip() + "…\r") * 3, "max_ellipsis_line_ratio", 1.0),
         ("The cat saw the dog and the bird. " * 8, None, None),
-        ("The cat saw a dog, a bird, that. " * 8, "min_stop_words", 1.0),  # "The" is not "the"
+        ("The cats watched my dogs and birds there. " * 8, "min_stop_words", 1.0),  # "The" is not "the"
     ],
 )
 def test_datatrove(text, reason, value):
