@@ -32,6 +32,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from naive.lines import c4, fineweb, madlad, olmo, refinedweb, sentences, sentences_of_line  # noqa: E402
 from naive.text import words  # noqa: E402
+from naive.tokens import tokens  # noqa: E402
 
 from corpuscurate.core.batch import Batch  # noqa: E402
 from corpuscurate.core.columns import TEXT  # noqa: E402
@@ -114,7 +115,8 @@ def twins() -> list[tuple[str, StreamingStage, Any]]:
     for convention in ("code", "paper"):
 
         def of_fineweb(text: str, convention: str = convention) -> Found:
-            return *fineweb(text, convention, len(words(text))), text
+            size = len(tokens(text) if convention == "code" else text.split())
+            return *fineweb(text, convention, size), text
 
         made.append((f"fineweb_quality {convention}", FinewebQuality(convention=convention), of_fineweb))
     for convention in ("dclm", "paper"):
@@ -160,7 +162,7 @@ def peer(python: str, texts: list[str], whose: str) -> dict[str, Any]:
 STAGES: dict[str, StreamingStage] = {
     "c4_quality": C4Quality(convention="datatrove"),
     "c4_quality as in FineWeb": C4Quality(convention="datatrove", terminal_punctuation=False),
-    "fineweb_quality": FinewebQuality(),
+    "fineweb_quality": FinewebQuality(convention="code"),
 }
 NAMES = {
     "max_lorem_ipsum_lines": "lorem_ipsum",

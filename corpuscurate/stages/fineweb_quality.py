@@ -15,17 +15,11 @@ from corpuscurate.core.columns import text_buffers
 from corpuscurate.core.filter import Filter
 from corpuscurate.kernels.text.fineweb import COUNTS, count_lines
 from corpuscurate.kernels.text.signs import signs
-from corpuscurate.kernels.text.unicode import tables
-from corpuscurate.kernels.text.words import count_words
 from corpuscurate.methods.conventions import with_defaults
 from corpuscurate.methods.end_marks import EndMarks, table_of
 
 CONVENTIONS: Mapping[str, Mapping[str, Any]] = {
-    "paper": {
-        "short_line_characters": 29,
-        "max_duplicate_character_ratio": 0.1,
-        "max_newline_ratio": None,
-    }
+    "code": {"short_line_characters": 30, "max_duplicate_character_ratio": 0.01, "max_newline_ratio": 0.3}
 }
 
 
@@ -38,16 +32,16 @@ class FinewebQuality(Filter):
        ellipsis are not among them.
     2. Too many lines are short.
     3. Too many characters stand in lines that equal an earlier line of the document; of all characters but line feeds.
-    4. Too many line feeds for each word. A word is a run of letters, digits and marks, or a character of a script without
-       spaces (as in `length`); a document of no words counts as of one.
+    4. Too many line feeds for each word; a document of no words counts as of one.
 
     `convention` sets what paper and code differ in; each parameter that you give comes first:
-    - `code` (default): datatrove's FineWebQualityFilter, with which FineWeb was made: .01 for rule 3, at most 30
-      characters for a short line, all four rules, and the bounds themselves are kept. A line ends with its last
-      character, so lines with white space or a carriage return at their end fail rule 1: `normalize` first.
-    - `paper`: section 3.6 drops at the bounds themselves (<= .12, >= .67, >= .1), a short line has fewer than 30
-      characters, and there is no rule 4. White space at the end of a line is ignored.
-    datatrove counts spaCy's tokens, punctuation among them, so its rule 4 drops less.
+    - `paper` (default): section 3.6 drops at the bounds themselves (<= .12, >= .67, >= .1), a short line has fewer than 30
+      characters, and there is no rule 4 (with a bound of your own, words are what white space parts). White space at the
+      end of a line is ignored.
+    - `code`: datatrove's FineWebQualityFilter, with which FineWeb was made: .01 for rule 3, at most 30 characters for a
+      short line, the bounds themselves are kept, and rule 4 counts tokens near those of spaCy (`kernels/text/tokens.py`),
+      punctuation among them. A line ends with its last character, so lines with white space or a carriage return at
+      their end fail rule 1: `normalize` first.
     """
 
     word = "fineweb_quality"
@@ -60,22 +54,22 @@ class FinewebQuality(Filter):
         "newline_ratio": pa.float64(),
     }
 
-    convention: Literal["code", "paper"] = Field(
-        "code", description="whose rules: sets what other parameters are by default, and whether bounds are kept"
+    convention: Literal["paper", "code"] = Field(
+        "paper", description="whose rules: sets what other parameters are by default, and whether bounds are kept"
     )
     min_lines: int | None = Field(1, description="fewest lines that are not blank (the code: 'empty')", ge=0)
     min_terminal_line_ratio: float | None = Field(
         0.12, description="least share of lines that end with an end mark (section 3.6)", ge=0, le=1
     )
-    max_short_line_ratio: float | None = Field(0.67, description="greatest share of short lines", ge=0, le=1)
+    max_short_line_ratio: float | None = Field(0.67, description="greatest share of short lines (section 3.6)", ge=0, le=1)
     max_duplicate_character_ratio: float | None = Field(
-        0.01, description="greatest share of characters in repeated lines (the code; paper: 0.1)", ge=0, le=1
+        0.1, description="greatest share of characters in repeated lines (section 3.6; code: 0.01)", ge=0, le=1
     )
     max_newline_ratio: float | None = Field(
-        0.3, description="most line feeds for each word (the code alone; paper: null)", ge=0
+        None, description="most line feeds for each word (code: 0.3)", ge=0
     )
     short_line_characters: int = Field(
-        30, description="most characters of a short line (paper: 29, that is fewer than 30)", ge=0
+        29, description="most characters of a short line (section 3.6: fewer than 30; code: 30)", ge=0
     )
     end_marks: EndMarks | None = Field(
         None, description="characters that may end a line; null: those that end sentences in any script"
@@ -87,7 +81,7 @@ class FinewebQuality(Filter):
     @model_validator(mode="before")
     @classmethod
     def _by_convention(cls, values: Any) -> Any:
-        return with_defaults(values, "code", CONVENTIONS)
+        return with_defaults(values, "paper", CONVENTIONS)
 
     def outside(self, name: str, values: NDArray[Any], bound: float) -> NDArray[np.bool_]:
         """As in `Filter`; in the paper, shares at their bound are outside."""
@@ -113,8 +107,7 @@ class FinewebQuality(Filter):
             "duplicate_character_ratio": _ratio(column["duplicate_characters"], column["characters"]),
         }
         if self.wants("newline_ratio"):
-            words = np.empty(len(batch), np.int64)
-            count_words(*text_buffers(batch.text), tables(), words)
+            words = batch.words("tokens" if self.convention == "code" else "runs").counts
             found["newline_ratio"] = column["newlines"] / np.maximum(words, 1)
         return found
 

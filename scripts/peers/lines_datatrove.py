@@ -29,10 +29,10 @@ def swap() -> None:
     """Let the filters have our words and sentences."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
     from naive.lines import sentences_of_line
-    from naive.text import words
+    from naive.tokens import tokens
 
     c4.split_into_sentences = lambda text, language=None: sentences_of_line(text)
-    fineweb.split_into_words = lambda text, language=None: words(text) or [""]
+    fineweb.split_into_words = lambda text, language=None: tokens(text) or [""]
 
 
 def apply(made: object, texts: list[str]) -> dict:

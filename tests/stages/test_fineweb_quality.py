@@ -4,20 +4,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.lines import fineweb
-from naive.text import words
+from naive.tokens import tokens
 from pydantic import ValidationError
 from support.lines import batch_of, measured, real_documents, texts, verdicts
 
 from corpuscurate.stages.fineweb_quality import FinewebQuality
 
-EXAMPLES = [{"min_terminal_line_ratio": None}, {"convention": "paper"}, {"end_marks": [".", "…"], "allow_no_terminal": True, "min_lines": None}]
+EXAMPLES = [{"convention": "code", "min_terminal_line_ratio": None}, {}, {"end_marks": [".", "…"], "allow_no_terminal": True, "min_lines": None}]
 
 
 def held(documents, convention):
     """Hold the stage against its twin."""
     batch = batch_of(documents)
     stage = FinewebQuality(convention=convention)
-    expected = [fineweb(text, convention, len(words(text))) for text in documents]
+    expected = [fineweb(text, convention, len(tokens(text) if convention == "code" else text.split())) for text in documents]
     assert measured(FinewebQuality(convention=convention, mode="tag").apply(batch)) == [found for found, _ in expected]
     assert verdicts(stage, stage.apply(batch)) == [reason for _, reason in expected]
 
@@ -36,6 +36,7 @@ def test_equal_to_the_twin_on_real_documents(convention):
     held(documents, convention)
 
 
+CODE = FinewebQuality(convention="code")
 LONG = "A line of prose, longer than thirty characters"
 
 
@@ -50,11 +51,11 @@ LONG = "A line of prose, longer than thirty characters"
         (f"{LONG}。\nOne.\nTwo.", None, None),  # two of three, .667
         (f"{LONG}.\n{LONG}.", "max_duplicate_character_ratio", 0.5),
         (f"{LONG}.\n{LONG}. ", None, None),  # not the same characters
-        (f"{LONG}.\n\n\n\n\n", "max_newline_ratio", 5 / 8),
+        (f"{LONG}.\n\n\n\n\n", "max_newline_ratio", 0.5),  # five for ten tokens, punctuation among them
     ],
 )
 def test_each_rule_fails_under_its_own_name(text, reason, value):
-    stage = FinewebQuality()
+    stage = FinewebQuality(convention="code")
     outcome = stage.apply(batch_of([text]))
     assert verdicts(stage, outcome) == [reason]
     if reason:
@@ -69,13 +70,13 @@ def document(ended, rest, short=0):
 
 def test_bounds_are_kept_by_the_code_and_drop_in_the_paper():
     at_bound = document(12, 88)
-    assert verdicts(FinewebQuality(), FinewebQuality().apply(batch_of([at_bound]))) == [None]
+    assert verdicts(CODE, CODE.apply(batch_of([at_bound]))) == [None]
     paper = FinewebQuality(convention="paper")
     outcome = paper.apply(batch_of([at_bound, document(13, 87)]))
     assert verdicts(paper, outcome) == ["min_terminal_line_ratio", None]
     assert outcome.value[0] == paper.rules()["min_terminal_line_ratio"] == 0.12
     short = document(33, 0, 67)
-    assert verdicts(FinewebQuality(), FinewebQuality().apply(batch_of([short]))) == [None]
+    assert verdicts(CODE, CODE.apply(batch_of([short]))) == [None]
     assert verdicts(paper, paper.apply(batch_of([short]))) == ["max_short_line_ratio"]
     stage = FinewebQuality(convention="paper", reasons="all")
     assert [each["rule"] for each in stage.apply(batch_of([short])).failed.to_pylist()[0]] == [3]
@@ -90,9 +91,9 @@ def test_a_short_line_has_at_most_thirty_characters_by_the_code_and_fewer_in_the
 
 def test_carriage_returns_hide_end_marks_by_the_code_alone():
     text = "\r\n".join(f"{LONG} number {at}." for at in range(5))
-    assert verdicts(FinewebQuality(), FinewebQuality().apply(batch_of([text]))) == [None]  # the last line has none
+    assert verdicts(CODE, CODE.apply(batch_of([text]))) == [None]  # the last line has none
     text += "\r\n"
-    assert verdicts(FinewebQuality(), FinewebQuality().apply(batch_of([text]))) == ["min_terminal_line_ratio"]
+    assert verdicts(CODE, CODE.apply(batch_of([text]))) == ["min_terminal_line_ratio"]
     paper = FinewebQuality(convention="paper")
     assert verdicts(paper, paper.apply(batch_of([text]))) == [None]
 
@@ -105,7 +106,7 @@ def test_later_copies_count_and_blank_lines_do_not():
 
 
 def test_conventions_are_the_published_numbers():
-    code, paper = FinewebQuality(), FinewebQuality(convention="paper")
+    code, paper = FinewebQuality(convention="code"), FinewebQuality()
     assert list(code.rules().values()) == [1, 0.12, 0.67, 0.01, 0.3]
     assert list(paper.rules().values()) == [1, 0.12, 0.67, 0.1]
     assert FinewebQuality(convention="paper", max_newline_ratio=0.3).max_newline_ratio == 0.3
@@ -128,7 +129,7 @@ def test_documents_without_any_end_mark_may_be_kept():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"convention": "datatrove"}, "convention\n.*'code' or 'paper'"),
+        ({"convention": "datatrove"}, "convention\n.*'paper' or 'code'"),
         ({"max_short_line_ratio": 1.5}, "max_short_line_ratio\n.*less than or equal to 1"),
         ({"min_terminal_line_ratio": -0.1}, "min_terminal_line_ratio\n.*greater than or equal to 0"),
         ({"end_marks": [""]}, "end mark '' is not a single character"),
