@@ -42,9 +42,7 @@ from corpuscurate.stages.fineweb_quality import FinewebQuality  # noqa: E402
 from corpuscurate.stages.madlad_quality import MadladQuality  # noqa: E402
 from corpuscurate.stages.refinedweb_lines import RefinedwebLines  # noqa: E402
 
-FOLDERS = (
-    *("neardup", "books", "multilingual", "bench", "quality", "evals", "web", "html", "langid", "pairs", "pii"),
-)
+FOLDERS = (*("neardup", "books", "multilingual", "bench", "quality", "evals", "web", "html", "langid", "pairs", "pii"),)
 ROWS = 2000
 Found = tuple[dict[str, Any], str | None, str | None]
 """Measures, reason, and the text that is left (None where the stage edits none)."""

@@ -61,13 +61,13 @@ class FinewebQuality(Filter):
     min_terminal_line_ratio: float | None = Field(
         0.12, description="least share of lines that end with an end mark (section 3.6)", ge=0, le=1
     )
-    max_short_line_ratio: float | None = Field(0.67, description="greatest share of short lines (section 3.6)", ge=0, le=1)
+    max_short_line_ratio: float | None = Field(
+        0.67, description="greatest share of short lines (section 3.6)", ge=0, le=1
+    )
     max_duplicate_character_ratio: float | None = Field(
         0.1, description="greatest share of characters in repeated lines (section 3.6; code: 0.01)", ge=0, le=1
     )
-    max_newline_ratio: float | None = Field(
-        None, description="most line feeds for each word (code: 0.3)", ge=0
-    )
+    max_newline_ratio: float | None = Field(None, description="most line feeds for each word (code: 0.3)", ge=0)
     short_line_characters: int = Field(
         29, description="most characters of a short line (section 3.6: fewer than 30; code: 30)", ge=0
     )

@@ -66,8 +66,8 @@ def sentences(text: str) -> list[str]:
 POLICY = ["terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies"]
 CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 C4 = {
-    "paper": {"words": 5, "sentences": 3, "marks": ".?!\"", "words_after": True},
-    "paper_v1": {"words": 3, "sentences": 5, "marks": ".?!\"", "words_after": True},
+    "paper": {"words": 5, "sentences": 3, "marks": '.?!"', "words_after": True},
+    "paper_v1": {"words": 3, "sentences": 5, "marks": '.?!"', "words_after": True},
     "datatrove": {"words": 3, "sentences": 5, "marks": ".?!\"'", "words_after": False},
 }
 

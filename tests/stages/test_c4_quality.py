@@ -76,7 +76,10 @@ LINE = "This is a line of prose."
         ("The terms of users are another thing.", None),
         ("The term of use is another thing.", "The term of use is another thing."),
         ("Words like this " + "x" * 1001 + " are too long.", None),
-        ("Words like this " + "é" * 1000 + " are not too long.", "Words like this " + "é" * 1000 + " are not too long."),
+        (
+            "Words like this " + "é" * 1000 + " are not too long.",
+            "Words like this " + "é" * 1000 + " are not too long.",
+        ),
     ],
 )
 def test_what_the_rules_do_to_a_line(line, stays):
@@ -253,6 +256,14 @@ def test_wrong_parameters(parameters, message):
 
 def test_hostile_texts_take_linear_time():
     line = "ab. {[1 lorem \u2019 " * 60_000  # a line of a megabyte
-    for text in (line, "\n" * 1_000_000, "[" * 500_000, "[1" * 500_000, ". " * 500_000, "e\u0301\u200f" * 200_000, "\u2028" * 300_000):
+    for text in (
+        line,
+        "\n" * 1_000_000,
+        "[" * 500_000,
+        "[1" * 500_000,
+        ". " * 500_000,
+        "e\u0301\u200f" * 200_000,
+        "\u2028" * 300_000,
+    ):
         stage = C4Quality(mode="tag", terminal_punctuation=False, min_line_words=0, max_word_characters=None)
         assert measured(stage.apply(batch_of([text])))[0]["lines"] == len(text.splitlines())

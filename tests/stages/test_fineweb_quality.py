@@ -10,14 +10,20 @@ from support.lines import batch_of, measured, real_documents, texts, verdicts
 
 from corpuscurate.stages.fineweb_quality import FinewebQuality
 
-EXAMPLES = [{"convention": "code", "min_terminal_line_ratio": None}, {}, {"end_marks": [".", "…"], "allow_no_terminal": True, "min_lines": None}]
+EXAMPLES = [
+    {"convention": "code", "min_terminal_line_ratio": None},
+    {},
+    {"end_marks": [".", "…"], "allow_no_terminal": True, "min_lines": None},
+]
 
 
 def held(documents, convention):
     """Hold the stage against its twin."""
     batch = batch_of(documents)
     stage = FinewebQuality(convention=convention)
-    expected = [fineweb(text, convention, len(tokens(text) if convention == "code" else text.split())) for text in documents]
+    expected = [
+        fineweb(text, convention, len(tokens(text) if convention == "code" else text.split())) for text in documents
+    ]
     assert measured(FinewebQuality(convention=convention, mode="tag").apply(batch)) == [found for found, _ in expected]
     assert verdicts(stage, stage.apply(batch)) == [reason for _, reason in expected]
 

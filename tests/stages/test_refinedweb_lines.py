@@ -80,7 +80,10 @@ PROSE = "\n".join(["this is a line of plain prose that no rule would take out of
         ("Read more... of the news", "Read more... of the news"),
         ("Read more of the news", "Read more of the news"),
         ("Sign-in to read this", "to read this"),
-        ("One two three four five six seven eight nine Read more...", "One two three four five six seven eight nine Read more..."),
+        (
+            "One two three four five six seven eight nine Read more...",
+            "One two three four five six seven eight nine Read more...",
+        ),
         ("", ""),
         (" \t", " \t"),
     ],

@@ -31,8 +31,9 @@ SENTENCE_MARKS: Ranges = (
 )
 """Bytes that end a sentence, or begin a character that may: those with TERMINAL in `kernels.text.signs`."""
 NEWLINES: Ranges = ((0x0A, 0x0A),)
-BRACKETS: Ranges = ((0x5B, 0x5B), (0x7B, 0x7B))
-"""Square and curly brackets that open."""
+SQUARES: Ranges = ((0x5B, 0x5B),)
+CURLIES: Ranges = ((0x7B, 0x7B),)
+"""Brackets that open."""
 HINTS = ("ipsum", "vascr", "ms of", "olicy", "ookie")
 """Five letters of which each phrase of `kernels.text.c4` has one; and the Kelvin sign, a k in lower case."""
 KELVIN = b"\xe2\x84"
@@ -83,10 +84,11 @@ def _marks_of(ranges: Ranges) -> Any:
 
 line_breaks = _marks_of(LINE_BREAKS)
 """line_breaks(data: uint8[], i: int64) -> uint64: a bit for each of data[i : i + 64] in LINE_BREAKS. All 64 bytes must
-lie inside the array. Likewise the next three."""
+lie inside the array. Likewise the next four."""
 sentence_marks = _marks_of(SENTENCE_MARKS)
 newlines = _marks_of(NEWLINES)
-brackets = _marks_of(BRACKETS)
+squares = _marks_of(SQUARES)
+curlies = _marks_of(CURLIES)
 
 
 def hints_plain(data: NDArray[np.uint8], i: int) -> int:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import inlined, uncounted
 from corpuscurate.kernels.simd.words64 import copy_bytes
-from corpuscurate.kernels.text.scan import holds_bracket, may_hold_phrase, next_break
+from corpuscurate.kernels.text.scan import holds_curly, holds_square, may_hold_phrase, next_break
 from corpuscurate.kernels.text.sentences import count_in_line
 from corpuscurate.kernels.text.signs import (
     BREAK,
@@ -56,7 +56,7 @@ COUNTS = (
 the lines that come to that rule. line_ends: how many between kept lines become line feeds."""
 CUTS = ("long_word", "no_end_mark", "few_words", "javascript", "policy", "citations")
 """Why bytes are cut. A line is cut with its end."""
-LOREM, JAVASCRIPT, CURLY, POLICY = 1, 2, 4, 8
+LOREM, JAVASCRIPT, POLICY = 1, 2, 4
 PHRASES = (
     ("lorem ipsum", LOREM),
     ("javascript", JAVASCRIPT),
@@ -67,7 +67,7 @@ PHRASES = (
     ("use of cookies", POLICY),
     ("use cookies", POLICY),
 )
-_NEWLINE, _RETURN, _DOT, _OPEN, _CLOSE, _CURLY = 0x0A, 0x0D, 0x2E, 0x5B, 0x5D, 0x7B
+_NEWLINE, _RETURN, _DOT, _OPEN, _CLOSE = 0x0A, 0x0D, 0x2E, 0x5B, 0x5D
 
 
 class Phrases(NamedTuple):
@@ -113,13 +113,10 @@ def _is_phrase(data: NDArray[np.uint8], i: Int, stop: Int, p: Phrases, row: Int)
 
 @uncounted
 def find_phrases(data: NDArray[np.uint8], start: Int, stop: Int, p: Phrases) -> Int:
-    """LOREM | JAVASCRIPT | CURLY | POLICY: what data[start:stop] holds."""
+    """LOREM | JAVASCRIPT | POLICY: what data[start:stop] holds."""
     found: Int = 0
     for i in range(start, stop):
-        byte = data[np.uint64(i)]
-        if byte == _CURLY:
-            found |= CURLY
-        elif p.first[byte]:
+        if p.first[data[np.uint64(i)]]:
             for row in range(len(p.kinds)):
                 if not found & p.kinds[row] and _is_phrase(data, i, stop, p, row):
                     found |= np.int64(p.kinds[row])
@@ -220,7 +217,8 @@ def clean_lines(
         for k in range(len(CUTS)):
             cuts[row, k] = 0
         hints = may_hold_phrase(data, i, end)
-        bracketed = holds_bracket(data, i, end)
+        squares = citations and holds_square(data, i, end)
+        curlies = holds_curly(data, i, end)
         lines: Int = 0
         kept: Int = 0
         sentences: Int = 0
@@ -256,35 +254,40 @@ def clean_lines(
                 continue
             begin = at + (kept > 0)
             marks: Int = 0
-            brackets = bracketed and holds_bracket(data, first, last)
-            if citations and brackets:
+            close: Int = begin
+            if squares and holds_square(data, first, last):
                 marks, close = _copy_without_citations(data, first, last, s, begin, out)
+                ended = not terminal or _ends_well(out, begin, close, ends)
+                if words_after:
+                    enough = ended and has_words(out, begin, close, fewest, s)
+                else:
+                    enough = ended and has_words(data, first, last, fewest, s)
             else:
-                close = copy_bytes(data, first, last, begin, out)
-            if terminal and not _ends_well(out, begin, close, ends):
+                ended = not terminal or _ends_well(data, first, last, ends)
+                enough = ended and has_words(data, first, last, fewest, s)
+                if enough:
+                    close = copy_bytes(data, first, last, begin, out)
+            if not ended:
                 counts[row, 6] += 1
                 cuts[row, 1] += after - start
                 continue
-            if words_after:
-                enough = has_words(out, begin, close, fewest, s)
-            else:
-                enough = has_words(data, first, last, fewest, s)
             if not enough:
                 counts[row, 7] += 1
                 cuts[row, 2] += after - start
                 continue
-            if brackets or (hints and may_hold_phrase(out, begin, close)):
+            found: Int = 0
+            if hints and may_hold_phrase(out, begin, close):
                 found = find_phrases(out, begin, close, p)
-                counts[row, 3] += (found & LOREM) != 0
-                if no_javascript and found & JAVASCRIPT:
-                    counts[row, 8] += 1
-                    cuts[row, 3] += after - start
-                    continue
-                counts[row, 4] += (found & CURLY) != 0
-                if no_policy and found & POLICY:
-                    counts[row, 9] += 1
-                    cuts[row, 4] += after - start
-                    continue
+            counts[row, 3] += (found & LOREM) != 0
+            if no_javascript and found & JAVASCRIPT:
+                counts[row, 8] += 1
+                cuts[row, 3] += after - start
+                continue
+            counts[row, 4] += curlies and holds_curly(out, begin, close)
+            if no_policy and found & POLICY:
+                counts[row, 9] += 1
+                cuts[row, 4] += after - start
+                continue
             sentences += count_in_line(out, begin, close, s)
             if kept:
                 out[np.uint64(at)] = _NEWLINE

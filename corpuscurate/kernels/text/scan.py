@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import inlined, uncounted
 from corpuscurate.kernels.simd.bits import trailing_zeros
-from corpuscurate.kernels.simd.classes import HINTS, brackets, hints, line_breaks, newlines, sentence_marks
+from corpuscurate.kernels.simd.classes import (
+    HINTS,
+    curlies,
+    hints,
+    line_breaks,
+    newlines,
+    sentence_marks,
+    squares,
+)
 from corpuscurate.kernels.text.signs import BREAK, TERMINAL, Signs
 from corpuscurate.kernels.text.unicode import Int
 
@@ -94,14 +102,28 @@ def may_hold_phrase(data: NDArray[np.uint8], i: Int, stop: Int) -> bool:
 
 
 @uncounted
-def holds_bracket(data: NDArray[np.uint8], i: Int, stop: Int) -> bool:
-    """Whether data[i:stop] holds a square or curly bracket that opens."""
+def holds_square(data: NDArray[np.uint8], i: Int, stop: Int) -> bool:
+    """Whether data[i:stop] holds a square bracket that opens."""
     while i < stop and i + BLOCK <= len(data):
-        if _within(brackets(data, i), stop - i):
+        if _within(squares(data, i), stop - i):
             return True
         i += BLOCK
     while i < stop:
-        if data[np.uint64(i)] == 0x5B or data[np.uint64(i)] == 0x7B:
+        if data[np.uint64(i)] == 0x5B:
+            return True
+        i += 1
+    return False
+
+
+@uncounted
+def holds_curly(data: NDArray[np.uint8], i: Int, stop: Int) -> bool:
+    """Whether data[i:stop] holds a curly bracket that opens."""
+    while i < stop and i + BLOCK <= len(data):
+        if _within(curlies(data, i), stop - i):
+            return True
+        i += BLOCK
+    while i < stop:
+        if data[np.uint64(i)] == 0x7B:
             return True
         i += 1
     return False

@@ -8,21 +8,23 @@ from numba.core.errors import TypingError
 
 from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.simd.classes import (
-    BRACKETS,
+    CURLIES,
     HINTS,
     LINE_BREAKS,
     NEWLINES,
     SENTENCE_MARKS,
-    brackets,
+    SQUARES,
+    curlies,
     hints,
     hints_plain,
     in_ranges_plain,
     line_breaks,
     newlines,
     sentence_marks,
+    squares,
 )
 from corpuscurate.kernels.text.c4 import PHRASES
-from corpuscurate.kernels.text.scan import holds_bracket, may_hold_phrase
+from corpuscurate.kernels.text.scan import holds_curly, holds_square, may_hold_phrase
 from corpuscurate.kernels.text.signs import BREAK, TERMINAL, signs
 
 PARTS = [*HINTS, "IPSUM", "mS oF", "\u212a", "™", "[", "{", "\n", "\x85", "\u2028", ".", "。", "x" * 20, "ipsu", "é"]
@@ -31,7 +33,7 @@ BLOCKS = st.lists(st.sampled_from(PARTS) | st.text(max_size=3).map(lambda t: t.e
 
 @uncounted
 def of_ranges(data, i):
-    return line_breaks(data, i), sentence_marks(data, i), newlines(data, i), brackets(data, i)
+    return line_breaks(data, i), sentence_marks(data, i), newlines(data, i), squares(data, i), curlies(data, i)
 
 
 @uncounted
@@ -47,7 +49,7 @@ def padded(parts, size=80):
 @given(BLOCKS, st.integers(0, 9))
 def test_ranges(parts, i):
     data = padded(parts)
-    classes = (LINE_BREAKS, SENTENCE_MARKS, NEWLINES, BRACKETS)
+    classes = (LINE_BREAKS, SENTENCE_MARKS, NEWLINES, SQUARES, CURLIES)
     assert of_ranges(data, i) == tuple(in_ranges_plain(data, i, ranges) for ranges in classes)
 
 
@@ -63,7 +65,8 @@ def test_what_is_found_lies_within(parts, before, behind):
     text = "".join(parts)
     data = np.frombuffer(b"{" * before + text.encode() + b"{ms of" * behind, np.uint8)
     stop = before + len(text.encode())
-    assert holds_bracket(data, before, stop) == any(char in text for char in "[{")
+    assert holds_curly(data, before, stop) == ("{" in text)
+    assert holds_square(data, before, stop) == ("[" in text)
     if any(phrase in text.lower() for phrase, _ in PHRASES) or any(hint in text.lower() for hint in HINTS):
         assert may_hold_phrase(data, before, stop)
 
