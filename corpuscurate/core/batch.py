@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.core.columns import keep_rows, lengths_bytes, take_rows, text_buffers
-from corpuscurate.core.spans import Spans, lines_of, words_of
+from corpuscurate.core.spans import Spans, WordKind, lines_of, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Batch:
         """Bytes of text in the batch."""
         return int(lengths_bytes(self.text).sum())
 
-    def words(self) -> Spans:
-        """The spans of the Unicode words of the texts. Computed once, and shared by all stages until an edit."""
-        return self._walk("words", words_of)
+    def words(self, kind: WordKind = "unicode") -> Spans:
+        """The spans of the words of the texts. Computed once a kind, and shared by all stages until an edit."""
+        return self._walk(kind, lambda text: words_of(text, kind))
 
     def lines(self) -> Spans:
         """The spans of the lines of the texts, separated by line feeds. Computed once, as `words`."""

@@ -64,10 +64,13 @@ class Filter(StreamingStage):
 
     def apply(self, batch: Batch) -> Outcome:
         """Compare the measures with the bounds."""
-        found = self.measure(batch)
-        self._check(found, len(batch))
-        reason, value = self.judge(found, len(batch))
-        failed = self.failed(found, len(batch)) if self.reasons == "all" else None
+        return self.outcome(self.measure(batch), len(batch))
+
+    def outcome(self, found: Mapping[str, NDArray[Any]], size: int) -> Outcome:
+        """The verdict on measures of `size` documents, with those that are needed."""
+        self._check(found, size)
+        reason, value = self.judge(found, size)
+        failed = self.failed(found, size) if self.reasons == "all" else None
         kinds = {name: kind for name, kind in self.measures().items() if self.wants(name)}
         measures = {name: pa.array(found[name], kind) for name, kind in kinds.items()}
         return Outcome(reason=reason, value=value, failed=failed, measures=measures)
@@ -90,13 +93,18 @@ class Filter(StreamingStage):
             if values.shape != (size,):
                 raise ValueError(f"{here} returns {name!r} of shape {values.shape} for a batch of {size} documents")
 
+    def outside(self, name: str, values: NDArray[Any], bound: float) -> NDArray[np.bool_]:
+        """bool[n]: whether a measure lies outside the bound of that name; nan never does."""
+        result: NDArray[np.bool_] = values < bound if name.startswith("min_") else values > bound
+        return result
+
     def judge(self, found: Mapping[str, NDArray[Any]], size: int) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
         """Reason int16[size] and value float64[size] of each document; nan lies inside every bound."""
         reason = np.zeros(size, np.int16)
         value = np.full(size, np.nan)
         for number, (name, bound) in enumerate(self.bounds().items(), 1):
             values = found[name[4:]]
-            failed = _outside(name, values, bound) & (reason == 0)
+            failed = self.outside(name, values, bound) & (reason == 0)
             reason[failed] = number
             value[failed] = values[failed]
         return reason, value
@@ -108,7 +116,7 @@ class Filter(StreamingStage):
         values = np.empty((size, len(bounds)))
         for at, (name, bound) in enumerate(bounds.items()):
             values[:, at] = found[name[4:]]
-            outside[:, at] = _outside(name, found[name[4:]], bound)
+            outside[:, at] = self.outside(name, found[name[4:]], bound)
         rows, rules = np.nonzero(outside)
         thresholds = np.array(list(bounds.values()), np.float64)
         starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=size))]).astype(np.int32)
@@ -121,9 +129,3 @@ class Filter(StreamingStage):
             fields=list(FAILED.value_type),
         )
         return pa.ListArray.from_arrays(pa.array(starts), listed, type=FAILED)
-
-
-def _outside(name: str, values: NDArray[Any], bound: float) -> NDArray[np.bool_]:
-    """bool[n]: whether a measure lies outside the bound of that name; nan never does."""
-    result: NDArray[np.bool_] = values < bound if name.startswith("min_") else values > bound
-    return result

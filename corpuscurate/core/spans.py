@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.core.columns import text_buffers
+from corpuscurate.kernels.text.tokens import find_runs, find_tokens, token_classes
 from corpuscurate.kernels.text.unicode import tables
 from corpuscurate.kernels.text.walks import count_lines, find_lines, find_words
 from corpuscurate.kernels.text.words import count_words
+
+WordKind = Literal["unicode", "runs", "tokens"]
+"""What a word is. unicode: letters, digits and marks (`kernels.text.unicode`). runs: what white space parts, as
+`str.split()`. tokens: these cut as spaCy's blank English tokenizer does, nearly (`kernels.text.tokens`)."""
+
+BYTES_A_WORD = 4
+"""Room for words at first: English text has some 5 to 6 bytes for each, white space included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +53,12 @@ class Spans:
         return Spans(first, self.starts[inside] + shift, self.stops[inside] + shift)
 
 
-def words_of(text: pa.LargeStringArray) -> Spans:
-    """The Unicode words of each text, as `kernels.text.words` defines them."""
+def words_of(text: pa.LargeStringArray, kind: WordKind = "unicode") -> Spans:
+    """The words of each text."""
+    if kind == "runs":
+        return _found(text, find_runs)
+    if kind == "tokens":
+        return _found(text, find_tokens)
     offsets, data = text_buffers(text)
     counts = np.empty(len(text), np.int64)
     count_words(offsets, data, tables(), counts)
@@ -66,3 +80,16 @@ def lines_of(text: pa.LargeStringArray) -> Spans:
 def _room(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     first = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
     return first, np.empty(first[-1], np.int64), np.empty(first[-1], np.int64)
+
+
+def _found(text: pa.LargeStringArray, find: Callable[..., int]) -> Spans:
+    """The spans that a kernel finds; once more with room for all where there was not enough."""
+    offsets, data = text_buffers(text)
+    first = np.empty(len(text) + 1, np.int64)
+    room = int(offsets[-1] - offsets[0]) // BYTES_A_WORD + 16
+    while True:
+        starts, stops = np.empty(room, np.int64), np.empty(room, np.int64)
+        found = find(offsets, data, token_classes(), first, starts, stops)
+        if found <= room:
+            return Spans(first, starts[:found], stops[:found])
+        room = found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +15,12 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import text_buffers
 from corpuscurate.core.filter import Filter
 from corpuscurate.kernels.text.gopher import STATISTICS, Strings, byte_classes, count_statistics, strings
+from corpuscurate.kernels.text.gopher_tokens import STATISTICS as TOKEN_STATISTICS
+from corpuscurate.kernels.text.gopher_tokens import count_token_statistics, statistic_classes
 from corpuscurate.kernels.text.unicode import MARK, WORD, flags_of, tables, visible
 
 BULLETS = ("•", "‣", "⁃", "◦", "▪", "●", "■", "-", "*")
+DATATROVE_BULLETS = ("•", "-")
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 
 
@@ -68,7 +71,8 @@ def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.floa
 class GopherQuality(Filter):
     """Drops documents that are too short or too long, or that look like lists, menus, tables, code or not English.
 
-    The rules of the paper in its order, each bound a parameter (null: without it). Where the paper is silent:
+    The rules of the paper in its order, each bound a parameter (null: without it). Where the paper is silent,
+    `convention: paper` (default) means:
     - A word is what white space parts (`str.split()`), punctuation included: the rule that 80 % of words hold a letter
       makes sense for such words alone. Its length is in code points. So scripts written without spaces need other
       bounds (max_mean_word_length, min_words) and, like every language but English, other stop_words.
@@ -78,6 +82,18 @@ class GopherQuality(Filter):
       neither alphanumeric nor a combining mark at their ends: "The," is "the". Soft hyphens, joiners and other
       invisible characters do not count there.
     - A document of no words has mean length and ratios 0.
+
+    `convention: datatrove` decides as datatrove 0.10, with which FineWeb was made:
+    - A word is a token of spaCy's blank English tokenizer, nearly: punctuation is cut from words and is tokens of its
+      own, "don't" is two tokens, "well-known" three (`corpuscurate/kernels/text/tokens.py` has the steps). `words` and
+      `mean_word_length` are of the tokens that have more than punctuation in them; the ratios of symbols and of
+      alphabetic words are of all tokens, which is why many documents fail the latter that pass it by the paper.
+    - Bullets are "•" and "-" unless `bullets` are given. Lines end at every end of line that Unicode has
+      (`str.splitlines()`), and blank ones count.
+    - Stop words are compared as they are, in the same case.
+    Its parameters are min_doc_words, max_doc_words, min_avg_word_length, max_avg_word_length, max_symbol_word_ratio (for
+    max_hash_ratio and max_ellipsis_ratio), max_bullet_lines_ratio, max_ellipsis_lines_ratio, min_stop_words; its
+    max_non_alpha_words_ratio of 0.8 is min_alphabetic_word_ratio here, a least share. Its 0 is null here.
     """
 
     word = "gopher_quality"
@@ -94,6 +110,7 @@ class GopherQuality(Filter):
         "stop_words": pa.int64(),
     }
 
+    convention: Literal["paper", "datatrove"] = Field("paper", description="whose reading of the rules")
     min_words: int | None = Field(50, description="fewest words", ge=0)
     max_words: int | None = Field(100_000, description="most words", ge=0)
     min_mean_word_length: float | None = Field(3, description="least mean length of a word in characters", ge=0)
@@ -111,9 +128,16 @@ class GopherQuality(Filter):
     bullets: Bullets = Field(BULLETS, description="what a line with a bullet begins with")
     stop_words: StopWords = Field(STOP_WORDS, description="the stop words; the paper's are English")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _bullets_of_the_convention(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("convention") == "datatrove":
+            return {"bullets": DATATROVE_BULLETS, **values}
+        return values
+
     @model_validator(mode="after")
     def _enough_stop_words(self) -> GopherQuality:
-        known = len({visible(word.casefold()) for word in self.stop_words})
+        known = len(set(self._stop_words()))
         if self.min_stop_words is not None and self.min_stop_words > known:
             raise ValueError(
                 f"min_stop_words ({self.min_stop_words}) is above the number of stop_words ({known}): "
@@ -121,10 +145,44 @@ class GopherQuality(Filter):
             )
         return self
 
+    def _stop_words(self) -> tuple[str, ...]:
+        """The stop words as they are compared."""
+        if self.convention == "datatrove":
+            return self.stop_words
+        return tuple(visible(word.casefold()) for word in self.stop_words)
+
     def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
         """All measures, in one walk over the text."""
+        return self._of_tokens(batch) if self.convention == "datatrove" else self._of_runs(batch)
+
+    def _of_tokens(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
+        counts = np.empty((len(batch), len(TOKEN_STATISTICS)), np.int64)
+        tokens = batch.words("tokens")
+        count_token_statistics(
+            *text_buffers(batch.text),
+            tokens.first,
+            tokens.starts,
+            tokens.stops,
+            statistic_classes(),
+            _lookup(self.bullets),
+            _lookup(self._stop_words()),
+            counts,
+        )
+        column = dict(zip(TOKEN_STATISTICS, counts.T, strict=True))
+        return {
+            "words": column["words"],
+            "mean_word_length": _ratio(column["characters"], column["words"]),
+            "hash_ratio": _ratio(column["hashes"], column["tokens"]),
+            "ellipsis_ratio": _ratio(column["ellipses"], column["tokens"]),
+            "bullet_line_ratio": _ratio(column["bullet_lines"], column["lines"]),
+            "ellipsis_line_ratio": _ratio(column["ellipsis_lines"], column["lines"]),
+            "alphabetic_word_ratio": _ratio(column["alphabetic_tokens"], column["tokens"]),
+            "stop_words": column["stop_words"],
+        }
+
+    def _of_runs(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
         counts = np.empty((len(batch), len(STATISTICS)), np.int64)
-        stops = _lookup(tuple(visible(word.casefold()) for word in self.stop_words))
+        stops = _lookup(self._stop_words())
         count_statistics(*text_buffers(batch.text), tables(), _classes(), _lookup(self.bullets), stops, counts)
         column = dict(zip(STATISTICS, counts.T, strict=True))
         words, lines = column["words"], column["lines"]

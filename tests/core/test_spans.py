@@ -63,7 +63,7 @@ def test_equal_to_the_definition_also_of_what_a_filter_leaves(texts, before, dat
 def test_found_once_until_an_edit(monkeypatch):
     found = []
     real = batch_module.words_of
-    monkeypatch.setattr(batch_module, "words_of", lambda text: found.append(len(text)) or real(text))
+    monkeypatch.setattr(batch_module, "words_of", lambda text, kind: found.append(len(text)) or real(text, kind))
     batch = batch_of(["a b", "c", "d e f"])
     batch.words()
     batch.with_columns({"x": pa.array([1, 2, 3])}).words()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from naive.tokens import tokens
+
 SCRIPTS_WITHOUT_SPACES = {
     "Thai": ["0E00-0E7F"],
     "Lao": ["0E80-0EFF"],
@@ -114,25 +116,87 @@ def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def gopher_verdict(text: str) -> tuple[str, float] | None:
+def _measures(count: dict[str, int], words: str, lines: str = "lines") -> dict[str, float]:
+    """words: the statistic that symbols and alphabetic words are divided by."""
+    return {
+        "words": count["words"],
+        "mean_word_length": _ratio(count["characters"], count["words"]),
+        "hash_ratio": _ratio(count["hashes"], count[words]),
+        "ellipsis_ratio": _ratio(count["ellipses"], count[words]),
+        "bullet_line_ratio": _ratio(count["bullet_lines"], count[lines]),
+        "ellipsis_line_ratio": _ratio(count["ellipsis_lines"], count[lines]),
+        "alphabetic_word_ratio": _ratio(count["alphabetic_words"], count[words]),
+        "stop_words": count["stop_words"],
+    }
+
+
+def gopher_measures(text: str, convention: str = "paper") -> dict[str, float]:
+    """The measures of the quality rules of arXiv 2112.11446, appendix A.1.1."""
+    if convention == "paper":
+        return _measures(gopher_statistics(text), "words")
+    return _measures(datatrove_statistics(text), "tokens")
+
+
+def datatrove_statistics(
+    text: str, bullets: tuple[str, ...] = ("•", "-"), stop_words: tuple[str, ...] = STOP_WORDS
+) -> dict[str, int]:
+    """The counts behind datatrove's Gopher quality rules, upon tokens."""
+    found = tokens(text)
+    words = [token for token in found if any(not is_datatrove_punctuation(char) for char in token)]
+    lines = text.splitlines()
+    return {
+        "tokens": len(found),
+        "words": len(words),
+        "characters": sum(map(len, words)),
+        "hashes": text.count("#"),
+        "ellipses": text.count("...") + text.count("…"),
+        "lines": len(lines),
+        "bullet_lines": sum(line.lstrip().startswith(bullets) for line in lines),
+        "ellipsis_lines": sum(line.rstrip().endswith(("...", "…")) for line in lines),
+        "alphabetic_words": sum(any(char.isalpha() for char in token) for token in found),
+        "stop_words": len(set(stop_words) & set(found)),
+    }
+
+
+END_MARKS = (
+    "։\u061d؞؟۔܀܁܂߹࠷࠹࠽࠾।॥၊။።፧፨᙮᜵᜶។៕៖៙៚᠃᠉᥄᥅᪨᪩᪪᪫᭚᭛᭞᭟\u1b7d\u1b7e᰻᰼᱾᱿‼‽⁇⁈⁉⸮⸼\u2e53\u2e54。꓿꘎꘏꛳꛷꡶꡷꣎꣏꤯꧈꧉꩝꩞꩟꫰꫱꯫﹒﹖﹗！．？｡"
+)
+END_MARK_RANGES = (
+    "10A56-10A57 10F55-10F59 10F86-10F89 11047-11048 110BE-110C1 11141-11143 111C5-111C6 111CD-111CD 111DE-111DF "
+    "11238-11239 1123B-1123C 112A9-112A9 1144B-1144C 115C2-115C3 115C9-115D7 11641-11642 1173C-1173E 11944-11944 "
+    "11946-11946 11A42-11A43 11A9B-11A9C 11C41-11C42 11EF7-11EF8 11F43-11F44 16A6E-16A6F 16AF5-16AF5 16B37-16B38 "
+    "16B44-16B44 16E98-16E98 1BC9F-1BC9F 1DA88-1DA88"
+)
+MARKS = "!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_.\"}►»"
+_END_MARKS = [tuple(int(end, 16) for end in span.split("-")) for span in END_MARK_RANGES.split()]
+
+
+def is_datatrove_punctuation(char: str) -> bool:
+    """One of datatrove's PUNCTUATION (marks and controls) or TERMINAL_PUNCTUATION."""
+    code = ord(char)
+    control = code < 9 or 11 <= code < 32 or 127 <= code < 160
+    return char in MARKS or control or char in END_MARKS or any(low <= code <= high for low, high in _END_MARKS)
+
+
+RULES = [
+    ("min_words", 50),
+    ("max_words", 100_000),
+    ("min_mean_word_length", 3),
+    ("max_mean_word_length", 10),
+    ("max_hash_ratio", 0.1),
+    ("max_ellipsis_ratio", 0.1),
+    ("max_bullet_line_ratio", 0.9),
+    ("max_ellipsis_line_ratio", 0.3),
+    ("min_alphabetic_word_ratio", 0.8),
+    ("min_stop_words", 2),
+]
+
+
+def gopher_verdict(text: str, convention: str = "paper") -> tuple[str, float] | None:
     """The first rule of the paper that a document fails, with the measured value; None for a good document."""
-    count = gopher_statistics(text)
-    mean = _ratio(count["characters"], count["words"])
-    hashes = _ratio(count["hashes"], count["words"])
-    ellipses = _ratio(count["ellipses"], count["words"])
-    bullets = _ratio(count["bullet_lines"], count["lines"])
-    endings = _ratio(count["ellipsis_lines"], count["lines"])
-    alphabetic = _ratio(count["alphabetic_words"], count["words"])
-    rules = [
-        ("min_words", count["words"], count["words"] < 50),
-        ("max_words", count["words"], count["words"] > 100_000),
-        ("min_mean_word_length", mean, mean < 3),
-        ("max_mean_word_length", mean, mean > 10),
-        ("max_hash_ratio", hashes, hashes > 0.1),
-        ("max_ellipsis_ratio", ellipses, ellipses > 0.1),
-        ("max_bullet_line_ratio", bullets, bullets > 0.9),
-        ("max_ellipsis_line_ratio", endings, endings > 0.3),
-        ("min_alphabetic_word_ratio", alphabetic, alphabetic < 0.8),
-        ("min_stop_words", count["stop_words"], count["stop_words"] < 2),
-    ]
-    return next(((reason, float(value)) for reason, value, failed in rules if failed), None)
+    measures = gopher_measures(text, convention)
+    for rule, bound in RULES:
+        value = measures[rule[4:]]
+        if value < bound if rule.startswith("min_") else value > bound:
+            return rule, float(value)
+    return None

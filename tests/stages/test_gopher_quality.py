@@ -6,14 +6,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from naive.text import gopher_statistics, gopher_verdict
+from naive.text import gopher_measures, gopher_verdict
 from pydantic import ValidationError
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT
 from corpuscurate.stages.gopher_quality import GopherQuality
 
-EXAMPLES = [{}, {"min_words": None, "min_stop_words": 1, "stop_words": ["the", "Straße"], "max_bullet_line_ratio": 0.5}]
+EXAMPLES = [
+    {},
+    {"convention": "datatrove"},
+    {"min_words": None, "min_stop_words": 1, "stop_words": ["the", "Straße"], "max_bullet_line_ratio": 0.5},
+]
 
 GOOD = "The rules of the house have to be read with care, and that takes time. " * 5
 RULES = [
@@ -144,6 +148,40 @@ def test_wrong_parameters(parameters, message):
         GopherQuality(**parameters)
 
 
+LONG = "It is said, and be told, that this is so; we have been there with him. " * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "value"),
+    [
+        ("", "min_words", 0.0),
+        ("word, " * 49, "min_words", 49.0),
+        ("word, " * 50, "min_alphabetic_word_ratio", 0.5),  # the comma is a word, for alphabetic words
+        ("the and " * 50_001, "max_words", 100_002.0),
+        (LONG, None, None),
+        (LONG + "# " * 11, "max_hash_ratio", 11 / 91),
+        (("- " + LONG + "\n") * 10, "max_bullet_line_ratio", 1.0),
+        (("- " + LONG.replace(",", "") + "\n\n") * 10, None, None),  # blank lines count
+        ((LONG.strip() + "…\r") * 3, "max_ellipsis_line_ratio", 1.0),
+        ("The cat saw the dog and the bird. " * 8, None, None),
+        ("The cats watched my dogs and birds there. " * 8, "min_stop_words", 1.0),  # "The" is not "the"
+    ],
+)
+def test_datatrove(text, reason, value):
+    expected = None if reason is None else (reason, pytest.approx(value))
+    assert verdicts([text], GopherQuality(convention="datatrove")) == [expected]
+    assert gopher_verdict(text, "datatrove") == expected
+
+
+def test_what_datatrove_has_for_bullets():
+    assert GopherQuality(convention="datatrove").bullets == ("•", "-")
+    assert GopherQuality(convention="datatrove", bullets=["*"]).bullets == ("*",)
+    assert "●" in GopherQuality().bullets
+    with pytest.raises(ValidationError, match=r"min_stop_words \(2\) is above the number of stop_words \(1\)"):
+        GopherQuality(convention="datatrove", stop_words=["the", "the"])
+    assert GopherQuality(convention="datatrove", stop_words=["the", "The"]).stop_words == ("the", "The")
+
+
 def sample(step):
     data = os.environ.get("CORPUSCURATE_DATA")
     if not data:
@@ -158,11 +196,13 @@ def sample(step):
                 yield from (orjson.loads(line)["text"] for at, line in enumerate(lines) if at % step == 0)
 
 
-def test_equal_to_the_twin_on_real_documents():
-    texts = list(sample(50))
-    assert len(texts) > 2000
-    assert verdicts(texts) == [gopher_verdict(text) for text in texts]
-    measures = GopherQuality(mode="tag").apply(batch_of(texts)).measures
-    expected = [gopher_statistics(text) for text in texts]
-    assert measures["words"].to_pylist() == [count["words"] for count in expected]
-    assert measures["stop_words"].to_pylist() == [count["stop_words"] for count in expected]
+@pytest.mark.parametrize("convention", ["paper", "datatrove"])
+def test_equal_to_the_twin_on_real_documents(convention):
+    texts = list(sample(50 if convention == "paper" else 400))
+    assert len(texts) > 250
+    assert verdicts(texts, GopherQuality(convention=convention)) == [gopher_verdict(text, convention) for text in texts]
+    measures = GopherQuality(mode="tag", convention=convention).apply(batch_of(texts)).measures
+    expected = [gopher_measures(text, convention) for text in texts]
+    assert {name: column.to_pylist() for name, column in measures.items()} == {
+        name: [row[name] for row in expected] for name in measures
+    }

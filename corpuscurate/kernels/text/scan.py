@@ -1,0 +1,129 @@
+"""Looking for the few bytes that matter, 64 bytes at once, between `start` and `stop` of a buffer.
+
+Blocks may reach behind `stop`, and what stands there does not count; near the end of the buffer bytes are looked at one by one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpuscurate.kernels.compile import inlined, uncounted
+from corpuscurate.kernels.simd.bits import trailing_zeros
+from corpuscurate.kernels.simd.classes import (
+    HINTS,
+    curlies,
+    hints,
+    line_breaks,
+    newlines,
+    sentence_marks,
+    squares,
+)
+from corpuscurate.kernels.text.signs import BREAK, TERMINAL, Signs
+from corpuscurate.kernels.text.unicode import Int
+
+BLOCK = 64
+_REACH = 68
+_NEWLINE = 0x0A
+
+
+@inlined
+def next_break(data: NDArray[np.uint8], i: Int, stop: Int, s: Signs) -> Int:
+    """The first index from `i` on where a line of `str.splitlines()` ends, or a character begins that may end one; or
+    stop."""
+    while i < stop and i + BLOCK <= len(data):
+        marks = line_breaks(data, i)
+        if marks:
+            return min(i + trailing_zeros(marks), stop)
+        i += BLOCK
+    while i < stop and not s.bytes[data[np.uint64(i)]] & BREAK:
+        i += 1
+    return min(i, stop)
+
+
+@inlined
+def next_mark(data: NDArray[np.uint8], i: Int, stop: Int, s: Signs) -> Int:
+    """The first index from `i` on of a TERMINAL character, or of one that may be; or stop."""
+    while i < stop and i + BLOCK <= len(data):
+        marks = sentence_marks(data, i)
+        if marks:
+            return min(i + trailing_zeros(marks), stop)
+        i += BLOCK
+    while i < stop and not s.bytes[data[np.uint64(i)]] & TERMINAL:
+        i += 1
+    return min(i, stop)
+
+
+@inlined
+def next_newline(data: NDArray[np.uint8], i: Int, stop: Int) -> Int:
+    """The index of the first line feed of data[i:stop], or stop."""
+    while i < stop and i + BLOCK <= len(data):
+        marks = newlines(data, i)
+        if marks:
+            return min(i + trailing_zeros(marks), stop)
+        i += BLOCK
+    while i < stop and data[np.uint64(i)] != _NEWLINE:
+        i += 1
+    return min(i, stop)
+
+
+@inlined
+def _within(marks: np.uint64, size: Int) -> bool:
+    """Whether one of the lowest `size` > 0 bits is set."""
+    return marks != 0 and trailing_zeros(marks) < size
+
+
+_FIVE = np.array([list(hint.encode()) for hint in HINTS], np.uint8)
+
+
+@uncounted
+def _is_hint(data: NDArray[np.uint8], i: Int) -> bool:
+    for row in range(len(_FIVE)):
+        k = 0
+        while k < 5 and data[i + k] | 0x20 == _FIVE[row, k]:
+            k += 1
+        if k == 5:
+            return True
+    return False
+
+
+@uncounted
+def may_hold_phrase(data: NDArray[np.uint8], i: Int, stop: Int) -> bool:
+    """Whether data[i:stop] may hold a phrase of `kernels.text.c4`: most texts do not."""
+    while i < stop and i + _REACH <= len(data):
+        if _within(hints(data, i), stop - i):
+            return True
+        i += BLOCK
+    while i < stop:
+        if data[i] == 0xE2 or (i + 5 <= stop and _is_hint(data, i)):
+            return True
+        i += 1
+    return False
+
+
+@uncounted
+def holds_square(data: NDArray[np.uint8], i: Int, stop: Int) -> bool:
+    """Whether data[i:stop] holds a square bracket that opens."""
+    while i < stop and i + BLOCK <= len(data):
+        if _within(squares(data, i), stop - i):
+            return True
+        i += BLOCK
+    while i < stop:
+        if data[np.uint64(i)] == 0x5B:
+            return True
+        i += 1
+    return False
+
+
+@uncounted
+def holds_curly(data: NDArray[np.uint8], i: Int, stop: Int) -> bool:
+    """Whether data[i:stop] holds a curly bracket that opens."""
+    while i < stop and i + BLOCK <= len(data):
+        if _within(curlies(data, i), stop - i):
+            return True
+        i += BLOCK
+    while i < stop:
+        if data[np.uint64(i)] == 0x7B:
+            return True
+        i += 1
+    return False
