@@ -6,7 +6,7 @@ a pair of numbers of shorter ones, so that equal numbers are equal words and no 
 (`kernels.text.interning`). All loops are linear in the bytes of a document.
 
 `datatrove` compares n-grams of 5 to 10 words as strings without the spaces, in which "no thing" is "nothing". There a
-place can only matter if the 16 bytes from it on occur at another place; these few are compared as bytes.
+place can only matter if its first bytes occur at another place, too; these few are compared as bytes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import inlined, kernel, uncounted
 from corpuscurate.kernels.hashing import load64
+from corpuscurate.kernels.simd.words64 import store8
 from corpuscurate.kernels.text.interning import (
     FULL,
     bits_for,
@@ -50,7 +51,8 @@ _LOW = np.uint64(0xFFFFFFFF)
 _NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
 _ONES = np.uint64(0x0101010101010101)
 _HIGHS = np.uint64(0x8080808080808080)
-WINDOW_BYTES = 16
+WINDOW_BYTES = 24
+"""The most bytes of glued words that tell n-grams apart."""
 FIRST_SLOTS, LARGE_SLOTS = 1 << 4, 1 << 14
 """Slots of the smallest table; and of the largest that has room for all distinct strings: above, tables grow."""
 MOST_STRINGS = 1 << 28
@@ -62,7 +64,7 @@ class Scratch(NamedTuple):
 
     Of `strings`, which are words, lines or paragraphs: hashes, uint32; places, numbers, chosen, others, counts, origins,
     int32; ends_of, cover, int64. chars: int64[words + 1]. begins, ends: int64[lines + 2]. seen: uint8[], table: uint64[], powers
-    of two. glued: uint8[bytes + 24] and at: int64[words + 1], for `datatrove`.
+    of two. glued: uint8[bytes + 32] and at: int64[words + 1], for `datatrove`.
     """
 
     hashes: NDArray[np.uint32]
@@ -100,7 +102,7 @@ def make_scratch(words: int, lines: int, size_bytes: int, glue: bool) -> Scratch
         np.empty(lines + 2, np.int64),
         np.empty(1 << int(bits_for(strings)), np.uint8),
         np.empty(1 << max(2 * strings, FIRST_SLOTS).bit_length(), np.uint64),
-        np.empty(size_bytes + 24 if glue else 0, np.uint8),
+        np.empty(size_bytes + WINDOW_BYTES + 8 if glue else 0, np.uint8),
         np.empty(words + 1 if glue else 0, np.int64),
     )
 
@@ -374,30 +376,34 @@ def _glue(
     for i in range(words):
         s.at[np.uint64(i)] = end
         begin = starts[np.uint64(first + i)]
-        for k in range(stops[np.uint64(first + i)] - begin):
-            s.glued[np.uint64(end + k)] = data[np.uint64(begin + k)]
-        end += stops[np.uint64(first + i)] - begin
+        size = stops[np.uint64(first + i)] - begin
+        if size <= 8 and begin + 8 <= len(data):  # what is written behind the word is overwritten by the next
+            store8(load64(data, begin), end, s.glued)
+        else:
+            for k in range(size):
+                s.glued[np.uint64(end + k)] = data[np.uint64(begin + k)]
+        end += size
     s.at[np.uint64(words)] = end
     for k in range(WINDOW_BYTES):
         s.glued[np.uint64(end + k)] = 0
 
 
 @inlined
-def _windows(words: Int, seed: np.uint64, s: Scratch) -> Int:
-    """The words from which on `WINDOW_BYTES` bytes may occur at another word, too, or MIN_REPEATED words are shorter, in
-    `s.places`; how many."""
-    for i in range(words):
-        at = s.at[np.uint64(i)]
-        s.hashes[np.uint64(i)] = hash_bytes(s.glued, at, at + WINDOW_BYTES, seed) >> _32
-    size = words - MIN_REPEATED + 1
-    find_repeated(s.hashes, size, s.seen, s.places)
+def _narrow(n: Int, size_bytes: Int, words: Int, size: Int, seed: np.uint64, s: Scratch) -> Int:
+    """Of `s.places[:size]` those from which on the first bytes of glued words occur at another one, too, or from which on
+    n words have fewer bytes; how many. No other can begin a repeated n-gram. size_bytes: of these first bytes."""
+    for j in range(size):
+        at = s.at[np.uint64(s.places[np.uint64(j)])]
+        s.hashes[np.uint64(j)] = hash_bytes(s.glued, at, at + size_bytes, seed) >> _32
+    find_repeated(s.hashes, size, s.seen, s.chosen)
     shift = _32 - bits_for(size)
-    found = _0
-    for i in range(size):
-        few = s.at[np.uint64(i + MIN_REPEATED)] - s.at[np.uint64(i)] < WINDOW_BYTES
-        s.places[found] = i
-        found += np.uint64(few or s.seen[np.uint64(s.hashes[np.uint64(i)]) >> shift] > 1)
-    return np.int64(found)
+    left = _0
+    for j in range(size):
+        place = np.int64(s.places[np.uint64(j)])
+        few = s.at[np.uint64(min(place + n, words))] - s.at[np.uint64(place)] < size_bytes
+        s.places[left] = place
+        left += np.uint64(few or s.seen[np.uint64(s.hashes[np.uint64(j)]) >> shift] > 1)
+    return np.int64(left)
 
 
 @inlined
@@ -530,8 +536,12 @@ def measure_repetition(
                 out[row, 2 + n] = _ratio(_covered(n, size, s), whole)
         if convention == DATATROVE and longest >= MIN_REPEATED and words >= MIN_REPEATED:
             _glue(words_data, starts, stops, begin, words, s)
-            size = _windows(words, seed, s)
+            size = words - MIN_REPEATED + 1
+            for place in range(size):
+                s.places[np.uint64(place)] = place
             for n in range(MIN_REPEATED, min(longest, MAX_REPEATED) + 1):
+                if n == 5 or n == 6 or n == 8:  # longer n-grams have more bytes to tell them apart
+                    size = _narrow(n, 12 if n == 5 else 16 if n == 6 else 24, words, size, seed, s)
                 if size:
                     out[row, 2 + n] = _ratio(_glued_repeats(n, words, size, seed, s), whole)
     return len(offsets) - 1
