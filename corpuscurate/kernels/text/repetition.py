@@ -62,9 +62,9 @@ MAX_TOP, MIN_REPEATED, MAX_REPEATED = 4, 5, 10
 class Scratch(NamedTuple):
     """Memory that all documents of a batch share, for the largest of them; pages that none needs stay untouched.
 
-    Of `strings`, which are words, lines or paragraphs: hashes, uint32; places, numbers, chosen, others, counts, origins,
-    int32; ends_of, cover, int64. chars: int64[words + 1]. begins, ends: int64[lines + 2]. seen: uint8[], table: uint64[], powers
-    of two. glued: uint8[bytes + 32] and at: int64[words + 1], for `datatrove`.
+    As many as strings, which are words, lines or paragraphs: hashes, uint32; places, numbers, chosen, others, counts,
+    origins, int32; ends_of, cover, int64. chars: int64[words + 1]. begins, ends: int64[lines + 2]. seen: uint8[], table:
+    uint64[], powers of two. glued: uint8[bytes + 32] and at: int64[words + 1], for `datatrove`.
     """
 
     hashes: NDArray[np.uint32]
@@ -276,7 +276,7 @@ def _paragraphs(data: NDArray[np.uint8], start: Int, stop: Int, convention: Int,
         line = i
         i = _line_end(data, i, stop)
         blank = line == i
-        if not blank and (convention == PAPER or convention == REDPAJAMA):
+        if not blank and convention in (PAPER, REDPAJAMA):
             blank = _skip_space(data, line, i, t) == i
         if not blank:
             begin = begin if opened else line
@@ -318,8 +318,10 @@ def _repeated_strings(
 
 @inlined
 def _top(n: Int, size: Int, convention: Int, words: Int, s: Scratch) -> Int:
-    """The characters of the most frequent n-gram, times its occurrences (`paper`: those it covers). The repeated n-grams
-    are `s.numbers[:size]`, at `s.places`."""
+    """The characters of the most frequent n-gram, times its occurrences (`paper`: those it covers).
+
+    The repeated n-grams are `s.numbers[:size]`, at `s.places`.
+    """
     spaces = n - 1 if convention == DATATROVE else 0
     if size == 0:
         return s.chars[np.uint64(n)] + spaces if convention == DATATROVE and words >= n else np.int64(0)
@@ -390,8 +392,8 @@ def _glue(
 
 @inlined
 def _narrow(n: Int, size_bytes: Int, words: Int, size: Int, seed: np.uint64, s: Scratch) -> Int:
-    """Of `s.places[:size]` those from which on the first bytes of glued words occur at another one, too, or from which on
-    n words have fewer bytes; how many. No other can begin a repeated n-gram. size_bytes: of these first bytes."""
+    """Of `s.places[:size]` those from which on the first bytes of glued words occur at another one, too, or from which
+    on n words have fewer bytes; how many. No other can begin a repeated n-gram. size_bytes: of these first bytes."""
     for j in range(size):
         at = s.at[np.uint64(s.places[np.uint64(j)])]
         s.hashes[np.uint64(j)] = hash_bytes(s.glued, at, at + size_bytes, seed) >> _32
@@ -408,7 +410,10 @@ def _narrow(n: Int, size_bytes: Int, words: Int, size: Int, seed: np.uint64, s: 
 
 @inlined
 def _glued_repeats(n: Int, words: Int, size: Int, seed: np.uint64, s: Scratch) -> Int:
-    """The characters of n-grams that occurred before, from left to right, n words on after each; at `s.places[:size]`."""
+    """The characters of n-grams that occurred before, from left to right, n words on after each.
+
+    Only those at `s.places[:size]` are looked at.
+    """
     slots = np.uint64(FIRST_SLOTS)
     while np.int64(slots) < 2 * size:
         slots = slots << _1
@@ -540,7 +545,7 @@ def measure_repetition(
             for place in range(size):
                 s.places[np.uint64(place)] = place
             for n in range(MIN_REPEATED, min(longest, MAX_REPEATED) + 1):
-                if n == 5 or n == 6 or n == 8:  # longer n-grams have more bytes to tell them apart
+                if n in (5, 6, 8):  # longer n-grams have more bytes to tell them apart
                     size = _narrow(n, 12 if n == 5 else 16 if n == 6 else 24, words, size, seed, s)
                 if size:
                     out[row, 2 + n] = _ratio(_glued_repeats(n, words, size, seed, s), whole)

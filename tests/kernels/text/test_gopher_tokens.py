@@ -19,7 +19,34 @@ from corpuscurate.kernels.text.gopher_tokens import (
     statistic_classes,
 )
 
-PIECES = ["the", "The", "be,", "to", "of.", "•", "-", "●", "*", "…", "...", "..", ".", "#", "##", "é", "漢", "ß", "a", "1", "𝒳", "\u200b", "don't", "…", "-x", "•x"]
+PIECES = [
+    "the",
+    "The",
+    "be,",
+    "to",
+    "of.",
+    "•",
+    "-",
+    "●",
+    "*",
+    "…",
+    "...",
+    "..",
+    ".",
+    "#",
+    "##",
+    "é",
+    "漢",
+    "ß",
+    "a",
+    "1",
+    "𝒳",
+    "\u200b",
+    "don't",
+    "…",
+    "-x",
+    "•x",
+]
 BLANKS = [" ", "\n", "\n\n", "\r\n", "\r", "\n\r", "\t", "\u2003", "\x85", "\x1c", "\x1f", "\x0b", "\u2028", "\u2029"]
 TEXTS = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=80),
