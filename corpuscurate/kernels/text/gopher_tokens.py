@@ -212,6 +212,20 @@ def _seen(data: NDArray[np.uint8], begin: Int, end: Int, classes: NDArray[np.uin
     return seen, tails
 
 
+@inlined
+def _seen_at_once(data: NDArray[np.uint8], begin: Int, size: Int) -> tuple[Int, Int]:
+    """`_seen` of up to 8 bytes of ASCII, in which all is punctuation but letters and digits; -1 for other tokens."""
+    if size > 8 or begin + 8 > len(data):
+        return -1, 0
+    token = load64(data, begin) << (np.uint64(64) - (np.uint64(size) << np.uint64(3)))  # type: ignore[arg-type]
+    if token & _HIGH:
+        return -1, 0
+    lower = token | _CASE
+    letters = (lower + _FROM_A) & ~(lower + _ABOVE_Z) & _HIGH
+    digits = (token + _FROM_0) & ~(token + _ABOVE_9) & _HIGH
+    return (_LETTER if letters else 0) | (_NOT_PUNCTUATION if letters | digits else 0), 0
+
+
 @kernel
 def count_token_statistics(
     offsets: NDArray[np.int64],
@@ -232,24 +246,14 @@ def count_token_statistics(
     known = len(stops_wanted.offsets) - 1
     met = np.full(known, -1, np.int64)  # the last document in which a stop word was met
     for row in range(len(offsets) - 1):
-        words = characters = alphabetic = found = 0
+        words = found = 0
+        characters: Int = 0
+        alphabetic: Int = 0
         for k in range(first[row], first[row + 1]):
             begin, end = starts[np.uint64(k)], stops[np.uint64(k)]
             size = end - begin
-            token = (
-                load64(data, begin) << (np.uint64(64) - (np.uint64(min(size, 8)) << np.uint64(3)))
-                if (begin + 8 <= len(data))
-                else _HIGH
-            )
-            if (
-                size <= 8 and not token & _HIGH
-            ):  # ASCII, eight bytes at once: what is neither letter nor digit is punctuation
-                lower = token | _CASE
-                letters = (lower + _FROM_A) & ~(lower + _ABOVE_Z) & _HIGH
-                digits = (token + _FROM_0) & ~(token + _ABOVE_9) & _HIGH
-                tails = np.int64(0)
-                seen = (_LETTER if letters else 0) | (_NOT_PUNCTUATION if letters | digits else 0)
-            else:
+            seen, tails = _seen_at_once(data, begin, size)
+            if seen < 0:
                 seen, tails = _seen(data, begin, end, classes)
             if seen & _NOT_PUNCTUATION:
                 words += 1

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import inlined, kernel, uncounted
-from corpuscurate.kernels.hashing import load64
 from corpuscurate.kernels.simd.words64 import store8
 from corpuscurate.kernels.text.interning import (
     FULL,
@@ -26,6 +25,7 @@ from corpuscurate.kernels.text.interning import (
     hash_bytes,
     hash_pairs,
     hash_strings,
+    load,
     number_pairs,
     number_strings,
     same_bytes,
@@ -63,8 +63,8 @@ class Scratch(NamedTuple):
     """Memory that all documents of a batch share, for the largest of them; pages that none needs stay untouched.
 
     As many as strings, which are words, lines or paragraphs: hashes, uint32; places, numbers, chosen, others, counts,
-    origins, int32; ends_of, cover, int64. chars: int64[words + 1]. begins, ends: int64[lines + 2]. seen: uint8[], table:
-    uint64[], powers of two. glued: uint8[bytes + 32] and at: int64[words + 1], for `datatrove`.
+    origins, int32; ends_of, cover, int64. chars: int64[words + 1]. begins, ends: int64[lines + 2]. seen: uint8[],
+    table: uint64[], powers of two. glued: uint8[bytes + 32] and at: int64[words + 1], for `datatrove`.
     """
 
     hashes: NDArray[np.uint32]
@@ -95,8 +95,14 @@ def make_scratch(words: int, lines: int, size_bytes: int, glue: bool) -> Scratch
         raise ValueError(f"a document has {strings} words or lines; fewer than {MOST_STRINGS} can be compared")
     return Scratch(
         np.empty(strings, np.uint32),
-        *(np.empty(strings, np.int32) for _ in range(6)),
-        *(np.empty(strings, np.int64) for _ in range(2)),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int64),
+        np.empty(strings, np.int64),
         np.empty(words + 1, np.int64),
         np.empty(lines + 2, np.int64),
         np.empty(lines + 2, np.int64),
@@ -205,7 +211,7 @@ def _longer(size: Int, seed: np.uint64, s: Scratch) -> Int:
 def _line_end(data: NDArray[np.uint8], i: Int, stop: Int) -> Int:
     """The first line feed of data[i:stop], or `stop`."""
     while i + 8 <= stop:
-        word = load64(data, i) ^ _NEWLINES
+        word = load(data, i) ^ _NEWLINES
         marks = (word - _ONES) & ~word & _HIGHS
         if marks:
             lowest = (marks & (~marks + _1)) >> _7
@@ -302,7 +308,9 @@ def _repeated_strings(
 
     `datatrove` counts the second and later copies, all others each copy of what is repeated. ascii: whether all are.
     """
-    repeated = characters = total = 0
+    repeated: Int = 0
+    characters: Int = 0
+    total: Int = 0
     for at in range(size):
         i = np.uint64(at)
         total += s.ends[i] - s.begins[i] if ascii else _characters(data, s.begins[i], s.ends[i])
@@ -380,7 +388,7 @@ def _glue(
         begin = starts[np.uint64(first + i)]
         size = stops[np.uint64(first + i)] - begin
         if size <= 8 and begin + 8 <= len(data):  # what is written behind the word is overwritten by the next
-            store8(load64(data, begin), end, s.glued)
+            store8(load(data, begin), end, s.glued)  # type: ignore[arg-type]
         else:
             for k in range(size):
                 s.glued[np.uint64(end + k)] = data[np.uint64(begin + k)]
@@ -455,7 +463,7 @@ def _word_characters(data: NDArray[np.uint8], start: Int, stop: Int) -> Int:
     if stop - start > 8 or start + 8 > len(data):
         return _characters(data, start, stop)
     unused = np.uint64(64) - (np.uint64(stop - start) << np.uint64(3))
-    word = load64(data, start) << unused  # of at least a byte
+    word = load(data, start) << unused  # of at least a byte
     return stop - start - np.int64(((word >> _7 & ~(word >> np.uint64(6)) & _ONES) * _ONES) >> np.uint64(56))
 
 

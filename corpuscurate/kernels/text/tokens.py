@@ -137,8 +137,8 @@ def _prefix(data: NDArray[np.uint8], start: Int, stop: Int, classes: NDArray[np.
 def _suffix(data: NDArray[np.uint8], start: Int, stop: Int, classes: NDArray[np.uint16]) -> Int:
     """Where the token begins that is cut from the end of data[start:stop]; `stop` for none."""
     begin: Int = _before(data, stop)
-    code_point = decode(data, begin)[0]
-    kind = np.int64(classes[np.uint64(code_point)])
+    code_point: Int = decode(data, begin)[0]
+    kind: Int = np.int64(classes[np.uint64(code_point)])
     if kind & CLOSER:
         return begin
     if code_point == _DOT:
@@ -300,10 +300,10 @@ def _cut(
         end = begin
     if start < end:
         tail = _contraction(data, start, end, classes)
-        parts = False
+        parts: bool | np.bool_ = False
         for k in range(start, tail):
             byte = np.int64(data[np.uint64(k)])
-            parts = parts or byte >= 0xC0 or bool(byte < 0x80 and (classes[np.uint64(byte)] & INFIX) != 0)
+            parts = parts or byte >= 0xC0 or (byte < 0x80 and (classes[np.uint64(byte)] & INFIX) != 0)
         i: Int = start
         if parts and not _is_address(data, start, tail, classes):
             before: Int = 0
