@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from corpuscurate.stages.exact import Exact as Exact
     from corpuscurate.stages.fasttext_quality import FasttextQuality as FasttextQuality
     from corpuscurate.stages.gopher_quality import GopherQuality as GopherQuality
+    from corpuscurate.stages.gopher_repetition import GopherRepetition as GopherRepetition
     from corpuscurate.stages.keep_best import KeepBest as KeepBest
     from corpuscurate.stages.length import Length as Length
     from corpuscurate.stages.minhash import MinHash as MinHash

@@ -6,7 +6,7 @@ a pair of numbers of shorter ones, so that equal numbers are equal words and no 
 (`kernels.text.interning`). All loops are linear in the bytes of a document.
 
 `datatrove` compares n-grams of 5 to 10 words as strings without the spaces, in which "no thing" is "nothing". There a
-place can only matter if the 16 bytes from it on occur at another place; these few are compared as bytes.
+place can only matter if its first bytes occur at another place, too; these few are compared as bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import inlined, kernel, uncounted
-from corpuscurate.kernels.hashing import load64
+from corpuscurate.kernels.simd.words64 import store8
 from corpuscurate.kernels.text.interning import (
     FULL,
     bits_for,
@@ -25,6 +25,7 @@ from corpuscurate.kernels.text.interning import (
     hash_bytes,
     hash_pairs,
     hash_strings,
+    load,
     number_pairs,
     number_strings,
     same_bytes,
@@ -50,7 +51,8 @@ _LOW = np.uint64(0xFFFFFFFF)
 _NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
 _ONES = np.uint64(0x0101010101010101)
 _HIGHS = np.uint64(0x8080808080808080)
-WINDOW_BYTES = 16
+WINDOW_BYTES = 24
+"""The most bytes of glued words that tell n-grams apart."""
 FIRST_SLOTS, LARGE_SLOTS = 1 << 4, 1 << 14
 """Slots of the smallest table; and of the largest that has room for all distinct strings: above, tables grow."""
 MOST_STRINGS = 1 << 28
@@ -60,9 +62,9 @@ MAX_TOP, MIN_REPEATED, MAX_REPEATED = 4, 5, 10
 class Scratch(NamedTuple):
     """Memory that all documents of a batch share, for the largest of them; pages that none needs stay untouched.
 
-    Of `strings`, which are words, lines or paragraphs: hashes, uint32; places, numbers, chosen, others, counts, origins,
-    int32; ends_of, cover, int64. chars: int64[words + 1]. begins, ends: int64[lines + 2]. seen: uint8[], table: uint64[], powers
-    of two. glued: uint8[bytes + 24] and at: int64[words + 1], for `datatrove`.
+    As many as strings, which are words, lines or paragraphs: hashes, uint32; places, numbers, chosen, others, counts,
+    origins, int32; ends_of, cover, int64. chars: int64[words + 1]. begins, ends: int64[lines + 2]. seen: uint8[],
+    table: uint64[], powers of two. glued: uint8[bytes + 32] and at: int64[words + 1], for `datatrove`.
     """
 
     hashes: NDArray[np.uint32]
@@ -93,14 +95,20 @@ def make_scratch(words: int, lines: int, size_bytes: int, glue: bool) -> Scratch
         raise ValueError(f"a document has {strings} words or lines; fewer than {MOST_STRINGS} can be compared")
     return Scratch(
         np.empty(strings, np.uint32),
-        *(np.empty(strings, np.int32) for _ in range(6)),
-        *(np.empty(strings, np.int64) for _ in range(2)),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int64),
+        np.empty(strings, np.int64),
         np.empty(words + 1, np.int64),
         np.empty(lines + 2, np.int64),
         np.empty(lines + 2, np.int64),
         np.empty(1 << int(bits_for(strings)), np.uint8),
         np.empty(1 << max(2 * strings, FIRST_SLOTS).bit_length(), np.uint64),
-        np.empty(size_bytes + 24 if glue else 0, np.uint8),
+        np.empty(size_bytes + WINDOW_BYTES + 8 if glue else 0, np.uint8),
         np.empty(words + 1 if glue else 0, np.int64),
     )
 
@@ -203,7 +211,7 @@ def _longer(size: Int, seed: np.uint64, s: Scratch) -> Int:
 def _line_end(data: NDArray[np.uint8], i: Int, stop: Int) -> Int:
     """The first line feed of data[i:stop], or `stop`."""
     while i + 8 <= stop:
-        word = load64(data, i) ^ _NEWLINES
+        word = load(data, i) ^ _NEWLINES
         marks = (word - _ONES) & ~word & _HIGHS
         if marks:
             lowest = (marks & (~marks + _1)) >> _7
@@ -274,7 +282,7 @@ def _paragraphs(data: NDArray[np.uint8], start: Int, stop: Int, convention: Int,
         line = i
         i = _line_end(data, i, stop)
         blank = line == i
-        if not blank and (convention == PAPER or convention == REDPAJAMA):
+        if not blank and convention in (PAPER, REDPAJAMA):
             blank = _skip_space(data, line, i, t) == i
         if not blank:
             begin = begin if opened else line
@@ -300,7 +308,9 @@ def _repeated_strings(
 
     `datatrove` counts the second and later copies, all others each copy of what is repeated. ascii: whether all are.
     """
-    repeated = characters = total = 0
+    repeated: Int = 0
+    characters: Int = 0
+    total: Int = 0
     for at in range(size):
         i = np.uint64(at)
         total += s.ends[i] - s.begins[i] if ascii else _characters(data, s.begins[i], s.ends[i])
@@ -316,8 +326,10 @@ def _repeated_strings(
 
 @inlined
 def _top(n: Int, size: Int, convention: Int, words: Int, s: Scratch) -> Int:
-    """The characters of the most frequent n-gram, times its occurrences (`paper`: those it covers). The repeated n-grams
-    are `s.numbers[:size]`, at `s.places`."""
+    """The characters of the most frequent n-gram, times its occurrences (`paper`: those it covers).
+
+    The repeated n-grams are `s.numbers[:size]`, at `s.places`.
+    """
     spaces = n - 1 if convention == DATATROVE else 0
     if size == 0:
         return s.chars[np.uint64(n)] + spaces if convention == DATATROVE and words >= n else np.int64(0)
@@ -374,35 +386,42 @@ def _glue(
     for i in range(words):
         s.at[np.uint64(i)] = end
         begin = starts[np.uint64(first + i)]
-        for k in range(stops[np.uint64(first + i)] - begin):
-            s.glued[np.uint64(end + k)] = data[np.uint64(begin + k)]
-        end += stops[np.uint64(first + i)] - begin
+        size = stops[np.uint64(first + i)] - begin
+        if size <= 8 and begin + 8 <= len(data):  # what is written behind the word is overwritten by the next
+            store8(load(data, begin), end, s.glued)  # type: ignore[arg-type]
+        else:
+            for k in range(size):
+                s.glued[np.uint64(end + k)] = data[np.uint64(begin + k)]
+        end += size
     s.at[np.uint64(words)] = end
     for k in range(WINDOW_BYTES):
         s.glued[np.uint64(end + k)] = 0
 
 
 @inlined
-def _windows(words: Int, seed: np.uint64, s: Scratch) -> Int:
-    """The words from which on `WINDOW_BYTES` bytes may occur at another word, too, or MIN_REPEATED words are shorter, in
-    `s.places`; how many."""
-    for i in range(words):
-        at = s.at[np.uint64(i)]
-        s.hashes[np.uint64(i)] = hash_bytes(s.glued, at, at + WINDOW_BYTES, seed) >> _32
-    size = words - MIN_REPEATED + 1
-    find_repeated(s.hashes, size, s.seen, s.places)
+def _narrow(n: Int, size_bytes: Int, words: Int, size: Int, seed: np.uint64, s: Scratch) -> Int:
+    """Of `s.places[:size]` those from which on the first bytes of glued words occur at another one, too, or from which
+    on n words have fewer bytes; how many. No other can begin a repeated n-gram. size_bytes: of these first bytes."""
+    for j in range(size):
+        at = s.at[np.uint64(s.places[np.uint64(j)])]
+        s.hashes[np.uint64(j)] = hash_bytes(s.glued, at, at + size_bytes, seed) >> _32
+    find_repeated(s.hashes, size, s.seen, s.chosen)
     shift = _32 - bits_for(size)
-    found = _0
-    for i in range(size):
-        few = s.at[np.uint64(i + MIN_REPEATED)] - s.at[np.uint64(i)] < WINDOW_BYTES
-        s.places[found] = i
-        found += np.uint64(few or s.seen[np.uint64(s.hashes[np.uint64(i)]) >> shift] > 1)
-    return np.int64(found)
+    left = _0
+    for j in range(size):
+        place = np.int64(s.places[np.uint64(j)])
+        few = s.at[np.uint64(min(place + n, words))] - s.at[np.uint64(place)] < size_bytes
+        s.places[left] = place
+        left += np.uint64(few or s.seen[np.uint64(s.hashes[np.uint64(j)]) >> shift] > 1)
+    return np.int64(left)
 
 
 @inlined
 def _glued_repeats(n: Int, words: Int, size: Int, seed: np.uint64, s: Scratch) -> Int:
-    """The characters of n-grams that occurred before, from left to right, n words on after each; at `s.places[:size]`."""
+    """The characters of n-grams that occurred before, from left to right, n words on after each.
+
+    Only those at `s.places[:size]` are looked at.
+    """
     slots = np.uint64(FIRST_SLOTS)
     while np.int64(slots) < 2 * size:
         slots = slots << _1
@@ -444,7 +463,7 @@ def _word_characters(data: NDArray[np.uint8], start: Int, stop: Int) -> Int:
     if stop - start > 8 or start + 8 > len(data):
         return _characters(data, start, stop)
     unused = np.uint64(64) - (np.uint64(stop - start) << np.uint64(3))
-    word = load64(data, start) << unused  # of at least a byte
+    word = load(data, start) << unused  # of at least a byte
     return stop - start - np.int64(((word >> _7 & ~(word >> np.uint64(6)) & _ONES) * _ONES) >> np.uint64(56))
 
 
@@ -530,8 +549,12 @@ def measure_repetition(
                 out[row, 2 + n] = _ratio(_covered(n, size, s), whole)
         if convention == DATATROVE and longest >= MIN_REPEATED and words >= MIN_REPEATED:
             _glue(words_data, starts, stops, begin, words, s)
-            size = _windows(words, seed, s)
+            size = words - MIN_REPEATED + 1
+            for place in range(size):
+                s.places[np.uint64(place)] = place
             for n in range(MIN_REPEATED, min(longest, MAX_REPEATED) + 1):
+                if n in (5, 6, 8):  # longer n-grams have more bytes to tell them apart
+                    size = _narrow(n, 12 if n == 5 else 16 if n == 6 else 24, words, size, seed, s)
                 if size:
                     out[row, 2 + n] = _ratio(_glued_repeats(n, words, size, seed, s), whole)
     return len(offsets) - 1
