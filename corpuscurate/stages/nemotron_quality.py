@@ -74,7 +74,7 @@ def _set(phrases: tuple[str, ...]) -> PhraseSet:
 
 @cache
 def _automaton(phrases: tuple[str, ...]) -> Automaton:
-    return automaton(phrases)
+    return automaton(phrases, ("lorem ipsum",))
 
 
 @cache
@@ -189,7 +189,7 @@ class NemotronQuality(Filter):
         counts = np.empty((len(batch), len(COUNTS)), np.int64)
         count_nemotron(
             *(*text_buffers(batch.text), tables(), lower_tables(), _classes(), _set(ELLIPSES), _set(self.common_words)),
-            *(_automaton(self.boilerplate), _automaton(("lorem ipsum",)), counts),
+            *(_automaton(self.boilerplate), counts),
         )
         column = dict(zip(COUNTS, counts.T, strict=True))
         characters, words, lines = column["characters"], column["words"], column["lines"]

@@ -11,26 +11,26 @@ from numpy.typing import NDArray
 
 
 class Automaton(NamedTuple):
-    """following: int32[states, 256], the state after a byte; 0 is the first. found: bool[states], whether a phrase ends
-    there. Letters A to Z are taken for a to z."""
+    """following: int32[states, 256], the state after a byte; 0 is the first. found: uint8[states], bit k where a phrase
+    of group k ends there. Letters A to Z are taken for a to z."""
 
     following: NDArray[np.int32]
-    found: NDArray[np.bool_]
+    found: NDArray[np.uint8]
 
 
-def automaton(phrases: Sequence[str]) -> Automaton:
-    """The automaton of the phrases; their own letters A to Z are taken for a to z, too."""
+def automaton(*groups: Sequence[str]) -> Automaton:
+    """The automaton of up to 8 groups of phrases; their own letters A to Z are taken for a to z, too."""
     children: list[dict[int, int]] = [{}]
-    ends = [False]
-    for phrase in phrases:
+    ends = [0]
+    for group, phrase in ((group, phrase) for group, phrases in enumerate(groups) for phrase in phrases):
         state = 0
         for byte in phrase.encode().lower():  # of bytes: ASCII alone
             if byte not in children[state]:
                 children[state][byte] = len(children)
                 children.append({})
-                ends.append(False)
+                ends.append(0)
             state = children[state][byte]
-        ends[state] = True
+        ends[state] |= 1 << group
     following = np.zeros((len(children), 256), np.int32)
     shorter = [0] * len(children)
     waiting = deque([0])
@@ -44,4 +44,4 @@ def automaton(phrases: Sequence[str]) -> Automaton:
             following[state, byte] = child
             waiting.append(child)
     following[:, ord("A") : ord("Z") + 1] = following[:, ord("a") : ord("z") + 1]
-    return Automaton(following, np.array(ends, np.bool_))
+    return Automaton(following, np.array(ends, np.uint8))

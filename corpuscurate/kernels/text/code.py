@@ -71,7 +71,7 @@ def count_code(
                 if lines < marker_lines and not marked:
                     for at in range(start, i):
                         state = np.int64(markers.following[np.uint64(state), np.uint64(data[np.uint64(at)])])
-                    marked = markers.found[np.uint64(state)]
+                    marked = markers.found[np.uint64(state)] != 0
             if line_end or i == end:
                 lines += 1
                 longest = max(longest, size)

@@ -137,10 +137,9 @@ def count_nemotron(
     ellipses: PhraseSet,
     common: PhraseSet,
     phrases: Automaton,
-    lorem: Automaton,
     out: NDArray[np.int64],
 ) -> int:
-    """The `COUNTS` of each document, int64[n, 18]. Returns n."""
+    """The `COUNTS` of each document, int64[n, 18]. Returns n. phrases: those of boilerplate, and "lorem ipsum"."""
     for row in range(len(offsets) - 1):
         i = offsets[row]
         end = offsets[row + 1]
@@ -158,8 +157,7 @@ def count_nemotron(
         tail: Int = 0  # where it ended so far
         bullet = False
         state: Int = 0
-        lorem_state: Int = 0
-        has_phrase_here = has_lorem = False
+        met: Int = 0  # bit 0: a phrase in this paragraph; bit 1: "lorem ipsum" in the document
         newline = False  # whether a line feed came before that may be the first of two
         while True:
             space = True
@@ -192,9 +190,7 @@ def count_nemotron(
                 characters += 1
                 for at in range(start, i):
                     state = np.int64(phrases.following[np.uint64(state), np.uint64(data[np.uint64(at)])])
-                    lorem_state = np.int64(lorem.following[np.uint64(lorem_state), np.uint64(data[np.uint64(at)])])
-                has_phrase_here |= phrases.found[np.uint64(state)]
-                has_lorem |= lorem.found[np.uint64(lorem_state)]
+                met |= np.int64(phrases.found[np.uint64(state)])
             if space:
                 if word >= 0:
                     words += 1
@@ -228,9 +224,9 @@ def count_nemotron(
                 head = -1
                 bullet = False
                 if start == end or newline:
-                    boilerplate += has_phrase_here
-                    has_phrase_here = False
-                    state = lorem_state = 0
+                    boilerplate += met & 1
+                    met &= 2
+                    state = 0
                     paragraphs += start < end
                 newline = start < end and not newline
             else:
@@ -254,5 +250,5 @@ def count_nemotron(
         out[row, 14] = ellipsis_lines
         out[row, 15] = bullet_lines
         out[row, 16] = paragraphs
-        out[row, 17] = paragraphs if has_lorem else boilerplate
+        out[row, 17] = paragraphs if met else boilerplate
     return len(offsets) - 1

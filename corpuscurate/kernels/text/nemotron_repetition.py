@@ -235,7 +235,7 @@ def count_repetition(
         for n in range(2, 11):
             if words < n:
                 break
-            left = next_length(left, ids)
+            left = next_length(left, seed, ids)
             if n <= 4:
                 place, _ = most_frequent(left, ids)
                 out[row, 6 + n] = _top(data, start, end, starts, stops, max(place, 0), n, joined)

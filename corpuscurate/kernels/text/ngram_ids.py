@@ -20,7 +20,9 @@ from corpuscurate.kernels.text.unicode import Int
 
 SEED = np.uint64(secrets.randbits(64))
 FIRST_SLOTS = 1 << 8
-_8, _32 = np.uint64(8), np.uint64(32)
+_0, _1, _32, _56 = (np.uint64(number) for number in (0, 1, 32, 56))
+_LONG = np.uint64(0xFF) << _56
+"""On top of the key of a text of 8 bytes or more; shorter ones have their length there, and are their own key."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -51,17 +53,24 @@ def make_ids(size: int) -> Ids:
 
 
 @uncounted
+def _tail(data: NDArray[np.uint8], start: Int, size: Int) -> np.uint64:
+    """Fewer than 8 bytes as a number."""
+    if start + 8 <= len(data):
+        return load64(data, start) & ((_1 << np.uint64(8 * size)) - _1)
+    last = _0
+    for k in range(size):
+        last |= np.uint64(data[np.uint64(start + k)]) << np.uint64(8 * k)
+    return last
+
+
+@uncounted
 def hash_span(data: NDArray[np.uint8], start: Int, stop: Int, seed: np.uint64) -> np.uint64:
     """A hash of data[start:stop], 8 bytes at a time."""
     value = seed ^ np.uint64(stop - start) * _FACTOR
     while start + 8 <= stop:
         value = mix64(value ^ load64(data, start))
         start += 8
-    last = np.uint64(0)
-    while start < stop:
-        last = last << _8 | np.uint64(data[np.uint64(start)])
-        start += 1
-    return mix64(value ^ last)
+    return mix64(value ^ _tail(data, start, stop - start))
 
 
 @uncounted
@@ -90,13 +99,13 @@ def _clear(ids: Ids, slots: Int) -> np.uint64:
 
 
 @uncounted
-def _grow(ids: Ids, distinct: Int, slots: Int) -> np.uint64:
+def _grow(ids: Ids, distinct: Int, slots: Int, seed: np.uint64) -> np.uint64:
     """Enter all distinct keys into a table of so many slots; its mask."""
     mask = _clear(ids, slots)
     for number in range(distinct):
-        slot = mix64(ids.keys[np.uint64(number)]) & mask
+        slot = mix64(ids.keys[np.uint64(number)] ^ seed) & mask
         while ids.table[slot]:
-            slot = (slot + np.uint64(1)) & mask
+            slot = (slot + _1) & mask
         ids.table[slot] = number + 1
     return mask
 
@@ -119,8 +128,12 @@ def number_spans(
     distinct: Int = 0
     for i in range(size):
         start, stop = starts[np.uint64(i)], stops[np.uint64(i)]
-        key = hash_span(data, start, stop, seed)
-        slot = mix64(key) & mask
+        size_bytes = stop - start
+        if size_bytes < 8:
+            key = _tail(data, start, size_bytes) | np.uint64(size_bytes) << _56
+        else:
+            key = hash_span(data, start, stop, seed) | _LONG
+        slot = mix64(key ^ seed) & mask
         while True:
             number = np.int64(ids.table[slot]) - 1
             if number < 0:
@@ -132,14 +145,16 @@ def number_spans(
                 distinct += 1
                 if 2 * distinct >= slots:
                     slots *= 2
-                    mask = _grow(ids, distinct, slots)
+                    mask = _grow(ids, distinct, slots, seed)
                 break
             if ids.keys[np.uint64(number)] == key:
                 other = np.uint64(ids.origins[np.uint64(number)])
-                if stops[other] - starts[other] == stop - start and same_span(data, starts[other], start, stop - start):
+                if size_bytes < 8 or (
+                    stops[other] - starts[other] == size_bytes and same_span(data, starts[other], start, size_bytes)
+                ):
                     ids.counts[np.uint64(number)] += 1
                     break
-            slot = (slot + np.uint64(1)) & mask
+            slot = (slot + _1) & mask
         ids.items[np.uint64(i)] = number
         ids.places[np.uint64(i)] = i
     return distinct
@@ -159,7 +174,7 @@ def keep_repeated(size: Int, ids: Ids) -> Int:
 
 
 @uncounted
-def next_length(size: Int, ids: Ids) -> Int:
+def next_length(size: Int, seed: np.uint64, ids: Ids) -> Int:
     """From the repeated n-grams at the first `size` places to those of one word more; how many.
 
     Afterwards `ids.origins` has the place at which each number first occurs.
@@ -169,11 +184,11 @@ def next_length(size: Int, ids: Ids) -> Int:
     distinct: Int = 0
     for j in range(size):
         k = np.uint64(j)
-        if j + 1 == size or ids.places[k + np.uint64(1)] != ids.places[k] + 1:
+        if j + 1 == size or ids.places[k + _1] != ids.places[k] + 1:
             ids.pairs[k] = -1
             continue
-        key = np.uint64(ids.items[k]) << _32 | np.uint64(ids.items[k + np.uint64(1)])
-        slot = mix64(key) & mask
+        key = np.uint64(ids.items[k]) << _32 | np.uint64(ids.items[k + _1])
+        slot = mix64(key ^ seed) & mask
         while True:
             number = np.int64(ids.table[slot]) - 1
             if number < 0:
@@ -185,12 +200,12 @@ def next_length(size: Int, ids: Ids) -> Int:
                 distinct += 1
                 if 2 * distinct >= slots:
                     slots *= 2
-                    mask = _grow(ids, distinct, slots)
+                    mask = _grow(ids, distinct, slots, seed)
                 break
             if ids.keys[np.uint64(number)] == key:
                 ids.counts[np.uint64(number)] += 1
                 break
-            slot = (slot + np.uint64(1)) & mask
+            slot = (slot + _1) & mask
         ids.pairs[k] = number
     left: Int = 0
     for j in range(size):

@@ -249,7 +249,7 @@ def count_words_normalised(
             continue
         left = keep_repeated(words, ids)
         for n in range(2, 11):
-            left = next_length(left, ids)
+            left = next_length(left, seed, ids)
             if left == 0:
                 break
             if n <= 4:
