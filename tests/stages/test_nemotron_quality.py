@@ -93,7 +93,7 @@ def test_rules_stand_in_the_order_and_with_the_bounds_of_the_configuration():
         (GOOD, None),
         ("", "max_non_alphanumeric_ratio"),
         (GOOD.replace(" ", " -- "), "max_non_alphanumeric_ratio"),
-        (GOOD.replace(".", " # # #").replace(",", " #"), "max_symbol_word_ratio"),
+        (GOOD.replace(".", " # # #").replace(",", " #"), "max_non_alphanumeric_ratio"),
         (GOOD + "12345" * 30, "max_digit_ratio"),
         (GOOD + " http://example.org" + "a" * 120, "max_url_ratio"),
         ("\n\n".join(f"{sentence} Privacy policy" for sentence in SENTENCES), "max_boilerplate_ratio"),
@@ -102,7 +102,7 @@ def test_rules_stand_in_the_order_and_with_the_bounds_of_the_configuration():
         (GOOD + ("\n\n" + SENTENCES[0]) * 3, "min_unique_line_ratio"),
         (" ".join(SENTENCES)[:200], "min_words"),
         (GOOD.replace(".", ""), "max_open_line_ratio"),
-        (GOOD + "\nx" + "y" * 1000 + ".", "max_longest_word"),
+        (GOOD + "\nx" + "y" * 1000 + ".", "max_mean_word_length"),
         (GOOD.replace(".", "..."), "max_ellipsis_line_ratio"),
         (GOOD.replace("\n", " the bees " * 6 + "\n"), "max_top_2gram_ratio"),
         ("\n".join(f"• {sentence}" for sentence in SENTENCES), "max_bullet_line_ratio"),
@@ -110,6 +110,19 @@ def test_rules_stand_in_the_order_and_with_the_bounds_of_the_configuration():
 )
 def test_reasons(text, reason):
     assert verdict(text) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "off", "reason"),
+    [
+        (GOOD.replace(".", " # # #").replace(",", " #"), "max_non_alphanumeric_ratio", "max_symbol_word_ratio"),
+        (GOOD + "\nx" + "y" * 1000 + ".", "max_mean_word_length", "max_longest_word"),
+        (GOOD + "\n" + "(a)" * 30 + ".", "max_non_alphanumeric_ratio", "max_parenthesis_ratio"),
+        (GOOD.replace(" ", "  \t"), "max_non_alphanumeric_ratio", "max_white_space_ratio"),
+    ],
+)
+def test_reasons_behind_a_rule_that_is_off(text, off, reason):
+    assert verdict(text, **{off: None}) == reason
 
 
 def test_golden():

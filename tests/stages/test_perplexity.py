@@ -53,6 +53,11 @@ def values(texts, **parameters):
     return Perplexity(**{"model": ARPA, **parameters}).apply(batch_of(texts)).columns["value"].to_pylist()
 
 
+def same(found, wanted):
+    assert [value is None for value in found] == [value is None for value in wanted]
+    assert [value or 0 for value in found] == pytest.approx([value or 0 for value in wanted], rel=1e-5)
+
+
 def binary(order: int, folder: Path) -> str:
     path = folder / f"{order}.bin"
     path.write_bytes(arpa_image("", *parse_arpa(str(PATHS[order]))).tobytes())
@@ -105,14 +110,14 @@ WORDS = st.sampled_from([*" ".join(SENTENCES).split()[:24], "The", "zz", "<s>", 
 def test_scores_are_those_of_the_definition(order, texts):
     texts = [text.replace("<s>", "s").replace("</s>", "s") for text in texts]
     found = values(texts, model=str(PATHS[order]), normalize="none")
-    assert found == [pytest.approx(naive.perplexity(MODELS[order], text, False), rel=1e-5) for text in texts]
+    same(found, [naive.perplexity(MODELS[order], text, False) for text in texts])
 
 
 @same_version
 @given(st.lists(texts(20), max_size=3))
 def test_normalisation_is_that_of_ccnet(texts):
     wanted = [naive.perplexity(MODELS[3], text, True) for text in texts]
-    assert values(texts) == [pytest.approx(value, rel=1e-5) for value in wanted]
+    same(values(texts), wanted)
 
 
 @pytest.mark.parametrize("order", MODELS)
@@ -131,8 +136,6 @@ def test_without_an_unknown_word_kenlm_takes_minus_100(tmp_path):
 
 def test_long_documents_do_not_lose_digits():
     """The sum is in float64: in float32 a million words would differ in the fourth digit."""
-    short, long = values(["the cat sat on the mat\n" * 10, "the cat sat on the mat\n" * 100_000])
-    assert long == pytest.approx(short, rel=1e-2)  # the line at the end is blank
     one = values(["the cat sat on the mat"])[0]
     assert values(["\n".join(["the cat sat on the mat"] * 100_000)])[0] == pytest.approx(one, rel=1e-9)
 
@@ -216,6 +219,11 @@ def changed(content: bytes, at: int, form: str, value: int) -> bytes:
     return content[:at] + struct.pack(form, value) + content[at + struct.calcsize(form) :]
 
 
+def first_number(whole: bytes) -> int:
+    """Where the number of the first word in the vocabulary's table is: key and number take 12 bytes."""
+    return next(at for at in range(144 + 8, len(whole), 12) if whole[at : at + 4] != bytes(4))
+
+
 FIXED = 88  # where the header's numbers begin, behind the magic string and the test values
 
 
@@ -231,7 +239,7 @@ FIXED = 88  # where the header's numbers begin, behind the magic string and the 
         (lambda whole: changed(whole, FIXED, "<B", 1), "has order 1; expected 2 to"),
         (lambda whole: changed(whole, FIXED + 20, "<Q", 2**40), "n-grams, more than the file has bytes"),
         (lambda whole: changed(whole, FIXED + 4, "<I", 0x7FC00000), "impossible numbers"),
-        (lambda whole: whole.replace(struct.pack("<I", 3), struct.pack("<I", 2**31)), "has no probability"),
+        (lambda whole: changed(whole, first_number(whole), "<I", 2**31), "a word in it has no probability"),
     ],
 )
 def test_a_damaged_binary_file_is_told(damage, message, tmp_path):
@@ -253,9 +261,9 @@ GOOD = naive.arpa(MODELS[2])
         ("", "is neither an ARPA file nor a binary file of KenLM"),
         (GOOD.replace("ngram 1=", "ngram 1=x"), "line 2: expected `ngram N=count`"),
         (GOOD.replace("ngram 2=", "ngram 3="), "expected the count of 2-grams"),
-        (GOOD.replace("\\1-grams:", "\\2-grams:"), r"and then \\\\1-grams:"),
-        (GOOD.replace("\\2-grams:", "x"), r"expected \\\\2-grams: after 1-grams as many as their count says"),
-        (GOOD.replace("\\end\\", ""), r"expected \\\\end"),
+        (GOOD.replace("\\1-grams:", "\\2-grams:"), r"and then \\1-grams:"),
+        (GOOD.replace("\\2-grams:", "x"), r"expected \\2-grams: after 1-grams as many as their count says"),
+        (GOOD.replace("\\end\\", ""), r"expected \\end"),
         (GOOD.replace("-2.0\t<unk>", "minus\t<unk>"), "expected log10 probability, 1 words"),
         (GOOD.replace("-2.0\t<unk>", "2.0\t<unk>"), "has a log10 probability above 0"),
         (GOOD.replace("\tcat\t", "\tthe\t", 1), "this word has a line already"),

@@ -72,7 +72,7 @@ def test_golden():
     assert found["rps_doc_symbol_to_word_ratio"] == 1 / 21
     assert found["rps_doc_frac_all_caps_words"] == 1 / 21
     assert found["rps_doc_frac_unique_words"] == 11 / 14
-    assert found["rps_doc_frac_chars_top_2gram"] == 2 * len("thecat") / 52
+    assert found["rps_doc_frac_chars_top_2gram"] == 2 * len("thecat") / 51
     assert found["rps_doc_frac_chars_top_3gram"] == 0
     assert found["rps_doc_unigram_entropy"] == pytest.approx(math.log(14) - 3 * 2 * math.log(2) / 14)
     assert found["rps_lines_num_words"] == [6, 4, 0, 4]

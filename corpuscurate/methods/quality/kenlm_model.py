@@ -276,17 +276,15 @@ def _section(lines: _Lines, n: int, count: int, numbers: dict[bytes, int]) -> Ng
     for _ in range(count):
         parts = lines.next_filled().split()
         try:
-            values.append((float(parts[0]), float(parts[n + 1]) if len(parts) == n + 2 else 0.0))
             if len(parts) not in (n + 1, n + 2):
                 raise ValueError
-            if n == 1:
-                if parts[1] not in numbers:
-                    numbers[parts[1]] = len(numbers) - len(_UNKNOWN) + 1
-                elif parts[1] not in _UNKNOWN:
-                    raise lines.wrong("this word has a line already")
-            words.append([numbers[word] for word in parts[1 : n + 1]])
-        except (ValueError, IndexError):
+            values.append((float(parts[0]), float(parts[n + 1]) if len(parts) == n + 2 else 0.0))
+        except ValueError:
             raise lines.wrong(f"expected log10 probability, {n} words, and perhaps a back-off weight") from None
+        if n == 1:
+            _add(lines, parts[1], numbers)
+        try:
+            words.append([numbers[word] for word in parts[1 : n + 1]])
         except KeyError:
             raise lines.wrong("a word of it is not among the 1-grams") from None
     found = np.array(values, np.float64).reshape(-1, 2)
@@ -295,3 +293,11 @@ def _section(lines: _Lines, n: int, count: int, numbers: dict[bytes, int]) -> Ng
     return Ngrams(
         np.array(words, np.int64).reshape(-1, n), found[:, 0].astype(np.float32), found[:, 1].astype(np.float32)
     )
+
+
+def _add(lines: _Lines, word: bytes, numbers: dict[bytes, int]) -> None:
+    """Give a word the next number."""
+    if word not in numbers:
+        numbers[word] = len(numbers) - len(_UNKNOWN) + 1
+    elif word not in _UNKNOWN:
+        raise lines.wrong("this word has a line already")
