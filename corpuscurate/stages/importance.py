@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -80,19 +80,22 @@ class Importance(Filter):
     def identity(self) -> dict[str, Any]:
         """The parameters, with the digests of the files in the place of their paths. Reads them, and keeps their
         counts, where that was not done before. Raises InputError."""
-        self._weights()
+        for name, unread in zip(("target", "raw"), self._weights()[1], strict=True):
+            if unread:
+                LOG.warning("importance: %d records of `%s` cannot be read, and are not counted", unread, name)
         digests = {name: list(_digests(getattr(self, name))) for name in ("target", "raw")}
         return {**super().identity(), **digests, "hash": HASH_VERSION}
 
-    def _weights(self) -> NDArray[np.float64]:
-        """The weight of each bucket, float64[buckets], remembered while the files stay as they are."""
+    def _weights(self) -> tuple[NDArray[np.float64], tuple[int, ...]]:
+        """The weight of each bucket, float64[buckets], and how many records of target and raw cannot be read;
+        remembered while the files stay as they are."""
         digests = tuple(_digests(paths) for paths in (self.target, self.raw))
         return _weights_of(self.target, self.raw, digests, self.text, self.ngrams, self.buckets)
 
     def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
         """The log weights."""
         found = np.empty(len(batch))
-        sum_weights(*text_buffers(batch.text), tables(), self.ngrams, self._weights(), found)
+        sum_weights(*text_buffers(batch.text), tables(), self.ngrams, self._weights()[0], found)
         return {"log_weight": found}
 
     def apply(self, batch: Batch) -> Outcome:
@@ -109,12 +112,12 @@ class Importance(Filter):
 @lru_cache(4)
 def _weights_of(
     target: tuple[str, ...], raw: tuple[str, ...], digests: tuple[tuple[str, ...], ...], text: str, *shape: int
-) -> NDArray[np.float64]:
-    counts = [
-        counts_of(f"`{name}`", (text, *known), *shape, partial(_texts, paths, text))
+) -> tuple[NDArray[np.float64], tuple[int, ...]]:
+    found = [
+        counts_of(f"`{name}`", (text, *known), *shape, _Texts(paths, text))
         for name, paths, known in zip(("target", "raw"), (target, raw), digests, strict=True)
     ]
-    return log_ratios(*counts)
+    return log_ratios(*(counts for counts, _ in found)), tuple(unread for _, unread in found)
 
 
 def _files(paths: tuple[str, ...]) -> list[SourceFile]:
@@ -125,18 +128,21 @@ def _digests(paths: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(user_digest(file.path, "the file of texts") for file in _files(paths))
 
 
-def _texts(paths: tuple[str, ...], text: str) -> Iterator[pa.LargeStringArray]:
-    """The texts of all files. Records that cannot be read are told of, and left out."""
-    for file in _files(paths):
-        format = input_format(file.format)
-        names = format.columns(file)
-        if names and text not in names:
-            raise InputError(f"importance: {file.name} has no column {text!r}; it has {', '.join(names)}")
-        bad = 0
-        for span in format.split(file, SPLIT_BYTES):
-            for chunk in format.read(file, span, Want(text=text)):
-                bad += len(chunk.bad)
-                if chunk.batch is not None:
-                    yield chunk.batch.text
-        if bad:
-            LOG.warning("importance: %d records of %s cannot be read, and are not counted", bad, file.name)
+class _Texts:
+    """The texts of all files; see `methods.quality.importance.Texts`."""
+
+    def __init__(self, paths: tuple[str, ...], text: str) -> None:
+        self.unread = 0
+        self._paths, self._text = paths, text
+
+    def __iter__(self) -> Iterator[pa.LargeStringArray]:
+        for file in _files(self._paths):
+            format = input_format(file.format)
+            names = format.columns(file)
+            if names and self._text not in names:
+                raise InputError(f"importance: {file.name} has no column {self._text!r}; it has {', '.join(names)}")
+            for span in format.split(file, SPLIT_BYTES):
+                for chunk in format.read(file, span, Want(text=self._text)):
+                    self.unread += len(chunk.bad)
+                    if chunk.batch is not None:
+                        yield chunk.batch.text

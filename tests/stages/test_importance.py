@@ -43,7 +43,10 @@ GIVEN = {
     "raw": [str(Path(write(Path(FOLDER.name) / "raw" / "a.jsonl", RAW[:9])).parent)],
 }
 write(Path(FOLDER.name) / "raw" / "b.jsonl", RAW[9:])
-EXAMPLES = [GIVEN, {**GIVEN, "buckets": 50, "ngrams": 3, "min_log_weight": -3.0, "seed": 7, "reasons": "all"}]
+EXAMPLES = [
+    {**GIVEN, "max_log_weight": 10.0},
+    {**GIVEN, "buckets": 50, "ngrams": 3, "min_log_weight": -3.0, "seed": 7, "reasons": "all"},
+]
 same_version = pytest.mark.skipif(
     unicodedata.unidata_version != unidata_version(), reason="this Python's Unicode is not that of the tables"
 )
@@ -120,20 +123,25 @@ def test_dsir_in_one_recipe():
 
 def test_counts_are_kept_and_read_again(tmp_path, monkeypatch):
     monkeypatch.setattr(importance, "cache_folder", lambda: str(tmp_path / "kernels"))
-    calls = []
 
-    def read():
-        calls.append(1)
-        yield pa.array(TARGET, TEXT)
+    class Texts:
+        unread = 3
+        calls = 0
 
-    counts = importance.counts_of("`target`", ("x",), 2, 100, read)
-    assert importance.counts_of("`target`", ("x",), 2, 100, read).tolist() == counts.tolist()
-    assert len(calls) == 1
+        def __iter__(self):
+            Texts.calls += 1
+            yield pa.array(TARGET, TEXT)
+
+    counts, unread = importance.counts_of("`target`", ("x",), 2, 100, Texts())
+    assert unread == 3
+    again = importance.counts_of("`target`", ("x",), 2, 100, Texts())
+    assert (again[0].tolist(), again[1]) == (counts.tolist(), 3)
+    assert Texts.calls == 1
     (path,) = (tmp_path / "importance").iterdir()
     path.write_bytes(b"broken")
-    assert importance.counts_of("`target`", ("x",), 2, 100, read).tolist() == counts.tolist()
-    assert len(calls) == 2
-    assert importance.counts_of("`target`", ("x",), 1, 100, read).sum() < counts.sum()
+    assert importance.counts_of("`target`", ("x",), 2, 100, Texts())[0].tolist() == counts.tolist()
+    assert Texts.calls == 2
+    assert importance.counts_of("`target`", ("x",), 1, 100, Texts())[0].sum() < counts.sum()
 
 
 def test_the_fingerprint_covers_the_content_of_the_files(tmp_path):
@@ -169,7 +177,10 @@ def test_records_that_cannot_be_read_are_told(tmp_path, caplog):
     write(path, TARGET)
     path.write_bytes(path.read_bytes() + b"{broken\n")
     assert columns([TARGET[0]], target=[str(path)])[0] == columns([TARGET[0]])[0]
-    assert "1 records of" in caplog.text
+    for _ in range(2):  # of the second time from the cache
+        caplog.clear()
+        Importance(**{**GIVEN, "target": [str(path)]}).identity()
+        assert "1 records of `target` cannot be read" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from corpuscurate.core.columns import TEXT
 from corpuscurate.kernels.text.unicode import unidata_version
 from corpuscurate.stages.nemotron_quality import BOILERPLATE, COMMON_WORDS, NemotronQuality
 
-EXAMPLES = [{}, {"min_words": 1, "max_words": None, "boilerplate": ["house rules"], "reasons": "all"}]
+KIND = {"max_non_alphanumeric_ratio": None, "max_open_line_ratio": None, "min_common_words": None}
+EXAMPLES = [{**KIND, "min_words": 1}, {**KIND, "min_words": 1, "boilerplate": ["one"], "reasons": "all"}]
 SENTENCES = [
     "Keeping bees near the river takes patience, and most of that patience is with yourself.",
     "A hive will be calm on warm days; cold wind turns it cross within minutes.",

@@ -7,10 +7,10 @@ Both are bags of hashed n-grams: counts by bucket, integers, so that they do not
 from __future__ import annotations
 
 import contextlib
-import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,6 @@ from corpuscurate.kernels.compile import cache_folder
 from corpuscurate.kernels.text.importance import HASH_VERSION, count_buckets
 from corpuscurate.kernels.text.unicode import tables
 
-LOG = logging.getLogger(__name__)
 SMOOTHING = 1e-8
 """Added to each probability, as in DSIR's code."""
 
@@ -44,22 +43,31 @@ def log_ratios(target: NDArray[np.int64], raw: NDArray[np.int64]) -> NDArray[np.
     return weights
 
 
+class Texts(Protocol):
+    """Texts to count. unread: records that could not be read so far."""
+
+    unread: int
+
+    def __iter__(self) -> Iterator[pa.LargeStringArray]: ...
+
+
 def counts_of(
-    name: str, digests: tuple[str, ...], ngrams: int, buckets: int, read: Callable[[], Iterator[pa.LargeStringArray]]
-) -> NDArray[np.int64]:
-    """The counts of the texts that `read` yields, from the user's cache where they were counted before.
+    name: str, digests: tuple[str, ...], ngrams: int, buckets: int, texts: Texts
+) -> tuple[NDArray[np.int64], int]:
+    """The counts of the texts, from the user's cache where they were counted before, and the records not read.
 
     name: of the texts, for messages; digests: of their files, and all else that decides which texts these are. Raises
     InputError where there is no n-gram.
     """
     path = _path(digests, ngrams, buckets)
-    counts = _known(path, buckets)
-    if counts is None:
-        counts = bucket_counts(read(), ngrams, buckets)
-        _keep(path, counts)
-    if not counts.any():
+    known = _known(path, buckets)
+    if known is None:
+        counts = bucket_counts(iter(texts), ngrams, buckets)
+        known = np.append(counts, texts.unread)
+        _keep(path, known)
+    if not known[:-1].any():
         raise InputError(f"importance: {name} has no word in any document")
-    return counts
+    return known[:-1], int(known[-1])
 
 
 def _path(digests: tuple[str, ...], ngrams: int, buckets: int) -> Path | None:
@@ -69,13 +77,14 @@ def _path(digests: tuple[str, ...], ngrams: int, buckets: int) -> Path | None:
 
 
 def _known(path: Path | None, buckets: int) -> NDArray[np.int64] | None:
+    """Counts and the number of records not read, int64[buckets + 1], or None."""
     if path is None or not path.exists():
         return None
     try:
         counts: NDArray[np.int64] = np.load(path, allow_pickle=False)
     except (OSError, ValueError):  # the cache is a help and no more
         return None
-    return counts if counts.shape == (buckets,) and counts.dtype == np.int64 else None
+    return counts if counts.shape == (buckets + 1,) and counts.dtype == np.int64 else None
 
 
 def _keep(path: Path | None, counts: NDArray[np.int64]) -> None:
