@@ -15,7 +15,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ from corpuscurate.stages.code_quality import GENERATED, CodeQuality  # noqa: E40
 from corpuscurate.stages.nemotron_quality import BOILERPLATE, COMMON_WORDS, NemotronQuality  # noqa: E402
 from corpuscurate.stages.signals import Signals  # noqa: E402
 
-NAMES = tuple({**document_signals("", [], []), **line_signals("")})
+NEED_LISTS = ("rps_doc_stop_word_fraction", "rps_doc_ldnoobw_words")
+SHOWN = 20
 ROWS = 256
 
 
@@ -62,57 +63,57 @@ def same(found: Any, wanted: Any, name: str) -> bool:
     return bool(found == wanted)
 
 
+def _signals(text: str) -> dict[str, Any]:
+    found = {**document_signals(text, [], []), **line_signals(text)}
+    return {name: value for name, value in found.items() if name not in NEED_LISTS}
+
+
+CHECKS: dict[str, tuple[Callable[[Batch], Any], Callable[[str], dict[str, Any]]]] = {
+    "signals": (lambda batch: Signals().apply(batch).columns, _signals),
+    "nemotron_quality": (
+        lambda batch: NemotronQuality(mode="tag").apply(batch).measures,
+        lambda text: nemotron_measures(text, list(COMMON_WORDS), list(BOILERPLATE)),
+    ),
+    "code_quality": (
+        lambda batch: CodeQuality(mode="tag").apply(batch).measures,
+        lambda text: code_measures(text, list(GENERATED), 5, line_ends=False),
+    ),
+}
+
+
+def differing(word: str, texts: list[str], columns: dict[str, pa.Array]) -> Iterator[str]:
+    """A line for each document whose measures are not those of its twin."""
+    for text, found in zip(texts, rows_of(columns), strict=True):
+        wanted = CHECKS[word][1](text)
+        wrong = {name: (found[name], value) for name, value in wanted.items() if not same(found[name], value, name)}
+        if wrong:
+            yield f"{word}: {text[:60]!r}: found, expected: {wrong}"
+
+
 def main() -> None:
     data = Path(os.environ.get("CORPUSCURATE_DATA") or sys.exit("set CORPUSCURATE_DATA to the folder with the corpora"))
     folders = sys.argv[1:] or sorted(path.name for path in data.iterdir() if path.is_dir())
-    words = ("the", "and", "of", "de", "à", "c's")
-    phrases = ("hell", "the end", "of the way")
-    checks = {
-        "signals": (
-            lambda batch: Signals().apply(batch).columns,
-            lambda text: {
-                name: value
-                for name, value in {**document_signals(text, list(words), list(phrases)), **line_signals(text)}.items()
-                if name not in ("rps_doc_stop_word_fraction", "rps_doc_ldnoobw_words")
-            },
-        ),
-        "nemotron_quality": (
-            lambda batch: NemotronQuality(mode="tag").apply(batch).measures,
-            lambda text: nemotron_measures(text, list(COMMON_WORDS), list(BOILERPLATE)),
-        ),
-        "code_quality": (
-            lambda batch: CodeQuality(mode="tag").apply(batch).measures,
-            lambda text: code_measures(text, list(GENERATED), 5, line_ends=False),
-        ),
-    }
     for _, batch in batches(["compile the kernels"]):
-        for run, _ in checks.values():
+        for run, _ in CHECKS.values():
             run(batch)
     different: Counter[str] = Counter()
-    fast: Counter[str] = Counter()
+    spent: Counter[str] = Counter()
     documents = size = 0
-    for folder in folders:
-        for path in sorted((data / folder).glob("*.jsonl.gz")):
-            for texts, batch in batches(texts_of(path)):
-                documents += len(batch)
-                size += batch.text_bytes
-                for word, (run, twin) in checks.items():
-                    started = time.process_time()
-                    columns = run(batch)
-                    fast[word] += time.process_time() - started
-                    for text, found in zip(texts, rows_of(columns), strict=True):
-                        wrong = {
-                            name: (found[name], value)
-                            for name, value in twin(text).items()
-                            if not same(found[name], value, name)
-                        }
-                        if wrong:
-                            different[word] += 1
-                            if different[word] < 20:
-                                print(f"{path}: {word}: {text[:60]!r}: found, expected: {wrong}")
-    print(f"{documents} documents, {size / 1e6:.1f} MB")
-    for word in checks:
-        print(f"{word}: {different[word]} differ, {size / fast[word] / 1e6:.0f} MB/s of CPU time")
+    for path in sorted(path for folder in folders for path in (data / folder).glob("*.jsonl.gz")):
+        for texts, batch in batches(texts_of(path)):
+            documents += len(batch)
+            size += batch.text_bytes
+            for word, (run, _) in CHECKS.items():
+                started = time.process_time()
+                columns = run(batch)
+                spent[word] += time.process_time() - started
+                for line in differing(word, texts, columns):
+                    different[word] += 1
+                    if different[word] <= SHOWN:
+                        print(f"{path}: {line}")
+        print(f"{path}: {documents} documents, {size / 1e6:.1f} MB so far, differing: {dict(different)}", flush=True)
+    for word in CHECKS:
+        print(f"{word}: {different[word]} differ, {size / spent[word] / 1e6:.0f} MB/s of CPU time")
     sys.exit(bool(different) or documents == 0)
 
 

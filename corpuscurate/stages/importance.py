@@ -111,10 +111,15 @@ class Importance(Filter):
 
 @lru_cache(4)
 def _weights_of(
-    target: tuple[str, ...], raw: tuple[str, ...], digests: tuple[tuple[str, ...], ...], text: str, *shape: int
+    target: tuple[str, ...],
+    raw: tuple[str, ...],
+    digests: tuple[tuple[str, ...], ...],
+    text: str,
+    ngrams: int,
+    buckets: int,
 ) -> tuple[NDArray[np.float64], tuple[int, ...]]:
     found = [
-        counts_of(f"`{name}`", (text, *known), *shape, _Texts(paths, text))
+        counts_of(f"`{name}`", (text, *known), ngrams, buckets, _Texts(paths, text))
         for name, paths, known in zip(("target", "raw"), (target, raw), digests, strict=True)
     ]
     return log_ratios(*(counts for counts, _ in found)), tuple(unread for _, unread in found)

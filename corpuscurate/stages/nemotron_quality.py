@@ -83,7 +83,8 @@ def _classes() -> NDArray[np.uint8]:
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64], empty: float) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(len(whole), float(empty)), where=whole > 0)
+    found: NDArray[np.float64] = np.divide(part, whole, out=np.full(len(whole), float(empty)), where=whole > 0)
+    return found
 
 
 class NemotronQuality(Filter):

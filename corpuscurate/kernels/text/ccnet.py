@@ -137,4 +137,4 @@ def normalise(
             at += 1
             begin = end + 1
         out_offsets[row + 1] = at
-    return at
+    return int(at)

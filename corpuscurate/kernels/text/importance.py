@@ -35,7 +35,7 @@ def word_hashes(
     kind = _NONE
     value = _BASIS
     while i < end:
-        byte = np.int64(data[np.uint64(i)])
+        byte: Int = np.int64(data[np.uint64(i)])
         if byte < 0x80:
             flags: Int = np.int64(t.byte_flags[np.uint64(byte)])
             i += 1

@@ -98,7 +98,7 @@ def _write_marks(
     room = len(marks) // 2
     in_order = True
     for k in range(1, count):
-        in_order &= combining_class(t, marks[k - 1]) <= combining_class(t, marks[k])
+        in_order = in_order and bool(combining_class(t, marks[k - 1]) <= combining_class(t, marks[k]))
     if in_order:
         for k in range(count):
             at = encode(np.int64(marks[k]), at, out)
@@ -152,7 +152,7 @@ def lower_nfd(
                 byte += 32
                 cased = True
             else:
-                cased = 0x61 <= byte <= 0x7A
+                cased = bool(0x61 <= byte <= 0x7A)
             if held:
                 at = _write_marks(marks, held, t, places, at, out)
                 held = 0
@@ -164,7 +164,7 @@ def lower_nfd(
         step = np.int64(low.lower_data[entry(low.lower_pages, code_point)])
         count: Int = 1
         row: Int = 0
-        made = code_point + step
+        made: Int = code_point + step
         if step >= SEVERAL:
             row = step - SEVERAL
             count = np.int64(low.lower_several[row, 0])

@@ -147,7 +147,7 @@ def count_nemotron(
         words = word_characters = symbol_words = alphabetic_words = common_words = longest = 0
         lines = open_lines = ellipsis_lines = bullet_lines = 0
         paragraphs = 1
-        boilerplate = 0
+        boilerplate: Int = 0
         url_end = i
         word: Int = -1  # where the word began
         size = hash_runs = 0

@@ -183,7 +183,7 @@ def _top(
         for i in range(starts[j], stops[j]):
             joined[size] = data[i]
             size += 1
-    return _characters(joined, 0, size) * _occurrences(data, start, end, joined, size)
+    return int(_characters(joined, 0, size)) * _occurrences(data, start, end, joined, size)
 
 
 @uncounted
@@ -238,7 +238,7 @@ def count_repetition(
             left = next_length(left, seed, ids)
             if n <= 4:
                 place, _ = most_frequent(left, ids)
-                out[row, 6 + n] = _top(data, start, end, starts, stops, max(place, 0), n, joined)
+                out[row, 6 + n] = _top(data, start, end, starts, stops, int(max(place, 0)), n, joined)
             else:
                 out[row, 6 + n] = _repeated(n, left, ids, chars)
     return len(offsets) - 1

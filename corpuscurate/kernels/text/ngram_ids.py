@@ -56,7 +56,7 @@ def make_ids(size: int) -> Ids:
 def _tail(data: NDArray[np.uint8], start: Int, size: Int) -> np.uint64:
     """Fewer than 8 bytes as a number."""
     if start + 8 <= len(data):
-        return load64(data, start) & ((_1 << np.uint64(8 * size)) - _1)
+        return load64(data, int(start)) & ((_1 << np.uint64(8 * size)) - _1)
     last = _0
     for k in range(size):
         last |= np.uint64(data[np.uint64(start + k)]) << np.uint64(8 * k)
@@ -68,7 +68,7 @@ def hash_span(data: NDArray[np.uint8], start: Int, stop: Int, seed: np.uint64) -
     """A hash of data[start:stop], 8 bytes at a time."""
     value = seed ^ np.uint64(stop - start) * _FACTOR
     while start + 8 <= stop:
-        value = mix64(value ^ load64(data, start))
+        value = mix64(value ^ load64(data, int(start)))
         start += 8
     return mix64(value ^ _tail(data, start, stop - start))
 
@@ -77,7 +77,7 @@ def hash_span(data: NDArray[np.uint8], start: Int, stop: Int, seed: np.uint64) -
 def same_span(data: NDArray[np.uint8], a: Int, b: Int, size: Int) -> bool:
     """Whether data[a:a + size] and data[b:b + size] are equal."""
     while size >= 8:
-        if load64(data, a) != load64(data, b):
+        if load64(data, int(a)) != load64(data, int(b)):
             return False
         a += 8
         b += 8
@@ -135,7 +135,7 @@ def number_spans(
             key = hash_span(data, start, stop, seed) | _LONG
         slot = mix64(key ^ seed) & mask
         while True:
-            number = np.int64(ids.table[slot]) - 1
+            number: Int = np.int64(ids.table[slot]) - 1
             if number < 0:
                 ids.table[slot] = distinct + 1
                 ids.keys[np.uint64(distinct)] = key
@@ -190,7 +190,7 @@ def next_length(size: Int, seed: np.uint64, ids: Ids) -> Int:
         key = np.uint64(ids.items[k]) << _32 | np.uint64(ids.items[k + _1])
         slot = mix64(key ^ seed) & mask
         while True:
-            number = np.int64(ids.table[slot]) - 1
+            number: Int = np.int64(ids.table[slot]) - 1
             if number < 0:
                 ids.table[slot] = distinct + 1
                 ids.keys[np.uint64(distinct)] = key

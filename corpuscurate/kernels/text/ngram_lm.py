@@ -50,7 +50,7 @@ def murmur64a(data: NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
     """MurmurHash64A with seed 0 (Austin Appleby)."""
     value = np.uint64(stop - start) * _M
     while start + 8 <= stop:
-        k = load64(data, start) * _M
+        k = load64(data, int(start)) * _M
         k = (k ^ (k >> _47)) * _M
         value = (value ^ k) * _M
         start += 8
@@ -90,7 +90,7 @@ def _find(units: NDArray[np.uint32], start: Int, buckets: np.uint64, width: Int,
 def find_word(data: NDArray[np.uint8], units: NDArray[np.uint32], vocabulary: int, buckets: np.uint64) -> int:
     """The number of the word that `data` is, 0 for an unknown one."""
     at = _find(units, vocabulary, buckets, VOCABULARY_WIDTH, murmur64a(data, 0, len(data)))
-    return np.int64(units[at + 2]) if at >= 0 else np.int64(0)
+    return int(units[at + 2]) if at >= 0 else 0
 
 
 @kernel
@@ -218,7 +218,7 @@ def _score(
 
 @uncounted
 def _is_space(byte: Int) -> bool:
-    return byte == 0x20 or 0x09 <= byte <= 0x0D
+    return bool(byte == 0x20 or 0x09 <= byte <= 0x0D)
 
 
 @kernel
@@ -256,10 +256,10 @@ def score_lines(
                 at = _find(m.units, m.vocabulary, m.buckets[0], VOCABULARY_WIDTH, murmur64a(data, begin, i))
                 word = np.int64(m.units[at + 2]) if at >= 0 else np.int64(0)
                 score, known = _score(m, word, history, weights, fresh, known)
-                total += score
+                total += float(score)
                 count += 1
             score, known = _score(m, m.end, history, weights, fresh, known)
-            total += score
+            total += float(score)
             count += 1
             if i >= end:
                 break

@@ -104,7 +104,7 @@ def count_raw(
                 if code_point < 0x80:
                     lower = 0x61 <= code_point <= 0x7A
                     capital = 0x41 <= code_point <= 0x5A
-                    has_latin |= lower | capital
+                    has_latin = has_latin or bool(lower or capital)
                     case = UPPER * capital | NOT_UPPER * lower
                 else:
                     case = case_of(low, code_point)

@@ -114,7 +114,9 @@ def _split(size: Int, t: Tables, low: Lower, line: Int, lines: NDArray[np.int64]
     words: Int = 0
     i: Int = 0
     s.chars[0] = 0
-    line_words = line_chars = line_numeric = line_javascript = 0
+    line_words = line_javascript = 0
+    line_chars: Int = 0
+    line_numeric: Int = 0
     open_line = False
     while i < size:
         begin = i

@@ -38,7 +38,7 @@ def bucket_counts(texts: Iterator[pa.LargeStringArray], ngrams: int, buckets: in
 def log_ratios(target: NDArray[np.int64], raw: NDArray[np.int64]) -> NDArray[np.float64]:
     """The weight of each bucket: log of its probability in the target less that in the raw texts, float64[buckets]."""
     shares = [counts / counts.sum() + SMOOTHING for counts in (target, raw)]
-    weights = np.log(shares[0]) - np.log(shares[1])
+    weights: NDArray[np.float64] = np.log(shares[0]) - np.log(shares[1])
     weights.flags.writeable = False
     return weights
 

@@ -66,7 +66,8 @@ class Signal:
 
 
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64], empty: float) -> Values:
-    return np.divide(part, whole, out=np.full(len(whole), empty), where=whole > 0)
+    found: Values = np.divide(part, whole, out=np.full(len(whole), empty), where=whole > 0)
+    return found
 
 
 def _raw(name: str) -> Signal:
@@ -116,7 +117,7 @@ def _entropy(c: Counts) -> Values:
 
 SIGNALS: Mapping[str, Signal] = {
     "ccnet_length": _raw("characters"),
-    "ccnet_nlines": Signal(lambda c: c.raw["line_feeds"] + 1.0, "raw"),
+    "ccnet_nlines": Signal(lambda c: (c.raw["line_feeds"] + 1).astype(np.float64), "raw"),
     "rps_doc_curly_bracket": _of_raw("brackets", "characters", 0.0),
     "rps_doc_frac_all_caps_words": _of_raw("upper_words"),
     **{f"rps_doc_frac_chars_dupe_{n}grams": _of_words(f"repeated_{n}", "characters", LONGER, 0.0) for n in REPEATED},
