@@ -1,4 +1,4 @@
-"""Make corpuscurate/kernels/text/unicode_tables.npz from this Python's unicodedata.
+"""Make corpuscurate/kernels/text/unicode_tables.npz and lower_tables.npz from this Python's unicodedata.
 
 Run it under Python 3.11 only (Unicode 14.0.0), so that the tables, and with them every word count and signature, stay
 the same whatever Python corpuscurate later runs on: `python scripts/make_unicode_tables.py`.
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from corpuscurate.kernels.text import lower_nfd
 from corpuscurate.kernels.text.unicode import (
     ALPHA,
     CONTROL,
@@ -115,6 +116,50 @@ def folding() -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     return step, np.array(several, np.int32)
 
 
+def case_of(char: str) -> int:
+    """What `lower_nfd.Lower.case_data` says of a character."""
+    follows = ("A" + char + "Σ").lower()[-1] == "ς"  # a cased letter or what is ignored stands before the sigma
+    cased = (char + "Σ").lower()[-1] == "ς"
+    found = lower_nfd.CASED * cased | lower_nfd.IGNORED * (follows and not cased)
+    small = not char.isupper() and (char.islower() or char.istitle())
+    found |= lower_nfd.UPPER * char.isupper() | lower_nfd.NOT_UPPER * small
+    found |= lower_nfd.NUMERIC * char.isnumeric() | lower_nfd.DECIMAL * char.isdecimal()
+    return found | lower_nfd.NONSPACING * (unicodedata.category(char) == "Mn")
+
+
+def lowering() -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """NFD of `str.lower()` of each code point, in the form of `folding`."""
+    step = np.zeros(CODE_POINTS, np.int32)
+    several: list[list[int]] = []
+    for code_point in range(CODE_POINTS):
+        made = [ord(char) for char in unicodedata.normalize("NFD", chr(code_point).lower())]
+        if len(made) == 1:
+            step[code_point] = made[0] - code_point
+        else:
+            step[code_point] = SEVERAL + len(several)
+            several.append([len(made), *made, *[0] * (4 - len(made))])
+    return step, np.array(several, np.int32)
+
+
+def make_lower() -> None:
+    case = np.zeros(CODE_POINTS, np.uint8)
+    for code_point in range(CODE_POINTS):
+        if code_point not in SURROGATES:
+            case[code_point] = case_of(chr(code_point))
+    case_pages, case_data = paged(case)
+    step, several = lowering()
+    lower_pages, lower_data = paged(step)
+    np.savez_compressed(
+        lower_nfd.PATH,
+        case_pages=case_pages,
+        case_data=case_data,
+        lower_pages=lower_pages,
+        lower_data=lower_data,
+        lower_several=several,
+    )
+    print(f"{lower_nfd.PATH}: {Path(lower_nfd.PATH).stat().st_size} bytes")
+
+
 def main() -> None:
     if sys.version_info[:2] != (3, 11):
         raise SystemExit("run this under Python 3.11: the tables are of Unicode 14.0.0")
@@ -141,6 +186,7 @@ def main() -> None:
         fold_data=fold_data,
         fold_several=several,
     )
+    make_lower()
     print(f"{PATH}: {Path(PATH).stat().st_size} bytes, Unicode {unicodedata.unidata_version}")
 
 
