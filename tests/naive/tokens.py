@@ -59,7 +59,7 @@ INFIX = re.compile(
 
 def is_address(word: str) -> bool:
     """`[scheme://][user@]host[:port][/path]`: the first "://" ends a scheme, the last "@" before "/" a user."""
-    host = word.split("://", 1)[1] if "://" in word[:-1] and word.find("://") < len(word) - 2 else word
+    host = word.split("://", 1)[-1]
     authority, slash, rest = host.partition("/")
     last = authority.rpartition("@")[2]
     name = re.match(r"[^:?#]*", last).group()
