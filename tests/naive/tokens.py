@@ -31,7 +31,7 @@ def kind(char: str) -> str:  # noqa: PLR0911
         return "q"
     if any(low <= ord(char) <= high for low, high in SYMBOLS):
         return "s"
-    if char in ",…:<>" or char in "—–":
+    if char in ",…:<>*" or char in "—–":
         return char
     if char in PUNCTUATION:
         return "p"
