@@ -17,17 +17,9 @@ from corpuscurate.core.columns import from_buffers, lengths_bytes, text_buffers
 from corpuscurate.core.filter import Filter
 from corpuscurate.core.spans import Spans, WordKind, words_of
 from corpuscurate.kernels.text.plain_words import plain_ascii, plain_bytes
-from corpuscurate.kernels.text.repetition import (
-    DATATROVE,
-    DCLM,
-    MEASURES,
-    PAPER,
-    REDPAJAMA,
-    REPEATED,
-    TOP,
-    make_scratch,
-    measure_repetition,
-)
+from corpuscurate.kernels.text.repetition import MEASURES, REPEATED, TOP, measure_repetition
+from corpuscurate.kernels.text.repetition_scratch import make_scratch
+from corpuscurate.kernels.text.segments import DATATROVE, DCLM, PAPER, REDPAJAMA
 from corpuscurate.kernels.text.unicode import tables
 from corpuscurate.kernels.text.walks import count_lines
 

@@ -31,7 +31,7 @@ def kind(char: str) -> str:  # noqa: PLR0911
         return "q"
     if any(low <= ord(char) <= high for low, high in SYMBOLS):
         return "s"
-    if char in ",…:<>" or char in "—–":
+    if char in ",…:<>*" or char in "—–":
         return char
     if char in PUNCTUATION:
         return "p"
@@ -59,7 +59,7 @@ INFIX = re.compile(
 
 def is_address(word: str) -> bool:
     """`[scheme://][user@]host[:port][/path]`: the first "://" ends a scheme, the last "@" before "/" a user."""
-    host = word.split("://", 1)[1] if "://" in word[:-1] and word.find("://") < len(word) - 2 else word
+    host = word.split("://", 1)[-1]
     authority, slash, rest = host.partition("/")
     last = authority.rpartition("@")[2]
     name = re.match(r"[^:?#]*", last).group()
