@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -82,7 +82,7 @@ def _room(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int6
     return first, np.empty(first[-1], np.int64), np.empty(first[-1], np.int64)
 
 
-def _found(text: pa.LargeStringArray, find: Callable[..., int]) -> Spans:
+def _found(text: pa.LargeStringArray, find: Callable[..., Any]) -> Spans:
     """The spans that a kernel finds; once more with room for all where there was not enough."""
     offsets, data = text_buffers(text)
     first = np.empty(len(text) + 1, np.int64)

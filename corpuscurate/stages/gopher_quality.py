@@ -91,7 +91,7 @@ class GopherQuality(Filter):
     - Bullets are "•" and "-" unless `bullets` are given. Lines end at every end of line that Unicode has
       (`str.splitlines()`), and blank ones count.
     - Stop words are compared as they are, in the same case.
-    Its parameters are min_doc_words, max_doc_words, min_avg_word_length, max_avg_word_length, max_symbol_word_ratio (for
+    Its names are min_doc_words, max_doc_words, min_avg_word_length, max_avg_word_length, max_symbol_word_ratio (for
     max_hash_ratio and max_ellipsis_ratio), max_bullet_lines_ratio, max_ellipsis_lines_ratio, min_stop_words; its
     max_non_alpha_words_ratio of 0.8 is min_alphabetic_word_ratio here, a least share. Its 0 is null here.
     """

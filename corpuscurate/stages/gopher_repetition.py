@@ -17,17 +17,9 @@ from corpuscurate.core.columns import from_buffers, lengths_bytes, text_buffers
 from corpuscurate.core.filter import Filter
 from corpuscurate.core.spans import Spans, WordKind, words_of
 from corpuscurate.kernels.text.plain_words import plain_ascii, plain_bytes
-from corpuscurate.kernels.text.repetition import (
-    DATATROVE,
-    DCLM,
-    MEASURES,
-    PAPER,
-    REDPAJAMA,
-    REPEATED,
-    TOP,
-    make_scratch,
-    measure_repetition,
-)
+from corpuscurate.kernels.text.repetition import MEASURES, REPEATED, TOP, measure_repetition
+from corpuscurate.kernels.text.repetition_scratch import make_scratch
+from corpuscurate.kernels.text.segments import DATATROVE, DCLM, PAPER, REDPAJAMA
 from corpuscurate.kernels.text.unicode import tables
 from corpuscurate.kernels.text.walks import count_lines
 
@@ -47,12 +39,12 @@ class GopherRepetition(Filter):
     The rules and bounds of Table A1; a measure above its bound drops. The paper leaves open what a word and a duplicate
     are, and implementations differ so much that documents move over the bounds; `convention` says whose is meant:
 
-    - `paper` (default) takes it by its word. A line, a paragraph or an n-gram is a duplicate if it occurs more than once
-      in the document, and each copy counts. The shares of characters are of those of all lines (paragraphs, words), so
+    - `paper` (default) takes it by its word. A line, paragraph or n-gram is a duplicate if it occurs more than once in
+      the document, and each copy counts. The shares of characters are of those of all lines (paragraphs, words), so
       they are within 0..1. Top n-gram: the characters that the most frequent n-gram covers, those of overlapping
       occurrences once; of equally frequent ones that which covers most; 0 where none occurs twice. Duplicate n-grams:
       the characters of all words in one, each once. Words are what white space parts, as in `gopher_quality`. Lines end
-      at a line feed, paragraphs at lines of white space; white space at their ends is left out, and blank ones are none.
+      at a line feed, paragraphs at lines of white space. White space at their ends is left out; blank ones are none.
     - `datatrove` (0.10, as FineWeb was made) counts second and later copies, and divides characters by those of the
       text, white space included. Lines are `re.split("\\n+")`, paragraphs `text.strip()` at two or more line feeds. Top
       n-gram: length with single spaces x occurrences, overlapping ones in full, of a single occurrence, too; the first
@@ -64,7 +56,7 @@ class GopherRepetition(Filter):
     - `redpajama` (v2) is `dclm` upon what white space parts in lower case, without ASCII punctuation, in NFD; its top
       n-gram is the first of equally frequent ones. It has no signals for lines and paragraphs: these are of `paper`.
 
-    A document with fewer than n words has measure 0 for n-grams, one without lines for lines, and is not dropped for it.
+    A document with fewer than n words has measure 0 for n-grams, one without lines for lines: it is not dropped for it.
     """
 
     word = "gopher_repetition"

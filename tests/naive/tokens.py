@@ -20,7 +20,7 @@ SYMBOLS = [
 ]
 
 
-def kind(char: str) -> str:
+def kind(char: str) -> str:  # noqa: PLR0911
     """One letter for each class: a letter, A capital, 9 digit, q quote, s symbol, p punctuation, c currency, or the
     character itself."""
     if char.isalpha():
@@ -59,9 +59,9 @@ INFIX = re.compile(
 
 def is_address(word: str) -> bool:
     """`[scheme://][user@]host[:port][/path]`: the first "://" ends a scheme, the last "@" before "/" a user."""
-    host = word.split("://", 1)[1] if "://" in word[:-1] and word.find("://") < len(word) - 2 else word
+    host = word.split("://", 1)[-1]
     authority, slash, rest = host.partition("/")
-    user, at, last = authority.rpartition("@")
+    last = authority.rpartition("@")[2]
     name = re.match(r"[^:?#]*", last).group()
     while name and not all(kind(char) in "aA9" or char in "._-" for char in name):
         name = name[:-1]

@@ -16,7 +16,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, uncounted
+from corpuscurate.kernels.compile import inlined, kernel, uncounted
+from corpuscurate.kernels.hashing import load64
 from corpuscurate.kernels.text.gopher import Strings
 from corpuscurate.kernels.text.tokens import CODE_POINTS, LETTER, SPACE, token_classes
 from corpuscurate.kernels.text.unicode import Int, decode
@@ -55,13 +56,19 @@ PUNCTUATION_RANGES = (
     *((0x11EF7, 0x11EF8), (0x11F43, 0x11F44), (0x16A6E, 0x16A6F), (0x16AF5, 0x16AF5), (0x16B37, 0x16B38)),
     *((0x16B44, 0x16B44), (0x16E98, 0x16E98), (0x1BC9F, 0x1BC9F), (0x1DA88, 0x1DA88)),
 )
-"""PUNCTUATION: `PUNCTUATION_SET` of datatrove 0.10, `utils/text.py`: punctuation, end marks of all scripts, controls."""
+"""PUNCTUATION: `PUNCTUATION_SET` of datatrove 0.10, `utils/text.py`: marks, end marks of all scripts, controls. Of
+ASCII it has all but letters, digits and white space."""
 
-_LETTER, _SPACE, _MARK = 1, 2, 4
+_LETTER, _SPACE = 1, 2
 _NOT_PUNCTUATION = 8
 _DOT, _HASH, _ELLIPSIS = 0x2E, 0x23, 0x2026
 _LINE_ENDS = (0x0A, 0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029)
 _ENDS_LINE = 16
+_STOPS = 32
+"""Of code points up to 0xFF, taken for bytes: one at which a mark or a line end may begin."""
+_HIGH, _CASE, _FROM_A, _ABOVE_Z, _FROM_0, _ABOVE_9 = (
+    np.uint64(0x0101010101010101 * byte) for byte in (0x80, 0x20, 0x80 - 0x61, 0x80 - 0x7B, 0x80 - 0x30, 0x80 - 0x3A)
+)
 
 
 @cache
@@ -73,8 +80,8 @@ def statistic_classes() -> NDArray[np.uint8]:
         classes[first : last + 1] = 0
     classes[(known & LETTER) != 0] |= _LETTER
     classes[(known & SPACE) != 0] |= _SPACE
-    classes[[_DOT, _HASH, _ELLIPSIS]] |= _MARK
     classes[list(_LINE_ENDS)] |= _ENDS_LINE
+    classes[[_DOT, _HASH, 0xC2, 0xE2, *(code for code in _LINE_ENDS if code < 0x80)]] |= _STOPS
     classes.setflags(write=False)
     return classes
 
@@ -96,6 +103,43 @@ def _begins_with(data: NDArray[np.uint8], i: Int, end: Int, wanted: Strings, who
 
 
 @uncounted
+def _skip_space(data: NDArray[np.uint8], i: Int, end: Int, classes: NDArray[np.uint8]) -> Int:
+    """The first byte of data[i:end] that is no white space; `end` where all is."""
+    while i < end:
+        code_point, after = decode(data, i)
+        if not classes[np.uint64(code_point)] & _SPACE:
+            return i
+        i = after
+    return end
+
+
+@uncounted
+def _ends_with_ellipsis(data: NDArray[np.uint8], start: Int, end: Int, classes: NDArray[np.uint8]) -> bool:
+    """Whether data[start:end], without white space at its end, ends with "..." or "…"."""
+    while start < end:
+        before = end - 1
+        while data[before] & 0xC0 == 0x80:
+            before -= 1
+        code_point = decode(data, before)[0]
+        if code_point == _ELLIPSIS:
+            return True
+        if not classes[np.uint64(code_point)] & _SPACE:
+            return bool(code_point == _DOT and end - start > 2 and data[end - 2] == _DOT and data[end - 3] == _DOT)
+        end = before
+    return False
+
+
+@inlined
+def _line(
+    data: NDArray[np.uint8], start: Int, end: Int, classes: NDArray[np.uint8], bullets: Strings
+) -> tuple[Int, Int]:
+    """1 for a line that begins with a bullet, 1 for one that ends with an ellipsis, else 0."""
+    first = _skip_space(data, start, end, classes)
+    bullet = np.int64(first < end and _begins_with(data, first, end, bullets, False) >= 0)
+    return bullet, np.int64(_ends_with_ellipsis(data, first, end, classes))
+
+
+@inlined
 def _walk_text(
     data: NDArray[np.uint8],
     start: Int,
@@ -106,40 +150,42 @@ def _walk_text(
     row: Int,
 ) -> None:
     """What does not depend on tokens: hashes, ellipses, lines."""
-    hashes = ellipses = lines = bullet_lines = ellipsis_lines = dots = 0
-    blank = True  # nothing but white space in this line so far
-    tail: Int = 0  # full stops at the end of the line but for white space; 3 for "…"
-    i = start
+    hashes: Int = 0
+    ellipses: Int = 0
+    lines: Int = 0
+    bullet_lines: Int = 0
+    ellipsis_lines: Int = 0
+    line: Int = start
+    i: Int = start
     while i < end:
+        while i < end and not classes[np.uint64(data[np.uint64(i)])] & _STOPS:
+            i += 1
+        if i >= end:
+            break
         code_point, after = decode(data, i)
         kind = np.int64(classes[np.uint64(code_point)])
-        if not kind & _SPACE:
-            if blank:
-                bullet_lines += _begins_with(data, i, end, bullets, False) >= 0
-                blank = False
-            if kind & _MARK:
-                hashes += code_point == _HASH
-                if code_point == _DOT:
-                    dots = dots + 1 if i > start and data[i - 1] == _DOT else 1
-                    ellipses += dots % 3 == 0
-                    tail = dots
-                elif code_point == _ELLIPSIS:
-                    ellipses += 1
-                    tail = 3
-                else:
-                    tail = 0
-            else:
-                tail = 0
+        if code_point == _HASH:
+            hashes += 1
+        elif code_point == _DOT:
+            while after < end and data[np.uint64(after)] == _DOT:
+                after += 1
+            ellipses += (after - i) // 3
+        elif code_point == _ELLIPSIS:
+            ellipses += 1
         elif kind & _ENDS_LINE:
-            if code_point == 0x0D and after < end and data[after] == 0x0A:
+            bullet, ellipsis = _line(data, line, i, classes, bullets)
+            if code_point == 0x0D and after < end and data[np.uint64(after)] == 0x0A:
                 after += 1
             lines += 1
-            ellipsis_lines += tail >= 3
-            tail, blank = 0, True
+            bullet_lines += bullet
+            ellipsis_lines += ellipsis
+            line = after
         i = after
-    if end > start and not _ends_line(data, start, end, classes):
+    if line < end:
+        bullet, ellipsis = _line(data, line, end, classes, bullets)
         lines += 1
-        ellipsis_lines += tail >= 3
+        bullet_lines += bullet
+        ellipsis_lines += ellipsis
     out[row, 3] = hashes
     out[row, 4] = ellipses
     out[row, 5] = lines
@@ -147,13 +193,37 @@ def _walk_text(
     out[row, 7] = ellipsis_lines
 
 
-@uncounted
-def _ends_line(data: NDArray[np.uint8], start: Int, end: Int, classes: NDArray[np.uint8]) -> bool:
-    """Whether the last character of data[start:end] ends a line."""
-    last = end - 1
-    while last > start and data[last] & 0xC0 == 0x80:
-        last -= 1
-    return bool(classes[np.uint64(decode(data, last)[0])] & _ENDS_LINE)
+@inlined
+def _seen(data: NDArray[np.uint8], begin: Int, end: Int, classes: NDArray[np.uint8]) -> tuple[Int, Int]:
+    """The classes in a token, together, and its bytes that begin no character."""
+    seen: Int = 0
+    tails: Int = 0
+    i: Int = begin
+    while i < end:
+        byte = np.int64(data[np.uint64(i)])
+        if byte < 0x80:
+            seen |= np.int64(classes[np.uint64(byte)])
+            i += 1
+        else:
+            code_point, after = decode(data, i)
+            seen |= np.int64(classes[np.uint64(code_point)])
+            tails += after - i - 1
+            i = after
+    return seen, tails
+
+
+@inlined
+def _seen_at_once(data: NDArray[np.uint8], begin: Int, size: Int) -> tuple[Int, Int]:
+    """`_seen` of up to 8 bytes of ASCII, in which all is punctuation but letters and digits; -1 for other tokens."""
+    if size > 8 or begin + 8 > len(data):
+        return -1, 0
+    token = load64(data, begin) << (np.uint64(64) - (np.uint64(size) << np.uint64(3)))  # type: ignore[arg-type]
+    if token & _HIGH:
+        return -1, 0
+    lower = token | _CASE
+    letters = (lower + _FROM_A) & ~(lower + _ABOVE_Z) & _HIGH
+    digits = (token + _FROM_0) & ~(token + _ABOVE_9) & _HIGH
+    return (_LETTER if letters else 0) | (_NOT_PUNCTUATION if letters | digits else 0), 0
 
 
 @kernel
@@ -170,32 +240,26 @@ def count_token_statistics(
 ) -> int:
     """All STATISTICS of each document. Returns n.
 
-    first, starts, stops: the tokens of each document (`core.spans.Spans`). classes: of `statistic_classes`. bullets must
-    neither begin with white space nor hold a line end. out: int64[n, 10].
+    first, starts, stops: the tokens of each document (`core.spans.Spans`). classes: of `statistic_classes`. bullets
+    must neither begin with white space nor hold a line end. out: int64[n, 10].
     """
     known = len(stops_wanted.offsets) - 1
     met = np.full(known, -1, np.int64)  # the last document in which a stop word was met
     for row in range(len(offsets) - 1):
-        words = characters = alphabetic = found = 0
+        words = found = 0
+        characters: Int = 0
+        alphabetic: Int = 0
         for k in range(first[row], first[row + 1]):
             begin, end = starts[np.uint64(k)], stops[np.uint64(k)]
-            seen = tails = 0
-            i = begin
-            while i < end:
-                byte = np.int64(data[np.uint64(i)])
-                if byte < 0x80:
-                    seen |= np.int64(classes[np.uint64(byte)])
-                    i += 1
-                else:
-                    code_point, after = decode(data, i)
-                    seen |= np.int64(classes[np.uint64(code_point)])
-                    tails += after - i - 1
-                    i = after
+            size = end - begin
+            seen, tails = _seen_at_once(data, begin, size)
+            if seen < 0:
+                seen, tails = _seen(data, begin, end, classes)
             if seen & _NOT_PUNCTUATION:
                 words += 1
-                characters += end - begin - tails
+                characters += size - tails
             alphabetic += seen & _LETTER
-            if found < known and end - begin <= stops_wanted.longest:
+            if found < known and size <= stops_wanted.longest:
                 stop = _begins_with(data, begin, end, stops_wanted, True)
                 if stop >= 0 and met[stop] != row:
                     met[stop] = row

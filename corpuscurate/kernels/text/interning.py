@@ -27,6 +27,12 @@ FULL = -1
 """Returned where a table is half full: begin again with a larger one."""
 
 
+@inlined
+def load(data: NDArray[np.uint8], i: Int) -> np.uint64:
+    """`load64` at an index of either type of 64-bit integers."""
+    return load64(data, i)  # type: ignore[arg-type]
+
+
 @uncounted
 def _few_bytes(data: NDArray[np.uint8], start: Int, size: Int) -> np.uint64:
     """Up to 7 bytes as one uint64, byte by byte: at the end of the buffer."""
@@ -43,7 +49,7 @@ def _head(data: NDArray[np.uint8], start: Int, size: Int) -> np.uint64:
         return _few_bytes(data, start, min(size, 8))
     unused = _64 - (np.uint64(min(size, 8)) << _3)
     half = unused >> _1  # twice, since no shift is of 64 bits
-    return load64(data, start) & (_ALL >> half >> (unused - half))
+    return load(data, start) & (_ALL >> half >> (unused - half))
 
 
 @inlined
@@ -55,11 +61,9 @@ def hash_bytes(data: NDArray[np.uint8], start: Int, stop: Int, seed: np.uint64) 
     if size > 16:
         at = start + 8
         while at + 8 < stop:
-            value = (value ^ value >> _32 ^ load64(data, at)) * _FACTOR2
+            value = (value ^ value >> _32 ^ load(data, at)) * _FACTOR2
             at += 8
-    tail = (
-        load64(data, max(stop - 8, 0)) if len(data) >= 8 else head
-    )  # read always: a branch would often be mispredicted
+    tail = load(data, max(stop - 8, 0)) if len(data) >= 8 else head  # read always: a branch would often be mispredicted
     value = (value ^ value >> _32 ^ (tail if size > 8 else head)) * _FACTOR2
     return value ^ value >> _29
 
@@ -71,10 +75,10 @@ def same_bytes(data: NDArray[np.uint8], a: Int, b: Int, size: Int) -> bool:
         return False
     at = 8
     while at + 8 < size:
-        if load64(data, a + at) != load64(data, b + at):
+        if load(data, a + at) != load(data, b + at):
             return False
         at += 8
-    return bool(size <= 8 or load64(data, a + size - 8) == load64(data, b + size - 8))
+    return bool(size <= 8 or load(data, a + size - 8) == load(data, b + size - 8))
 
 
 @uncounted

@@ -17,7 +17,7 @@ GONE = 0
 
 @cache
 def plain_bytes() -> NDArray[np.uint8]:
-    """What each byte becomes, uint8[256], read-only. A zero byte is white space no more than a letter: it stays, as 1."""
+    """What each byte becomes, uint8[256], read-only. The byte 0 becomes 1, which is no white space either."""
     table = np.arange(256, dtype=np.uint8)
     table[0] = 1
     table[ord("A") : ord("Z") + 1] += 32

@@ -4,13 +4,14 @@ A word here is a token: punctuation at the ends of what white space parts is a t
 character. Each run without white space (`str.isspace()`) is cut in these steps:
 1. From its front, while it begins with one: an OPENER, a run of two or more full stops, or "+" before no digit.
 2. From its end, while it ends in one: a CLOSER, a run of two or more full stops, "'s" (of either apostrophe and case),
-   "%", "+" or a currency sign behind a digit, or a full stop behind a digit, a letter that is no capital, a CLOSER, one of
-   "%²-+|", or two capitals ("end." is two tokens, "U.S." is one).
+   "%", "+" or a currency sign behind a digit, or a full stop behind a digit, a letter that is no capital, a CLOSER, one
+   of "%²-+|", or two capitals ("end." is two tokens, "U.S." is one).
 3. What is left loses "n't", "'m", "'re", "'ve", "'ll" or "'d" behind a letter at its end: a token of its own, too.
-4. The rest is one token if it is an address (below). Else it is cut before and behind each: run of two or more full
-   stops; "…" or SYMBOL; one of "+-*^" between digits (a "-" may follow, too); full stop between a letter that is no
-   capital (or one of QUOTES) and a letter that is a capital (or one of QUOTES); comma between letters; one to three "-", one or two "—", "–" or "~"
-   between a letter or digit and a letter; one of ":<>=/" between those.
+4. The rest is one token if it is an address (below). Else it is cut before and behind each of these, but where it
+   begins with one: a run of two or more full stops; "…" or a SYMBOL; one of "+-*^" behind a digit and before a digit or
+   "-"; a full stop between a letter that is no capital or one of QUOTES and a capital or one of QUOTES; a comma between
+   letters; one to three "-", one or two "—", "–" or "~" between a letter or digit and a letter; one of ":<>=/" between
+   those.
 A letter is `str.isalpha()`, a capital one that `str.casefold()` changes, a digit is 0 to 9. An address is
 `[scheme://][user@]host[:port][/path]` whose host ends in a full stop and two or more letters that are no capitals.
 
@@ -135,9 +136,9 @@ def _prefix(data: NDArray[np.uint8], start: Int, stop: Int, classes: NDArray[np.
 @uncounted
 def _suffix(data: NDArray[np.uint8], start: Int, stop: Int, classes: NDArray[np.uint16]) -> Int:
     """Where the token begins that is cut from the end of data[start:stop]; `stop` for none."""
-    begin = _before(data, stop)
-    code_point = decode(data, begin)[0]
-    kind = np.int64(classes[np.uint64(code_point)])
+    begin: Int = _before(data, stop)
+    code_point: Int = decode(data, begin)[0]
+    kind: Int = np.int64(classes[np.uint64(code_point)])
     if kind & CLOSER:
         return begin
     if code_point == _DOT:
@@ -156,11 +157,9 @@ def _suffix(data: NDArray[np.uint8], start: Int, stop: Int, classes: NDArray[np.
         return stop
     if begin == start:
         return stop
-    if (code_point == _PLUS or code_point == _PERCENT or kind & CURRENCY) and classes[
-        np.uint64(data[begin - 1])
-    ] & DIGIT:
+    if (code_point in (_PLUS, _PERCENT) or kind & CURRENCY) and classes[np.uint64(data[begin - 1])] & DIGIT:
         return begin
-    if code_point == 0x73 or code_point == 0x53:
+    if code_point in (0x73, 0x53):
         mark = _before(data, begin)
         if mark >= start and _is_apostrophe(data, mark, stop):
             return mark
@@ -172,14 +171,14 @@ def _contraction(data: NDArray[np.uint8], start: Int, stop: Int, classes: NDArra
     """Where "n't", "'m", "'re", "'ve", "'ll" or "'d" begins at the end of data[start:stop]; `stop` for none."""
     last = data[stop - 1]
     mark = stop - 1
-    if last == 0x65 or last == 0x6C:  # 're 've 'll
+    if last in (0x65, 0x6C):  # 're 've 'll
         if stop - start < 4:
             return stop
         ahead = data[stop - 2]
-        if not ((last == 0x65 and (ahead == 0x72 or ahead == 0x76)) or (last == 0x6C and ahead == 0x6C)):
+        if not ((last == 0x65 and ahead in (0x72, 0x76)) or (last == 0x6C and ahead == 0x6C)):
             return stop
         mark -= 1
-    elif not (last == 0x74 or last == 0x6D or last == 0x64):
+    elif last not in (0x74, 0x6D, 0x64):
         return stop
     if mark <= start:
         return stop
@@ -197,7 +196,7 @@ def _contraction(data: NDArray[np.uint8], start: Int, stop: Int, classes: NDArra
 
 @uncounted
 def _is_address(data: NDArray[np.uint8], start: Int, stop: Int, classes: NDArray[np.uint16]) -> bool:
-    """Whether data[start:stop] is `[scheme://][user@]host[:port][/path]`, with a host that ends in a dot and letters."""
+    """Whether data[start:stop] is an address, as the module says."""
     host = start
     i = start
     while i + 2 < stop and not (data[i] == _COLON and data[i + 1] == _SLASH and data[i + 2] == _SLASH):
@@ -221,7 +220,7 @@ def _is_address(data: NDArray[np.uint8], start: Int, stop: Int, classes: NDArray
             dot, lower = i, 0
         elif kind & LETTER and not kind & CAPITAL:
             lower += 1
-        elif kind & (LETTER | DIGIT) or code_point == _MINUS or code_point == 0x5F:
+        elif kind & (LETTER | DIGIT) or code_point in (_MINUS, 0x5F):
             lower = -(1 << 40)
         else:
             break
@@ -250,19 +249,19 @@ def _infix(data: NDArray[np.uint8], i: Int, stop: Int, before: Int, classes: NDA
         return after if left and behind & (CAPITAL | QUOTE) else i
     if code_point == _COMMA:
         return after if before & LETTER and behind & LETTER else i
-    arithmetic = code_point == _PLUS or code_point == 0x2A or code_point == 0x5E or code_point == _MINUS
+    arithmetic = code_point in (_PLUS, 0x2A, 0x5E, _MINUS)
     if arithmetic and before & DIGIT and after < stop and (behind & DIGIT or data[after] == _MINUS):
         return after
     if not before & _PLAIN:
         return i
-    if code_point == _MINUS or code_point == _EM_DASH:
+    if code_point in (_MINUS, _EM_DASH):
         most = 2 if code_point == _MINUS else 1
         while most and after < stop and decode(data, after)[0] == code_point:
             after = decode(data, after)[1]
             most -= 1
         behind = _class_at(data, after, classes) if after < stop else 0
         return after if behind & LETTER else i
-    if code_point == _PLUS or code_point == 0x2A or code_point == 0x5E:
+    if code_point in (_PLUS, 0x2A, 0x5E):
         return i
     return after if behind & LETTER else i
 
@@ -301,13 +300,13 @@ def _cut(
         end = begin
     if start < end:
         tail = _contraction(data, start, end, classes)
-        parts = False
-        for i in range(start, tail):
-            byte = np.int64(data[i])
-            parts |= byte >= 0xC0 or (byte < 0x80 and (classes[np.uint64(byte)] & INFIX) != 0)
-        i = start
+        parts: bool | np.bool_ = False
+        for k in range(start, tail):
+            byte = np.int64(data[np.uint64(k)])
+            parts = parts or byte >= 0xC0 or (byte < 0x80 and (classes[np.uint64(byte)] & INFIX) != 0)
+        i: Int = start
         if parts and not _is_address(data, start, tail, classes):
-            before = 0
+            before: Int = 0
             origin = start
             while i < tail:
                 after = _infix(data, i, tail, before, classes) if i > origin else i
@@ -361,7 +360,7 @@ def _find(
     starts: NDArray[np.int64],
     stops: NDArray[np.int64],
 ) -> Int:
-    """What white space parts, in 64 bytes at a time; cut: to tokens, where there is more in it than letters and digits."""
+    """What white space parts, 64 bytes at a time; cut: to tokens, where it has more than letters and digits."""
     at: Int = 0
     first[0] = 0
     for row in range(len(offsets) - 1):
@@ -410,7 +409,7 @@ def find_tokens(
     """The tokens of all documents; how many there are.
 
     offsets, data: texts as in Arrow. classes: of `token_classes`. first: int64[n + 1], tokens before each document.
-    starts, stops: int64[room], bytes of `data`; where the room is too small, the tokens that have none are counted only.
+    starts, stops: int64[room], bytes of `data`; where the room is too small, tokens that have none are counted only.
     """
     return _find(offsets, data, classes, True, first, starts, stops)
 

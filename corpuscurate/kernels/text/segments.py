@@ -1,0 +1,166 @@
+"""Where lines and paragraphs stand, by each convention of `kernels.text.repetition`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpuscurate.kernels.compile import inlined, uncounted
+from corpuscurate.kernels.text.interning import load
+from corpuscurate.kernels.text.unicode import SPACE, Int, Tables, decode, flags_of
+
+PAPER, DATATROVE, DCLM, REDPAJAMA = range(4)
+"""The conventions."""
+
+_NEWLINE = 0x0A
+_1, _7 = np.uint64(1), np.uint64(7)
+_NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
+_ONES = np.uint64(0x0101010101010101)
+_HIGHS = np.uint64(0x8080808080808080)
+
+
+@uncounted
+def characters_of(data: NDArray[np.uint8], start: Int, stop: Int) -> Int:
+    """Code points of data[start:stop]."""
+    count = 0
+    for i in range(start, stop):
+        count += (data[np.uint64(i)] & 0xC0) != 0x80
+    return count
+
+
+@uncounted
+def _skip_space(data: NDArray[np.uint8], start: Int, stop: Int, t: Tables) -> Int:
+    """The first byte of data[start:stop] that is no white space; `stop` where all is."""
+    while start < stop:
+        if 0x20 < data[np.uint64(start)] < 0x7F:
+            return start
+        code_point, after = decode(data, start)
+        if not flags_of(t, code_point) & SPACE:
+            return start
+        start = after
+    return stop
+
+
+@uncounted
+def _skip_space_back(data: NDArray[np.uint8], start: Int, stop: Int, t: Tables) -> Int:
+    """The end of data[start:stop] without the white space at its end."""
+    while start < stop:
+        before = stop - 1
+        if 0x20 < data[np.uint64(before)] < 0x7F:
+            return stop
+        while data[np.uint64(before)] & 0xC0 == 0x80:
+            before -= 1
+        code_point, _ = decode(data, before)
+        if not flags_of(t, code_point) & SPACE:
+            return stop
+        stop = before
+    return start
+
+
+@inlined
+def _line_end(data: NDArray[np.uint8], i: Int, stop: Int) -> Int:
+    """The first line feed of data[i:stop], or `stop`."""
+    while i + 8 <= stop:
+        word = load(data, i) ^ _NEWLINES
+        marks = (word - _ONES) & ~word & _HIGHS
+        if marks:
+            lowest = (marks & (~marks + _1)) >> _7
+            return i + np.int64((lowest * np.uint64(0x0001020304050607)) >> np.uint64(56))
+        i += 8
+    while i < stop and data[np.uint64(i)] != _NEWLINE:
+        i += 1
+    return i
+
+
+@inlined
+def find_lines(
+    data: NDArray[np.uint8],
+    start: Int,
+    stop: Int,
+    strip: bool,
+    t: Tables,
+    begins: NDArray[np.int64],
+    ends: NDArray[np.int64],
+) -> Int:
+    """The lines of data[start:stop] in `begins`, `ends`; how many.
+
+    strip: without white space at their ends, and without those of white space. Else the parts of `re.split("\\n+")`.
+    """
+    count: Int = 0
+    i = start
+    if not strip and (start == stop or data[np.uint64(start)] == _NEWLINE):
+        begins[0], ends[0] = start, start
+        count = 1
+    while i < stop:
+        begin = i
+        i = _line_end(data, i, stop)
+        end = i
+        if strip:
+            begin = _skip_space(data, begin, end, t)
+            end = _skip_space_back(data, begin, end, t)
+        if begin < end:
+            begins[np.uint64(count)], ends[np.uint64(count)] = begin, end
+            count += 1
+        i += 1
+    if not strip and stop > start and data[np.uint64(stop - 1)] == _NEWLINE:
+        begins[np.uint64(count)], ends[np.uint64(count)] = stop, stop
+        count += 1
+    return count
+
+
+@uncounted
+def cuts_lines(data: NDArray[np.uint8], start: Int, stop: Int, t: Tables) -> bool:
+    """Whether `strip()` takes something off the first or last line that has more than white space. If not, a repeated
+    paragraph has repeated lines."""
+    first = _skip_space(data, start, stop, t)
+    last = _skip_space_back(data, first, stop, t)
+    if first > start and data[np.uint64(first - 1)] != _NEWLINE:
+        return True
+    return bool(last < stop and data[np.uint64(last)] != _NEWLINE)
+
+
+@inlined
+def find_paragraphs(
+    data: NDArray[np.uint8],
+    start: Int,
+    stop: Int,
+    convention: Int,
+    t: Tables,
+    begins: NDArray[np.int64],
+    ends: NDArray[np.int64],
+) -> Int:
+    """The paragraphs of data[start:stop] in `begins`, `ends`; how many.
+
+    They are what blank lines part, without white space at their ends (`datatrove`: at the ends of the text alone), and
+    blank ones are none. A blank line has white space (`paper`, `redpajama`) or nothing in it.
+    """
+    count: Int = 0
+    if convention == DATATROVE:
+        start = _skip_space(data, start, stop, t)
+        stop = _skip_space_back(data, start, stop, t)
+        if start == stop:
+            begins[0], ends[0] = start, stop
+            return 1
+    i = start
+    opened = False
+    begin = end = start
+    while i < stop:
+        line = i
+        i = _line_end(data, i, stop)
+        blank = line == i
+        if not blank and convention in (PAPER, REDPAJAMA):
+            blank = _skip_space(data, line, i, t) == i
+        if not blank:
+            begin = begin if opened else line
+            end = i
+            opened = True
+        if opened and (blank or i + 1 >= stop):
+            if convention != DATATROVE:
+                begin = _skip_space(data, begin, end, t)
+                end = _skip_space_back(data, begin, end, t)
+            if begin < end:
+                begins[np.uint64(count)], ends[np.uint64(count)] = begin, end
+                count += 1
+            opened = False
+        i += 1
+    return count
