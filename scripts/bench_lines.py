@@ -3,8 +3,8 @@
     CORPUSCURATE_DATA=... python scripts/bench_lines.py [--peer PYTHON] [--sample MB] [--linear] [folder ...]
 
 MB of text for each second of CPU time of this process, the best of three runs, in batches of 16 MB as a run has them.
-Peer: datatrove's C4QualityFilter and FineWebQualityFilter in one process of the Python given, over the first `--sample` MB
-(2) of each folder, in the same run. `--linear`: seconds for one document of 1 kB to 100 MB.
+Peer: datatrove's C4QualityFilter and FineWebQualityFilter in one process of the Python given, over the first `--sample`
+MB (2) of each folder, in the same run. `--linear`: seconds for one document of 1 kB to 100 MB.
 `scripts/bench_filters.py` may import `speeds`, `peer_speeds` and `linear`.
 """
 

@@ -1,7 +1,7 @@
 """The base of filters that take lines out of documents and drop documents: how both are accounted apart.
 
-A subclass walks over the lines once (`walk`): measures, and the text that each document would become. Documents that fail
-a bound are dropped as they came; of the others the text is replaced, and what was cut is counted by reason. In
+A subclass walks over the lines once (`walk`): measures, and the text that each document would become. Documents that
+fail a bound are dropped as they came; of the others the text is replaced, and what was cut is counted by reason. In
 `mode: tag` no text is touched and nothing is dropped: the measures say what would be.
 """
 
@@ -27,8 +27,8 @@ from corpuscurate.kernels.text.signs import signs
 class Walked:
     """What a walk over the lines of n documents found.
 
-    measures: by name, n values each. text: the new texts, n rows. cuts: by reason, int64[n], bytes cut of each document.
-    changed: bool[n], whether white space or line ends were replaced, whatever the number of bytes.
+    measures: by name, n values each. text: the new texts, n rows. cuts: by reason, int64[n], bytes cut of each
+    document. changed: bool[n], whether white space or line ends were replaced, whatever the number of bytes.
     """
 
     measures: Mapping[str, NDArray[Any]]

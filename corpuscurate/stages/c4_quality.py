@@ -45,20 +45,21 @@ class C4Quality(LineFilter):
     5. "lorem ipsum" in it drops the page. 6. "javascript" in it: the line goes. 7. A "{" in it drops the page.
     8. It has one of "terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies".
     Phrases count in any case. So "lorem ipsum" and "{" count only in lines that the rules before leave, as in the code.
-    Then the page is dropped if its kept lines hold too few sentences (`kernels/text/sentences.py` says what one is), or a
-    word of the list `bad_words`. What stays are the kept lines, joined by line feeds.
+    Then the page is dropped if its kept lines hold too few sentences (`kernels/text/sentences.py` says what one is), or
+    a word of the list `bad_words`. What stays are the kept lines, joined by line feeds.
 
     `convention` sets what versions differ in; each parameter that you give comes first:
-    - `paper` (default): the current paper (v3, JMLR 2020) and its code. Lines of 5 words, counted without citation marks;
-      3 sentences; end marks . ? ! "; a bad word counts where characters other than a to z stand on both of its sides.
+    - `paper` (default): the current paper (v3, JMLR 2020) and its code. Lines of 5 words, counted without citation
+      marks; 3 sentences; end marks . ? ! "; a bad word counts where characters other than a to z stand on both of its
+      sides.
     - `paper_v1`: the first version of the paper. Lines of 3 words, 5 sentences; the rest as above.
-    - `datatrove` (0.10, as FineWeb was made): as `paper_v1`, but ' is an end mark, too, words are counted with the citation
-      marks, and the borders of a bad word are as in its C4BadWordsFilter: no letter, digit or underscore beside it.
-      FineWeb runs it with `terminal_punctuation: false`.
+    - `datatrove` (0.10, as FineWeb was made): as `paper_v1`, but ' is an end mark, too, words are counted with the
+      citation marks, and the borders of a bad word are as in its C4BadWordsFilter: no letter, digit or underscore
+      beside it. FineWeb runs it with `terminal_punctuation: false`.
 
     Not in this stage: the language (English at .99 by langdetect), and what C4 removes of duplicates over the whole set
-    (lines by the current code, spans of three sentences by the first version). Sentences are NLTK's in C4 and spaCy's in
-    datatrove; words of rule 4 are the same in all three. `reason` is the first bound in the order below, while the
+    (lines by the current code, spans of three sentences by the first version). Sentences are NLTK's in C4 and spaCy's
+    in datatrove; words of rule 4 are the same in all three. `reason` is the first bound in the order below, while the
     implementations stop at the first line that drops.
     """
 
@@ -130,8 +131,8 @@ class C4Quality(LineFilter):
         return found
 
     def identity(self) -> dict[str, Any]:
-        """The parameters, with the digest of the list in the place of its path. Raises InputError for a list that cannot
-        be used."""
+        """The parameters, with the digest of the list in the place of its path. Raises InputError for a list that
+        cannot be used."""
         if self.bad_words is None:
             return super().identity()
         read_words(self.bad_words)
@@ -152,9 +153,9 @@ class C4Quality(LineFilter):
         counts, cuts = np.empty((size, len(COUNTS)), np.int64), np.empty((size, len(CUTS)), np.int64)
         offsets = np.empty(size + 1, np.int64)
         data = np.empty(int(lengths_bytes(batch.text).sum()) + SLACK, np.uint8)
-        tables = signs(), phrases(), table_of(self.end_marks)
-        limits = np.array(rules, np.int64)
-        clean_lines(*text_buffers(batch.text), *tables, limits, counts, cuts, offsets, data)
+        limits, ends = np.array(rules, np.int64), table_of(self.end_marks)
+        old_offsets, old = text_buffers(batch.text)
+        clean_lines(old_offsets, old, signs(), phrases(), ends, limits, counts, cuts, offsets, data)
         text = from_buffers(offsets, data[: offsets[-1]])
         column = dict(zip(COUNTS, counts.T, strict=True))
         changed = column.pop("line_ends") > 0

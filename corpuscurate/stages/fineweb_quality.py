@@ -35,13 +35,13 @@ class FinewebQuality(Filter):
     4. Too many line feeds for each word; a document of no words counts as of one.
 
     `convention` sets what paper and code differ in; each parameter that you give comes first:
-    - `paper` (default): section 3.6 drops at the bounds themselves (<= .12, >= .67, >= .1), a short line has fewer than 30
-      characters, and there is no rule 4 (with a bound of your own, words are what white space parts). White space at the
-      end of a line is ignored.
+    - `paper` (default): section 3.6 drops at the bounds themselves (<= .12, >= .67, >= .1), a short line has fewer than
+      30 characters, and there is no rule 4 (with a bound of your own, words are what white space parts). White space at
+      the end of a line is ignored.
     - `code`: datatrove's FineWebQualityFilter, with which FineWeb was made: .01 for rule 3, at most 30 characters for a
-      short line, the bounds themselves are kept, and rule 4 counts tokens near those of spaCy (`kernels/text/tokens.py`),
-      punctuation among them. A line ends with its last character, so lines with white space or a carriage return at
-      their end fail rule 1: `normalize` first.
+      short line, the bounds themselves are kept, and rule 4 counts tokens near those of spaCy
+      (`kernels/text/tokens.py`), punctuation among them. A line ends with its last character, so lines with white space
+      or a carriage return at their end fail rule 1: `normalize` first.
     """
 
     word = "fineweb_quality"

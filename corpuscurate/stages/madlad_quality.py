@@ -101,11 +101,12 @@ class MadladQuality(Filter):
     Rule 1, a sentence in another language than the document, needs a language model, which this stage has not.
 
     `convention` says whose sentences and tokens:
-    - `paper` (default): all four rules; sentences as `kernels/text/sentences.py` says, tokens are what white space parts
-      (the paper defines neither); each pattern is a regular expression.
-    - `olmo3` (datamap-rs, `madlad400_rule_filter`): rules 2 and 5; sentences are the pieces between `[.!?]+\\s+`, across
-      lines; tokens are words of letters, digits and marks; 20 % is too many; the first 28 patterns are taken by the letter,
-      so that `\\|\\s*$` and ` nr\\.$` never match. Olmo's tokens are those of UAX #29, which keeps "don't" and "3.14" whole.
+    - `paper` (default): all four rules; sentences as `kernels/text/sentences.py` says, tokens are what white space
+      parts (the paper defines neither); each pattern is a regular expression.
+    - `olmo3` (datamap-rs, `madlad400_rule_filter`): rules 2 and 5; sentences are the pieces between `[.!?]+\\s+`,
+      across lines; tokens are words of letters, digits and marks; 20 % is too many; the first 28 patterns are taken by
+      the letter, so that `\\|\\s*$` and ` nr\\.$` never match. Olmo's tokens are those of UAX #29, which keeps "don't"
+      and "3.14" whole.
     Patterns are searched in time linear in the text, whatever they are (RE2).
     """
 

@@ -118,10 +118,24 @@ class RefinedwebLines(LineFilter):
         offsets = np.empty(size + 1, np.int64)
         data = np.empty(int(lengths_bytes(batch.text).sum()), np.uint8)
         share = NO_BOUND if self.max_line_uppercase_ratio is None else float(self.max_line_uppercase_ratio)
-        rules = share, self.numeric, self.min_line_words or 0, self.max_pattern_line_words
-        values = self.counters, self.cut_anywhere, self.cut_at_end, self.cut_at_start
-        lists = [_lookup(each) for each in values]
-        correct_lines(*text_buffers(batch.text), signs(), *rules, *lists, counts, cuts, offsets, data)
+        old_offsets, old = text_buffers(batch.text)
+        correct_lines(
+            old_offsets,
+            old,
+            signs(),
+            share,
+            self.numeric,
+            self.min_line_words or 0,
+            self.max_pattern_line_words,
+            _lookup(self.counters),
+            _lookup(self.cut_anywhere),
+            _lookup(self.cut_at_end),
+            _lookup(self.cut_at_start),
+            counts,
+            cuts,
+            offsets,
+            data,
+        )
         column = dict(zip(COUNTS, counts.T, strict=True))
         words = column["words"]
         shares = {

@@ -1,10 +1,12 @@
-"""datatrove's C4 and FineWeb filters over texts: reasons, texts left, seconds. Run by path with a Python that has datatrove.
+"""datatrove's C4 and FineWeb filters over texts: reasons, texts left, seconds. Run by path with a Python that has
+datatrove.
 
 Usage: lines_datatrove.py TEXTS.jsonl RESULT.json [own|ours]
 
-TEXTS has a JSON string a line. ours: words and sentences are those of the twins in tests/naive instead of datatrove's, so
-that rules are compared and not tokenizers. RESULT has, for each family, "reasons" (null or a word), "texts" (what is left
-of kept documents), and "seconds" of this process's CPU; with own ones also "sentences", datatrove's count for each document.
+TEXTS has a JSON string a line. ours: words and sentences are those of the twins in tests/naive instead of datatrove's,
+so that rules are compared and not tokenizers. RESULT has, for each family, "reasons" (null or a word), "texts" (what is
+left of kept documents), and "seconds" of this process's CPU; with own ones also "sentences", datatrove's count for each
+document.
 """
 
 import json

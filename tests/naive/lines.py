@@ -21,7 +21,7 @@ def _chars(ranges: str) -> str:
 
 
 TERMINALS = _chars(TERMINAL_RANGES)
-CLOSERS = "\"')]}»’”›》」』】）"  # noqa: RUF001
+CLOSERS = "\"')]}»’”›》」』】）"
 _RUN = re.compile(f"([{re.escape(TERMINALS)}]+)[{re.escape(CLOSERS)}]*")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from naive.lines import c4
 from pydantic import ValidationError
 from support.lines import batch_of, measured, real_documents, texts, verdicts
 
+from corpuscurate import curate
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.stage import Edit
 from corpuscurate.stages.c4_quality import C4Quality
@@ -267,3 +269,20 @@ def test_hostile_texts_take_linear_time():
     ):
         stage = C4Quality(mode="tag", terminal_punctuation=False, min_line_words=0, max_word_characters=None)
         assert measured(stage.apply(batch_of([text])))[0]["lines"] == len(text.splitlines())
+
+
+def test_a_run_accounts_edits_and_drops_apart():
+    pages = [f"{LINE}\n{LINE}[1]\nMenu\n{LINE}", "This { is a brace of code.", LINE]
+    result = curate(pa.table({"text": pages}), [{"c4_quality": {}}])
+    assert result.kept["text"].to_pylist() == ["\n".join([LINE] * 3)]
+    assert result.dropped["reason"].to_pylist() == ["max_curly_bracket_lines", "min_sentences"]
+    (stage,) = result.report["stages"]
+    assert stage["edits"] == {
+        "no_end_mark": {"documents": 1, "bytes": 5},
+        "citations": {"documents": 1, "bytes": 3},
+    }
+    sizes = [len(page) for page in pages]
+    assert stage["bytes_in"] - stage["bytes_out"] == 5 + 3 + sizes[1] + sizes[2]
+    tagged = curate(pa.table({"text": pages}), [{"c4_quality": {"mode": "tag"}}]).kept
+    assert tagged["text"].to_pylist() == pages
+    assert tagged["c4_quality.no_end_mark_lines"].to_pylist() == [1, 0, 0]

@@ -103,8 +103,8 @@ def hints_plain(data: NDArray[np.uint8], i: int) -> int:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def hints(typing_context: Any, data: Any, i: Any) -> Any:
-    """hints(data: uint8[], i: int64) -> uint64: a bit for each of data[i : i + 64] at which one of HINTS begins, bit 5 of
-    each byte set, or KELVIN. 68 bytes must lie inside the array."""
+    """hints(data: uint8[], i: int64) -> uint64: a bit for each of data[i : i + 64] at which one of HINTS begins, bit 5
+    of each byte set, or KELVIN. 68 bytes must lie inside the array."""
     _check(data)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

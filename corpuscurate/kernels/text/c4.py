@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import inlined, uncounted
-from corpuscurate.kernels.simd.words64 import copy_bytes
-from corpuscurate.kernels.text.scan import holds_curly, holds_square, may_hold_phrase, next_break
+from corpuscurate.kernels.text.scan import copy_run, holds_curly, holds_square, may_hold_phrase, next_break
 from corpuscurate.kernels.text.sentences import count_in_line
 from corpuscurate.kernels.text.signs import (
     BREAK,
@@ -266,7 +265,7 @@ def clean_lines(
                 ended = not terminal or _ends_well(data, first, last, ends)
                 enough = ended and has_words(data, first, last, fewest, s)
                 if enough:
-                    close = copy_bytes(data, first, last, begin, out)
+                    close = copy_run(data, first, last, begin, out)
             if not ended:
                 counts[row, 6] += 1
                 cuts[row, 1] += after - start
@@ -330,8 +329,8 @@ def choose_texts(
             if strip:
                 start = skip_space(new, start, stop, s)
                 stop = trim_end(new, start, stop, s)
-            at = copy_bytes(new, start, stop, at, out)
+            at = copy_run(new, start, stop, at, out)
         else:
-            at = copy_bytes(data, offsets[row], offsets[row + 1], at, out)
+            at = copy_run(data, offsets[row], offsets[row + 1], at, out)
         out_offsets[row + 1] = at
     return at

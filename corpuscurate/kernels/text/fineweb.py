@@ -1,4 +1,5 @@
-"""What FineWeb's own filters (arXiv 2406.17557, section 3.6) count in the lines of documents, in one walk over the bytes.
+"""What FineWeb's own filters (arXiv 2406.17557, section 3.6) count in the lines of documents, in one walk over the
+bytes.
 
 Lines are parted by line feeds; blank ones (white space alone) are left out. Characters are code points.
 """
@@ -16,8 +17,8 @@ from corpuscurate.kernels.text.signs import TERMINAL, Signs, char_before, charac
 from corpuscurate.kernels.text.unicode import Int
 
 COUNTS = ("lines", "terminal_lines", "short_lines", "duplicate_characters", "characters", "newlines")
-"""What is counted of each document. duplicate_characters: of lines that an earlier line equals. characters: without line
-feeds."""
+"""What is counted of each document. duplicate_characters: of lines that an earlier line equals. characters: without
+line feeds."""
 
 _NEWLINE = 0x0A
 _SEED = np.uint64(0x9E3779B97F4A7C15)
@@ -31,7 +32,7 @@ def _hash(data: NDArray[np.uint8], i: Int, stop: Int) -> np.uint64:
     """A hash of data[i:stop]: equal ones are compared byte by byte."""
     h = _SEED ^ np.uint64(stop - i)
     while i + 8 <= stop:
-        h = (h ^ load8(data, i)) * _MULTIPLIER
+        h = (h ^ load8(data, int(i))) * _MULTIPLIER
         h ^= h >> _SHIFT
         i += 8
     rest = np.uint64(0)
@@ -48,7 +49,7 @@ def _equal_line(data: NDArray[np.uint8], a: Int, b: Int, size: Int, end: Int) ->
     if stop < end and data[np.uint64(stop)] != _NEWLINE:
         return False
     while a + 8 <= stop:
-        if load8(data, a) != load8(data, b):
+        if load8(data, int(a)) != load8(data, int(b)):
             return False
         a += 8
         b += 8

@@ -1,4 +1,5 @@
-"""The questionable sentences of MADLAD-400 (arXiv 2309.04662, section 2.3), but for those that need a model or patterns."""
+"""The questionable sentences of MADLAD-400 (arXiv 2309.04662, section 2.3), but for those that need a model or
+patterns."""
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ from corpuscurate.kernels.text.unicode import (
 LIST_CASE, LENGTH, TECHNICAL, CURSED = 1, 2, 4, 8
 """Why a sentence is questionable."""
 TECHNICAL_CHARACTERS = "0123456789{}+/()>"
+_MARKS = (0x2E, 0x21, 0x3F)
+"""Those that end a sentence of Olmo 3."""
 
 
 @uncounted
@@ -47,11 +50,11 @@ def split_sentences(
             stop: Int = end
             while i < end:
                 byte = data[np.uint64(i)]
-                if byte != 0x2E and byte != 0x21 and byte != 0x3F:
+                if byte not in _MARKS:
                     i += 1
                     continue
                 stop = i
-                while i < end and (data[i] == 0x2E or data[i] == 0x21 or data[i] == 0x3F):
+                while i < end and data[np.uint64(i)] in _MARKS:
                     i += 1
                 behind = skip_space(data, i, end, s)
                 if behind > i:

@@ -1,7 +1,7 @@
 """The line-wise corrections of RefinedWeb (arXiv 2306.01116, appendix G.2), in one walk over the bytes.
 
-Lines are parted by line feeds. A blank line (white space alone) meets no rule and stays. Words are what white space parts.
-A line is taken out by the first of these that it meets:
+Lines are parted by line feeds. A blank line (white space alone) meets no rule and stays. Words are what white space
+parts. A line is taken out by the first of these that it meets:
 
 1. uppercase: more than a share of its characters are capital letters (`str.isupper()`).
 2. numeric: all its characters but the white space around it are digits (`str.isdigit()`).
@@ -9,9 +9,9 @@ A line is taken out by the first of these that it meets:
    space; one of the counted things; anything but letters, digits and underscores. Case does not count.
 4. few_words: fewer words than allowed.
 
-Otherwise, patterns are cut out while it has no more than a number of words: `anywhere` with a white space before it; then
-`at_end` with a white space before it; then `at_start` with a white space behind it. White space around the line does not
-count there; case (of ASCII) does not, either. A line of which only white space is left goes.
+Otherwise, patterns are cut out while it has no more than a number of words: `anywhere` with a white space before it;
+then `at_end` with a white space before it; then `at_start` with a white space behind it. White space around the line
+does not count there; case (of ASCII) does not, either. A line of which only white space is left goes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import uncounted
-from corpuscurate.kernels.simd.words64 import copy_bytes
 from corpuscurate.kernels.text.gopher import Strings
-from corpuscurate.kernels.text.scan import next_newline
+from corpuscurate.kernels.text.scan import copy_run, next_newline
 from corpuscurate.kernels.text.signs import (
     DECIMAL,
     DIGIT,
@@ -56,11 +55,13 @@ edited, before that; removed_words: that are no longer there."""
 CUTS = ("uppercase", "numeric", "counter", "few_words", "pattern")
 """Why bytes are cut. A line is cut with its line feed."""
 _NEWLINE, _DOT, _COMMA = 0x0A, 0x2E, 0x2C
+_THOUSANDS = (0x6B, 0x6D, 0x62)
+"""k, m, b."""
 
 
 @uncounted
-def _lower(byte: int) -> int:
-    return byte + 0x20 if 0x41 <= byte <= 0x5A else byte
+def _lower(byte: np.uint8) -> Int:
+    return np.int64(byte) + 0x20 if 0x41 <= byte <= 0x5A else np.int64(byte)
 
 
 @uncounted
@@ -70,10 +71,10 @@ def _matches(data: NDArray[np.uint8], i: Int, stop: Int, values: Strings, row: I
     size = values.offsets[row + 1] - begin
     if size > stop - i:
         return False
-    for k in range(size):
-        if _lower(data[np.uint64(i + k)]) != values.data[np.uint64(begin + k)]:
-            return False
-    return True
+    k: Int = 0
+    while k < size and _lower(data[np.uint64(i + k)]) == values.data[np.uint64(begin + k)]:
+        k += 1
+    return bool(k == size)
 
 
 @uncounted
@@ -126,7 +127,7 @@ def is_counter(data: NDArray[np.uint8], start: Int, stop: Int, s: Signs, things:
         return False
     while i < stop:
         byte = data[np.uint64(i)]
-        if byte == _DOT or byte == _COMMA:
+        if byte in (_DOT, _COMMA):
             i += 1
         elif sign_at(data, i, s) & DECIMAL:
             i = _skip(data, i, stop, s, DECIMAL, True)
@@ -134,7 +135,7 @@ def is_counter(data: NDArray[np.uint8], start: Int, stop: Int, s: Signs, things:
             break
     if i < stop:
         letter = _lower(data[np.uint64(i)])
-        if letter == 0x6B or letter == 0x6D or letter == 0x62:
+        if letter in _THOUSANDS:
             i += 1
     behind = skip_space(data, i, stop, s)
     if behind == i:
@@ -226,9 +227,10 @@ def correct_lines(
 ) -> Int:
     """The kept lines of each document, joined by line feeds.
 
-    uppercase: greatest share of capitals. fewest: fewest words of a line. short: most words of a line that is searched for
-    patterns. things, anywhere, at_end, at_start: in lower case. counts: int64[n, 9], COUNTS. cuts: int64[n, 5], bytes by
-    CUTS. out_offsets: int64[n + 1]. out: uint8[], as long as the documents together. Returns the bytes written.
+    uppercase: greatest share of capitals. fewest: fewest words of a line. short: most words of a line that is searched
+    for patterns. things, anywhere, at_end, at_start: in lower case. counts: int64[n, 9], COUNTS. cuts: int64[n, 5],
+    bytes by CUTS. out_offsets: int64[n + 1]. out: uint8[], as long as the documents together. Returns the bytes
+    written.
     """
     patterns = len(anywhere.keys) + len(at_end.keys) + len(at_start.keys) > 0
     at: Int = 0
@@ -267,7 +269,7 @@ def correct_lines(
                 counts[row, 1] += words
                 left = words if cut < 0 else np.int64(0)
             if cut < 0:
-                copy_bytes(data, start, stop, begin, out)
+                copy_run(data, start, stop, begin, out)
                 if words and patterns and words <= short:
                     close = _cut_anywhere(out, begin, close, s, anywhere)
                     close = _cut_at_end(out, begin, close, s, at_end)

@@ -1,6 +1,7 @@
 """Looking for the few bytes that matter, 64 bytes at once, between `start` and `stop` of a buffer.
 
-Blocks may reach behind `stop`, and what stands there does not count; near the end of the buffer bytes are looked at one by one.
+Blocks may reach behind `stop`, and what stands there does not count; near the end of the buffer bytes are looked at one
+by one.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def next_break(data: NDArray[np.uint8], i: Int, stop: Int, s: Signs) -> Int:
     while i < stop and i + BLOCK <= len(data):
         marks = line_breaks(data, i)
         if marks:
-            return min(i + trailing_zeros(marks), stop)
+            found: Int = i + trailing_zeros(marks)
+            return min(found, stop)
         i += BLOCK
     while i < stop and not s.bytes[data[np.uint64(i)]] & BREAK:
         i += 1
@@ -47,7 +49,8 @@ def next_mark(data: NDArray[np.uint8], i: Int, stop: Int, s: Signs) -> Int:
     while i < stop and i + BLOCK <= len(data):
         marks = sentence_marks(data, i)
         if marks:
-            return min(i + trailing_zeros(marks), stop)
+            found: Int = i + trailing_zeros(marks)
+            return min(found, stop)
         i += BLOCK
     while i < stop and not s.bytes[data[np.uint64(i)]] & TERMINAL:
         i += 1
@@ -60,7 +63,8 @@ def next_newline(data: NDArray[np.uint8], i: Int, stop: Int) -> Int:
     while i < stop and i + BLOCK <= len(data):
         marks = newlines(data, i)
         if marks:
-            return min(i + trailing_zeros(marks), stop)
+            found: Int = i + trailing_zeros(marks)
+            return min(found, stop)
         i += BLOCK
     while i < stop and data[np.uint64(i)] != _NEWLINE:
         i += 1
@@ -68,9 +72,19 @@ def next_newline(data: NDArray[np.uint8], i: Int, stop: Int) -> Int:
 
 
 @inlined
+def copy_run(source: NDArray[np.uint8], start: Int, stop: Int, at: Int, out: NDArray[np.uint8]) -> Int:
+    """Copy source[start:stop] to out[at:]; the index behind it."""
+    size = np.uint64(stop - start)
+    first, target = np.uint64(start), np.uint64(at)
+    for k in range(size):
+        out[target + k] = source[first + k]
+    return at + stop - start
+
+
+@inlined
 def _within(marks: np.uint64, size: Int) -> bool:
     """Whether one of the lowest `size` > 0 bits is set."""
-    return marks != 0 and trailing_zeros(marks) < size
+    return bool(marks != 0 and trailing_zeros(marks) < size)
 
 
 _FIVE = np.array([list(hint.encode()) for hint in HINTS], np.uint8)

@@ -1,8 +1,8 @@
 """Sentences, by one rule for all stages that count them.
 
-- A line feed ends a sentence; so does a run of TERMINAL marks (`kernels.text.signs`), with the CLOSER quotes and brackets
-  behind it, where white space or the end of the line follows. Behind a run that has a mark outside ASCII nothing need
-  follow, because the scripts of such marks may be written without spaces.
+- A line feed ends a sentence; so does a run of TERMINAL marks (`kernels.text.signs`), with the CLOSER quotes and
+  brackets behind it, where white space or the end of the line follows. Behind a run that has a mark outside ASCII
+  nothing need follow, because the scripts of such marks may be written without spaces.
 - A run of two or more dots alone is an ellipsis and ends nothing: "Wait... what?" is one sentence. A single dot behind
   a capital letter that stands alone ends nothing: "J. Smith", "the U.S. Army".
 - Runs with nothing but white space between them end one sentence: "What? ! No." is two.
@@ -44,7 +44,7 @@ def _stands_alone(data: NDArray[np.uint8], start: Int, i: Int, s: Signs) -> bool
     before = char_before(data, i)
     if not sign_at(data, before, s) & UPPER:
         return False
-    return before <= start or not sign_at(data, char_before(data, before), s) & LETTER
+    return bool(before <= start or not sign_at(data, char_before(data, before), s) & LETTER)
 
 
 @uncounted
@@ -82,7 +82,7 @@ def _run(data: NDArray[np.uint8], start: Int, i: Int, stop: Int, s: Signs) -> tu
         return r, False
     if others:
         return r, True
-    return r, dots == 1 and not _stands_alone(data, start, i, s)
+    return r, bool(dots == 1) and not _stands_alone(data, start, i, s)
 
 
 @inlined

@@ -73,7 +73,8 @@ class Signs(NamedTuple):
     """What characters are. Read-only.
 
     bytes: uint8[256], the flags of ASCII bytes; of a byte that begins longer characters, all flags that one of them
-    has; 0 for bytes inside characters. pages, flags: uint16[4352], uint8[], the flags of every code point in two levels.
+    has; 0 for bytes inside characters. pages, flags: uint16[4352], uint8[], the flags of every code point in two
+    levels.
     """
 
     bytes: NDArray[np.uint8]
@@ -199,7 +200,7 @@ def has_words(data: NDArray[np.uint8], i: Int, stop: Int, count: Int, s: Signs) 
             space = sign_of(s.pages, s.flags, code_point) & SPACE
         count -= (space ^ 1) & outside
         outside = space
-    return count <= 0
+    return bool(count <= 0)
 
 
 @uncounted

@@ -63,5 +63,5 @@ def test_equal_to_the_twin_on_real_documents():
 
 
 def test_every_script_s_marks_end_a_sentence():
-    for mark in "։؟۔܀߹࠷।၊።᙮᜵។᠃᥄᪨᭚᰻᱾‼⁇⸮⸼⹓。꓿꘎꛳꡶꣎꤯꧈꩝꫰꯫﹒﹖！．？｡":  # noqa: RUF001
+    for mark in "։؟۔܀߹࠷।၊።᙮᜵។᠃᥄᪨᭚᰻᱾‼⁇⸮⸼⹓。꓿꘎꛳꡶꣎꤯꧈꩝꫰꯫﹒﹖！．？｡":
         assert found([f"ab{mark}cd"]) == [[f"ab{mark}", "cd"]], mark
