@@ -203,7 +203,11 @@ def test_real_pieces(tmp_path):
     sentencepiece = pytest.importorskip("sentencepiece")
     (tmp_path / "text").write_text("\n".join(SENTENCES * 20))
     sentencepiece.SentencePieceTrainer.train(
-        input=str(tmp_path / "text"), model_prefix=str(tmp_path / "m"), vocab_size=60, minloglevel=2
+        input=str(tmp_path / "text"),
+        model_prefix=str(tmp_path / "m"),
+        vocab_size=60,
+        hard_vocab_limit=False,
+        minloglevel=2,
     )
     cut = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "m.model"))
     model = naive.train([" ".join(cut.encode(each, out_type=str)) for each in SENTENCES], 3)
