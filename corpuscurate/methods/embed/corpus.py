@@ -289,7 +289,7 @@ class FromColumn:
     @property
     def key(self) -> str:
         """A folder a split."""
-        return f"column-{self.split:05d}"
+        return f"{'column' if self.column == EMBEDDING else self.column}-{self.split:05d}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write rows.arrow."""
