@@ -14,7 +14,7 @@ from corpuscurate.core.artefact import Artefacts
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.stage import stage_class
 from corpuscurate.kernels.embedding import neighbour_lists as kernels
-from corpuscurate.methods.semantic import decide, pairs
+from corpuscurate.methods.semantic import earlier, pairs
 from corpuscurate.methods.semantic import keep_order as order
 from corpuscurate.methods.semantic import kmeans as means
 from corpuscurate.methods.semantic.vectors import quantised
@@ -222,7 +222,7 @@ def test_trap_15_a_cluster_larger_than_memory_is_cut(tmp_path, monkeypatch):
     monkeypatch.setattr(pairs, "WORK_PAIRS", 500)
     monkeypatch.setattr(order, "_BLOCK_ROWS", 10)
     monkeypatch.setattr(means, "BLOCK_ROWS", 33)
-    monkeypatch.setattr(decide, "_BLOCK_ROWS", 16)
+    monkeypatch.setattr(earlier, "_BLOCK_ROWS", 16)
     small = outcome(stage, rows, tmp_path / "b", splits=4, workers=3, memory_bytes=9000, batch_rows=17)
     assert len(list((tmp_path / "b").glob("order-*"))) > 3
     assert len(list((tmp_path / "b").glob("pairs-*"))) > 20

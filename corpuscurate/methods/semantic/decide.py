@@ -34,16 +34,17 @@ from corpuscurate.kernels.embedding.neighbour_lists import decide_independent, d
 from corpuscurate.methods.dedup.clusters import cluster_stats, write_clusters
 from corpuscurate.methods.semantic.clusters import joined, share_of
 from corpuscurate.methods.semantic.confirm import Confirming, SecondOpinion
+from corpuscurate.methods.semantic.earlier import EarlierRows
 from corpuscurate.methods.semantic.keep_order import ClusterRange
-from corpuscurate.methods.semantic.pairs import ENTRY, LIST, clusters_of
+from corpuscurate.methods.semantic.pairs import ENTRY, LIST
+from corpuscurate.methods.semantic.threads import one_pool
 from corpuscurate.methods.semantic.vectors import mapped
 
 Rule = Literal["independent", "paper"]
-May = Callable[[NDArray[np.uint64]], NDArray[np.bool_]] | None
-"""Which of some documents may drop a later one; None: all."""
+May = Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None
+"""Which of some documents, given by their ranks, may drop a later one; None: all."""
 STEPS = 1_000_000
 """Thresholds that `remove_fraction` chooses from: multiples of 1 / STEPS."""
-_BLOCK_ROWS = 1 << 15
 _BLOCK = 1 << 11
 _FIRST_ASKED = 64
 """Near documents that are asked for a second opinion at first; then four times as many, and so on."""
@@ -72,6 +73,16 @@ class Choice(NamedTuple):
         return Choice(self.threshold, partner)
 
 
+def kept_by(partner: NDArray[np.int64]) -> May:
+    """Those that are kept so far."""
+
+    def kept(ranks: NDArray[np.int64]) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = (ranks < 0) | (partner[ranks] < 0)
+        return found
+
+    return kept
+
+
 class Neighbourhoods:
     """The neighbour lists of all works. documents: uint64[m], the documents with a list, in keep order. asked,
     confirmed: listed pairs that were put before the second opinion, and how many of them it confirmed."""
@@ -82,12 +93,14 @@ class Neighbourhoods:
         cluster_ranges: tuple[ClusterRange, ...],
         one: bool,
         scratch: Path | None,
+        least: float,
         opinion: SecondOpinion | None = None,
-        least: float = 0.0,
+        hold_bytes: int = 0,
     ) -> None:
-        """scratch: a folder for what is paged; None: memory. opinion: what must confirm pairs with a cosine of at least
-        `least`; no lower threshold may be decided at."""
-        self._ranges, self._one = cluster_ranges, one
+        """scratch: a folder for what is paged; None: memory. least: the lowest threshold that is decided at. opinion:
+        what must confirm pairs from there up. hold_bytes: see `earlier`; 0 where one threshold alone is decided at."""
+        self._one = one
+        self._earlier = EarlierRows(cluster_ranges, one, self.ranks, least, hold_bytes)
         self.opinion = opinion
         self.asked = self.confirmed = 0
         lists = [np.fromfile(path["lists.bin"], LIST) for path in works]
@@ -119,7 +132,6 @@ class Neighbourhoods:
                     self._take_out(here, later[at : at + (1 << 20)], opinion, least)
             start += size
         self.extra: list[tuple[int, float]] = []
-        self._clusters: dict[int, dict[int, int]] = {}
 
     def _take_out(self, here: slice, later: NDArray[np.uint64], opinion: SecondOpinion, least: float) -> None:
         """Take the entries that are not confirmed out of the lists. later: the document of each entry's list."""
@@ -161,7 +173,7 @@ class Neighbourhoods:
                 )
             )
             if at < len(partner):
-                self._again(at, threshold, partner, self._kept(partner))
+                self._again(at, threshold, partner, kept_by(partner))
                 at += 1
         return Choice(threshold, partner)
 
@@ -175,28 +187,18 @@ class Neighbourhoods:
         """int64[lists]: the document of each list, in the order of `order`."""
         return np.repeat(np.arange(len(self.documents)), np.diff(self.ends))
 
-    def _kept(self, partner: NDArray[np.int64]) -> Callable[[NDArray[np.uint64]], NDArray[np.bool_]]:
-        """Tells which documents are kept so far."""
-
-        def kept(ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
-            ranks = self.ranks(ids)
-            found: NDArray[np.bool_] = (ranks < 0) | (partner[ranks] < 0)
-            return found
-
-        return kept
-
     def _again(self, document: int, threshold: float, partner: NDArray[np.int64], may: May) -> None:
         """Drop a document for the nearest one before it in its clusters that may drop it, if any is near enough."""
         best: tuple[int, float] | None = None
         for each in self.order[self.ends[document] : self.ends[document + 1]]:
             if self.beyond[each] < threshold:
                 continue
-            for ids, cosines in self._earlier(self.lists[each], threshold):
-                there = np.flatnonzero(cosines > (0.0 if best is None else best[1]))
-                there = there if may is None else there[may(ids[there])]
-                top = self._nearest(document, ids[there], cosines[there])
-                if top >= 0:
-                    best = int(ids[there[top]]), float(cosines[there[top]])
+            near = self._earlier.near(int(each), self.lists[each], threshold)
+            near = near.where(near.cosines > (0.0 if best is None else best[1]))
+            near = near if may is None else near.where(may(near.ranks))
+            top = self._nearest(document, near.ids, near.cosines)
+            if top >= 0:
+                best = int(near.ids[top]), float(near.cosines[top])
         if best is not None:
             partner[document] = len(self.cosines) + len(self.extra)
             self.extra.append(best)
@@ -215,23 +217,6 @@ class Neighbourhoods:
             start, size = start + size, 4 * size
         return -1
 
-    def _earlier(self, row: Any, threshold: float) -> Any:
-        """Blocks of (ids, cosines) of the earlier rows in a cluster that are near enough."""
-        number = int(row["range"])
-        table, vectors = self._ranges[number].table(), self._ranges[number].vectors()
-        mine, cluster = int(row["row"]), int(row["cluster"])
-        vector, square = vectors[mine].astype(np.float32), float(table["square"][mine])
-        visitor = not self._one and table["clusters"][mine, 0] != cluster
-        for start in range(self._first(number, cluster), mine, _BLOCK_ROWS):
-            rows = slice(start, min(start + _BLOCK_ROWS, mine))
-            products = (vectors[rows].astype(np.float32) @ vector).astype(np.float64)
-            cosines = products / np.sqrt(square * table["square"][rows].astype(np.float64))
-            near = cosines >= threshold
-            if visitor:
-                near &= table["clusters"][rows, 0] == cluster
-            if near.any():
-                yield table["doc_id"][rows][near], cosines[near]
-
     def sharpen(self, choice: Choice, rule: Rule) -> None:
         """Let documents whose lists are full name the nearest one that may drop them, where that found no room in a
         list."""
@@ -243,7 +228,7 @@ class Neighbourhoods:
         for at in np.flatnonzero((choice.partner[owner] >= 0) & (self.beyond[self.order] > most[owner])).tolist():
             row = self.lists[self.order[at]]
             doubtful.setdefault((int(row["range"]), int(row["cluster"])), []).append((int(row["row"]), int(owner[at])))
-        may = None if rule == "paper" else self._kept(choice.partner)
+        may = None if rule == "paper" else kept_by(choice.partner)
         for (number, cluster), pairs in doubtful.items():
             rows, documents = np.array(sorted(pairs), np.int64).T
             for document, doc_id, cosine in self._nearer(number, cluster, rows, documents, most, may):
@@ -262,10 +247,10 @@ class Neighbourhoods:
     ) -> Iterator[tuple[int, int, float]]:
         """(document, doc_id, cosine) of the nearest earlier row that may drop it of each of some rows of a cluster, in
         the cluster range `number`, where its cosine is above the document's of `most`."""
-        table, vectors = self._ranges[number].table(), self._ranges[number].vectors()
-        first = self._first(number, cluster)
-        ids = table["doc_id"][first : rows[-1]]
-        others = np.arange(first, rows[-1]) if may is None else first + np.flatnonzero(may(ids))
+        table, vectors = self._earlier.mapped(number)
+        first = self._earlier.first(number, cluster)
+        others = np.arange(first, rows[-1])
+        others = others if may is None else others[may(self.ranks(table["doc_id"][first : rows[-1]]))]
         away = np.zeros(len(others), np.bool_) if self._one else table["clusters"][others, 0] != cluster
         for start in range(0, len(rows), _BLOCK):
             mine = rows[start : start + _BLOCK]
@@ -291,13 +276,6 @@ class Neighbourhoods:
                         best[index], who[index] = cosines[index, there[one]], block[there[one]]
             for index in np.flatnonzero(who >= 0).tolist():
                 yield int(documents[start + index]), int(table["doc_id"][who[index]]), float(best[index])
-
-    def _first(self, number: int, cluster: int) -> int:
-        """The first row of a cluster in its cluster range."""
-        if number not in self._clusters:
-            table = self._ranges[number].table()
-            self._clusters[number] = {int(table["cluster"][first]): first for first, _ in clusters_of(table)}
-        return self._clusters[number][cluster]
 
     def partners(self, choice: Choice) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.float64]]:
         """Of the documents that go: their ranks, and the doc_id and cosine of the one that decided."""
@@ -377,9 +355,10 @@ class Decide:
     def run(self, folder: Path) -> dict[str, Any]:
         """Write drops.arrow, or in tag mode members.arrow."""
         near = self._neighbourhoods(folder)
-        threshold = self._threshold(near)
-        levels = self._levels(near)
-        choice = near.decide(self.rule, threshold)
+        with one_pool(1):  # products of one row: threads cost more than they bring
+            threshold = self._threshold(near)
+            levels = self._levels(near)
+            choice = near.decide(self.rule, threshold)
         asked = choice.removed
         if self.fraction is not None:
             choice = choice.limited(share_of(self.fraction, self.documents))
@@ -411,7 +390,8 @@ class Decide:
         share = self.share_bytes if self.confirming is None else self.share_bytes // 2
         scratch = folder if 2 * entries > share else None
         opinion = None if self.confirming is None else self.confirming.opinion(folder / "opinion.tmp", share)
-        return Neighbourhoods(self.works, self.cluster_ranges, self.one, scratch, opinion, self.least)
+        hold = share // 2 if self.levels or self.fraction is not None else 0
+        return Neighbourhoods(self.works, self.cluster_ranges, self.one, scratch, self.least, opinion, hold)
 
     def _threshold(self, near: Neighbourhoods) -> float:
         if self.fraction is None:

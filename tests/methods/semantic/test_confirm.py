@@ -19,7 +19,7 @@ from corpuscurate import Pipeline, Settings, Sink, Source, curate
 from corpuscurate.commands.app import app
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.methods.semantic import confirm as confirming
-from corpuscurate.methods.semantic import decide, pairs
+from corpuscurate.methods.semantic import decide, earlier, pairs
 from corpuscurate.methods.semantic.confirm import Confirm
 from corpuscurate.methods.semantic.vectors import quantised
 from corpuscurate.recipe.load import load_recipe
@@ -133,7 +133,7 @@ def test_a_crowd_of_near_documents_is_decided_by_the_few_that_agree(tmp_path, ru
         found = []
         for number, (block, asked, memory) in enumerate([(1 << 11, 64, 1 << 30), (16, 1, 9000)]):
             monkeypatch.setattr(decide, "_BLOCK", block)
-            monkeypatch.setattr(decide, "_BLOCK_ROWS", block)
+            monkeypatch.setattr(earlier, "_BLOCK_ROWS", block)
             monkeypatch.setattr(decide, "_FIRST_ASKED", asked)
             monkeypatch.setattr(confirming, "_PAIRS", 3 * asked)
             folder = tmp_path / f"{stage.confirm.measure}-{number}"
