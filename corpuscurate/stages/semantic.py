@@ -72,13 +72,23 @@ class Semantic(ClustersCorpus):
     the threshold or the rule changes, embeddings, clusters and pairs are used again, down to the cosine `pairs_from`.
     Documents without anything to embed are never duplicates.
 
+    An embedder that knows little of a text has all such texts near each other. With `confirm: 0.3` a document goes only
+    for one that has at least three tenths of its word pairs, too (containment, in the units of `minhash`; characters
+    where a script has no spaces): the pair of which that does not hold is none, so the nearest document that is
+    confirmed decides. A text without a word is never confirmed. `{embedder: ..., similarity: ...}` asks another
+    embedder instead, for the documents in near pairs alone. dropped/ has both values in `failed`. Measured on 6,986
+    real documents in 16 languages with an English static model (`scripts/check_confirm.py`): of 2,080 drops 821 were
+    wrong (word Jaccard below .3), with .2 2, with .3 1, with .5 none; of 1,477 rewordings and rewrites that it finds .2
+    and .3 lose none, .5 six. Pairs of words tell best: of single words .3 lets 21 through, of five words it loses 141.
+
     The promise: embeddings are stored in 16 bits an element, and all that follows is done in whole numbers, so the same
     embeddings give the same bytes for any number of workers and threads, any memory limit, and any BLAS, FAISS or kind
     of CPU (`semantic.vectors`, `semantic.kmeans`). Embeddings themselves are the same for the same versions and the
     same kind of CPU only.
 
     On disk 8 bytes an element of the embeddings (float32, and 16 bits twice; once more for each further probe), and at
-    most 768 bytes for each document with near ones. In memory see `semantic.keep_order`, `.pairs` and `.decide`.
+    most 768 bytes for each document with near ones; with `confirm` 4 bytes for each of its words, and 8 while deciding.
+    In memory see `semantic.keep_order`, `.pairs`, `.decide` and `.confirm`.
     """
 
     word: ClassVar[str] = "semantic"
