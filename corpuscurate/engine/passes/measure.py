@@ -58,6 +58,8 @@ class StageStats:
     edits: dict[str, list[int]] = field(default_factory=dict)
     measures: dict[str, dict[str, int]] = field(default_factory=dict)
     """Bins of each measure, see `core.histogram`."""
+    noted: dict[str, list[int]] = field(default_factory=dict)
+    """See `stage.Note`."""
 
     def took(self, stage: StreamingStage, before: Batch, outcome: Outcome, after: Batch, seconds: float) -> None:
         """Add a batch and its outcome; in `mode: tag`, reasons count the documents that `mode: drop` would drop."""
@@ -69,6 +71,10 @@ class StageStats:
         for reason, edit in outcome.edits.items():
             known = self.edits.get(reason, [0, 0])
             self.edits[reason] = [known[0] + edit.documents, known[1] + edit.bytes]
+        for name, mask in outcome.noted.items():
+            if mask.any():
+                count, first = self.noted.get(name, (0, int(before.doc_id[mask.argmax()])))
+                self.noted[name] = [count + int(mask.sum()), first]
         if outcome.reason is not None:
             for name, count in zip(stage.reasons(), np.bincount(outcome.reason)[1:].tolist(), strict=False):
                 if count:
