@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from corpuscurate import Pipeline, Settings, Sink, Source, curate
 from corpuscurate.commands.app import app
+from corpuscurate.core.artefact import Artefacts
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.methods.semantic import confirm as confirming
 from corpuscurate.methods.semantic import decide, earlier, pairs
@@ -163,7 +164,7 @@ def test_any_corpus_clusters_and_thresholds(tmp_path_factory, data):
     stage = Semantic(
         embedder=COLUMN, threshold=data.draw(st.sampled_from([0.5, 0.9, 0.99])), confirm=confirm, clusters=clusters,
         rule=data.draw(st.sampled_from(["independent", "paper"])), keep=data.draw(st.sampled_from(["first", "hard"])),
-        probes=data.draw(st.sampled_from([1, 2])),
+        probes=1 if clusters > 1 else data.draw(st.sampled_from([1, 2])),
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("any")
     columns = {"second": lists_of(second)}
@@ -174,12 +175,28 @@ def test_any_corpus_clusters_and_thresholds(tmp_path_factory, data):
     order = range(size)
     if stage.keep == "hard":
         order = sorted(order, key=lambda i: (tags[i]["centroid_similarity"], i))
-    meets = lambda a, b: stage.probes > 1 or tags[a]["centroid"] == tags[b]["centroid"]  # noqa: E731
-    if stage.probes > 1 and clusters > 2:
-        return  # who meets whom is not told by tags: `test_semantic` has that
+    meets = lambda a, b: tags[a]["centroid"] == tags[b]["centroid"]  # noqa: E731
     more = {"splits": data.draw(st.integers(1, 4)), "memory_bytes": data.draw(st.sampled_from([9000, 1 << 30]))}
     _, drops = decisions(stage, rows, texts, second, folder / "d", **more)
     assert told(drops) == naive_told(rows, texts, second, stage, order, meets)
+
+
+@pytest.mark.parametrize("rule", ["independent", "paper"])
+@pytest.mark.parametrize("probes", [2, 9])
+def test_documents_that_are_compared_in_further_clusters(tmp_path, rule, probes):
+    rng = np.random.default_rng(9)
+    rows, texts = families(5, 400, dimension=3, spread=0.6, topics=5), texts_of(rng, 400, vocabulary=30)
+    stage = Semantic(
+        embedder=COLUMN, threshold=0.97, rule=rule, keep="first", clusters=9, probes=probes, confirm=0.3, pairs_from=0.9
+    )
+    settle(stage, rows, tmp_path / "c", texts=texts, columns={"second": lists_of(rows)})
+    centroids = np.load(Artefacts(str(tmp_path / "c" / "centroids"))["centroids.npy"]).astype(np.int64)
+    products = quantised(rows)[0].astype(np.int64) @ centroids.T
+    visits = np.argsort(-products, axis=1, kind="stable")[:, :probes].tolist()
+    meets = lambda a, b: visits[a][0] in visits[b] or visits[b][0] in visits[a]  # noqa: E731
+    _, drops = decisions(stage, rows, texts, rows, tmp_path / "d", splits=2)
+    expected = naive_told(rows, texts, rows, stage, range(400), meets)
+    assert told(drops) == expected and len(expected) > 30
 
 
 def test_the_nearest_may_be_unlike_and_the_second_decides(tmp_path):
