@@ -14,13 +14,18 @@ from corpuscurate.core.artefact import Artefacts
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.stage import stage_class
 from corpuscurate.kernels.embedding import neighbour_lists as kernels
-from corpuscurate.methods.semantic import decide, pairs
+from corpuscurate.methods.semantic import earlier, pairs
 from corpuscurate.methods.semantic import keep_order as order
 from corpuscurate.methods.semantic import kmeans as means
 from corpuscurate.methods.semantic.vectors import quantised
 from corpuscurate.stages.semantic import Semantic
 
-EXAMPLES = [{}, {"threshold": 0.9, "rule": "paper", "keep": "longest"}]
+EXAMPLES = [
+    {},
+    {"threshold": 0.9, "rule": "paper", "keep": "longest"},
+    {"threshold": 0.9, "confirm": 0.9},
+    {"rule": "paper", "confirm": {"embedder": {"kind": "learned", "dimension": 64}, "similarity": 0.98}},
+]
 
 
 def angles(*degrees: float) -> np.ndarray:
@@ -183,8 +188,9 @@ def test_full_lists_say_so(monkeypatch):
     squares = np.full(size + 1, 1000, np.int32)
     home = np.zeros(size + 1, np.int32)
     lists = np.zeros(1, np.int32), np.zeros((1, kernels.LISTED), np.int32), np.zeros((1, kernels.LISTED)), np.zeros(1)
+    unlisted = np.zeros(size + 1)
     histogram = np.zeros(kernels.BINS + 1, np.int64)
-    found = kernels.collect(products, size, 0, 0, home, home[:, None], squares, 0.08, size, *lists, histogram)
+    found = kernels.collect(products, size, 0, 0, home, home[:, None], squares, 0.08, size, *lists, unlisted, histogram)
     counts, neighbours, cosines, beyond = lists
     assert found == size - 1 == histogram.sum() and counts[0] == kernels.LISTED
     assert beyond[0] == 0.1
@@ -192,6 +198,8 @@ def test_full_lists_say_so(monkeypatch):
     assert sorted(cosines[0])[-2:] == [0.2, 0.3]
     # of equal ones the earliest stay
     assert set(neighbours[0]) == set(range(kernels.LISTED - 2)) | {size - 3, size - 2}
+    assert np.flatnonzero(unlisted).tolist() == list(range(kernels.LISTED - 2, size - 3))
+    assert set(unlisted[unlisted > 0]) == {0.1}
 
 
 def test_trap_15_sizes_of_clusters_are_told(tmp_path):
@@ -214,7 +222,7 @@ def test_trap_15_a_cluster_larger_than_memory_is_cut(tmp_path, monkeypatch):
     monkeypatch.setattr(pairs, "WORK_PAIRS", 500)
     monkeypatch.setattr(order, "_BLOCK_ROWS", 10)
     monkeypatch.setattr(means, "BLOCK_ROWS", 33)
-    monkeypatch.setattr(decide, "_BLOCK_ROWS", 16)
+    monkeypatch.setattr(earlier, "_BLOCK_ROWS", 16)
     small = outcome(stage, rows, tmp_path / "b", splits=4, workers=3, memory_bytes=9000, batch_rows=17)
     assert len(list((tmp_path / "b").glob("order-*"))) > 3
     assert len(list((tmp_path / "b").glob("pairs-*"))) > 20

@@ -39,6 +39,7 @@ def collect(
     neighbours: NDArray[np.int32],
     cosines: NDArray[np.float64],
     beyond: NDArray[np.float64],
+    unlisted: NDArray[np.float64],
     histogram: NDArray[np.int64],
 ) -> Int:
     """Enter the pairs of a block of products into the lists of neighbours; returns how many there were.
@@ -49,7 +50,8 @@ def collect(
     row lives in. probes: int32[n, p], the clusters a row is in, its home first. squares: int32[n]. base: the row that
     entry 0 of the lists stands for. Blocks of a row must come with first_y ascending. counts: int32[m], entries of each
     list. neighbours: int32[m, LISTED], rows. cosines: float64[m, LISTED]. beyond: float64[m], the highest cosine that
-    found no room in a list, 0 where all did. histogram: int64[BINS + 1], pairs by cosine.
+    found no room in a list, 0 where all did. unlisted: float64[n], of each row of the cluster the highest cosine with
+    which it found no room in a list. histogram: int64[BINS + 1], pairs by cosine.
     """
     found = 0
     roots = np.empty(products.shape[1])
@@ -80,7 +82,7 @@ def collect(
                         continue
             found += 1
             histogram[min(BINS, int(value * BINS))] += 1
-            _enter(slot, y, value, counts, neighbours, cosines, beyond)
+            _enter(slot, y, value, counts, neighbours, cosines, beyond, unlisted)
     return found
 
 
@@ -93,6 +95,7 @@ def _enter(
     neighbours: NDArray[np.int32],
     cosines: NDArray[np.float64],
     beyond: NDArray[np.float64],
+    unlisted: NDArray[np.float64],
 ) -> None:
     if counts[slot] < LISTED:
         neighbours[slot, counts[slot]] = y
@@ -105,12 +108,13 @@ def _enter(
         same = cosines[slot, entry] == cosines[slot, worst]
         if lower or (same and neighbours[slot, entry] > neighbours[slot, worst]):
             worst = entry
+    out, least = y, value
     if value > cosines[slot, worst]:
-        beyond[slot] = max(beyond[slot], cosines[slot, worst])
+        out, least = np.int64(neighbours[slot, worst]), cosines[slot, worst]
         neighbours[slot, worst] = y
         cosines[slot, worst] = value
-    else:
-        beyond[slot] = max(beyond[slot], value)
+    beyond[slot] = max(beyond[slot], least)
+    unlisted[out] = max(unlisted[out], least)
 
 
 @kernel

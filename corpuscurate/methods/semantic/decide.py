@@ -8,13 +8,18 @@ Lists are bounded. A document whose listed neighbours above the threshold are al
 beyond its list, is compared again with the kept documents before it in its clusters: so the decision is exact. In the
 end those with full lists are compared with the kept ones once more, so that the nearest of them is named.
 
+With a second opinion (`semantic.confirm`) a pair that it does not confirm is no pair: its entry is taken out of the
+lists, and what is compared again is asked of it, too, the nearest first. Then the paper's rule compares full lists
+again as the other does, since all of their entries may be taken out. A crowd of near documents of which none are
+confirmed costs the square of its size, twice.
+
 In memory 100 bytes for each document that has a neighbour above the floor, 16 for each listed pair (in a file, so that
 the system may page it, where it exceeds the share).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -28,15 +33,23 @@ from corpuscurate.core.tables import write_table
 from corpuscurate.kernels.embedding.neighbour_lists import decide_independent, decide_paper
 from corpuscurate.methods.dedup.clusters import cluster_stats, write_clusters
 from corpuscurate.methods.semantic.clusters import joined, share_of
+from corpuscurate.methods.semantic.confirm import Confirming, SecondOpinion
+from corpuscurate.methods.semantic.earlier import EarlierRows
 from corpuscurate.methods.semantic.keep_order import ClusterRange
-from corpuscurate.methods.semantic.pairs import ENTRY, LIST, clusters_of
+from corpuscurate.methods.semantic.pairs import ENTRY, LIST
+from corpuscurate.methods.semantic.threads import one_pool
 from corpuscurate.methods.semantic.vectors import mapped
 
 Rule = Literal["independent", "paper"]
+May = Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None
+"""Which of some documents, given by their ranks, may drop a later one; None: all."""
 STEPS = 1_000_000
 """Thresholds that `remove_fraction` chooses from: multiples of 1 / STEPS."""
-_BLOCK_ROWS = 1 << 15
 _BLOCK = 1 << 11
+_FIRST_ASKED = 64
+"""Near documents that are asked for a second opinion at first; then four times as many, and so on."""
+_UNCONFIRMED = -1.0
+"""The cosine of an entry that was taken out of a list."""
 MEMBERS_FILE = "members.arrow"
 
 
@@ -60,14 +73,36 @@ class Choice(NamedTuple):
         return Choice(self.threshold, partner)
 
 
+def kept_by(partner: NDArray[np.int64]) -> May:
+    """Those that are kept so far."""
+
+    def kept(ranks: NDArray[np.int64]) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = (ranks < 0) | (partner[ranks] < 0)
+        return found
+
+    return kept
+
+
 class Neighbourhoods:
-    """The neighbour lists of all works. documents: uint64[m], the documents with a list, in keep order."""
+    """The neighbour lists of all works. documents: uint64[m], the documents with a list, in keep order. asked,
+    confirmed: listed pairs that were put before the second opinion, and how many of them it confirmed."""
 
     def __init__(
-        self, works: tuple[Artefacts, ...], cluster_ranges: tuple[ClusterRange, ...], one: bool, scratch: Path | None
+        self,
+        works: tuple[Artefacts, ...],
+        cluster_ranges: tuple[ClusterRange, ...],
+        one: bool,
+        scratch: Path | None,
+        least: float,
+        opinion: SecondOpinion | None = None,
+        hold_bytes: int = 0,
     ) -> None:
-        """scratch: a folder for what is paged; None: memory."""
-        self._ranges, self._one = cluster_ranges, one
+        """scratch: a folder for what is paged; None: memory. least: the lowest threshold that is decided at. opinion:
+        what must confirm pairs from there up. hold_bytes: see `earlier`; 0 where one threshold alone is decided at."""
+        self._one = one
+        self._earlier = EarlierRows(cluster_ranges, one, self.ranks, least, hold_bytes)
+        self.opinion = opinion
+        self.asked = self.confirmed = 0
         lists = [np.fromfile(path["lists.bin"], LIST) for path in works]
         self.lists = joined(lists, LIST)
         self.order = np.lexsort((self.lists["cluster"], self.lists["doc_id"], self.lists["keep_rank"]))
@@ -87,14 +122,24 @@ class Neighbourhoods:
         for path, rows in zip(works, lists, strict=True):
             size = int(rows["size"].sum())
             entries = mapped(path["entries.bin"], ENTRY, (size,))
+            later = np.repeat(rows["doc_id"], rows["size"]) if opinion is not None else np.empty(0, np.uint64)
             for at in range(0, size, 1 << 20):
                 block = entries[at : at + (1 << 20)]
                 here = slice(start + at, start + at + len(block))
                 self.ids[here], self.cosines[here] = block["doc_id"], block["cosine"]
                 self.neighbours[here] = self.ranks(self.ids[here])
+                if opinion is not None:
+                    self._take_out(here, later[at : at + (1 << 20)], opinion, least)
             start += size
         self.extra: list[tuple[int, float]] = []
-        self._clusters: dict[int, dict[int, int]] = {}
+
+    def _take_out(self, here: slice, later: NDArray[np.uint64], opinion: SecondOpinion, least: float) -> None:
+        """Take the entries that are not confirmed out of the lists. later: the document of each entry's list."""
+        near = np.flatnonzero(self.cosines[here] >= least)
+        agrees = opinion.agrees(later[near], self.ids[here][near])
+        self.cosines[here.start + near[~agrees]] = _UNCONFIRMED
+        self.asked += len(near)
+        self.confirmed += int(agrees.sum())
 
     def ranks(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
         """int64[n]: the position of each document in keep order among those with lists; -1 without one."""
@@ -109,6 +154,8 @@ class Neighbourhoods:
         self.extra = []
         if rule == "paper":
             decide_paper(self.order, self.ends, self.offsets, self.cosines, threshold, partner)
+            if self.opinion is not None:
+                self._doubtful_again(threshold, partner)
             return Choice(threshold, partner)
         at = 0
         while at < len(partner):
@@ -126,98 +173,109 @@ class Neighbourhoods:
                 )
             )
             if at < len(partner):
-                found = self._again(at, threshold, partner)
-                if found is not None:
-                    partner[at] = len(self.cosines) + len(self.extra)
-                    self.extra.append(found)
+                self._again(at, threshold, partner, kept_by(partner))
                 at += 1
         return Choice(threshold, partner)
 
-    def _again(self, document: int, threshold: float, partner: NDArray[np.int64]) -> tuple[int, float] | None:
-        """The nearest kept document before this one in its clusters, if any is near enough: (doc_id, cosine)."""
+    def _doubtful_again(self, threshold: float, partner: NDArray[np.int64]) -> None:
+        """Decide by the paper's rule about documents with full lists of which no entry was left."""
+        full = self._owners()[self.beyond[self.order] >= threshold]
+        for document in np.unique(full[partner[full] < 0]).tolist():
+            self._again(document, threshold, partner, None)
+
+    def _owners(self) -> NDArray[np.int64]:
+        """int64[lists]: the document of each list, in the order of `order`."""
+        return np.repeat(np.arange(len(self.documents)), np.diff(self.ends))
+
+    def _again(self, document: int, threshold: float, partner: NDArray[np.int64], may: May) -> None:
+        """Drop a document for the nearest one before it in its clusters that may drop it, if any is near enough."""
         best: tuple[int, float] | None = None
         for each in self.order[self.ends[document] : self.ends[document + 1]]:
             if self.beyond[each] < threshold:
                 continue
-            for ids, cosines in self._earlier(self.lists[each], threshold):
-                ranks = self.ranks(ids)
-                kept = (ranks < 0) | (partner[ranks] < 0)
-                top = int(np.where(kept, cosines, -1.0).argmax())  # the first, so the earliest, of equal ones
-                if kept[top] and (best is None or cosines[top] > best[1]):
-                    best = int(ids[top]), float(cosines[top])
-        return best
+            near = self._earlier.near(int(each), self.lists[each], threshold)
+            near = near.where(near.cosines > (0.0 if best is None else best[1]))
+            near = near if may is None else near.where(may(near.ranks))
+            top = self._nearest(document, near.ids, near.cosines)
+            if top >= 0:
+                best = int(near.ids[top]), float(near.cosines[top])
+        if best is not None:
+            partner[document] = len(self.cosines) + len(self.extra)
+            self.extra.append(best)
 
-    def _earlier(self, row: Any, threshold: float) -> Any:
-        """Blocks of (ids, cosines) of the earlier rows in a cluster that are near enough."""
-        number = int(row["range"])
-        table, vectors = self._ranges[number].table(), self._ranges[number].vectors()
-        mine, cluster = int(row["row"]), int(row["cluster"])
-        vector, square = vectors[mine].astype(np.float32), float(table["square"][mine])
-        visitor = not self._one and table["clusters"][mine, 0] != cluster
-        for start in range(self._first(number, cluster), mine, _BLOCK_ROWS):
-            rows = slice(start, min(start + _BLOCK_ROWS, mine))
-            products = (vectors[rows].astype(np.float32) @ vector).astype(np.float64)
-            cosines = products / np.sqrt(square * table["square"][rows].astype(np.float64))
-            near = cosines >= threshold
-            if visitor:
-                near &= table["clusters"][rows, 0] == cluster
-            if near.any():
-                yield table["doc_id"][rows][near], cosines[near]
+    def _nearest(self, document: int, ids: NDArray[np.uint64], cosines: NDArray[np.float64]) -> int:
+        """The index of the nearest of these (the first, so the earliest, of equal ones) that is confirmed; -1: none."""
+        if self.opinion is None or not len(ids):
+            return int(cosines.argmax()) if len(ids) else -1
+        order = np.argsort(-cosines, kind="stable")
+        start, size = 0, _FIRST_ASKED
+        while start < len(order):
+            asked = order[start : start + size]
+            agrees = self.opinion.agrees(np.repeat(self.documents[document], len(asked)), ids[asked])
+            if agrees.any():
+                return int(asked[agrees.argmax()])
+            start, size = start + size, 4 * size
+        return -1
 
-    def sharpen(self, choice: Choice) -> None:
-        """Let documents whose lists are full name the nearest kept one too, where that found no room in a list."""
+    def sharpen(self, choice: Choice, rule: Rule) -> None:
+        """Let documents whose lists are full name the nearest one that may drop them, where that found no room in a
+        list."""
         gone, _, cosines = self.partners(choice)
         doubtful: dict[tuple[int, int], list[tuple[int, int]]] = {}
         most = np.zeros(len(self.documents))
         most[gone] = cosines
-        owner = np.repeat(np.arange(len(self.documents)), np.diff(self.ends))
+        owner = self._owners()
         for at in np.flatnonzero((choice.partner[owner] >= 0) & (self.beyond[self.order] > most[owner])).tolist():
             row = self.lists[self.order[at]]
             doubtful.setdefault((int(row["range"]), int(row["cluster"])), []).append((int(row["row"]), int(owner[at])))
+        may = None if rule == "paper" else kept_by(choice.partner)
         for (number, cluster), pairs in doubtful.items():
             rows, documents = np.array(sorted(pairs), np.int64).T
-            for index, doc_id, cosine in self._nearest_kept(number, cluster, rows, choice.partner):
-                document = int(documents[index])
-                if cosine > most[document]:
-                    most[document] = cosine
-                    choice.partner[document] = len(self.cosines) + len(self.extra)
-                    self.extra.append((doc_id, cosine))
+            for document, doc_id, cosine in self._nearer(number, cluster, rows, documents, most, may):
+                most[document] = cosine
+                choice.partner[document] = len(self.cosines) + len(self.extra)
+                self.extra.append((doc_id, cosine))
 
-    def _nearest_kept(
-        self, number: int, cluster: int, rows: NDArray[np.int64], partner: NDArray[np.int64]
+    def _nearer(
+        self,
+        number: int,
+        cluster: int,
+        rows: NDArray[np.int64],
+        documents: NDArray[np.int64],
+        most: NDArray[np.float64],
+        may: May,
     ) -> Iterator[tuple[int, int, float]]:
-        """(index into rows, doc_id, cosine) of the nearest kept earlier row of each of some rows of a cluster.
-
-        number: of the cluster range."""
-        table, vectors = self._ranges[number].table(), self._ranges[number].vectors()
-        first = self._first(number, cluster)
-        ids = table["doc_id"][first : rows[-1]]
-        ranks = self.ranks(ids)
-        kept = first + np.flatnonzero((ranks < 0) | (partner[ranks] < 0))
-        away = np.zeros(len(kept), np.bool_) if self._one else table["clusters"][kept, 0] != cluster
+        """(document, doc_id, cosine) of the nearest earlier row that may drop it of each of some rows of a cluster, in
+        the cluster range `number`, where its cosine is above the document's of `most`."""
+        table, vectors = self._earlier.mapped(number)
+        first = self._earlier.first(number, cluster)
+        others = np.arange(first, rows[-1])
+        others = others if may is None else others[may(self.ranks(table["doc_id"][first : rows[-1]]))]
+        away = np.zeros(len(others), np.bool_) if self._one else table["clusters"][others, 0] != cluster
         for start in range(0, len(rows), _BLOCK):
             mine = rows[start : start + _BLOCK]
             visitor = np.zeros(len(mine), np.bool_) if self._one else table["clusters"][mine, 0] != cluster
-            best, who = np.full(len(mine), -1.0), np.zeros(len(mine), np.int64)
+            best, who = most[documents[start : start + _BLOCK]], np.full(len(mine), -1, np.int64)
             squares = table["square"][mine].astype(np.float64)
-            for at in range(0, len(kept), _BLOCK):
-                others = kept[at : at + _BLOCK]
-                products = vectors[mine].astype(np.float32) @ vectors[others].astype(np.float32).T
-                cosines = products / np.sqrt(squares[:, None] * table["square"][others].astype(np.float64))
-                cosines[(others >= mine[:, None]) | (visitor[:, None] & away[at : at + _BLOCK])] = -1.0
+            for at in range(0, len(others), _BLOCK):
+                block = others[at : at + _BLOCK]
+                products = vectors[mine].astype(np.float32) @ vectors[block].astype(np.float32).T
+                cosines = products / np.sqrt(squares[:, None] * table["square"][block].astype(np.float64))
+                cosines[(block >= mine[:, None]) | (visitor[:, None] & away[at : at + _BLOCK])] = -1.0
                 top = cosines.argmax(axis=1)
                 value = cosines[np.arange(len(mine)), top]
                 better = value > best
-                best[better], who[better] = value[better], others[top[better]]
-            for index in np.flatnonzero(best >= 0).tolist():
-                yield start + index, int(table["doc_id"][who[index]]), float(best[index])
-
-    def _first(self, number: int, cluster: int) -> int:
-        """The first row of a cluster in its cluster range."""
-        if number not in self._clusters:
-            table = self._ranges[number].table()
-            self._clusters[number] = {int(table["cluster"][first]): first for first, _ in clusters_of(table)}
-        return self._clusters[number][cluster]
+                if self.opinion is None:
+                    best[better], who[better] = value[better], block[top[better]]
+                    continue
+                for index in np.flatnonzero(better).tolist():
+                    there = np.flatnonzero(cosines[index] > best[index])
+                    names = table["doc_id"][block[there]]
+                    one = self._nearest(int(documents[start + index]), names, cosines[index, there])
+                    if one >= 0:
+                        best[index], who[index] = cosines[index, there[one]], block[there[one]]
+            for index in np.flatnonzero(who >= 0).tolist():
+                yield int(documents[start + index]), int(table["doc_id"][who[index]]), float(best[index])
 
     def partners(self, choice: Choice) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.float64]]:
         """Of the documents that go: their ranks, and the doc_id and cosine of the one that decided."""
@@ -272,7 +330,9 @@ def solve(removed: Callable[[float], int], floor: float, target: int) -> float:
 @dataclass(frozen=True, slots=True)
 class Decide:
     """Decide for the whole corpus. floor: cosine from which the lists hold pairs. threshold, fraction: one of both is
-    given. documents: how many the corpus has. levels: further thresholds at which both rules count removals."""
+    given. documents: how many the corpus has. levels: further thresholds at which both rules count removals.
+    confirming: what was gathered of all documents in pairs from the lowest of these thresholds up; None: cosines alone
+    decide."""
 
     works: tuple[Artefacts, ...]
     cluster_ranges: tuple[ClusterRange, ...]
@@ -285,6 +345,7 @@ class Decide:
     tag: bool
     share_bytes: int
     levels: tuple[float, ...] = ()
+    confirming: Confirming | None = None
 
     @property
     def key(self) -> str:
@@ -293,18 +354,17 @@ class Decide:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write drops.arrow, or in tag mode members.arrow."""
-        entries = sum(path["entries.bin"].size for path in self.works)
-        scratch = folder if 2 * entries > self.share_bytes else None
-        near = Neighbourhoods(self.works, self.cluster_ranges, self.one, scratch)
-        threshold = self._threshold(near)
-        levels = self._levels(near)
-        choice = near.decide(self.rule, threshold)
+        near = self._neighbourhoods(folder)
+        with one_pool(1):  # products of one row: threads cost more than they bring
+            threshold = self._threshold(near)
+            levels = self._levels(near)
+            choice = near.decide(self.rule, threshold)
         asked = choice.removed
         if self.fraction is not None:
             choice = choice.limited(share_of(self.fraction, self.documents))
         again = len(near.extra)
-        if self.rule == "independent":
-            near.sharpen(choice)
+        if self.rule == "independent" or near.opinion is not None:
+            near.sharpen(choice, self.rule)
         stats = self._write(folder, near, choice)
         for path in folder.glob("*.tmp"):
             path.unlink()
@@ -315,8 +375,23 @@ class Decide:
             "compared_again": again,
             "full_lists": int((near.beyond > 0).sum()),
             "levels": levels,
+            "asked": near.asked,
+            "confirmed": near.confirmed,
             **stats,
         }
+
+    @property
+    def least(self) -> float:
+        """The lowest cosine from which pairs may count."""
+        return self.floor if self.threshold is None else min([self.threshold, *self.levels])
+
+    def _neighbourhoods(self, folder: Path) -> Neighbourhoods:
+        entries = sum(path["entries.bin"].size for path in self.works)
+        share = self.share_bytes if self.confirming is None else self.share_bytes // 2
+        scratch = folder if 2 * entries > share else None
+        opinion = None if self.confirming is None else self.confirming.opinion(folder / "opinion.tmp", share)
+        hold = share // 2 if self.levels or self.fraction is not None else 0
+        return Neighbourhoods(self.works, self.cluster_ranges, self.one, scratch, self.least, opinion, hold)
 
     def _threshold(self, near: Neighbourhoods) -> float:
         if self.fraction is None:
@@ -338,6 +413,7 @@ class Decide:
         gone, matched, cosines = near.partners(choice)
         kept = near.roots(gone, matched)
         members = near.documents[gone]
+        opinions = None if near.opinion is None else near.opinion.values(members, matched)
         heads = np.unique(kept)
         doc_id = np.concatenate([heads, members])
         of = np.concatenate([heads, kept])
@@ -346,17 +422,23 @@ class Decide:
         offsets = np.append(np.flatnonzero(is_member[order] == 0), len(order)).astype(np.int64)
         doc_id = doc_id[order]
         matched = np.concatenate([heads, matched])[order]
-        similarity = np.concatenate([np.full(len(heads), np.nan), cosines])[order]
+        nothing = np.full(len(heads), np.nan)
+        similarity = np.concatenate([nothing, cosines])[order]
+        second = None if opinions is None else np.concatenate([nothing, opinions])[order]
         if self.tag:
-            _write_members(folder, doc_id, offsets, similarity)
+            measures = {"similarity": similarity}
+            if second is not None and self.confirming is not None:
+                measures[self.confirming.confirm.measure] = second
+            _write_members(folder, doc_id, offsets, measures)
         else:
-            write_clusters(folder, False, doc_id, offsets, matched, similarity)
+            write_clusters(folder, False, doc_id, offsets, matched, similarity, second=second)
         return cluster_stats(doc_id, offsets)
 
 
 def _write_members(
-    folder: Path, doc_id: NDArray[np.uint64], offsets: NDArray[np.int64], similarity: NDArray[np.float64]
+    folder: Path, doc_id: NDArray[np.uint64], offsets: NDArray[np.int64], measures: Mapping[str, NDArray[np.float64]]
 ) -> None:
+    """measures: float64[m] each, nan where a document has none."""
     sizes = np.diff(offsets)
     is_kept = np.zeros(len(doc_id), np.bool_)
     is_kept[offsets[:-1]] = True
@@ -367,7 +449,7 @@ def _write_members(
             "cluster": np.repeat(doc_id[offsets[:-1]], sizes)[order],
             "size": np.repeat(sizes, sizes)[order],
             "is_kept": is_kept[order],
-            "similarity": pa.array(similarity[order], from_pandas=True),
+            **{name: pa.array(values[order], from_pandas=True) for name, values in measures.items()},
         }
     )
     write_table(folder / MEMBERS_FILE, table)

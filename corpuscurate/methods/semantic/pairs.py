@@ -2,7 +2,8 @@
 
 For each document the earlier ones (in keep order) with a cosine of at least `floor` are listed: the first `EARLIEST` of
 them, and the `NEAREST` most similar of the others; beyond that the highest cosine that found no room, so that nothing
-is cut off silently. That suffices for any threshold from `floor` up: see `semantic.decide`.
+is cut off silently. That suffices for any threshold from `floor` up: see `semantic.decide`. The documents that found no
+room in some list are written, too: so all that stand in near pairs are known.
 
 In memory two blocks of vectors, their products (64 MiB), and 600 bytes for each row at hand. A cluster of any size is
 worked through in such blocks, by several workers where it is large.
@@ -44,7 +45,9 @@ LIST = np.dtype(
 """A document's list within one cluster. range, row: of the document there; beyond: highest cosine that found no room;
 size: entries."""
 ENTRY = np.dtype([("doc_id", np.uint64), ("cosine", np.float64)])
-"""Entries of a list, in keep order."""
+"""Entries of a list, in keep order; a document that found no room in a list, and its highest cosine there."""
+VERSION = 2
+"""Raise it when the files of `Pairs` change. 2: unlisted.bin."""
 
 
 def clusters_of(table: NDArray[Any]) -> list[tuple[int, int]]:
@@ -74,7 +77,7 @@ class Pairs:
         return f"pairs-{self.number}of{self.of}-{self.cluster_range.files.name}-{self.start}-{self.stop}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write lists.bin, entries.bin and histogram.npy."""
+        """Write lists.bin, entries.bin, unlisted.bin (ENTRY) and histogram.npy."""
         table, vectors = self.cluster_range.table(), self.cluster_range.vectors()
         histogram = np.zeros(BINS + 1, np.int64)
         compared = found = 0
@@ -82,6 +85,7 @@ class Pairs:
             one_pool(1),
             (folder / "lists.bin").open("wb") as lists_file,
             (folder / "entries.bin").open("wb") as entries_file,
+            (folder / "unlisted.bin").open("wb") as unlisted_file,
         ):
             for first, stop in clusters_of(table):
                 begin, end = max(first, self.start), min(stop, self.stop)
@@ -92,6 +96,7 @@ class Pairs:
                         lists["range"], lists["row"] = self.number, lists["row"] + first
                         lists_file.write(lists.tobytes())
                         entries_file.write(entries.tobytes())
+                    unlisted_file.write(block.without_room().tobytes())
                     compared += block.compared
                     found += block.found
         np.save(folder / "histogram.npy", histogram)
@@ -114,7 +119,15 @@ class _Cluster:
         self.probes = np.ascontiguousarray(rows["clusters"])
         self.home = np.full(len(rows), self.cluster, np.int32) if one else np.ascontiguousarray(self.probes[:, 0])
         self.squares = np.ascontiguousarray(rows["square"])
+        self._unlisted = np.zeros(len(rows))
         self.compared = self.found = 0
+
+    def without_room(self) -> NDArray[Any]:
+        """ENTRY rows of the documents that found no room in a list so far."""
+        found = np.flatnonzero(self._unlisted)
+        entries = np.empty(len(found), ENTRY)
+        entries["doc_id"], entries["cosine"] = self.rows["doc_id"][found], self._unlisted[found]
+        return entries
 
     def lists(self, begin: int, end: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """LIST rows and ENTRY rows of documents begin..end-1 that have any neighbour."""
@@ -133,7 +146,7 @@ class _Cluster:
             self.compared += int(np.clip(np.arange(start, stop) - y, 0, products.shape[1]).sum())
             self.found += int(collect(
                 products, start, y, self.cluster, self.home, self.probes, self.squares, self.floor, start,
-                counts, neighbours, cosines, beyond, self.histogram,
+                counts, neighbours, cosines, beyond, self._unlisted, self.histogram,
             ))  # fmt: skip
         return self._written(start, counts, neighbours, cosines, beyond)
 
@@ -195,7 +208,7 @@ def find_pairs(
     for number, cluster_range in enumerate(cluster_ranges):
         for start, stop in cuts(cluster_range.table(), WORK_PAIRS):
             works.append(Pairs(number, len(cluster_ranges), cluster_range, start, stop, floor, one))
-    done: list[Done] = corpus.run(works, "comparing within clusters", basis=[*basis, floor])
+    done: list[Done] = corpus.run(works, "comparing within clusters", basis=[*basis, floor, VERSION])
     histogram = np.zeros(BINS + 1, np.int64)
     for each in done:
         histogram += np.load(each.files["histogram.npy"])
