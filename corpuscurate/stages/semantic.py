@@ -44,8 +44,10 @@ from corpuscurate.methods.semantic.decide import MEMBERS_FILE, Decide, Rule
 from corpuscurate.methods.semantic.keep_order import OrderRule, order_corpus
 from corpuscurate.methods.semantic.pairs import Found, find_pairs
 from corpuscurate.methods.semantic.vectors import Vectors
+from corpuscurate.methods.semantic.visits import MOST, Visits
 
 DEFAULT_THRESHOLD = 0.95
+DEFAULT_BORDER = 0.04
 LOST = 0.05
 """Share of pairs lost at borders from which the user is told."""
 
@@ -53,8 +55,9 @@ LOST = 0.05
 class Semantic(ClustersCorpus):
     """Drop documents whose embedding is near that of a document that stays (SemDeDup, Abbas et al. 2023).
 
-    Documents are clustered by spherical k-means; within a cluster, and with those in the `probes` - 1 next clusters,
-    all are compared, in keep order. `rule: independent` drops a document that is near a *kept* earlier one: whatever
+    Documents are clustered by spherical k-means. A document is compared with those that live in its cluster, and where
+    it lies near the border of other clusters (`border`) with those that live there; or with those in the `probes` - 1
+    next clusters, wherever it lies. All comparisons are in keep order. `rule: independent` drops a document that is near a *kept* earlier one: whatever
     goes has a near document in the output. `rule: paper` drops one that is near any earlier one, even one that goes
     too, as the paper's code does: chains of near documents shrink to their first. The ledger names for each dropped
     document the nearest (kept, or any) earlier one and the cosine.
@@ -70,8 +73,8 @@ class Semantic(ClustersCorpus):
     of CPU (`semantic.vectors`, `semantic.kmeans`). Embeddings themselves are the same for the same versions and the
     same kind of CPU only.
 
-    On disk 8 bytes an element of the embeddings (float32, and 16 bits twice; once more for each further probe), and at
-    most 768 bytes for each document with near ones. In memory see `semantic.keep_order`, `.pairs` and `.decide`.
+    On disk 8 bytes an element of the embeddings (float32, or for embeddings in a column 16 bits; and 16 bits twice, once
+    more for each further cluster), and at most 768 bytes for each document with near ones. In memory see `semantic.keep_order`, `.pairs` and `.decide`.
     """
 
     word: ClassVar[str] = "semantic"
@@ -91,7 +94,19 @@ class Semantic(ClustersCorpus):
         description="which stays: hard (far from the centroid), easy (near it), first, longest, "
         "{by: column, order: desc | asc | rank}",
     )
-    probes: int = Field(1, description="clusters in which a document is compared: its own and the next nearest", ge=1)
+    probes: int | None = Field(
+        None,
+        description=f"clusters in which a document is compared: its own and the next nearest; where null up to {MOST}, "
+        "as `border` says",
+        ge=1,
+    )
+    border: float = Field(
+        DEFAULT_BORDER,
+        description="without probes: a document is compared in another cluster too where the cosine with its centroid "
+        "is at most this much below that with its own one",
+        ge=0,
+        le=2,
+    )
     pairs_from: float = Field(
         0.8,
         description="cosine from which pairs are stored, so that lower thresholds need no new comparison",
@@ -120,6 +135,11 @@ class Semantic(ClustersCorpus):
     def cosine(self) -> float:
         """The threshold, where no share is asked for."""
         return DEFAULT_THRESHOLD if self.threshold is None else self.threshold
+
+    @property
+    def visits(self) -> Visits:
+        """The clusters in which a document is compared."""
+        return Visits(MOST, self.border) if self.probes is None else Visits(self.probes)
 
     @property
     def shared_rule(self) -> Keep | None:
@@ -182,7 +202,7 @@ class _Settle:
 
     def run(self) -> Settled:
         stage = self.stage
-        clustered = cluster_corpus(self.corpus, stage, stage.probes)
+        clustered = cluster_corpus(self.corpus, stage, stage.visits)
         one = clustered.one
         rules, notes = self._order_rules(len(clustered.files))
         basis = [*clustered.basis, "pairs", stage.parameters()["keep"]]
@@ -232,7 +252,7 @@ class _Settle:
         return {
             **clustered.stats,
             "notes": [*clustered.stats["notes"], *self._notes(found, decided)],
-            "probes": clustered.probes,
+            "clusters_a_document": round(float(clustered.sizes().sum()) / max(1, clustered.rows), 3),
             "rule": stage.rule,
             "threshold": decided["threshold"],
             "pairs_from": stage.floor,
@@ -264,9 +284,13 @@ class _Settle:
             warnings.append(
                 f"about {100 * lost:.0f} % of near pairs lie across borders of clusters and are not "
                 f"compared ({borders['pairs_lost']} of {borders['pairs_lost'] + borders['pairs_found']} pairs of "
-                f"{borders['documents']} documents). `probes: {2 * stats['probes']}` finds more of them."
+                f"{borders['documents']} documents). {self._more_visits()} finds more of them."
             )
         return warnings
+
+    def _more_visits(self) -> str:
+        stage = self.stage
+        return f"`border: {2 * stage.border:g}`" if stage.probes is None else f"`probes: {2 * stage.probes}`"
 
     def _fraction_warnings(self, stats: Mapping[str, Any], decided: Mapping[str, Any]) -> list[str]:
         stage = self.stage

@@ -88,7 +88,7 @@ def test_trap_13_chains_under_both_rules(tmp_path):
 @pytest.mark.parametrize("clusters", [1, 9])
 def test_decisions_within_clusters_equal_brute_force(tmp_path, rule, keep, clusters):
     rows = families(1, 700)
-    stage = semantic(threshold=0.9, rule=rule, keep=keep, clusters=clusters, seed=3)
+    stage = semantic(threshold=0.9, rule=rule, keep=keep, clusters=clusters, seed=3, probes=1)
     tags = tags_of(stage, rows, tmp_path / "t", splits=2)
     drops, stats = outcome(stage, rows, tmp_path / "d", splits=2)
     assert stats["k"] == clusters
@@ -138,7 +138,7 @@ def _centroids(stage, rows, folder):
 
 def test_the_border_estimate_counts_what_is_lost(tmp_path):
     rows = families(5, 600, dimension=5, spread=0.5)
-    stage = semantic(threshold=0.93, clusters=25, border_sample=600)
+    stage = semantic(threshold=0.93, clusters=25, border_sample=600, probes=1)
     tags = tags_of(stage, rows, tmp_path / "t")
     stats = settle(stage, rows, tmp_path / "d", splits=3).stats
     matrix = naive.cosines(quantised(rows)[0])
@@ -184,7 +184,8 @@ def test_full_lists_say_so(monkeypatch):
     home = np.zeros(size + 1, np.int32)
     lists = np.zeros(1, np.int32), np.zeros((1, kernels.LISTED), np.int32), np.zeros((1, kernels.LISTED)), np.zeros(1)
     histogram = np.zeros(kernels.BINS + 1, np.int64)
-    found = kernels.collect(products, size, 0, 0, home, home[:, None], squares, 0.08, size, *lists, histogram)
+    rows = np.arange(size + 1)
+    found = kernels.collect(products, rows[size:], rows[:size], 0, home, home[:, None], squares, 0.08, size, *lists, histogram)
     counts, neighbours, cosines, beyond = lists
     assert found == size - 1 == histogram.sum() and counts[0] == kernels.LISTED
     assert beyond[0] == 0.1

@@ -152,7 +152,7 @@ class Neighbourhoods:
         number = int(row["range"])
         table, vectors = self._ranges[number].table(), self._ranges[number].vectors()
         mine, cluster = int(row["row"]), int(row["cluster"])
-        vector, square = vectors[mine].astype(np.float32), float(table["square"][mine])
+        vector, square = vectors[mine : mine + 1][0].astype(np.float32), float(table["square"][mine])
         visitor = not self._one and table["clusters"][mine, 0] != cluster
         for start in range(self._first(number, cluster), mine, _BLOCK_ROWS):
             rows = slice(start, min(start + _BLOCK_ROWS, mine))
@@ -200,9 +200,10 @@ class Neighbourhoods:
             visitor = np.zeros(len(mine), np.bool_) if self._one else table["clusters"][mine, 0] != cluster
             best, who = np.full(len(mine), -1.0), np.zeros(len(mine), np.int64)
             squares = table["square"][mine].astype(np.float64)
+            own = vectors[mine].astype(np.float32)
             for at in range(0, len(kept), _BLOCK):
                 others = kept[at : at + _BLOCK]
-                products = vectors[mine].astype(np.float32) @ vectors[others].astype(np.float32).T
+                products = own @ vectors[others].astype(np.float32).T
                 cosines = products / np.sqrt(squares[:, None] * table["square"][others].astype(np.float64))
                 cosines[(others >= mine[:, None]) | (visitor[:, None] & away[at : at + _BLOCK])] = -1.0
                 top = cosines.argmax(axis=1)

@@ -1,10 +1,12 @@
 """Bring the rows of each cluster together, in keep order.
 
 `Scatter` spreads the rows of some splits over ranges of neighbouring clusters. `Order` sorts each range by cluster,
-keep rank and doc_id. A document has a row in each cluster that it is in: in its own cluster, and in each further one
-in which it is compared (`probes`). On disk this takes twice the vectors and a `row_type` for each row; in memory 40
-bytes a row of one range, never its vectors, so a range, or a cluster, may be larger than memory. The number of ranges
-never changes the result.
+keep rank and doc_id: the numbers of its rows, not the vectors, which stay where `Scatter` put them and are gathered
+when they are compared. A document has a row in each cluster that it is in: in its own cluster, and in each further one
+in which it is compared (`probes`). On disk this takes the vectors and twice a `row_type` for each row; in memory 100
+bytes a row of one range, never its vectors, so a range, or a cluster, may be larger than memory. A range holds about
+`_RANGE_BYTES`, so that what is gathered from it is in the system's cache. The number of ranges never changes the
+result.
 """
 
 from __future__ import annotations
@@ -30,12 +32,13 @@ from corpuscurate.methods.semantic.vectors import Vectors, mapped
 _MOST_RANGES = 256
 """A worker holds two files open for each."""
 _BLOCK_ROWS = 1 << 14
-_ROW_BYTES = 80
+_ROW_BYTES = 100
+_RANGE_BYTES = 128 << 20
 
 
 def row_type(probes: int) -> np.dtype[Any]:
     """What is stored of a row besides its vector. cluster: the one that the row belongs to; clusters: all clusters of
-    its document, its own first; keep_rank: the lowest is kept first (see `dedup.keep`); square: of the length."""
+    its document, its own first, -1 for none; keep_rank: the lowest is kept first (see `dedup.keep`); square: of the length."""
     return np.dtype(
         [
             ("doc_id", np.uint64),
@@ -111,11 +114,10 @@ class Scatter:
             rows["clusters"] = clusters[block]
             for each in range(1 if self.one else assigned.probes):
                 rows["cluster"] = 0 if self.one else rows["clusters"][:, each]
-                if self.only is None:
-                    yield rows, vectors[block]
-                else:
-                    wanted = self.only[rows["cluster"]]
-                    yield rows[wanted], vectors[block][wanted]
+                wanted = rows["cluster"] >= 0
+                if self.only is not None:
+                    wanted &= self.only[rows["cluster"]]
+                yield rows[wanted], vectors[block][wanted]
 
     def _write(self, outs: list[Any], rows: NDArray[Any], vectors: NDArray[np.int16]) -> NDArray[np.int64]:
         range_of = np.searchsorted(np.array(self.borders), rows["cluster"], "right") - 1
@@ -131,11 +133,44 @@ class Scatter:
         return sizes
 
 
+class Gathered:
+    """Vectors of a cluster range by the number of a row, int16[m, d] for a slice or an array of numbers. pieces: where
+    they lie, numbered one after the other from `starts` on; at: int64[n], the number there of each row."""
+
+    def __init__(
+        self, pieces: Sequence[NDArray[np.int16]], starts: NDArray[np.int64], at: NDArray[np.int64], dimension: int
+    ) -> None:
+        self._pieces, self._starts, self._at, self._dimension = pieces, starts, at, dimension
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> NDArray[np.int16]:
+        chosen = np.asarray(self._at[rows])
+        if not len(chosen):
+            return np.empty((0, self._dimension), np.int16)
+        return _gather(self._pieces, self._starts, chosen)
+
+    def part(self, first: int, stop: int) -> Gathered:
+        """Rows first..stop-1."""
+        return Gathered(self._pieces, self._starts, self._at[first:stop], self._dimension)
+
+    def copied(self, path: Path) -> NDArray[np.int16]:
+        """All rows in a new file, memory-mapped, for what needs them again and again in any order."""
+        with path.open("wb") as file:
+            for start in range(0, len(self), _BLOCK_ROWS):
+                file.write(self[start : start + _BLOCK_ROWS].tobytes())
+        return mapped(path, np.int16, (len(self), self._dimension))
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterRange:
-    """The rows of some neighbouring clusters, sorted by cluster, keep rank and doc_id."""
+    """The rows of some neighbouring clusters, sorted by cluster, keep rank and doc_id. number: of the range. pieces:
+    the folders of `Scatter` with its vectors, and how many rows each holds."""
 
     files: Artefacts
+    number: int
+    pieces: tuple[tuple[Artefacts, int], ...]
     rows: int
     dimension: int
     probes: int
@@ -144,9 +179,15 @@ class ClusterRange:
         """`row_type`[n], memory-mapped."""
         return mapped(self.files["rows.bin"], row_type(self.probes), (self.rows,))
 
-    def vectors(self) -> NDArray[np.int16]:
-        """int16[n, d], memory-mapped."""
-        return mapped(self.files["vectors.bin"], np.int16, (self.rows, self.dimension))
+    def vectors(self) -> Gathered:
+        """int16[n, d], gathered where it is asked for."""
+        pieces = [
+            mapped(path[f"{self.number}.vectors"], np.int16, (size, self.dimension))
+            for path, size in self.pieces
+            if size
+        ]
+        at = mapped(self.files["at.bin"], np.int64, (self.rows,))
+        return Gathered(pieces, _starts([size for _, size in self.pieces if size]), at, self.dimension)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,20 +207,23 @@ class Order:
         return "order-{}-{}".format(*self.clusters)  # another number of ranges may cut elsewhere
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write rows.bin and vectors.bin."""
+        """Write rows.bin, and at.bin: int64[n], where the vector of each row is in the pieces."""
         kind = row_type(self.probes)
         pieces = [(path, size) for path, size in self.pieces if size]
         tables = [mapped(path[f"{self.number}.rows"], kind, (size,)) for path, size in pieces]
-        vectors = [mapped(path[f"{self.number}.vectors"], np.int16, (size, self.dimension)) for path, size in pieces]
         keys = [joined([table[name] for table in tables], kind[name]) for name in ("doc_id", "keep_rank", "cluster")]
         order = np.lexsort(keys)
-        starts = np.concatenate([[0], np.cumsum([size for _, size in pieces])]).astype(np.int64)
-        with (folder / "rows.bin").open("wb") as rows_file, (folder / "vectors.bin").open("wb") as vectors_file:
+        starts = _starts([size for _, size in pieces])
+        with (folder / "rows.bin").open("wb") as rows_file:
             for start in range(0, len(order), _BLOCK_ROWS):
-                chosen = order[start : start + _BLOCK_ROWS]
-                rows_file.write(_gather(tables, starts, chosen).tobytes())
-                vectors_file.write(_gather(vectors, starts, chosen).tobytes())
+                rows_file.write(_gather(tables, starts, order[start : start + _BLOCK_ROWS]).tobytes())
+        order.astype(np.int64).tofile(folder / "at.bin")
         return {"rows": len(order)}
+
+
+def _starts(sizes: Sequence[int]) -> NDArray[np.int64]:
+    """Where pieces of these sizes begin, one after the other, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def _gather(pieces: Sequence[NDArray[Any]], starts: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -214,7 +258,8 @@ def order_corpus(
     all where None."""
     sizes = clustered.sizes().sum(axis=1) * (1 if only is None else only)
     rows = clustered.rows if one else int(sizes.sum())
-    count = min(_MOST_RANGES, ranges_for_memory(corpus, rows, clustered.dimension + _ROW_BYTES + 4 * clustered.stored))
+    row_bytes = 2 * clustered.dimension + _ROW_BYTES + 4 * clustered.stored
+    count = min(_MOST_RANGES, max(ranges_for_memory(corpus, rows, row_bytes), -(-rows * row_bytes // _RANGE_BYTES)))
     borders = (0,) if one else range_borders(sizes, count)
     files = tuple(zip(clustered.files, clustered.assigned, rules, strict=True))
     runs = ranges(len(files), 4 * corpus.workers)
@@ -232,4 +277,7 @@ def order_corpus(
         for number in range(len(borders))
     ]
     done = corpus.run(orders, "sorting clusters", basis=basis)
-    return [ClusterRange(each.files, each.result["rows"], clustered.dimension, clustered.stored) for each in done]
+    return [
+        ClusterRange(each.files, order.number, order.pieces, each.result["rows"], order.dimension, order.probes)
+        for each, order in zip(done, orders, strict=True)
+    ]

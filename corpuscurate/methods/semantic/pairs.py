@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.artefact import Artefacts
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.kernels.embedding.neighbour_lists import BINS, LISTED, collect
-from corpuscurate.methods.semantic.keep_order import ClusterRange
+from corpuscurate.methods.semantic.keep_order import ClusterRange, Gathered
 from corpuscurate.methods.semantic.threads import one_pool
 
 X_ROWS = 2048
@@ -87,7 +87,7 @@ class Pairs:
                 begin, end = max(first, self.start), min(stop, self.stop)
                 if begin < end:
                     rows = table[first:stop]
-                    block = _Cluster(rows, vectors[first:stop], self.floor, self.one, histogram)
+                    block = _Cluster(rows, vectors.part(first, stop), self.floor, self.one, histogram)
                     for lists, entries in block.lists(begin - first, end - first):
                         lists["range"], lists["row"] = self.number, lists["row"] + first
                         lists_file.write(lists.tobytes())
@@ -104,7 +104,7 @@ class _Cluster:
     def __init__(
         self,
         rows: NDArray[Any],
-        vectors: NDArray[np.int16],
+        vectors: Gathered,
         floor: float,
         one: bool,
         histogram: NDArray[np.int64],
@@ -113,6 +113,7 @@ class _Cluster:
         self.cluster = int(rows["cluster"][0])
         self.probes = np.ascontiguousarray(rows["clusters"])
         self.home = np.full(len(rows), self.cluster, np.int32) if one else np.ascontiguousarray(self.probes[:, 0])
+        self.living = self.home == self.cluster
         self.squares = np.ascontiguousarray(rows["square"])
         self.compared = self.found = 0
 
@@ -127,15 +128,36 @@ class _Cluster:
         neighbours = np.empty((size, LISTED), np.int32)
         cosines = np.zeros((size, LISTED))
         beyond = np.zeros(size)
-        mine = self.vectors[start:stop].astype(np.float32)
+        xs = np.arange(start, stop)
+        mine, living = self.vectors[start:stop].astype(np.float32), self.living[start:stop]
+        visits = not living.all()
         for y in range(0, stop, Y_ROWS):
-            products = mine @ self.vectors[y : min(y + Y_ROWS, stop)].astype(np.float32).T
-            self.compared += int(np.clip(np.arange(start, stop) - y, 0, products.shape[1]).sum())
-            self.found += int(collect(
-                products, start, y, self.cluster, self.home, self.probes, self.squares, self.floor, start,
-                counts, neighbours, cosines, beyond, self.histogram,
-            ))  # fmt: skip
+            ys = np.arange(y, min(y + Y_ROWS, stop))
+            others = self.vectors[y : y + len(ys)].astype(np.float32)
+            lists = counts, neighbours, cosines, beyond
+            self._compare(xs[living], ys, mine[living] if visits else mine, others, start, lists)
+            if visits:  # two that both only visit are compared elsewhere
+                here = self.living[y : y + len(ys)]
+                self._compare(xs[~living], ys[here], mine[~living], others[here], start, lists)
         return self._written(start, counts, neighbours, cosines, beyond)
+
+    def _compare(
+        self,
+        xs: NDArray[np.int64],
+        ys: NDArray[np.int64],
+        mine: NDArray[np.float32],
+        others: NDArray[np.float32],
+        base: int,
+        lists: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]],
+    ) -> None:
+        """Compare rows xs with those of rows ys that come before them. mine, others: their vectors."""
+        if not len(xs) or not len(ys):
+            return
+        self.compared += int(np.searchsorted(ys, xs).sum())
+        self.found += int(collect(
+            mine @ others.T, xs, ys, self.cluster, self.home, self.probes, self.squares, self.floor, base,
+            *lists, self.histogram,
+        ))  # fmt: skip
 
     def _written(
         self,

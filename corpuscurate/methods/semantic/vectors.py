@@ -14,6 +14,7 @@ zeros.bin (uint64), the documents without a direction, with zero_notes.bin (uint
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.core.errors import InputError
+from corpuscurate.kernels.embedding.whole_rows import row_squares, whole_rows
 from corpuscurate.methods.embed.base import embedding_batches, embedding_shape
 from corpuscurate.methods.embed.noted import Noted, joined_notes
 
@@ -64,15 +66,23 @@ class Vectors:
         return np.fromfile(self.files["squares.bin"], np.int32)
 
 
-def mapped(path: Artefact, kind: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+def mapped(path: Artefact | Path, kind: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     """A raw file as an array, memory-mapped; an empty file, which cannot be mapped, as an empty array."""
     return np.memmap(path, kind, "r", shape=shape) if np.prod(shape) else np.empty(shape, kind)
 
 
 def quantised(rows: NDArray[np.float32]) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
     """Stored form of unit rows float32[n, d]: int16[n, d] and the square of each row's length; zero rows stay zero."""
-    whole = np.rint(rows.astype(np.float64) * LENGTH + _dither(rows.shape[1])).astype(np.int16)
-    return whole, np.einsum("ij,ij->i", whole, whole, dtype=np.int32, casting="unsafe")
+    whole, squares = np.empty(rows.shape, np.int16), np.empty(len(rows), np.int32)
+    whole_rows(rows, float(LENGTH), _dither(rows.shape[1]), whole, squares)
+    return whole, squares
+
+
+def squares_of(rows: NDArray[np.int16]) -> NDArray[np.int32]:
+    """int32[n]: the square of the length of each row int16[n, d]."""
+    squares = np.empty(len(rows), np.int32)
+    row_squares(rows, squares)
+    return squares
 
 
 def _dither(dimension: int) -> NDArray[np.float64]:
@@ -95,29 +105,44 @@ class Quantise:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write the file of vectors, without documents that have no direction."""
-        rows = zeros = 0
         noted = Noted()
-        with (
-            (folder / "vectors.bin").open("wb") as vectors,
-            (folder / "ids.bin").open("wb") as names,
-            (folder / "squares.bin").open("wb") as lengths,
-            (folder / "zeros.bin").open("wb") as without,
-            (folder / "zero_notes.bin").open("wb") as reasons,
-        ):
+        with ExitStack() as stack:
+            files = VectorFiles(folder, stack)
             for ids, block, notes in embedding_batches(self.path):
                 noted = noted.with_batch(ids, notes)
                 for start in range(0, len(ids), _BLOCK_ROWS):
-                    stop = start + _BLOCK_ROWS
-                    whole, squares = quantised(block[start:stop])
+                    some = slice(start, start + _BLOCK_ROWS)
+                    whole, squares = quantised(block[some])
                     there = squares > 0
-                    vectors.write(whole[there].tobytes())
-                    names.write(ids[start:stop][there].tobytes())
-                    lengths.write(squares[there].tobytes())
-                    without.write(ids[start:stop][~there].tobytes())
-                    reasons.write(notes[start:stop][~there].tobytes())
-                    rows += int(there.sum())
-                    zeros += int((~there).sum())
-        return {"rows": rows, "zeros": zeros, "noted": noted.value()}
+                    files.write(whole[there], ids[some][there])
+                    files.without(ids[some][~there], notes[some][~there])
+        return {**files.counts(), "noted": noted.value()}
+
+
+class VectorFiles:
+    """A file of vectors while it is written. folder: where to; stack: closes its files."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        names = ("vectors", "ids", "squares", "zeros", "zero_notes")
+        self._files = {name: stack.enter_context((folder / f"{name}.bin").open("wb")) for name in names}
+        self._rows = self._zeros = 0
+
+    def write(self, rows: NDArray[np.int16], ids: NDArray[np.uint64]) -> None:
+        """Add rows with a direction and their documents, ascending."""
+        self._files["vectors"].write(rows.tobytes())
+        self._files["ids"].write(ids.tobytes())
+        self._files["squares"].write(squares_of(rows).tobytes())
+        self._rows += len(ids)
+
+    def without(self, ids: NDArray[np.uint64], notes: NDArray[np.uint8]) -> None:
+        """Add documents without a direction and why, ascending."""
+        self._files["zeros"].write(ids.tobytes())
+        self._files["zero_notes"].write(notes.tobytes())
+        self._zeros += len(ids)
+
+    def counts(self) -> dict[str, int]:
+        """How many there are of both."""
+        return {"rows": self._rows, "zeros": self._zeros}
 
 
 def quantise(corpus: Corpus, paths: list[Artefact], basis: Any) -> tuple[tuple[Vectors, ...], Noted]:
@@ -125,12 +150,19 @@ def quantise(corpus: Corpus, paths: list[Artefact], basis: Any) -> tuple[tuple[V
     too long."""
     shapes = [embedding_shape(path) for path in paths]
     dimension = max((width for _, width in shapes), default=1)
-    if dimension > MOST_DIMENSIONS:
-        raise InputError(f"embeddings have {dimension} dimensions; at most {MOST_DIMENSIONS} can be handled.")
+    checked_dimension(dimension)
     done = corpus.run([Quantise(i, path) for i, path in enumerate(paths)], "storing vectors", basis=basis)
     noted = joined_notes([Noted.of(each.result["noted"]) for each in done])
-    return tuple(_vectors(each, dimension) for each in done), noted
+    return tuple(vectors_of(each, dimension) for each in done), noted
 
 
-def _vectors(done: Done, dimension: int) -> Vectors:
+def checked_dimension(dimension: int) -> int:
+    """The number of dimensions. Raises InputError where products would not be exact."""
+    if dimension > MOST_DIMENSIONS:
+        raise InputError(f"embeddings have {dimension} dimensions; at most {MOST_DIMENSIONS} can be handled.")
+    return dimension
+
+
+def vectors_of(done: Done, dimension: int) -> Vectors:
+    """What a work that wrote `VectorFiles` left."""
     return Vectors(done.files, done.result["rows"], dimension, done.result["zeros"])
