@@ -31,7 +31,6 @@ from typing import Any
 import numpy as np
 from semantic_rows import BLOCK, Rows
 
-
 MOST_IN_16_BITS = 2_000_000
 
 
@@ -178,7 +177,7 @@ def scale(documents: int = 1_000_000, dimension: int = 384, workers: int = 2, me
         )
 
 
-def lost(documents: int = 1_000_000, dimension: int = 384, clusters: int = 0, asked: int = 5_000) -> None:
+def lost(documents: int = 1_000_000, dimension: int = 384, clusters: int = 0, asked: int = 3_000) -> None:
     """Share of pairs that no cluster compares, by how clusters are visited: planted pairs, and all pairs of `asked`
     documents with a cosine of at least the threshold, by brute force."""
     from corpuscurate.methods.semantic.visits import Visits
@@ -189,8 +188,12 @@ def lost(documents: int = 1_000_000, dimension: int = 384, clusters: int = 0, as
     centroids = _centroids(vectors, squares, clusters or round(documents**0.5))
     visits = [Visits(probes) for probes in (1, 2, 3, 4, 8)]
     visits += [Visits(8, border) for border in (0.01, 0.02, 0.03, 0.04, 0.06, 0.08)]
+    numbers, cosines_with = _clusters_near(vectors, squares, centroids)
     for each in visits:
-        found = _visited(vectors, squares, centroids, each)
+        found = numbers.copy()
+        found[:, each.probes :] = -1
+        if each.border is not None:
+            found[cosines_with < cosines_with[:, :1] - each.border] = -1
         sizes = np.bincount(found[:, 0], minlength=len(centroids)).astype(float)
         guests = np.bincount(found[:, 1:][found[:, 1:] >= 0], minlength=len(centroids))
         show(
@@ -251,13 +254,17 @@ def _centroids(vectors: np.ndarray, squares: np.ndarray, clusters: int) -> np.nd
     return fit(vectors[ids], squares[ids], ids.astype(np.uint64), Clustering(clusters, 0, 10, 0))[0]
 
 
-def _visited(vectors: np.ndarray, squares: np.ndarray, centroids: np.ndarray, visits: Any) -> np.ndarray:
-    from corpuscurate.methods.semantic.visits import ClustersNear
+def _clusters_near(vectors: np.ndarray, squares: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The 8 nearest clusters int32[n, 8] of all rows and the cosines with their centroids, float32."""
+    from corpuscurate.methods.semantic.kmeans import Nearest, centroid_squares
 
-    near = ClustersNear(centroids, visits)
-    step = 1 << 13
-    parts = [near.search(vectors[i : i + step], squares[i : i + step])[0] for i in range(0, len(vectors), step)]
-    return np.concatenate(parts)
+    nearest, lengths = Nearest(centroids.astype(np.float32)), np.sqrt(centroid_squares(centroids))
+    numbers, cosines = np.empty((len(vectors), 8), np.int32), np.empty((len(vectors), 8), np.float32)
+    for start in range(0, len(vectors), 1 << 13):
+        block = slice(start, start + (1 << 13))
+        numbers[block], products = nearest.search(vectors[block], 8)
+        cosines[block] = products / (np.sqrt(squares[block])[:, None] * lengths[numbers[block]])
+    return numbers, cosines
 
 
 def _lost(found: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -267,8 +274,8 @@ def _lost(found: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 
 def kmeans(documents: int = 200_000, dimension: int = 384, clusters: int = 3_162, threads: int = 1) -> None:
-    """Our k-means beside FAISS's: the same rows, number of clusters, iterations and threads; the mean cosine of the rows
-    with their nearest centroid, for both by the same search."""
+    """Our k-means beside FAISS's: the same rows, number of clusters, iterations and threads; the mean cosine of the
+    rows with their nearest centroid, for both by the same search."""
     import faiss as library
 
     from corpuscurate.methods.semantic.kmeans import Clustering, Nearest, centroid_squares, fit

@@ -185,7 +185,9 @@ def test_full_lists_say_so(monkeypatch):
     lists = np.zeros(1, np.int32), np.zeros((1, kernels.LISTED), np.int32), np.zeros((1, kernels.LISTED)), np.zeros(1)
     histogram = np.zeros(kernels.BINS + 1, np.int64)
     rows = np.arange(size + 1)
-    found = kernels.collect(products, rows[size:], rows[:size], 0, home, home[:, None], squares, 0.08, size, *lists, histogram)
+    found = kernels.collect(
+        products, rows[size:], rows[:size], 0, home, home[:, None], squares, 0.08, size, *lists, histogram
+    )
     counts, neighbours, cosines, beyond = lists
     assert found == size - 1 == histogram.sum() and counts[0] == kernels.LISTED
     assert beyond[0] == 0.1

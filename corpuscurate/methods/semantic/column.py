@@ -1,5 +1,5 @@
-"""Embeddings that come in a column, as files of vectors: in whole numbers from the sketch on, so that each is on disk
-twice in 16 bits (`semantic.vectors`), never as floats."""
+"""Embeddings that come in a column, as files of vectors: they stay in the sketch, in whole numbers from there on
+(`semantic.vectors`), and the file says which of its rows are alive."""
 
 from __future__ import annotations
 
@@ -23,9 +23,17 @@ from corpuscurate.core.tables import read_table
 from corpuscurate.methods.embed.base import EMPTY, noted_rows
 from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.noted import Noted, joined_notes
-from corpuscurate.methods.semantic.vectors import VectorFiles, Vectors, checked_dimension, quantised, vectors_of
+from corpuscurate.methods.semantic.vectors import (
+    VECTOR,
+    VectorFiles,
+    Vectors,
+    checked_dimension,
+    quantised,
+    squares_of,
+    vectors_of,
+)
 
-VECTOR, NOTE = "vector", "vector_note"
+NOTE = "vector_note"
 SKETCH: Mapping[str, pa.DataType] = {VECTOR: pa.large_list(pa.int16()), NOTE: pa.uint8()}
 """Columns of a sketch: a row in whole numbers, empty where there is none; its note (see `embed.base.Embedded`)."""
 
@@ -48,7 +56,7 @@ def whole_lists(lists: pa.LargeListArray) -> dict[str, pa.Array]:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Store the rows of a split's sketch that are alive. dropped: doc_ids to leave out, ascending."""
+    """Find the rows of a split's sketch that are alive. dropped: doc_ids to leave out, ascending."""
 
     split: int
     sketches: Artefact
@@ -59,14 +67,15 @@ class Store:
     @property
     def key(self) -> str:
         """See `stage.Work`."""
-        return f"vectors-{self.split:05d}"
+        return f"column-{self.split:05d}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write the file of vectors, without documents that have no direction; the lengths of all rows."""
         lengths: set[int] = set()
         noted = Noted()
+        before = 0
         with ExitStack() as stack:
-            files = VectorFiles(folder, stack)
+            files = VectorFiles(folder, stack, "at")
             for batch in read_table(self.sketches).to_batches(self.BLOCK):
                 lists = batch.column(VECTOR)
                 sizes = to_numpy(pc.list_value_length(lists))
@@ -75,19 +84,21 @@ class Store:
                     break
                 ids, notes = to_numpy(batch.column("doc_id")).astype(np.uint64), to_numpy(batch.column(NOTE))
                 alive = ~is_in_sorted(ids, self.dropped)
-                rows = to_numpy(lists.flatten()).reshape(-1, max(lengths, default=1))[alive[sizes > 0]]
                 noted = noted.with_batch(ids[alive], notes[alive])
-                there = notes == 0
-                files.write(rows[there[alive & (sizes > 0)]], ids[alive & there])
+                there = (notes == 0) & alive
+                wanted = there[sizes > 0]
+                rows = to_numpy(lists.flatten()).reshape(-1, max(lengths, default=1))[wanted]
+                files.write(before + np.flatnonzero(wanted), ids[there], squares_of(rows))
+                before += len(wanted)
                 files.without(ids[alive & ~there], notes[alive & ~there])
         return {**files.counts(), "noted": noted.value(), "lengths": sorted(lengths)}
 
 
 def stored_column(corpus: Corpus, embedder: Column, basis: Any) -> tuple[tuple[Vectors, ...], Noted]:
-    """Store the vectors of all splits, and count their notes. Raises InputError where rows have different lengths, or
+    """Find the vectors of all splits, and count their notes. Raises InputError where rows have different lengths, or
     are too long."""
     works = [Store(number, path, corpus.dropped(number)) for number, path in enumerate(corpus.sketches())]
-    done = corpus.run(works, "storing vectors", basis=basis)
+    done = corpus.run(works, "vectors of the column", basis=basis)
     lengths = {length for each in done for length in each.result["lengths"]}
     if len(lengths) > 1:
         raise InputError(
@@ -96,4 +107,5 @@ def stored_column(corpus: Corpus, embedder: Column, basis: Any) -> tuple[tuple[V
         )
     dimension = checked_dimension(max(lengths, default=1))
     noted = joined_notes([Noted.of(each.result["noted"]) for each in done])
-    return tuple(vectors_of(each, dimension) for each in done), noted
+    files = [vectors_of(each, dimension, work.sketches) for each, work in zip(done, works, strict=True)]
+    return tuple(files), noted

@@ -27,6 +27,7 @@ from corpuscurate.methods.dedup.keep import float_ranks
 from corpuscurate.methods.dedup.key_ranges import ranges_for_memory
 from corpuscurate.methods.dedup.sketches import KEEP_RANK, Source
 from corpuscurate.methods.semantic.clusters import Assigned, Clustered, joined, ranges
+from corpuscurate.methods.semantic.gathered import Gathered, gather, starts_of
 from corpuscurate.methods.semantic.vectors import Vectors, mapped
 
 _MOST_RANGES = 256
@@ -112,12 +113,13 @@ class Scatter:
             rows = np.empty(len(ids[block]), row_type(assigned.probes))
             rows["doc_id"], rows["keep_rank"], rows["square"] = ids[block], ranks[block], squares[block]
             rows["clusters"] = clusters[block]
+            mine = vectors[block]
             for each in range(1 if self.one else assigned.probes):
                 rows["cluster"] = 0 if self.one else rows["clusters"][:, each]
                 wanted = rows["cluster"] >= 0
                 if self.only is not None:
                     wanted &= self.only[rows["cluster"]]
-                yield rows[wanted], vectors[block][wanted]
+                yield rows[wanted], mine[wanted]
 
     def _write(self, outs: list[Any], rows: NDArray[Any], vectors: NDArray[np.int16]) -> NDArray[np.int64]:
         range_of = np.searchsorted(np.array(self.borders), rows["cluster"], "right") - 1
@@ -131,36 +133,6 @@ class Scatter:
                 vectors_file.write(vectors[chosen].tobytes())
             start += size
         return sizes
-
-
-class Gathered:
-    """Vectors of a cluster range by the number of a row, int16[m, d] for a slice or an array of numbers. pieces: where
-    they lie, numbered one after the other from `starts` on; at: int64[n], the number there of each row."""
-
-    def __init__(
-        self, pieces: Sequence[NDArray[np.int16]], starts: NDArray[np.int64], at: NDArray[np.int64], dimension: int
-    ) -> None:
-        self._pieces, self._starts, self._at, self._dimension = pieces, starts, at, dimension
-
-    def __len__(self) -> int:
-        return len(self._at)
-
-    def __getitem__(self, rows: slice | NDArray[Any]) -> NDArray[np.int16]:
-        chosen = np.asarray(self._at[rows])
-        if not len(chosen):
-            return np.empty((0, self._dimension), np.int16)
-        return _gather(self._pieces, self._starts, chosen)
-
-    def part(self, first: int, stop: int) -> Gathered:
-        """Rows first..stop-1."""
-        return Gathered(self._pieces, self._starts, self._at[first:stop], self._dimension)
-
-    def copied(self, path: Path) -> NDArray[np.int16]:
-        """All rows in a new file, memory-mapped, for what needs them again and again in any order."""
-        with path.open("wb") as file:
-            for start in range(0, len(self), _BLOCK_ROWS):
-                file.write(self[start : start + _BLOCK_ROWS].tobytes())
-        return mapped(path, np.int16, (len(self), self._dimension))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +158,7 @@ class ClusterRange:
             for path, size in self.pieces
             if size
         ]
-        at = mapped(self.files["at.bin"], np.int64, (self.rows,))
-        return Gathered(pieces, _starts([size for _, size in self.pieces if size]), at, self.dimension)
+        return Gathered(pieces, mapped(self.files["at.bin"], np.int64, (self.rows,)), self.dimension)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,29 +184,12 @@ class Order:
         tables = [mapped(path[f"{self.number}.rows"], kind, (size,)) for path, size in pieces]
         keys = [joined([table[name] for table in tables], kind[name]) for name in ("doc_id", "keep_rank", "cluster")]
         order = np.lexsort(keys)
-        starts = _starts([size for _, size in pieces])
+        starts = starts_of([size for _, size in pieces])
         with (folder / "rows.bin").open("wb") as rows_file:
             for start in range(0, len(order), _BLOCK_ROWS):
-                rows_file.write(_gather(tables, starts, order[start : start + _BLOCK_ROWS]).tobytes())
+                rows_file.write(gather(tables, starts, order[start : start + _BLOCK_ROWS]).tobytes())
         order.astype(np.int64).tofile(folder / "at.bin")
         return {"rows": len(order)}
-
-
-def _starts(sizes: Sequence[int]) -> NDArray[np.int64]:
-    """Where pieces of these sizes begin, one after the other, and where the last one ends."""
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-
-
-def _gather(pieces: Sequence[NDArray[Any]], starts: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[Any]:
-    """The rows of these numbers, where the pieces are numbered one after the other from `starts` on."""
-    out = np.empty((len(rows), *pieces[0].shape[1:]), pieces[0].dtype)
-    piece = np.searchsorted(starts, rows, "right") - 1
-    for number in np.unique(piece).tolist():
-        here = np.flatnonzero(piece == number)
-        local = rows[here] - starts[number]
-        forward = np.argsort(local)  # ascending, for the disk's sake
-        out[here[forward]] = pieces[number][local[forward]]
-    return out
 
 
 def range_borders(sizes: NDArray[np.int64], count: int) -> tuple[int, ...]:

@@ -15,7 +15,8 @@ from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.corpus import Corpus
 from corpuscurate.kernels.embedding.neighbour_lists import nearest_cosines
 from corpuscurate.methods.semantic.clusters import joined
-from corpuscurate.methods.semantic.keep_order import ClusterRange, Gathered
+from corpuscurate.methods.semantic.gathered import Gathered
+from corpuscurate.methods.semantic.keep_order import ClusterRange
 from corpuscurate.methods.semantic.pairs import WORK_PAIRS, X_ROWS, Y_ROWS, clusters_of
 from corpuscurate.methods.semantic.threads import one_pool
 from corpuscurate.methods.semantic.vectors import mapped
@@ -49,7 +50,10 @@ class Nearby:
                 begin, end = max(first, self.start), min(stop, self.stop)
                 if begin < end:
                     self._cluster(
-                        table[first:stop], vectors.part(first, stop), begin - first, best[begin - self.start :][: end - begin]
+                        table[first:stop],
+                        vectors.part(first, stop),
+                        begin - first,
+                        best[begin - self.start :][: end - begin],
                     )
         ids = np.ascontiguousarray(table["doc_id"][self.start : self.stop])
         order = np.argsort(ids, kind="stable")

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from corpuscurate.core.artefact import Artefacts
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.kernels.embedding.neighbour_lists import BINS, LISTED, collect
-from corpuscurate.methods.semantic.keep_order import ClusterRange, Gathered
+from corpuscurate.methods.semantic.gathered import Gathered
+from corpuscurate.methods.semantic.keep_order import ClusterRange
 from corpuscurate.methods.semantic.threads import one_pool
 
 X_ROWS = 2048

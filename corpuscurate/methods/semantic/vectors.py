@@ -8,7 +8,8 @@ large element. Before rounding, a number of its own between -.5 and .5 is added 
 1964). Without it, many equal elements are all rounded the same way, and their errors add up instead of cancelling out.
 So the error of a cosine is at most about .00018 (standard deviation), for any distribution of the elements.
 
-A file of vectors is a folder: vectors.bin (int16[n, d]), ids.bin (uint64[n], ascending), squares.bin (int32[n]); and
+A file of vectors is a folder: vectors.bin (int16[n, d]), or at.bin (int64[n]: which rows of the sketch they are, for
+embeddings that came in a column); ids.bin (uint64[n], ascending), squares.bin (int32[n]); and
 zeros.bin (uint64), the documents without a direction, with zero_notes.bin (uint8), why (see `embed.base.Embedded`).
 """
 
@@ -23,31 +24,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.core.artefact import Artefact, Artefacts
+from corpuscurate.core.columns import to_numpy
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.tables import read_table
 from corpuscurate.kernels.embedding.whole_rows import row_squares, whole_rows
 from corpuscurate.methods.embed.base import embedding_batches, embedding_shape
 from corpuscurate.methods.embed.noted import Noted, joined_notes
+from corpuscurate.methods.semantic.gathered import Gathered
 
 LENGTH = 4000
 """Length of a stored row and of a centroid: 4000 and the rounding stay below 2^12."""
 MOST_DIMENSIONS = 16_384
+VECTOR = "vector"
+"""Column of a sketch with rows in whole numbers (see `semantic.column`)."""
 _BLOCK_ROWS = 1 << 14
 _GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """A stored file of vectors. rows: how many; dimension: of each; zeros: documents without a direction, left out."""
+    """A stored file of vectors. rows: how many; dimension: of each; zeros: documents without a direction, left out.
+    sketch: where the vectors are, if they are not in the file but came in a column (`semantic.column`)."""
 
     files: Artefacts
     rows: int
     dimension: int
     zeros: int
+    sketch: Artefact | None = None
 
-    def vectors(self) -> NDArray[np.int16]:
-        """int16[n, d], memory-mapped."""
-        return mapped(self.files["vectors.bin"], np.int16, (self.rows, self.dimension))
+    def vectors(self) -> NDArray[np.int16] | Gathered:
+        """int16[n, d], memory-mapped, or gathered where rows are asked for."""
+        if self.sketch is None:
+            return mapped(self.files["vectors.bin"], np.int16, (self.rows, self.dimension))
+        chunks = read_table(self.sketch).column(VECTOR).chunks
+        pieces = [to_numpy(chunk.flatten()).reshape(-1, self.dimension) for chunk in chunks]
+        return Gathered(pieces, mapped(self.files["at.bin"], np.int64, (self.rows,)), self.dimension)
 
     def ids(self) -> NDArray[np.uint64]:
         """uint64[n], ascending."""
@@ -114,7 +126,7 @@ class Quantise:
                     some = slice(start, start + _BLOCK_ROWS)
                     whole, squares = quantised(block[some])
                     there = squares > 0
-                    files.write(whole[there], ids[some][there])
+                    files.write(whole[there], ids[some][there], squares[there])
                     files.without(ids[some][~there], notes[some][~there])
         return {**files.counts(), "noted": noted.value()}
 
@@ -122,16 +134,18 @@ class Quantise:
 class VectorFiles:
     """A file of vectors while it is written. folder: where to; stack: closes its files."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        names = ("vectors", "ids", "squares", "zeros", "zero_notes")
+    def __init__(self, folder: Path, stack: ExitStack, rows: str = "vectors") -> None:
+        """rows: the file of rows."""
+        names = (rows, "ids", "squares", "zeros", "zero_notes")
+        self._rows_file = rows
         self._files = {name: stack.enter_context((folder / f"{name}.bin").open("wb")) for name in names}
         self._rows = self._zeros = 0
 
-    def write(self, rows: NDArray[np.int16], ids: NDArray[np.uint64]) -> None:
-        """Add rows with a direction and their documents, ascending."""
-        self._files["vectors"].write(rows.tobytes())
+    def write(self, rows: NDArray[Any], ids: NDArray[np.uint64], squares: NDArray[np.int32]) -> None:
+        """Add rows with a direction, or where they are; their documents, ascending; the squares of their lengths."""
+        self._files[self._rows_file].write(rows.tobytes())
         self._files["ids"].write(ids.tobytes())
-        self._files["squares"].write(squares_of(rows).tobytes())
+        self._files["squares"].write(squares.tobytes())
         self._rows += len(ids)
 
     def without(self, ids: NDArray[np.uint64], notes: NDArray[np.uint8]) -> None:
@@ -163,6 +177,6 @@ def checked_dimension(dimension: int) -> int:
     return dimension
 
 
-def vectors_of(done: Done, dimension: int) -> Vectors:
-    """What a work that wrote `VectorFiles` left."""
-    return Vectors(done.files, done.result["rows"], dimension, done.result["zeros"])
+def vectors_of(done: Done, dimension: int, sketch: Artefact | None = None) -> Vectors:
+    """What a work that wrote `VectorFiles` left. sketch: where the vectors are, if not in the file."""
+    return Vectors(done.files, done.result["rows"], dimension, done.result["zeros"], sketch)
