@@ -48,8 +48,9 @@ def blocks(documents: int, dimension: int) -> Iterator[np.ndarray]:
 
 
 class Peak:
-    """What this process and its children take, sampled twice a second: the greatest sum of memory, where pages of files
-    count too (PSS) and where they do not (anonymous, which cannot be given back), CPU seconds, bytes from and to disk."""
+    """What this process and its children take, sampled twice a second: the greatest sum of memory, where pages of
+    files count too (PSS) and where they do not (anonymous: it cannot be given back); CPU seconds; bytes from and to
+    disk."""
 
     def __init__(self) -> None:
         import psutil

@@ -30,7 +30,6 @@ from corpuscurate.methods.dedup.clusters import (
 )
 from corpuscurate.methods.dedup.keep import Keep, columns_of
 from corpuscurate.methods.dedup.sketches import keep_rank_columns, keep_rank_schema, keep_warnings, sources_of
-from corpuscurate.methods.embed.corpus import VERSION
 from corpuscurate.methods.semantic.borders import border_stats, estimate_borders
 from corpuscurate.methods.semantic.clusters import (
     Assigned,
@@ -47,7 +46,7 @@ from corpuscurate.methods.semantic.vectors import Vectors
 from corpuscurate.methods.semantic.visits import MOST, Visits
 
 DEFAULT_THRESHOLD = 0.95
-DEFAULT_BORDER = 0.04
+DEFAULT_BORDER = 0.03
 LOST = 0.05
 """Share of pairs lost at borders from which the user is told."""
 
@@ -57,10 +56,10 @@ class Semantic(ClustersCorpus):
 
     Documents are clustered by spherical k-means. A document is compared with those that live in its cluster, and where
     it lies near the border of other clusters (`border`) with those that live there; or with those in the `probes` - 1
-    next clusters, wherever it lies. All comparisons are in keep order. `rule: independent` drops a document that is near a *kept* earlier one: whatever
-    goes has a near document in the output. `rule: paper` drops one that is near any earlier one, even one that goes
-    too, as the paper's code does: chains of near documents shrink to their first. The ledger names for each dropped
-    document the nearest (kept, or any) earlier one and the cosine.
+    next clusters, wherever it lies. All is in keep order. `rule: independent` drops a document that is near a *kept*
+    earlier one: whatever goes has a near document in the output. `rule: paper` drops one that is near any earlier one,
+    even one that goes too, as the paper's code does: chains of near documents shrink to their first. The ledger names
+    for each dropped document the nearest (kept, or any) earlier one and the cosine.
 
     The threshold is a cosine, and it means something else for each embedder and corpus: look at `corpuscurate tune
     semantic`, or give `remove_fraction`, which drops at most that share of the documents: by the lowest threshold that
@@ -73,12 +72,13 @@ class Semantic(ClustersCorpus):
     of CPU (`semantic.vectors`, `semantic.kmeans`). Embeddings themselves are the same for the same versions and the
     same kind of CPU only.
 
-    On disk 8 bytes an element of the embeddings (float32, or for embeddings in a column 16 bits; and 16 bits twice, once
-    more for each further cluster), and at most 768 bytes for each document with near ones. In memory see `semantic.keep_order`, `.pairs` and `.decide`.
+    On disk 8 bytes an element of the embeddings (4 where they are in a column): the vectors once where they are read,
+    in 16 bits, and once for each cluster of a document; and at most 384 bytes for each document with near ones. In
+    memory see `semantic.keep_order`, `.pairs` and `.decide`.
     """
 
     word: ClassVar[str] = "semantic"
-    version: ClassVar[int] = 10 * VERSION + 2
+    version: ClassVar[int] = 10 * ClustersCorpus.version + 2
     source: ClassVar[str] = "Abbas et al. 2023, SemDeDup, arXiv 2303.09540"
     shorthand: ClassVar[str] = "threshold"
 

@@ -46,7 +46,8 @@ def row_squares(rows: NDArray[np.int16], out: NDArray[np.int32]) -> int:
 
 @kernel
 def unit_rows(rows: NDArray[Any], out: NDArray[np.float32], squares: NDArray[np.float64]) -> int:
-    """Divide rows float32[n, d] or float64[n, d] by their length; zero rows, and those with NaN or infinity, become zero.
+    """Divide rows float32[n, d] or float64[n, d] by their length; zero rows, and those with NaN or infinity, become
+    zero.
 
     squares: float64[n], filled with the square of each length, added up from left to right. Returns n.
     """

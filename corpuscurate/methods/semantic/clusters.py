@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.corpus import DROPS, Corpus
 from corpuscurate.methods.embed.base import EMBEDDING
 from corpuscurate.methods.embed.column import Column
+from corpuscurate.methods.embed.corpus import VERSION as EMBEDDINGS
 from corpuscurate.methods.embed.corpus import EmbedsCorpus, embedded_corpus, embedding_basis
 from corpuscurate.methods.embed.noted import note_warnings, refuse_not_finite
 from corpuscurate.methods.semantic.column import SKETCH, stored_column, whole_lists
@@ -35,14 +36,16 @@ from corpuscurate.methods.semantic.threads import one_pool
 from corpuscurate.methods.semantic.vectors import Vectors, mapped, quantise
 from corpuscurate.methods.semantic.visits import OWN, ClustersNear, Visits
 
-VERSION = 3
-"""Raise it when vectors, centroids or clusters change for the same parameters. 2: notes. 3: 16 bits
-an element."""
+VERSION = 4
+"""Raise it when vectors, centroids or clusters change for the same parameters. 2: notes. 3: 16 bits an element. 4: all
+iterations; vectors of a column are in the sketch."""
 LARGEST = 10
 
 
 class ClustersCorpus(EmbedsCorpus):
     """A global stage over clusters of embeddings: the parameters of spherical k-means."""
+
+    version: ClassVar[int] = 100 * EMBEDDINGS + VERSION
 
     clusters: int | None = Field(None, description="clusters of k-means; from the number of documents where null", ge=1)
     sample: int | None = Field(
@@ -187,7 +190,8 @@ class Assign:
 def cluster_corpus(
     corpus: Corpus, stage: ClustersCorpus, visits: Visits = OWN, small: int = SMALL, *, finite: bool = False
 ) -> Clustered:
-    """Embed and cluster all documents that are alive. visits: the clusters of each document. small: documents up to which one cluster is enough, where the recipe names no number. finite: raise InputError
+    """Embed and cluster all documents that are alive. visits: the clusters of each document.
+    small: documents up to which one cluster is enough, where the recipe names no number. finite: raise InputError
     where an embedding has NaN or infinity; otherwise such documents have no direction, and a warning says so.
 
     Embeddings, centroids and clusters are kept when other parameters of the stage change.

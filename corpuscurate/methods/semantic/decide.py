@@ -8,8 +8,8 @@ Lists are bounded. A document whose listed neighbours above the threshold are al
 beyond its list, is compared again with the kept documents before it in its clusters: so the decision is exact. In the
 end those with full lists are compared with the kept ones once more, so that the nearest of them is named.
 
-In memory 100 bytes for each document that has a neighbour above the floor, 16 for each listed pair (in a file, so that
-the system may page it, where it exceeds the share).
+Only lists and pairs from the lowest threshold in question up are read. In memory 100 bytes for each such list, 16 for
+each such pair (in a file, so that the system may page it, where they exceed the share).
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ from corpuscurate.kernels.embedding.neighbour_lists import decide_independent, d
 from corpuscurate.methods.dedup.clusters import cluster_stats, write_clusters
 from corpuscurate.methods.semantic.clusters import joined, share_of
 from corpuscurate.methods.semantic.keep_order import ClusterRange
-from corpuscurate.methods.semantic.pairs import ENTRY, LIST, clusters_of
-from corpuscurate.methods.semantic.vectors import mapped
+from corpuscurate.methods.semantic.listed import listed, range_of
+from corpuscurate.methods.semantic.pairs import LIST, clusters_of
 
 Rule = Literal["independent", "paper"]
 STEPS = 1_000_000
 """Thresholds that `remove_fraction` chooses from: multiples of 1 / STEPS."""
 _BLOCK_ROWS = 1 << 15
 _BLOCK = 1 << 11
+_PAIR_BYTES = 16
 MEMBERS_FILE = "members.arrow"
 
 
@@ -64,12 +65,18 @@ class Neighbourhoods:
     """The neighbour lists of all works. documents: uint64[m], the documents with a list, in keep order."""
 
     def __init__(
-        self, works: tuple[Artefacts, ...], cluster_ranges: tuple[ClusterRange, ...], one: bool, scratch: Path | None
+        self,
+        works: tuple[Artefacts, ...],
+        cluster_ranges: tuple[ClusterRange, ...],
+        one: bool,
+        lowest: float,
+        scratch: tuple[Path, int],
     ) -> None:
-        """scratch: a folder for what is paged; None: memory."""
+        """lowest: the lowest threshold in question; what is below is left out. scratch: a folder for pairs that take
+        more than so many bytes."""
         self._ranges, self._one = cluster_ranges, one
-        lists = [np.fromfile(path["lists.bin"], LIST) for path in works]
-        self.lists = joined(lists, LIST)
+        parts = [self._lists_from(path, lowest) for path in works]
+        self.lists = joined(parts, LIST)
         self.order = np.lexsort((self.lists["cluster"], self.lists["doc_id"], self.lists["keep_rank"]))
         ids = self.lists["doc_id"][self.order]
         starts = np.flatnonzero(np.concatenate([np.ones(min(1, len(ids)), np.bool_), ids[1:] != ids[:-1]]))
@@ -79,22 +86,63 @@ class Neighbourhoods:
         self._sorted = self.documents[self._by_id]
         self.offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.lists["size"])])
         self.beyond = np.ascontiguousarray(self.lists["beyond"])
+        self._range_of_work = np.array([range_of(path) for path in works], np.int64)
+        self._starts = np.concatenate([np.zeros(1, np.int64), np.cumsum([int(p["size"].sum()) for p in parts])])
         total = int(self.offsets[-1])
-        self.neighbours = _array(scratch, "neighbours", np.int64, total)
-        self.cosines = _array(scratch, "cosines", np.float64, total)
-        self.ids = _array(scratch, "ids", np.uint64, total)
-        start = 0
-        for path, rows in zip(works, lists, strict=True):
-            size = int(rows["size"].sum())
-            entries = mapped(path["entries.bin"], ENTRY, (size,))
-            for at in range(0, size, 1 << 20):
-                block = entries[at : at + (1 << 20)]
-                here = slice(start + at, start + at + len(block))
-                self.ids[here], self.cosines[here] = block["doc_id"], block["cosine"]
-                self.neighbours[here] = self.ranks(self.ids[here])
-            start += size
+        folder = scratch[0] if total * _PAIR_BYTES > scratch[1] else None
+        self.neighbours = _array(folder, "neighbours", np.int32, total)
+        self.cosines = _array(folder, "cosines", np.float64, total)
+        self._rows = _array(folder, "rows", np.int32, total)
+        self._fill(works, lowest)
         self.extra: list[tuple[int, float]] = []
         self._clusters: dict[int, dict[int, int]] = {}
+
+    def _lists_from(self, path: Artefacts, lowest: float) -> NDArray[Any]:
+        """LIST[n] of a work: the lists that reach up to `lowest`, with the number of their entries there."""
+        kept = [np.empty(0, LIST)]
+        for block in listed(path, self._ranges):
+            size = np.bincount(block.owner[block.cosines >= lowest], minlength=len(block.lists))
+            rows = block.lists.copy()
+            rows["size"] = size
+            kept.append(rows[(size > 0) | (rows["beyond"] >= lowest)])
+        return np.concatenate(kept)
+
+    def _fill(self, works: tuple[Artefacts, ...], lowest: float) -> None:
+        """Read the entries: whom they name, as a rank and as a row of its range, and the cosines."""
+        list_ranks = np.empty(len(self.lists), np.int64)
+        list_ranks[self.order] = np.repeat(np.arange(len(self.documents)), np.diff(self.ends))
+        for number in np.unique(self._range_of_work[self._range_of_work >= 0]).tolist():
+            ranks = self._ranks_of_rows(number, list_ranks)
+            for work in np.flatnonzero(self._range_of_work == number).tolist():
+                at = int(self._starts[work])
+                for block in listed(works[work], self._ranges):
+                    near = block.cosines >= lowest
+                    rows = block.rows[near]
+                    here = slice(at, at + len(rows))
+                    self._rows[here], self.cosines[here] = rows, block.cosines[near]
+                    self.neighbours[here] = ranks[rows]
+                    at += len(rows)
+
+    def _ranks_of_rows(self, number: int, list_ranks: NDArray[np.int64]) -> NDArray[np.int32]:
+        """int32[n]: the rank of the document of each row of a cluster range; -1 without a list. list_ranks: that of the
+        document of each list."""
+        table = self._ranges[number].table()
+        ranks = np.full(len(table), -1, np.int32)
+        here = self.lists["range"] == number
+        ranks[self.lists["row"][here]] = list_ranks[here]
+        if table["clusters"].shape[1] > 1:  # its document may have a list in another cluster
+            others = np.flatnonzero((ranks < 0) & (table["clusters"][:, 1] >= 0))
+            ranks[others] = self.ranks(table["doc_id"][others])
+        return ranks
+
+    def _ids(self, entries: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The documents that entries name."""
+        ids = np.empty(len(entries), np.uint64)
+        ranges = self._range_of_work[np.searchsorted(self._starts, entries, "right") - 1]
+        for number in np.unique(ranges).tolist():
+            here = ranges == number
+            ids[here] = self._ranges[number].table()["doc_id"][self._rows[entries[here]]]
+        return ids
 
     def ranks(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
         """int64[n]: the position of each document in keep order among those with lists; -1 without one."""
@@ -224,12 +272,12 @@ class Neighbourhoods:
         """Of the documents that go: their ranks, and the doc_id and cosine of the one that decided."""
         gone = np.flatnonzero(choice.partner >= 0)
         entry = choice.partner[gone]
-        listed = entry < len(self.cosines)
+        stored = entry < len(self.cosines)
         ids, cosines = np.empty(len(gone), np.uint64), np.empty(len(gone))
-        ids[listed], cosines[listed] = self.ids[entry[listed]], self.cosines[entry[listed]]
-        others = (entry[~listed] - len(self.cosines)).tolist()
-        ids[~listed] = np.array([self.extra[i][0] for i in others], np.uint64)
-        cosines[~listed] = np.array([self.extra[i][1] for i in others], np.float64)
+        ids[stored], cosines[stored] = self._ids(entry[stored]), self.cosines[entry[stored]]
+        others = (entry[~stored] - len(self.cosines)).tolist()
+        ids[~stored] = np.array([self.extra[i][0] for i in others], np.uint64)
+        cosines[~stored] = np.array([self.extra[i][1] for i in others], np.float64)
         return gone, ids, cosines
 
     def roots(self, gone: NDArray[np.int64], matched: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -294,9 +342,9 @@ class Decide:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write drops.arrow, or in tag mode members.arrow."""
-        entries = sum(path["entries.bin"].size for path in self.works)
-        scratch = folder if 2 * entries > self.share_bytes else None
-        near = Neighbourhoods(self.works, self.cluster_ranges, self.one, scratch)
+        lowest = self.floor if self.threshold is None else min([self.threshold, *self.levels])
+        scratch = folder, self.share_bytes
+        near = Neighbourhoods(self.works, self.cluster_ranges, self.one, lowest, scratch)
         threshold = self._threshold(near)
         levels = self._levels(near)
         choice = near.decide(self.rule, threshold)
@@ -312,9 +360,7 @@ class Decide:
         return {
             "threshold": threshold,
             "spared": asked - choice.removed,
-            "near_any": len(near.documents),
             "compared_again": again,
-            "full_lists": int((near.beyond > 0).sum()),
             "levels": levels,
             **stats,
         }

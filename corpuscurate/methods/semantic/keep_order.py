@@ -39,7 +39,8 @@ _RANGE_BYTES = 128 << 20
 
 def row_type(probes: int) -> np.dtype[Any]:
     """What is stored of a row besides its vector. cluster: the one that the row belongs to; clusters: all clusters of
-    its document, its own first, -1 for none; keep_rank: the lowest is kept first (see `dedup.keep`); square: of the length."""
+    its document, its own first, -1 for none; keep_rank: the lowest is kept first (see `dedup.keep`); square: of the
+    length."""
     return np.dtype(
         [
             ("doc_id", np.uint64),

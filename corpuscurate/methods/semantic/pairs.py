@@ -44,8 +44,8 @@ LIST = np.dtype(
 )
 """A document's list within one cluster. range, row: of the document there; beyond: highest cosine that found no room;
 size: entries."""
-ENTRY = np.dtype([("doc_id", np.uint64), ("cosine", np.float64)])
-"""Entries of a list, in keep order."""
+ENTRY = np.dtype([("row", np.int32), ("product", np.int32)])
+"""Entries of a list, in keep order: a row of the cluster range, and the product with it (see `semantic.listed`)."""
 
 
 def clusters_of(table: NDArray[Any]) -> list[tuple[int, int]]:
@@ -91,6 +91,7 @@ class Pairs:
                     block = _Cluster(rows, vectors.part(first, stop), self.floor, self.one, histogram)
                     for lists, entries in block.lists(begin - first, end - first):
                         lists["range"], lists["row"] = self.number, lists["row"] + first
+                        entries["row"] += first
                         lists_file.write(lists.tobytes())
                         entries_file.write(entries.tobytes())
                     compared += block.compared
@@ -177,8 +178,10 @@ class _Cluster:
         there = np.where(filled, neighbours[used], np.iinfo(np.int32).max)
         order = np.argsort(there, axis=1, kind="stable")
         entries = np.empty(int(counts.sum()), ENTRY)
-        entries["doc_id"] = self.rows["doc_id"][np.take_along_axis(there, order, 1)[filled]]
-        entries["cosine"] = np.take_along_axis(cosines[used], order, 1)[filled]
+        entries["row"] = np.take_along_axis(there, order, 1)[filled]
+        squares = self.squares.astype(np.float64)
+        lengths = np.sqrt(np.repeat(squares[start + used], counts[used]) * squares[entries["row"]])
+        entries["product"] = np.rint(np.take_along_axis(cosines[used], order, 1)[filled] * lengths)  # exact again
         return lists, entries
 
 
