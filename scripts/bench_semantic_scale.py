@@ -3,6 +3,7 @@ against brute force.
 
     python scripts/bench_semantic_scale.py correct [documents]
     python scripts/bench_semantic_scale.py scale [documents] [dimensions] [workers] [GiB of memory:]
+    python scripts/bench_semantic_scale.py phases [documents] [dimensions]     CPU seconds of each step in one process
     python scripts/bench_semantic_scale.py lost [documents] [dimensions] [clusters]    brute force on sampled rows
     python scripts/bench_semantic_scale.py kmeans [documents] [dimensions] [clusters] [threads]    beside faiss.Kmeans
     python scripts/bench_semantic_scale.py faiss [documents] [dimensions]      plain range search, all with all
@@ -136,14 +137,16 @@ def stored(rows: np.ndarray, documents: int) -> np.ndarray:
     return np.clip(np.rint(rows * 400), -127, 127).astype(np.int8)
 
 
-def run(folder: Path, name: str, workers: int, memory: int = 4, **parameters: Any) -> dict[str, Any]:
+def run(
+    folder: Path, name: str, workers: int, memory: int = 4, runner: str = "local", **parameters: Any
+) -> dict[str, Any]:
     """A whole run over the input; the report. memory: GiB."""
     from corpuscurate import Pipeline, Settings, Sink, Source
     from corpuscurate.methods.embed.column import Column
     from corpuscurate.stages.semantic import Semantic
 
     stage = Semantic(embedder=Column(column="e"), **parameters)
-    settings = Settings(workers=workers, memory=memory << 30, retain="all", batch_bytes=1 << 20)
+    settings = Settings(workers=workers, memory=memory << 30, retain="all", batch_bytes=1 << 20, runner=runner)
     source = Source(paths=(str(folder / "in"),))
     return Pipeline(source, (stage,), Sink(path=str(folder / name)), settings).run(overwrite=True)
 
@@ -176,6 +179,31 @@ def scale(documents: int = 1_000_000, dimension: int = 384, workers: int = 2, me
             other_threshold_steps=again["seconds"],
             **{key: stats[key] for key in keys if key in stats},
         )
+
+
+def phases(documents: int = 300_000, dimension: int = 384, memory: int = 4) -> None:
+    """CPU seconds of each step of a run in one process, which hold on a machine with other work beside."""
+    from corpuscurate.engine.session import Session
+
+    spent: dict[str, float] = {}
+    timed = Session.timed
+
+    @contextmanager
+    def in_cpu_seconds(session: Session, title: str) -> Iterator[None]:
+        started = time.process_time()
+        with timed(session, title):
+            yield
+        spent[title] = round(time.process_time() - started, 1)
+
+    Session.timed = in_cpu_seconds  # type: ignore[method-assign]
+    with working_folder() as folder:
+        write_input(folder / "in", documents, dimension)
+        with Peak() as peak:
+            report = run(folder, "phases", 1, memory, "inprocess")
+        stats = report["stages"][0]["stats"]
+        keys = ("k", "clusters_a_document", "compared", "pairs", "duplicates", "borders", "sample")
+        show(documents=documents, dimension=dimension, cpu_seconds_by_step=spent, **peak.told(),
+             **{key: stats[key] for key in keys if key in stats})  # fmt: skip
 
 
 def lost(documents: int = 1_000_000, dimension: int = 384, clusters: int = 0, asked: int = 3_000) -> None:
@@ -422,4 +450,6 @@ def show(**values: Any) -> None:
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (scale, lost, kmeans, correct, faiss, semhash)}[sys.argv[1]](*map(int, sys.argv[2:]))
+    {f.__name__: f for f in (scale, phases, lost, kmeans, correct, faiss, semhash)}[sys.argv[1]](
+        *map(int, sys.argv[2:])
+    )

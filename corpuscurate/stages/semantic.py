@@ -43,12 +43,13 @@ from corpuscurate.methods.semantic.decide import MEMBERS_FILE, Decide, Rule
 from corpuscurate.methods.semantic.keep_order import OrderRule, order_corpus
 from corpuscurate.methods.semantic.pairs import Found, find_pairs
 from corpuscurate.methods.semantic.vectors import Vectors
-from corpuscurate.methods.semantic.visits import MOST, Visits
+from corpuscurate.methods.semantic.visits import MOST, STEP, Visits
 
 DEFAULT_THRESHOLD = 0.95
-DEFAULT_BORDER = 0.03
-LOST = 0.05
-"""Share of pairs lost at borders from which the user is told."""
+LOST = 0.01
+"""Share of pairs lost at borders from which the user is told, where at least `SEEN` pairs say so; `FEW` with fewer."""
+SEEN = 10
+FEW = 0.05
 
 
 class Semantic(ClustersCorpus):
@@ -100,10 +101,10 @@ class Semantic(ClustersCorpus):
         "as `border` says",
         ge=1,
     )
-    border: float = Field(
-        DEFAULT_BORDER,
+    border: float | None = Field(
+        None,
         description="without probes: a document is compared in another cluster too where the cosine with its centroid "
-        "is at most this much below that with its own one",
+        "is at most this much below that with its own one; where null, as much as loses at most 1 % of pairs at .95",
         ge=0,
         le=2,
     )
@@ -139,7 +140,9 @@ class Semantic(ClustersCorpus):
     @property
     def visits(self) -> Visits:
         """The clusters in which a document is compared."""
-        return Visits(MOST, self.border) if self.probes is None else Visits(self.probes)
+        if self.probes is not None:
+            return Visits(self.probes)
+        return Visits(MOST, self.border, self.border is None)
 
     @property
     def shared_rule(self) -> Keep | None:
@@ -252,6 +255,7 @@ class _Settle:
         return {
             **clustered.stats,
             "notes": [*clustered.stats["notes"], *self._notes(found, decided)],
+            "border": clustered.visits.border,
             "clusters_a_document": round(float(clustered.sizes().sum()) / max(1, clustered.rows), 3),
             "rule": stage.rule,
             "threshold": decided["threshold"],
@@ -278,19 +282,20 @@ class _Settle:
         warnings = giant_warning(stats["clusters"], stats["documents"])
         warnings += skew_warning(dict(stats))
         warnings += self._fraction_warnings(stats, decided)
-        lost = stats["borders"]["lost_ratio"]
-        if lost is not None and lost > LOST:
-            borders = stats["borders"]
+        borders = stats["borders"]
+        lost = borders["lost_ratio"]
+        if lost is not None and lost > (LOST if borders["pairs_lost"] >= SEEN else FEW):
             warnings.append(
-                f"about {100 * lost:.0f} % of near pairs lie across borders of clusters and are not "
+                f"about {100 * lost:.3g} % of near pairs lie across borders of clusters and are not "
                 f"compared ({borders['pairs_lost']} of {borders['pairs_lost'] + borders['pairs_found']} pairs of "
-                f"{borders['documents']} documents). {self._more_visits()} finds more of them."
+                f"{borders['documents']} documents). {self._more_visits(stats)} finds more of them."
             )
         return warnings
 
-    def _more_visits(self) -> str:
-        stage = self.stage
-        return f"`border: {2 * stage.border:g}`" if stage.probes is None else f"`probes: {2 * stage.probes}`"
+    def _more_visits(self, stats: Mapping[str, Any]) -> str:
+        if self.stage.probes is not None:
+            return f"`probes: {2 * self.stage.probes}`"
+        return f"`border: {2 * stats['border'] or STEP:g}`"
 
     def _fraction_warnings(self, stats: Mapping[str, Any], decided: Mapping[str, Any]) -> list[str]:
         stage = self.stage

@@ -34,7 +34,7 @@ from corpuscurate.methods.semantic.kmeans import (
 )
 from corpuscurate.methods.semantic.threads import one_pool
 from corpuscurate.methods.semantic.vectors import Vectors, mapped, quantise
-from corpuscurate.methods.semantic.visits import OWN, ClustersNear, Visits
+from corpuscurate.methods.semantic.visits import OWN, ClustersNear, MeasureBorder, Visits
 
 VERSION = 4
 """Raise it when vectors, centroids or clusters change for the same parameters. 2: notes. 3: 16 bits an element. 4: all
@@ -84,6 +84,7 @@ class ClustersCorpus(EmbedsCorpus):
             self.seed,
             visits.probes,
             visits.border,
+            visits.measured,
             small,
         ]
 
@@ -212,6 +213,9 @@ def cluster_corpus(
     basis = stage.clustering_basis(visits, small)
     fitted = corpus.run([Fit(files, how, corpus.workers)], "clustering a sample", basis=basis)[0]
     k = fitted.result["clusters"]
+    if visits.measured and k > 1:
+        measured = corpus.run([MeasureBorder(fitted.files)], "measuring borders", basis=basis)[0].result
+        visits = Visits(visits.probes, measured["border"])
     threads = max(1, corpus.workers // max(1, len(files)))
     stored = OWN if visits.all_of(k) else visits.at_most(k)
     works = [Assign(i, file, fitted.files[CENTROIDS], stored, threads) for i, file in enumerate(files)]
