@@ -34,7 +34,6 @@ from corpuscurate.methods.dedup.sketch import units_of_text
 from corpuscurate.methods.dedup.sketches import keep_rank_columns, keep_rank_schema, keep_warnings, sources_of
 from corpuscurate.methods.dedup.unit_files import unit_columns
 from corpuscurate.methods.embed.column import Column
-from corpuscurate.methods.embed.corpus import VERSION
 from corpuscurate.methods.embed.vectors import vectors
 from corpuscurate.methods.semantic.borders import border_stats, estimate_borders
 from corpuscurate.methods.semantic.clusters import (
@@ -51,20 +50,24 @@ from corpuscurate.methods.semantic.gather import SECOND_EMBEDDING, gather
 from corpuscurate.methods.semantic.keep_order import OrderRule, order_corpus
 from corpuscurate.methods.semantic.pairs import Found, find_pairs
 from corpuscurate.methods.semantic.vectors import Vectors
+from corpuscurate.methods.semantic.visits import MOST, STEP, Visits
 
 DEFAULT_THRESHOLD = 0.95
-LOST = 0.05
-"""Share of pairs lost at borders from which the user is told."""
+LOST = 0.01
+"""Share of pairs lost at borders from which the user is told, where at least `SEEN` pairs say so; `FEW` with fewer."""
+SEEN = 10
+FEW = 0.05
 
 
 class Semantic(ClustersCorpus):
     """Drop documents whose embedding is near that of a document that stays (SemDeDup, Abbas et al. 2023).
 
-    Documents are clustered by spherical k-means; within a cluster, and with those in the `probes` - 1 next clusters,
-    all are compared, in keep order. `rule: independent` drops a document that is near a *kept* earlier one: whatever
-    goes has a near document in the output. `rule: paper` drops one that is near any earlier one, even one that goes
-    too, as the paper's code does: chains of near documents shrink to their first. The ledger names for each dropped
-    document the nearest (kept, or any) earlier one and the cosine.
+    Documents are clustered by spherical k-means. A document is compared with those that live in its cluster, and where
+    it lies near the border of other clusters (`border`) with those that live there; or with those in the `probes` - 1
+    next clusters, wherever it lies. All is in keep order. `rule: independent` drops a document that is near a *kept*
+    earlier one: whatever goes has a near document in the output. `rule: paper` drops one that is near any earlier one,
+    even one that goes too, as the paper's code does: chains of near documents shrink to their first. The ledger names
+    for each dropped document the nearest (kept, or any) earlier one and the cosine.
 
     The threshold is a cosine, and it means something else for each embedder and corpus: look at `corpuscurate tune
     semantic`, or give `remove_fraction`, which drops at most that share of the documents: by the lowest threshold that
@@ -86,13 +89,14 @@ class Semantic(ClustersCorpus):
     of CPU (`semantic.vectors`, `semantic.kmeans`). Embeddings themselves are the same for the same versions and the
     same kind of CPU only.
 
-    On disk 8 bytes an element of the embeddings (float32, and 16 bits twice; once more for each further probe), and at
-    most 768 bytes for each document with near ones; with `confirm` 4 bytes for each of its words, and 8 while deciding.
-    In memory see `semantic.keep_order`, `.pairs`, `.decide` and `.confirm`.
+    On disk 8 bytes an element of the embeddings (4 where they are in a column): the vectors once where they are read,
+    in 16 bits, and once for each cluster of a document; and at most 384 bytes for each document with near ones; with
+    `confirm` 4 bytes for each of its words, and 8 while deciding. In memory see `semantic.keep_order`, `.pairs`,
+    `.decide` and `.confirm`.
     """
 
     word: ClassVar[str] = "semantic"
-    version: ClassVar[int] = 10 * VERSION + 2
+    version: ClassVar[int] = 10 * ClustersCorpus.version + 2
     source: ClassVar[str] = "Abbas et al. 2023, SemDeDup, arXiv 2303.09540"
     shorthand: ClassVar[str] = "threshold"
     takes_rows: ClassVar[frozenset[str]] = frozenset({"confirming_units"})
@@ -114,7 +118,19 @@ class Semantic(ClustersCorpus):
         description="which stays: hard (far from the centroid), easy (near it), first, longest, "
         "{by: column, order: desc | asc | rank}",
     )
-    probes: int = Field(1, description="clusters in which a document is compared: its own and the next nearest", ge=1)
+    probes: int | None = Field(
+        None,
+        description=f"clusters in which a document is compared: its own and the next nearest; where null up to {MOST}, "
+        "as `border` says",
+        ge=1,
+    )
+    border: float | None = Field(
+        None,
+        description="without probes: a document is compared in another cluster too where the cosine with its centroid "
+        "is at most this much below that with its own one; where null, as much as loses at most 1 % of pairs at .95",
+        ge=0,
+        le=2,
+    )
     pairs_from: float = Field(
         0.8,
         description="cosine from which pairs are stored, so that lower thresholds need no new comparison",
@@ -145,6 +161,13 @@ class Semantic(ClustersCorpus):
     def cosine(self) -> float:
         """The threshold, where no share is asked for."""
         return DEFAULT_THRESHOLD if self.threshold is None else self.threshold
+
+    @property
+    def visits(self) -> Visits:
+        """The clusters in which a document is compared."""
+        if self.probes is not None:
+            return Visits(self.probes)
+        return Visits(MOST, self.border, self.border is None)
 
     @property
     def shared_rule(self) -> Keep | None:
@@ -242,7 +265,7 @@ class _Settle:
 
     def run(self) -> Settled:
         stage = self.stage
-        clustered = cluster_corpus(self.corpus, stage, stage.probes)
+        clustered = cluster_corpus(self.corpus, stage, stage.visits)
         one = clustered.one
         rules, notes = self._order_rules(len(clustered.files))
         basis = [*clustered.basis, "pairs", stage.parameters()["keep"]]
@@ -302,7 +325,8 @@ class _Settle:
         return {
             **clustered.stats,
             "notes": [*clustered.stats["notes"], *self._notes(found, decided)],
-            "probes": clustered.probes,
+            "border": clustered.visits.border,
+            "clusters_a_document": round(float(clustered.sizes().sum()) / max(1, clustered.rows), 3),
             "rule": stage.rule,
             "threshold": decided["threshold"],
             "pairs_from": stage.floor,
@@ -349,15 +373,20 @@ class _Settle:
         warnings = giant_warning(stats["clusters"], stats["documents"])
         warnings += skew_warning(dict(stats))
         warnings += self._fraction_warnings(stats, decided)
-        lost = stats["borders"]["lost_ratio"]
-        if lost is not None and lost > LOST:
-            borders = stats["borders"]
+        borders = stats["borders"]
+        lost = borders["lost_ratio"]
+        if lost is not None and lost > (LOST if borders["pairs_lost"] >= SEEN else FEW):
             warnings.append(
-                f"about {100 * lost:.0f} % of near pairs lie across borders of clusters and are not "
+                f"about {100 * lost:.3g} % of near pairs lie across borders of clusters and are not "
                 f"compared ({borders['pairs_lost']} of {borders['pairs_lost'] + borders['pairs_found']} pairs of "
-                f"{borders['documents']} documents). `probes: {2 * stats['probes']}` finds more of them."
+                f"{borders['documents']} documents). {self._more_visits(stats)} finds more of them."
             )
         return warnings
+
+    def _more_visits(self, stats: Mapping[str, Any]) -> str:
+        if self.stage.probes is not None:
+            return f"`probes: {2 * self.stage.probes}`"
+        return f"`border: {2 * stats['border'] or STEP:g}`"
 
     def _fraction_warnings(self, stats: Mapping[str, Any], decided: Mapping[str, Any]) -> list[str]:
         stage = self.stage

@@ -13,8 +13,8 @@ lists, and what is compared again is asked of it, too, the nearest first. Then t
 again as the other does, since all of their entries may be taken out. A crowd of near documents of which none are
 confirmed costs the square of its size, twice.
 
-In memory 100 bytes for each document that has a neighbour above the floor, 16 for each listed pair (in a file, so that
-the system may page it, where it exceeds the share).
+Only lists and pairs from the lowest threshold in question up are read. In memory 100 bytes for each such list, 16 for
+each such pair (in a file, so that the system may page it, where they exceed the share).
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from corpuscurate.methods.semantic.clusters import joined, share_of
 from corpuscurate.methods.semantic.confirm import Confirming, SecondOpinion
 from corpuscurate.methods.semantic.earlier import EarlierRows
 from corpuscurate.methods.semantic.keep_order import ClusterRange
-from corpuscurate.methods.semantic.pairs import ENTRY, LIST
+from corpuscurate.methods.semantic.listed import listed, range_of
+from corpuscurate.methods.semantic.pairs import LIST
 from corpuscurate.methods.semantic.threads import one_pool
-from corpuscurate.methods.semantic.vectors import mapped
 
 Rule = Literal["independent", "paper"]
 May = Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None
@@ -46,6 +46,9 @@ May = Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None
 STEPS = 1_000_000
 """Thresholds that `remove_fraction` chooses from: multiples of 1 / STEPS."""
 _BLOCK = 1 << 11
+_PAIR_BYTES = 16
+_ASKED = 1 << 20
+"""Pairs that are put before the second opinion at a time."""
 _FIRST_ASKED = 64
 """Near documents that are asked for a second opinion at first; then four times as many, and so on."""
 _UNCONFIRMED = -1.0
@@ -92,19 +95,20 @@ class Neighbourhoods:
         works: tuple[Artefacts, ...],
         cluster_ranges: tuple[ClusterRange, ...],
         one: bool,
-        scratch: Path | None,
-        least: float,
+        lowest: float,
+        scratch: tuple[Path, int],
         opinion: SecondOpinion | None = None,
         hold_bytes: int = 0,
     ) -> None:
-        """scratch: a folder for what is paged; None: memory. least: the lowest threshold that is decided at. opinion:
-        what must confirm pairs from there up. hold_bytes: see `earlier`; 0 where one threshold alone is decided at."""
-        self._one = one
-        self._earlier = EarlierRows(cluster_ranges, one, self.ranks, least, hold_bytes)
+        """lowest: the lowest threshold in question; what is below is left out. scratch: a folder for pairs that take
+        more than so many bytes. opinion: what must confirm pairs. hold_bytes: see `earlier`; 0 where one threshold
+        alone is decided at."""
+        self._ranges, self._one = cluster_ranges, one
+        self._earlier = EarlierRows(cluster_ranges, one, self.ranks, lowest, hold_bytes)
         self.opinion = opinion
         self.asked = self.confirmed = 0
-        lists = [np.fromfile(path["lists.bin"], LIST) for path in works]
-        self.lists = joined(lists, LIST)
+        parts = [self._lists_from(path, lowest) for path in works]
+        self.lists = joined(parts, LIST)
         self.order = np.lexsort((self.lists["cluster"], self.lists["doc_id"], self.lists["keep_rank"]))
         ids = self.lists["doc_id"][self.order]
         starts = np.flatnonzero(np.concatenate([np.ones(min(1, len(ids)), np.bool_), ids[1:] != ids[:-1]]))
@@ -114,32 +118,77 @@ class Neighbourhoods:
         self._sorted = self.documents[self._by_id]
         self.offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.lists["size"])])
         self.beyond = np.ascontiguousarray(self.lists["beyond"])
+        self._range_of_work = np.array([range_of(path) for path in works], np.int64)
+        self._starts = np.concatenate([np.zeros(1, np.int64), np.cumsum([int(p["size"].sum()) for p in parts])])
         total = int(self.offsets[-1])
-        self.neighbours = _array(scratch, "neighbours", np.int64, total)
-        self.cosines = _array(scratch, "cosines", np.float64, total)
-        self.ids = _array(scratch, "ids", np.uint64, total)
-        start = 0
-        for path, rows in zip(works, lists, strict=True):
-            size = int(rows["size"].sum())
-            entries = mapped(path["entries.bin"], ENTRY, (size,))
-            later = np.repeat(rows["doc_id"], rows["size"]) if opinion is not None else np.empty(0, np.uint64)
-            for at in range(0, size, 1 << 20):
-                block = entries[at : at + (1 << 20)]
-                here = slice(start + at, start + at + len(block))
-                self.ids[here], self.cosines[here] = block["doc_id"], block["cosine"]
-                self.neighbours[here] = self.ranks(self.ids[here])
-                if opinion is not None:
-                    self._take_out(here, later[at : at + (1 << 20)], opinion, least)
-            start += size
+        folder = scratch[0] if total * _PAIR_BYTES > scratch[1] else None
+        self.neighbours = _array(folder, "neighbours", np.int32, total)
+        self.cosines = _array(folder, "cosines", np.float64, total)
+        self._rows = _array(folder, "rows", np.int32, total)
+        self._fill(works, lowest)
         self.extra: list[tuple[int, float]] = []
 
-    def _take_out(self, here: slice, later: NDArray[np.uint64], opinion: SecondOpinion, least: float) -> None:
-        """Take the entries that are not confirmed out of the lists. later: the document of each entry's list."""
-        near = np.flatnonzero(self.cosines[here] >= least)
-        agrees = opinion.agrees(later[near], self.ids[here][near])
-        self.cosines[here.start + near[~agrees]] = _UNCONFIRMED
-        self.asked += len(near)
-        self.confirmed += int(agrees.sum())
+    def _lists_from(self, path: Artefacts, lowest: float) -> NDArray[Any]:
+        """LIST[n] of a work: the lists that reach up to `lowest`, with the number of their entries there."""
+        kept = [np.empty(0, LIST)]
+        for block in listed(path, self._ranges):
+            size = np.bincount(block.owner[block.cosines >= lowest], minlength=len(block.lists))
+            rows = block.lists.copy()
+            rows["size"] = size
+            kept.append(rows[(size > 0) | (rows["beyond"] >= lowest)])
+        return np.concatenate(kept)
+
+    def _fill(self, works: tuple[Artefacts, ...], lowest: float) -> None:
+        """Read the entries: whom they name, as a rank and as a row of its range, and the cosines. Those that are not
+        confirmed are taken out of the lists."""
+        list_ranks = np.empty(len(self.lists), np.int64)
+        list_ranks[self.order] = np.repeat(np.arange(len(self.documents)), np.diff(self.ends))
+        for number in np.unique(self._range_of_work[self._range_of_work >= 0]).tolist():
+            ranks = self._ranks_of_rows(number, list_ranks)
+            for work in np.flatnonzero(self._range_of_work == number).tolist():
+                at = int(self._starts[work])
+                for block in listed(works[work], self._ranges):
+                    near = block.cosines >= lowest
+                    rows = block.rows[near]
+                    here = slice(at, at + len(rows))
+                    self._rows[here], self.cosines[here] = rows, block.cosines[near]
+                    self.neighbours[here] = ranks[rows]
+                    if self.opinion is not None:
+                        self._take_out(here, block.lists["doc_id"], block.owner[near], self.opinion)
+                    at += len(rows)
+
+    def _take_out(
+        self, here: slice, later: NDArray[np.uint64], owner: NDArray[np.int64], opinion: SecondOpinion
+    ) -> None:
+        """Take the entries that are not confirmed out of the lists. later: the document of each list; owner: the list
+        of each entry."""
+        for start in range(here.start, here.stop, _ASKED):
+            entries = np.arange(start, min(start + _ASKED, here.stop))
+            agrees = opinion.agrees(later[owner[entries - here.start]], self._ids(entries))
+            self.cosines[entries[~agrees]] = _UNCONFIRMED
+            self.asked += len(entries)
+            self.confirmed += int(agrees.sum())
+
+    def _ranks_of_rows(self, number: int, list_ranks: NDArray[np.int64]) -> NDArray[np.int32]:
+        """int32[n]: the rank of the document of each row of a cluster range; -1 without a list. list_ranks: that of the
+        document of each list."""
+        table = self._ranges[number].table()
+        ranks = np.full(len(table), -1, np.int32)
+        here = self.lists["range"] == number
+        ranks[self.lists["row"][here]] = list_ranks[here]
+        if table["clusters"].shape[1] > 1:  # its document may have a list in another cluster
+            others = np.flatnonzero((ranks < 0) & (table["clusters"][:, 1] >= 0))
+            ranks[others] = self.ranks(table["doc_id"][others])
+        return ranks
+
+    def _ids(self, entries: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The documents that entries name."""
+        ids = np.empty(len(entries), np.uint64)
+        ranges = self._range_of_work[np.searchsorted(self._starts, entries, "right") - 1]
+        for number in np.unique(ranges).tolist():
+            here = ranges == number
+            ids[here] = self._ranges[number].table()["doc_id"][self._rows[entries[here]]]
+        return ids
 
     def ranks(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
         """int64[n]: the position of each document in keep order among those with lists; -1 without one."""
@@ -248,7 +297,7 @@ class Neighbourhoods:
         """(document, doc_id, cosine) of the nearest earlier row that may drop it of each of some rows of a cluster, in
         the cluster range `number`, where its cosine is above the document's of `most`."""
         table, vectors = self._earlier.mapped(number)
-        first = self._earlier.first(number, cluster)
+        first, _ = self._earlier.span(number, cluster)
         others = np.arange(first, rows[-1])
         others = others if may is None else others[may(self.ranks(table["doc_id"][first : rows[-1]]))]
         away = np.zeros(len(others), np.bool_) if self._one else table["clusters"][others, 0] != cluster
@@ -257,9 +306,10 @@ class Neighbourhoods:
             visitor = np.zeros(len(mine), np.bool_) if self._one else table["clusters"][mine, 0] != cluster
             best, who = most[documents[start : start + _BLOCK]], np.full(len(mine), -1, np.int64)
             squares = table["square"][mine].astype(np.float64)
+            own = vectors[mine].astype(np.float32)
             for at in range(0, len(others), _BLOCK):
                 block = others[at : at + _BLOCK]
-                products = vectors[mine].astype(np.float32) @ vectors[block].astype(np.float32).T
+                products = own @ vectors[block].astype(np.float32).T
                 cosines = products / np.sqrt(squares[:, None] * table["square"][block].astype(np.float64))
                 cosines[(block >= mine[:, None]) | (visitor[:, None] & away[at : at + _BLOCK])] = -1.0
                 top = cosines.argmax(axis=1)
@@ -281,12 +331,12 @@ class Neighbourhoods:
         """Of the documents that go: their ranks, and the doc_id and cosine of the one that decided."""
         gone = np.flatnonzero(choice.partner >= 0)
         entry = choice.partner[gone]
-        listed = entry < len(self.cosines)
+        stored = entry < len(self.cosines)
         ids, cosines = np.empty(len(gone), np.uint64), np.empty(len(gone))
-        ids[listed], cosines[listed] = self.ids[entry[listed]], self.cosines[entry[listed]]
-        others = (entry[~listed] - len(self.cosines)).tolist()
-        ids[~listed] = np.array([self.extra[i][0] for i in others], np.uint64)
-        cosines[~listed] = np.array([self.extra[i][1] for i in others], np.float64)
+        ids[stored], cosines[stored] = self._ids(entry[stored]), self.cosines[entry[stored]]
+        others = (entry[~stored] - len(self.cosines)).tolist()
+        ids[~stored] = np.array([self.extra[i][0] for i in others], np.uint64)
+        cosines[~stored] = np.array([self.extra[i][1] for i in others], np.float64)
         return gone, ids, cosines
 
     def roots(self, gone: NDArray[np.int64], matched: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -371,27 +421,19 @@ class Decide:
         return {
             "threshold": threshold,
             "spared": asked - choice.removed,
-            "near_any": len(near.documents),
             "compared_again": again,
-            "full_lists": int((near.beyond > 0).sum()),
             "levels": levels,
             "asked": near.asked,
             "confirmed": near.confirmed,
             **stats,
         }
 
-    @property
-    def least(self) -> float:
-        """The lowest cosine from which pairs may count."""
-        return self.floor if self.threshold is None else min([self.threshold, *self.levels])
-
     def _neighbourhoods(self, folder: Path) -> Neighbourhoods:
-        entries = sum(path["entries.bin"].size for path in self.works)
+        lowest = self.floor if self.threshold is None else min([self.threshold, *self.levels])
         share = self.share_bytes if self.confirming is None else self.share_bytes // 2
-        scratch = folder if 2 * entries > share else None
         opinion = None if self.confirming is None else self.confirming.opinion(folder / "opinion.tmp", share)
         hold = share // 2 if self.levels or self.fraction is not None else 0
-        return Neighbourhoods(self.works, self.cluster_ranges, self.one, scratch, self.least, opinion, hold)
+        return Neighbourhoods(self.works, self.cluster_ranges, self.one, lowest, (folder, share), opinion, hold)
 
     def _threshold(self, near: Neighbourhoods) -> float:
         if self.fraction is None:

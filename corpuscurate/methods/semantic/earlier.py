@@ -1,8 +1,8 @@
 """Compare a row of a cluster with all rows before it anew: where its bounded list of neighbours cannot decide.
 
 What is found is held where further thresholds are to be decided at (`hold_bytes`), so that each row is compared once
-for all of them, and so are rows of small cluster ranges as float32. In memory at most that and 64 MiB, and 24 bytes for
-each row near the one at hand.
+for all of them, and so are rows of the first clusters that are asked for, as float32. In memory at most that and
+64 MiB, and 24 bytes for each row near the one at hand.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.methods.semantic.clusters import joined
+from corpuscurate.methods.semantic.gathered import Gathered
 from corpuscurate.methods.semantic.keep_order import ClusterRange
 from corpuscurate.methods.semantic.pairs import clusters_of
 
 _BLOCK_ROWS = 1 << 15
 _FLOATS_BYTES = 64 << 20
 """Most bytes of rows that are held as float32."""
+_OPEN_FILES = 256
+"""Most files of cluster ranges that stay open."""
 
 
 class Near(NamedTuple):
@@ -54,12 +57,15 @@ class EarlierRows:
         self._ranges, self._one, self._ranks, self._least, self._room = cluster_ranges, one, ranks, least, hold_bytes
         self._held: dict[int, Near] = {}
         self._floats: dict[tuple[int, int], NDArray[np.float32]] = {}
-        self._clusters: dict[int, dict[int, int]] = {}
-        self._mapped: dict[int, tuple[NDArray[Any], NDArray[np.int16]]] = {}
+        self._floats_room = _FLOATS_BYTES
+        self._clusters: dict[int, dict[int, tuple[int, int]]] = {}
+        self._mapped: dict[int, tuple[NDArray[Any], Gathered]] = {}
 
-    def mapped(self, number: int) -> tuple[NDArray[Any], NDArray[np.int16]]:
-        """The table and the vectors of a cluster range, memory-mapped once."""
+    def mapped(self, number: int) -> tuple[NDArray[Any], Gathered]:
+        """The table and the vectors of a cluster range; those of the last ones stay open."""
         if number not in self._mapped:
+            if sum(2 + len(self._ranges[each].pieces) for each in (*self._mapped, number)) > _OPEN_FILES:
+                self._mapped.clear()
             self._mapped[number] = self._ranges[number].table(), self._ranges[number].vectors()
         return self._mapped[number]
 
@@ -77,12 +83,13 @@ class EarlierRows:
         number = int(row["range"])
         table, vectors = self.mapped(number)
         mine, cluster = int(row["row"]), int(row["cluster"])
-        vector, square = vectors[mine].astype(np.float32), float(table["square"][mine])
+        vector, square = vectors[mine : mine + 1][0].astype(np.float32), float(table["square"][mine])
         visitor = not self._one and table["clusters"][mine, 0] != cluster
         ids, cosines = [], []
-        for start in range(self.first(number, cluster), mine, _BLOCK_ROWS):
+        first, stop = self.span(number, cluster)
+        for start in range(first, mine, _BLOCK_ROWS):
             rows = slice(start, min(start + _BLOCK_ROWS, mine))
-            products = (self._rows(number, start)[: rows.stop - start] @ vector).astype(np.float64)
+            products = (self._rows(number, rows, stop) @ vector).astype(np.float64)
             values = products / np.sqrt(square * table["square"][rows].astype(np.float64))
             near = values >= threshold
             if visitor:
@@ -92,19 +99,23 @@ class EarlierRows:
         names = joined(ids, np.uint64)
         return Near(names, self._ranks(names), joined(cosines, np.float64))
 
-    def _rows(self, number: int, start: int) -> NDArray[np.float32]:
-        """float32: the rows of a cluster range from `start` on, at most _BLOCK_ROWS."""
-        found = self._floats.get((number, start))
-        if found is None:
-            found = self.mapped(number)[1][start : start + _BLOCK_ROWS].astype(np.float32)
-            if sum(each.nbytes for each in self._floats.values()) + found.nbytes > _FLOATS_BYTES:
-                self._floats.clear()
-            self._floats[number, start] = found
-        return found
+    def _rows(self, number: int, rows: slice, stop: int) -> NDArray[np.float32]:
+        """float32: some rows of a cluster that ends at `stop`; where there is room, its block from `rows.start` on is
+        held."""
+        held = self._floats.get((number, rows.start))
+        if held is None:
+            _, vectors = self.mapped(number)
+            block = slice(rows.start, min(rows.start + _BLOCK_ROWS, stop))
+            size = (block.stop - block.start) * self._ranges[number].dimension * np.dtype(np.float32).itemsize
+            if size > self._floats_room:
+                return vectors[rows].astype(np.float32)
+            held = self._floats[number, rows.start] = vectors[block].astype(np.float32)
+            self._floats_room -= size
+        return held[: rows.stop - rows.start]
 
-    def first(self, number: int, cluster: int) -> int:
-        """The first row of a cluster in its cluster range."""
+    def span(self, number: int, cluster: int) -> tuple[int, int]:
+        """(first, stop) rows of a cluster in its cluster range."""
         if number not in self._clusters:
             table, _ = self.mapped(number)
-            self._clusters[number] = {int(table["cluster"][first]): first for first, _ in clusters_of(table)}
+            self._clusters[number] = {int(table["cluster"][span[0]]): span for span in clusters_of(table)}
         return self._clusters[number][cluster]

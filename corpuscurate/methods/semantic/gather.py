@@ -16,10 +16,11 @@ from corpuscurate.core.doc_ids import id_range, is_in_sorted
 from corpuscurate.methods.embed.corpus import Chosen, EmbedsCorpus, embedded_corpus
 from corpuscurate.methods.semantic.clusters import joined
 from corpuscurate.methods.semantic.confirm import Confirm, Confirming
-from corpuscurate.methods.semantic.pairs import ENTRY, LIST, Found
-from corpuscurate.methods.semantic.vectors import Vectors, mapped
+from corpuscurate.methods.semantic.keep_order import ClusterRange
+from corpuscurate.methods.semantic.listed import listed, range_of
+from corpuscurate.methods.semantic.pairs import UNLISTED, Found
+from corpuscurate.methods.semantic.vectors import Vectors
 
-_BLOCK = 1 << 20
 SECOND_EMBEDDING = "second_embedding"
 """Column of a sketch: the second embedding of a document, where that is in a column of the input."""
 
@@ -27,9 +28,10 @@ SECOND_EMBEDDING = "second_embedding"
 @dataclass(frozen=True, slots=True)
 class NearDocuments:
     """Find the documents that stand in pairs with a cosine of at least `least`. works: folders of `Pairs`; files: of
-    each split."""
+    each split. In memory a byte for each row of a cluster range, 8 for each such document, in each of its clusters."""
 
     works: tuple[Artefacts, ...]
+    cluster_ranges: tuple[ClusterRange, ...]
     files: tuple[Vectors, ...]
     least: float
 
@@ -40,25 +42,30 @@ class NearDocuments:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write <split>.npy, the doc_ids of each split, ascending."""
-        near = np.unique(joined([np.unique(self._of(path)) for path in self.works], np.uint64))
+        works: dict[int, list[Artefacts]] = {}
+        for path in self.works:
+            works.setdefault(range_of(path), []).append(path)
+        works.pop(-1, None)  # without any pair
+        near = np.unique(joined([self._of(number, paths) for number, paths in works.items()], np.uint64))
         for number, file in enumerate(self.files):
             low, high = np.searchsorted(near, id_range(file.ids()))
             mine = near[low : high + 1]
             np.save(folder / f"{number:05d}.npy", mine[is_in_sorted(mine, file.ids())])
         return {"documents": len(near)}
 
-    def _of(self, path: Artefacts) -> NDArray[np.uint64]:
-        """The doc_ids of one work, unsorted."""
-        lists, unlisted = np.fromfile(path["lists.bin"], LIST), np.fromfile(path["unlisted.bin"], ENTRY)
-        size = int(lists["size"].sum())
-        entries = mapped(path["entries.bin"], ENTRY, (size,))
-        later = np.repeat(np.ascontiguousarray(lists["doc_id"]), lists["size"])
-        found = [lists["doc_id"][lists["beyond"] >= self.least], unlisted["doc_id"][unlisted["cosine"] >= self.least]]
-        for start in range(0, size, _BLOCK):
-            block = entries[start : start + _BLOCK]
-            here = block["cosine"] >= self.least
-            found += [np.unique(block["doc_id"][here]), np.unique(later[start : start + _BLOCK][here])]
-        return np.concatenate(found)
+    def _of(self, number: int, paths: Sequence[Artefacts]) -> NDArray[np.uint64]:
+        """The doc_ids of one cluster range, each once for each of its clusters there. paths: of its works."""
+        ids = self.cluster_ranges[number].table()["doc_id"]
+        near = np.zeros(len(ids), np.bool_)
+        for path in paths:
+            for block in listed(path, self.cluster_ranges):
+                here = block.cosines >= self.least
+                near[block.rows[here]] = True
+                near[block.lists["row"][block.owner[here]]] = True
+                near[block.lists["row"][block.lists["beyond"] >= self.least]] = True
+            unlisted = np.fromfile(path["unlisted.bin"], UNLISTED)
+            near[unlisted["row"][unlisted["cosine"] >= self.least]] = True
+        return ids[near]
 
 
 def gather(
@@ -73,7 +80,9 @@ def gather(
     """Read what the documents in near pairs are confirmed by. least: the cosine from which a pair is near. files: of
     each split. basis: all that the pairs depend on, besides the documents."""
     own = [*basis, found.floor, least, *confirm.gathered()]
-    near = corpus.run([NearDocuments(found.works, tuple(files), least)], "near documents", basis=own)[0]
+    near = corpus.run(
+        [NearDocuments(found.works, found.cluster_ranges, tuple(files), least)], "near documents", basis=own
+    )[0]
     wanted = [near.files[f"{number:05d}.npy"] for number in range(len(files))]
     if confirm.embedder is None:
         read = corpus.reread(wanted, "confirming_units", "reading near documents", basis=own)

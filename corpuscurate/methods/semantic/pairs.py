@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from corpuscurate.core.artefact import Artefacts
 from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.kernels.embedding.neighbour_lists import BINS, LISTED, collect
+from corpuscurate.methods.semantic.gathered import Gathered
 from corpuscurate.methods.semantic.keep_order import ClusterRange
 from corpuscurate.methods.semantic.threads import one_pool
 
@@ -44,10 +45,12 @@ LIST = np.dtype(
 )
 """A document's list within one cluster. range, row: of the document there; beyond: highest cosine that found no room;
 size: entries."""
-ENTRY = np.dtype([("doc_id", np.uint64), ("cosine", np.float64)])
-"""Entries of a list, in keep order; a document that found no room in a list, and its highest cosine there."""
-VERSION = 2
-"""Raise it when the files of `Pairs` change. 2: unlisted.bin."""
+ENTRY = np.dtype([("row", np.int32), ("product", np.int32)])
+"""Entries of a list, in keep order: a row of the cluster range, and the product with it (see `semantic.listed`)."""
+UNLISTED = np.dtype([("row", np.int32), ("cosine", np.float64)])
+"""A row of the cluster range that found no room in a list, and its highest cosine there."""
+VERSION = 3
+"""Raise it when the files of `Pairs` change. 2: unlisted.bin. 3: rows and products."""
 
 
 def clusters_of(table: NDArray[Any]) -> list[tuple[int, int]]:
@@ -77,7 +80,7 @@ class Pairs:
         return f"pairs-{self.number}of{self.of}-{self.cluster_range.files.name}-{self.start}-{self.stop}"
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write lists.bin, entries.bin, unlisted.bin (ENTRY) and histogram.npy."""
+        """Write lists.bin, entries.bin, unlisted.bin and histogram.npy."""
         table, vectors = self.cluster_range.table(), self.cluster_range.vectors()
         histogram = np.zeros(BINS + 1, np.int64)
         compared = found = 0
@@ -91,12 +94,15 @@ class Pairs:
                 begin, end = max(first, self.start), min(stop, self.stop)
                 if begin < end:
                     rows = table[first:stop]
-                    block = _Cluster(rows, vectors[first:stop], self.floor, self.one, histogram)
+                    block = _Cluster(rows, vectors.part(first, stop), self.floor, self.one, histogram)
                     for lists, entries in block.lists(begin - first, end - first):
                         lists["range"], lists["row"] = self.number, lists["row"] + first
+                        entries["row"] += first
                         lists_file.write(lists.tobytes())
                         entries_file.write(entries.tobytes())
-                    unlisted_file.write(block.without_room().tobytes())
+                    unlisted = block.without_room()
+                    unlisted["row"] += first
+                    unlisted_file.write(unlisted.tobytes())
                     compared += block.compared
                     found += block.found
         np.save(folder / "histogram.npy", histogram)
@@ -109,7 +115,7 @@ class _Cluster:
     def __init__(
         self,
         rows: NDArray[Any],
-        vectors: NDArray[np.int16],
+        vectors: Gathered,
         floor: float,
         one: bool,
         histogram: NDArray[np.int64],
@@ -118,16 +124,17 @@ class _Cluster:
         self.cluster = int(rows["cluster"][0])
         self.probes = np.ascontiguousarray(rows["clusters"])
         self.home = np.full(len(rows), self.cluster, np.int32) if one else np.ascontiguousarray(self.probes[:, 0])
+        self.living = self.home == self.cluster
         self.squares = np.ascontiguousarray(rows["square"])
         self._unlisted = np.zeros(len(rows))
         self.compared = self.found = 0
 
     def without_room(self) -> NDArray[Any]:
-        """ENTRY rows of the documents that found no room in a list so far."""
+        """UNLISTED: the rows that found no room in a list so far."""
         found = np.flatnonzero(self._unlisted)
-        entries = np.empty(len(found), ENTRY)
-        entries["doc_id"], entries["cosine"] = self.rows["doc_id"][found], self._unlisted[found]
-        return entries
+        unlisted = np.empty(len(found), UNLISTED)
+        unlisted["row"], unlisted["cosine"] = found, self._unlisted[found]
+        return unlisted
 
     def lists(self, begin: int, end: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """LIST rows and ENTRY rows of documents begin..end-1 that have any neighbour."""
@@ -140,15 +147,36 @@ class _Cluster:
         neighbours = np.empty((size, LISTED), np.int32)
         cosines = np.zeros((size, LISTED))
         beyond = np.zeros(size)
-        mine = self.vectors[start:stop].astype(np.float32)
+        xs = np.arange(start, stop)
+        mine, living = self.vectors[start:stop].astype(np.float32), self.living[start:stop]
+        visits = not living.all()
         for y in range(0, stop, Y_ROWS):
-            products = mine @ self.vectors[y : min(y + Y_ROWS, stop)].astype(np.float32).T
-            self.compared += int(np.clip(np.arange(start, stop) - y, 0, products.shape[1]).sum())
-            self.found += int(collect(
-                products, start, y, self.cluster, self.home, self.probes, self.squares, self.floor, start,
-                counts, neighbours, cosines, beyond, self._unlisted, self.histogram,
-            ))  # fmt: skip
+            ys = np.arange(y, min(y + Y_ROWS, stop))
+            others = self.vectors[y : y + len(ys)].astype(np.float32)
+            lists = counts, neighbours, cosines, beyond
+            self._compare(xs[living], ys, mine[living] if visits else mine, others, start, lists)
+            if visits:  # two that both only visit are compared elsewhere
+                here = self.living[y : y + len(ys)]
+                self._compare(xs[~living], ys[here], mine[~living], others[here], start, lists)
         return self._written(start, counts, neighbours, cosines, beyond)
+
+    def _compare(
+        self,
+        xs: NDArray[np.int64],
+        ys: NDArray[np.int64],
+        mine: NDArray[np.float32],
+        others: NDArray[np.float32],
+        base: int,
+        lists: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]],
+    ) -> None:
+        """Compare rows xs with those of rows ys that come before them. mine, others: their vectors."""
+        if not len(xs) or not len(ys):
+            return
+        self.compared += int(np.searchsorted(ys, xs).sum())
+        self.found += int(collect(
+            mine @ others.T, xs, ys, self.cluster, self.home, self.probes, self.squares, self.floor, base,
+            *lists, self._unlisted, self.histogram,
+        ))  # fmt: skip
 
     def _written(
         self,
@@ -167,8 +195,10 @@ class _Cluster:
         there = np.where(filled, neighbours[used], np.iinfo(np.int32).max)
         order = np.argsort(there, axis=1, kind="stable")
         entries = np.empty(int(counts.sum()), ENTRY)
-        entries["doc_id"] = self.rows["doc_id"][np.take_along_axis(there, order, 1)[filled]]
-        entries["cosine"] = np.take_along_axis(cosines[used], order, 1)[filled]
+        entries["row"] = np.take_along_axis(there, order, 1)[filled]
+        squares = self.squares.astype(np.float64)
+        lengths = np.sqrt(np.repeat(squares[start + used], counts[used]) * squares[entries["row"]])
+        entries["product"] = np.rint(np.take_along_axis(cosines[used], order, 1)[filled] * lengths)  # exact again
         return lists, entries
 
 

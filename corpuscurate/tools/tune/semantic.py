@@ -35,9 +35,10 @@ from corpuscurate.methods.semantic.clusters import Clustered, cluster_corpus, sh
 from corpuscurate.methods.semantic.confirm import Confirming
 from corpuscurate.methods.semantic.decide import Decide
 from corpuscurate.methods.semantic.gather import gather
-from corpuscurate.methods.semantic.keep_order import OrderRule, order_corpus
-from corpuscurate.methods.semantic.pairs import ENTRY, LIST, Found, find_pairs
-from corpuscurate.methods.semantic.vectors import Vectors, mapped
+from corpuscurate.methods.semantic.keep_order import ClusterRange, OrderRule, order_corpus
+from corpuscurate.methods.semantic.listed import listed
+from corpuscurate.methods.semantic.pairs import Found, find_pairs
+from corpuscurate.methods.semantic.vectors import Vectors
 from corpuscurate.stages.semantic import Semantic
 from corpuscurate.tools.html import escaped, table, write_page
 
@@ -115,7 +116,10 @@ class SemanticTrial(Semantic):
     def _examples(
         self, corpus: Corpus, clustered: Clustered, found: Found, confirming: Confirming | None
     ) -> list[dict[str, Any]]:
-        pick = Pick(found.works, found.floor, self.examples, clustered.files, confirming, corpus.memory_bytes // 2)
+        pick = Pick(
+            found.works, found.cluster_ranges, found.floor, self.examples, clustered.files, confirming,
+            corpus.memory_bytes // 2,
+        )  # fmt: skip
         picked = corpus.run([pick], "choosing examples")[0]
         wanted = [picked.files[f"{number:05d}.npy"] for number in range(len(clustered.files))]
         texts: dict[int, str] = {}
@@ -153,6 +157,7 @@ class Pick:
     confirmed by, if anything."""
 
     works: tuple[Artefacts, ...]
+    cluster_ranges: tuple[ClusterRange, ...]
     floor: float
     count: int
     files: tuple[Vectors, ...]
@@ -189,19 +194,19 @@ class Pick:
 
     def _candidates(self, path: Artefacts) -> Iterator[tuple[int, list[tuple[int, int, int, float]]]]:
         """Of each level the pairs of one work with the lowest hash: (hash, earlier, later, cosine)."""
-        lists = np.fromfile(path["lists.bin"], LIST)
-        entries = mapped(path["entries.bin"], ENTRY, (int(lists["size"].sum()),))
-        later = np.repeat(lists["doc_id"], lists["size"])
-        levels = np.floor((entries["cosine"] - self.floor) / STEP + 1e-9).astype(np.int64)
-        levels[entries["cosine"] >= 1.0] = np.iinfo(np.int64).max
-        order = hashed(later ^ hashed(np.asarray(entries["doc_id"]), 11), 13)
-        for level in np.unique(levels).tolist():
-            here = np.flatnonzero(levels == level)
-            rows = here[np.argsort(order[here], kind="stable")[: self.count]]
-            yield (
-                level,
-                [(int(order[i]), int(entries["doc_id"][i]), int(later[i]), float(entries["cosine"][i])) for i in rows],
-            )
+        for block in listed(path, self.cluster_ranges):
+            ids = self.cluster_ranges[block.lists["range"][0]].table()["doc_id"]
+            later, earlier = block.lists["doc_id"][block.owner], np.ascontiguousarray(ids[block.rows])
+            levels = np.floor((block.cosines - self.floor) / STEP + 1e-9).astype(np.int64)
+            levels[block.cosines >= 1.0] = np.iinfo(np.int64).max
+            order = hashed(later ^ hashed(earlier, 11), 13)
+            for level in np.unique(levels).tolist():
+                here = np.flatnonzero(levels == level)
+                rows = here[np.argsort(order[here], kind="stable")[: self.count]]
+                yield (
+                    level,
+                    [(int(order[i]), int(earlier[i]), int(later[i]), float(block.cosines[i])) for i in rows],
+                )
 
 
 def tune(

@@ -18,7 +18,9 @@ def crowd(tmp_path, monkeypatch):
     monkeypatch.setattr(semantic, "find_pairs", lambda *args: held.append(find_pairs(*args)) or held[-1])
     settle(Semantic(embedder=COLUMN, keep="first", pairs_from=0.5), rows, tmp_path)
     found = held[0]
-    return rows, lambda hold: Neighbourhoods(found.works, found.cluster_ranges, found.one, None, 0.5, hold_bytes=hold)
+    return rows, lambda hold: Neighbourhoods(
+        found.works, found.cluster_ranges, found.one, 0.5, (tmp_path, 1 << 30), hold_bytes=hold
+    )
 
 
 find_pairs = semantic.find_pairs
