@@ -284,7 +284,7 @@ class FromColumn:
     sketches: Artefact
     dropped: NDArray[np.uint64]
     dimension: int
-    column: str
+    column: str = EMBEDDING
 
     @property
     def key(self) -> str:
