@@ -325,6 +325,7 @@ class _Settle:
         return {
             **clustered.stats,
             "notes": [*clustered.stats["notes"], *self._notes(found, decided)],
+            "probes": clustered.visits.probes,
             "border": clustered.visits.border,
             "clusters_a_document": round(float(clustered.sizes().sum()) / max(1, clustered.rows), 3),
             "rule": stage.rule,

@@ -29,6 +29,9 @@ from corpuscurate.methods.semantic.threads import one_pool
 
 X_ROWS = 2048
 Y_ROWS = 8192
+FEW_ROWS = 512
+"""Rows instead of `X_ROWS` in a cluster of at most `Y_ROWS`, whose vectors are gathered once: of the products with the
+rows of its own block a row needs half."""
 WORK_PAIRS = 1 << 27
 """Approximate number of comparisons of one work."""
 
@@ -128,6 +131,7 @@ class _Cluster:
         self.squares = np.ascontiguousarray(rows["square"])
         self._unlisted = np.zeros(len(rows))
         self.compared = self.found = 0
+        self._held: tuple[int, NDArray[np.float32]] | None = None
 
     def without_room(self) -> NDArray[Any]:
         """UNLISTED: the rows that found no room in a list so far."""
@@ -138,8 +142,9 @@ class _Cluster:
 
     def lists(self, begin: int, end: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """LIST rows and ENTRY rows of documents begin..end-1 that have any neighbour."""
-        for start in range(begin, end, X_ROWS):
-            yield self._block(start, min(start + X_ROWS, end))
+        step = X_ROWS if len(self.rows) > Y_ROWS else min(X_ROWS, FEW_ROWS)
+        for start in range(begin, end, step):
+            yield self._block(start, min(start + step, end))
 
     def _block(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any]]:
         size = stop - start
@@ -148,17 +153,24 @@ class _Cluster:
         cosines = np.zeros((size, LISTED))
         beyond = np.zeros(size)
         xs = np.arange(start, stop)
-        mine, living = self.vectors[start:stop].astype(np.float32), self.living[start:stop]
+        living = self.living[start:stop]
+        mine = self._tile(0)[start:stop] if len(self.rows) <= Y_ROWS else self.vectors[start:stop].astype(np.float32)
         visits = not living.all()
         for y in range(0, stop, Y_ROWS):
             ys = np.arange(y, min(y + Y_ROWS, stop))
-            others = self.vectors[y : y + len(ys)].astype(np.float32)
+            others = self._tile(y)[: len(ys)]
             lists = counts, neighbours, cosines, beyond
             self._compare(xs[living], ys, mine[living] if visits else mine, others, start, lists)
             if visits:  # two that both only visit are compared elsewhere
                 here = self.living[y : y + len(ys)]
                 self._compare(xs[~living], ys[here], mine[~living], others[here], start, lists)
         return self._written(start, counts, neighbours, cosines, beyond)
+
+    def _tile(self, y: int) -> NDArray[np.float32]:
+        """The vectors of rows from `y` on, up to Y_ROWS; the last ones asked for are kept."""
+        if self._held is None or self._held[0] != y:
+            self._held = y, self.vectors[y : y + Y_ROWS].astype(np.float32)
+        return self._held[1]
 
     def _compare(
         self,
