@@ -119,7 +119,7 @@ class Scatter:
                 rows["cluster"] = 0 if self.one else rows["clusters"][:, each]
                 wanted = rows["cluster"] >= 0
                 if self.only is not None:
-                    wanted &= self.only[rows["cluster"]]
+                    wanted &= self.only[rows["cluster"]] & self.only[rows["clusters"][:, 0]]
                 yield rows[wanted], mine[wanted]
 
     def _write(self, outs: list[Any], rows: NDArray[Any], vectors: NDArray[np.int16]) -> NDArray[np.int64]:

@@ -1,8 +1,9 @@
 """Evidence for the threshold of `semantic`: how many pairs there are at each cosine, what each threshold would remove,
 and pairs to read.
 
-The whole corpus is embedded and clustered, as in a run. Then whole clusters, chosen by hash, are compared: scattered
-documents would have lost their neighbours.
+The whole corpus is embedded and clustered, as in a run. Then the documents of whole clusters, chosen by hash, are
+compared with each other, across borders between these clusters as in a run: scattered documents would have lost their
+neighbours.
 """
 
 from __future__ import annotations
@@ -69,18 +70,19 @@ class SemanticTrial(Semantic):
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
-        clustered = cluster_corpus(corpus, self)
+        clustered = cluster_corpus(corpus, self, self.visits)
         only = chosen_clusters(clustered.sizes()[:, 0], self.documents, self.seed)
         basis = [*clustered.basis, "trial", self.documents, self.parameters()["keep"]]
-        cluster_ranges = order_corpus(corpus, clustered, self._order_rules(corpus, clustered), False, basis, only)
-        found = find_pairs(corpus, cluster_ranges, self.floor, False, basis)
+        one = clustered.one and bool(only.all())
+        cluster_ranges = order_corpus(corpus, clustered, self._order_rules(corpus, clustered), one, basis, only)
+        found = find_pairs(corpus, cluster_ranges, self.floor, one, basis)
         documents = int(clustered.sizes()[only, 0].sum())
         confirming = None
         if self.confirm is not None:
             confirming = gather(corpus, self, self.confirm, found, clustered.files, self.floor, basis)
         steps = np.arange(int(np.ceil(self.floor * 100 - 1e-9)), 101)
         decide = Decide(
-            found.works, found.cluster_ranges, False, found.floor, self.rule, 1.0, None, documents, True,
+            found.works, found.cluster_ranges, one, found.floor, self.rule, 1.0, None, documents, True,
             corpus.memory_bytes // 2, tuple((steps / 100).tolist()), confirming,
         )  # fmt: skip
         decided = corpus.run([decide], "thresholds")[0].result

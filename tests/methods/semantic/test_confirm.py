@@ -199,6 +199,54 @@ def test_documents_that_are_compared_in_further_clusters(tmp_path, rule, probes)
     assert told(drops) == expected and len(expected) > 30
 
 
+@pytest.mark.parametrize("rule", ["independent", "paper"])
+@pytest.mark.parametrize("border", [0.0, 2.0])
+def test_crowds_in_several_cluster_ranges(tmp_path, rule, border, monkeypatch):
+    """Full lists in clusters, cluster ranges and works of which none begins at the first row; with border 2 each
+    document visits all clusters."""
+    rng = np.random.default_rng(3)
+    size = 300
+    rows = families(4, size, dimension=3, spread=0.3, topics=1)
+    texts = [f"{rng.integers(300)} {rng.integers(300)} {rng.integers(300)}" for _ in range(size)]
+    stage = Semantic(
+        embedder=COLUMN, threshold=0.9, rule=rule, keep="first", clusters=4, border=border,
+        confirm={"containment": 0.3, "ngram": 1},
+    )  # fmt: skip
+    monkeypatch.setattr(pairs, "WORK_PAIRS", 2000)
+    monkeypatch.setattr(decide, "_ASKED", 100)
+    monkeypatch.setattr(earlier, "_BLOCK_ROWS", 16)
+    monkeypatch.setattr(earlier, "_OPEN_FILES", 4)
+    more = {"splits": 2, "memory_bytes": 9000}
+    tagging = stage.model_copy(update={"mode": "tag"})
+    settled = settle(tagging, rows, tmp_path / "t", texts=texts, columns={"second": lists_of(rows)}, **more)
+    home = {row["doc_id"]: row["centroid"] for row in rows_of(settled.tags)}
+    settled, drops = decisions(stage, rows, texts, rows, tmp_path / "d", **more)
+    assert len(list((tmp_path / "d").glob("order-*"))) > 2 and len(list((tmp_path / "d").glob("pairs-*"))) > 6
+    expected = naive_told(rows, texts, rows, stage, range(size), lambda a, b: border > 0 or home[a] == home[b])
+    assert told(drops) == expected and 20 < len(expected) < size - 20
+    assert settled.stats["compared_again"] > 0
+
+
+@pytest.mark.parametrize("rule", ["independent", "paper"])
+def test_who_has_no_room_in_a_list_and_no_list(tmp_path, rule):
+    """Two hubs, each near sixty documents that are not near one another; the one that agrees with the hub is the least
+    near of them, so it stands in no list."""
+    count, agreeing = 60, 20
+    size, axes = count + 1, np.eye(count)
+    near = np.where(np.arange(count) == agreeing, 0.72, 0.8)
+    rows = np.zeros((2 * size, count + 2))
+    for hub in range(2):
+        star = rows[hub * size : (hub + 1) * size]
+        star[:, hub] = [*near, 1]
+        star[:count, 2:] = np.sqrt(1 - near**2)[:, None] * axes
+    texts = [f"word{i} and word{i} more{i}" for i in range(2 * size)]
+    for hub in range(2):
+        texts[hub * size + agreeing] = texts[hub * size + count]
+    stage = Semantic(embedder=COLUMN, threshold=0.7, rule=rule, keep="first", clusters=2, probes=1, confirm=0.3)
+    _, drops = decisions(stage, rows, texts, rows, tmp_path)
+    assert {row["doc_id"]: row["matched"] for row in drops} == {count: agreeing, size + count: size + agreeing}
+
+
 def test_the_nearest_may_be_unlike_and_the_second_decides(tmp_path):
     degrees = np.radians([0, 10, 9])
     rows = np.stack([np.cos(degrees), np.sin(degrees)], axis=1).astype(np.float32)

@@ -63,6 +63,26 @@ def test_whole_clusters_are_compared(folder):
     assert found["clusters_compared"] == only.sum() < 8
 
 
+@pytest.mark.parametrize("documents", [90, 240])
+@pytest.mark.parametrize("visits", [{"border": 2.0}, {"probes": 8}, {"probes": 1}])
+def test_documents_of_the_chosen_clusters_are_compared_as_in_a_run(folder, documents, visits):
+    """Across the borders between these clusters too; those that live elsewhere are left out."""
+    stage = Semantic(embedder=Column(column="e"), clusters=8, keep="first", pairs_from=0.9, **visits)
+    found = tune(spec(folder, stage), documents=documents)
+    once = spec(folder, stage.model_copy(update={"mode": "tag"}))
+    Pipeline(once.source, once.stages, once.sink, once.settings).run(overwrite=True)
+    table = pq.read_table(folder / "out" / "data")
+    home = np.array(table["semantic.centroid"].to_pylist())
+    only = chosen_clusters(np.bincount(home, minlength=8), documents, 0)
+    chosen = np.flatnonzero(only[home])
+    assert found["documents_compared"] == len(chosen)
+    matrix = naive.cosines(quantised(np.array(table["e"].to_pylist(), np.float32))[0])
+    all_meet = not visits.get("probes") or (visits["probes"] == 8 and only.all())
+    meets = lambda a, b: all_meet or home[a] == home[b]  # noqa: E731
+    for level, rule in itertools.product(found["levels"], ("independent", "paper")):
+        assert level[rule] == len(naive.decide(chosen.tolist(), matrix, meets, rule, level["threshold"]))
+
+
 def test_examples_are_pairs_with_their_cosine(folder):
     found = tune(spec(folder), examples=2)
     rows = pq.read_table(folder / "in" / "a.parquet")
