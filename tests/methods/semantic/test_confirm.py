@@ -242,8 +242,9 @@ def test_who_has_no_room_in_a_list_and_no_list(tmp_path, rule):
     texts = [f"word{i} and word{i} more{i}" for i in range(2 * size)]
     for hub in range(2):
         texts[hub * size + agreeing] = texts[hub * size + count]
-    stage = Semantic(embedder=COLUMN, threshold=0.7, rule=rule, keep="first", clusters=2, probes=1, confirm=0.3)
-    _, drops = decisions(stage, rows, texts, rows, tmp_path)
+    plain = {"threshold": 0.7, "rule": rule, "keep": "first", "clusters": 2, "probes": 1, "seed": 1}
+    settled, drops = decisions(Semantic(embedder=COLUMN, confirm=0.3, **plain), rows, texts, rows, tmp_path)
+    assert dict(settled.stats["cluster_sizes"]["largest"]) == {0: size, 1: size}
     assert {row["doc_id"]: row["matched"] for row in drops} == {count: agreeing, size + count: size + agreeing}
 
 

@@ -67,6 +67,9 @@ def test_whole_clusters_are_compared(folder):
 @pytest.mark.parametrize("visits", [{"border": 2.0}, {"probes": 8}, {"probes": 1}])
 def test_documents_of_the_chosen_clusters_are_compared_as_in_a_run(folder, documents, visits):
     """Across the borders between these clusters too; those that live elsewhere are left out."""
+    rows = families(5, 240, dimension=4, spread=0.6)
+    table = pa.table({"text": [f"document {i}" for i in range(240)], "e": pa.array(list(rows), pa.list_(pa.float32()))})
+    pq.write_table(table, folder / "in" / "a.parquet")
     stage = Semantic(embedder=Column(column="e"), clusters=8, keep="first", pairs_from=0.9, **visits)
     found = tune(spec(folder, stage), documents=documents)
     once = spec(folder, stage.model_copy(update={"mode": "tag"}))
