@@ -11,7 +11,7 @@ end those with full lists are compared with the kept ones once more, so that the
 With a second opinion (`semantic.confirm`) a pair that it does not confirm is no pair: its entry is taken out of the
 lists, and what is compared again is asked of it, too, the nearest first. Then the paper's rule compares full lists
 again as the other does, since all of their entries may be taken out. A crowd of near documents of which none are
-confirmed costs the square of its size, twice.
+confirmed costs the square of its size, some 2 microseconds a pair.
 
 Only lists and pairs from the lowest threshold in question up are read. In memory 100 bytes for each such list, 16 for
 each such pair (in a file, so that the system may page it, where they exceed the share).
