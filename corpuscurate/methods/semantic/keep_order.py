@@ -78,8 +78,8 @@ class OrderRule:
 @dataclass(frozen=True, slots=True)
 class Scatter:
     """Spread the rows of some splits over cluster ranges. borders: the first cluster of each range. one: whether all
-    documents are compared with all; then every row is put into cluster 0. only: bool[k], the clusters that are wanted;
-    all where None."""
+    documents are compared with all; then every row is put into cluster 0. only: bool[k], the clusters that are wanted,
+    with those who live in them; all where None."""
 
     number: int
     of: int
@@ -119,7 +119,7 @@ class Scatter:
                 rows["cluster"] = 0 if self.one else rows["clusters"][:, each]
                 wanted = rows["cluster"] >= 0
                 if self.only is not None:
-                    wanted &= self.only[rows["cluster"]]
+                    wanted &= self.only[rows["cluster"]] & self.only[rows["clusters"][:, 0]]
                 yield rows[wanted], mine[wanted]
 
     def _write(self, outs: list[Any], rows: NDArray[Any], vectors: NDArray[np.int16]) -> NDArray[np.int64]:

@@ -66,7 +66,7 @@ class SemanticTrial(Semantic):
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
-        clustered = cluster_corpus(corpus, self)
+        clustered = cluster_corpus(corpus, self, self.visits)
         only = chosen_clusters(clustered.sizes()[:, 0], self.documents, self.seed)
         basis = [*clustered.basis, "trial", self.documents, self.parameters()["keep"]]
         cluster_ranges = order_corpus(corpus, clustered, self._order_rules(corpus, clustered), False, basis, only)
