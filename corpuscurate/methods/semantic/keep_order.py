@@ -78,8 +78,8 @@ class OrderRule:
 @dataclass(frozen=True, slots=True)
 class Scatter:
     """Spread the rows of some splits over cluster ranges. borders: the first cluster of each range. one: whether all
-    documents are compared with all; then every row is put into cluster 0. only: bool[k], the clusters that are wanted;
-    all where None."""
+    documents are compared with all; then every row is put into cluster 0. only: bool[k], the clusters that are wanted,
+    with those who live in them; all where None."""
 
     number: int
     of: int
