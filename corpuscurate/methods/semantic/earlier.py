@@ -21,8 +21,8 @@ from corpuscurate.methods.semantic.pairs import clusters_of
 _BLOCK_ROWS = 1 << 15
 _FLOATS_BYTES = 64 << 20
 """Most bytes of rows that are held as float32."""
-_OPEN_FILES = 256
-"""Most files of cluster ranges that stay open."""
+_OPEN_RANGES = 2
+"""Cluster ranges that stay mapped: each holds a file open for each of its pieces, and its pages in memory."""
 
 
 class Near(NamedTuple):
@@ -64,7 +64,7 @@ class EarlierRows:
     def mapped(self, number: int) -> tuple[NDArray[Any], Gathered]:
         """The table and the vectors of a cluster range; those of the last ones stay open."""
         if number not in self._mapped:
-            if sum(2 + len(self._ranges[each].pieces) for each in (*self._mapped, number)) > _OPEN_FILES:
+            if len(self._mapped) == _OPEN_RANGES:
                 self._mapped.clear()
             self._mapped[number] = self._ranges[number].table(), self._ranges[number].vectors()
         return self._mapped[number]

@@ -215,7 +215,7 @@ def test_crowds_in_several_cluster_ranges(tmp_path, rule, border, monkeypatch):
     monkeypatch.setattr(pairs, "WORK_PAIRS", 2000)
     monkeypatch.setattr(decide, "_ASKED", 100)
     monkeypatch.setattr(earlier, "_BLOCK_ROWS", 16)
-    monkeypatch.setattr(earlier, "_OPEN_FILES", 4)
+    monkeypatch.setattr(earlier, "_OPEN_RANGES", 1)
     more = {"splits": 2, "memory_bytes": 9000}
     tagging = stage.model_copy(update={"mode": "tag"})
     settled = settle(tagging, rows, tmp_path / "t", texts=texts, columns={"second": lists_of(rows)}, **more)
