@@ -1,7 +1,8 @@
 """The benchmarks of semantic deduplication by one name: quality of embedders, and scale.
 
 python scripts/bench_semantic.py embedders ...                      see bench_embedders.py
-python scripts/bench_semantic.py correct | scale | faiss | semhash ...   see bench_semantic_scale.py
+python scripts/bench_semantic.py correct | scale | phases | lost | kmeans | faiss | semhash ...
+                                                                    see bench_semantic_scale.py
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import runpy
 import sys
 from pathlib import Path
 
-SCALE = ("correct", "scale", "faiss", "semhash")
+SCALE = ("correct", "scale", "phases", "lost", "kmeans", "faiss", "semhash")
 
 
 def main() -> None:

@@ -66,4 +66,7 @@ def sentence(row: dict[str, Any]) -> str:
         other = _named(row["matched"], row["matched_doc_id"], row.get("matched_corpus"))
         text += f"; similarity {row['similarity']:.4f} to {other}"
         text += f", threshold {row['threshold']:.6g}" if row["threshold"] is not None else ""
+        for rule in row.get("failed") or ():
+            if rule["reason"] != row["reason"]:
+                text += f"; {rule['reason']} {rule['value']:.4f}, threshold {rule['threshold']:.6g}"
     return text + "."

@@ -76,22 +76,16 @@ def semantic(
         print_found(found, html)
 
 
-def is_near_threshold(found: dict[str, Any], level: dict[str, Any]) -> bool:
-    """Whether this is the highest level that the recipe's threshold reaches."""
-    threshold = found["threshold"]
-    return threshold is not None and level["threshold"] - 1e-9 <= threshold < level["threshold"] + 0.01 - 1e-9
-
-
 def print_found(found: dict[str, Any], html: Path | None) -> None:
     """The evidence in the terminal."""
-    from corpuscurate.tools.tune.semantic import RULES, summary
+    from corpuscurate.tools.tune.semantic import examples, is_marked, words
 
-    print(printable(summary(found)))
-    print(RULES)
+    for said in words(found):
+        print(printable(said))
     most = max([1, *(level["pairs"] for level in found["levels"])])
     rows = [
         (
-            f"{'> ' if is_near_threshold(found, level) else ''}{level['threshold']:.2f}",
+            f"{'> ' if is_marked(found, level) else ''}{level['threshold']:.2f}",
             f"{100 * level['independent_ratio']:.2f} %",
             f"{100 * level['paper_ratio']:.2f} %",
             f"{level['pairs']:,}",
@@ -99,11 +93,9 @@ def print_found(found: dict[str, Any], html: Path | None) -> None:
         )
         for level in found["levels"]
     ]
-    if found["threshold"] is not None:
-        print(f"> marks the recipe's threshold, {found['threshold']:g}, with rule: {found['rule']}")
     console().print(table(("threshold", "independent", "paper", "pairs here", ""), rows, (1, 2, 3)))
-    for pair in found["examples"]:
-        print(f"cosine {pair['cosine']:.4f}")
+    for said, pair in examples(found):
+        print(said)
         for doc_id, text in (pair["earlier"], pair["later"]):
             print(printable(f"  {doc_id}: {' '.join(text.split())[:SHOWN]}"))
     if html is not None:

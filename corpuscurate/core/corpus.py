@@ -105,12 +105,13 @@ class Corpus(Protocol):
 class Settled:
     """What a global stage decided. Each file is an Arrow IPC file, sorted by doc_id, no doc_id in two files of a kind.
 
-    drops: rows of DROPS. tags: doc_id and columns of `GlobalStage.adds`, and in `mode: tag` of `measures`; documents
-    in no file get `GlobalStage.tag_defaults`. edits: rows of EDITS, from a stage with `edits_text`. copies: rows of
-    COPIES, from a stage with `copies_documents`; a document in no file is written once. order: rows of ORDER, from a
-    stage with `orders_documents`; documents in no file follow the others, by doc_id. partition: rows of PARTITION,
-    from a stage with `partitions`; documents in no file belong to the first. Decisions about a document that this
-    stage or a later one drops have no effect.
+    drops: rows of DROPS; with a column `failed` (`stage.FAILED`) where a document failed several rules. tags: doc_id
+    and columns of `GlobalStage.adds`, and in `mode: tag` of `measures`; documents in no file get
+    `GlobalStage.tag_defaults`. edits: rows of EDITS, from a stage with `edits_text`. copies: rows of COPIES, from a
+    stage with `copies_documents`; a document in no file is written once. order: rows of ORDER, from a stage with
+    `orders_documents`; documents in no file follow the others, by doc_id. partition: rows of PARTITION, from a stage
+    with `partitions`; documents in no file belong to the first. Decisions about a document that this stage or a later
+    one drops have no effect.
 
     stats: JSON-able, for the report: at least {"clusters": [{"kept": doc_id, "size": n}, ... the ten largest]} for
     deduplication; "warnings": [str] are shown to the user; "reasons": {reason: documents}, those that the stage finds

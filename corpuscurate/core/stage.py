@@ -52,6 +52,7 @@ class Outcome:
     rule where it differs by document; None or nan: the threshold of `Stage.rules()`. failed: FAILED[n], every rule
     that failed, for dropped/; null: only the first one is reported. measures: the measures of the rules in force,
     always; the report shows their histograms, and in `mode: tag` they are columns. edits: what was removed, by reason.
+    noted: bool[n] each, documents that the user may have to know of, by a name that `StreamingStage.warnings` knows.
     """
 
     text: pa.LargeStringArray | None = None
@@ -62,6 +63,15 @@ class Outcome:
     failed: pa.ListArray | None = None
     measures: Mapping[str, pa.Array] = field(default_factory=dict)
     edits: Mapping[str, Edit] = field(default_factory=dict)
+    noted: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """The documents of a name in `Outcome.noted`: how many, and the lowest doc_id."""
+
+    count: int
+    first: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +230,11 @@ class StreamingStage(Stage):
     def apply(self, batch: Batch) -> Outcome:
         """The outcome for a batch; deterministic, row by row."""
         raise TypeError(f"{type(self).__name__} defines no apply()")
+
+    def warnings(self, noted: Mapping[str, Note], documents: int) -> list[str]:
+        """What the user is told after the pass. noted: of the names in `Outcome.noted` that any document has.
+        documents: how many the stage saw."""
+        return []
 
 
 class GlobalStage(Stage):

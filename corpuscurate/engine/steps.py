@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from corpuscurate.core.artefact import Artefact, Artefacts
@@ -12,7 +12,7 @@ from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.earlier_runs import write_index
 from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder, written_sketch_file
 from corpuscurate.core.spec import BadShare
-from corpuscurate.core.stage import GlobalStage, code_value
+from corpuscurate.core.stage import GlobalStage, Note, Stage, StreamingStage, code_value
 from corpuscurate.engine.damage import (
     check_bad_share,
     incomplete_files,
@@ -204,6 +204,9 @@ class Steps:
         title = "reading and measuring" if current.number == 0 else f"measuring again, pass {current.number + 1}"
         self.measured.append(self.session.tasks(title, tasks))
         self.finished.append(FinishedPass(folder, current.streaming))
+        for index in current.streaming:
+            for text in _told(stages[index], self.measured[-1]):
+                self.session.warn(f"{stages[index].label}: {text}")
         if current.number == 0:
             quarantined = [result["quarantined"] for result in self.measured[0]]
             self.incomplete = incomplete_files(self.finished[0], self.session.manifest, quarantined)
@@ -369,3 +372,14 @@ class Steps:
         """Whether data/ holds each kept document once, by doc_id: then a later run finds its texts there."""
         stages = [stage for stage in self.spec.stages if isinstance(stage, GlobalStage) and stage.mode == "drop"]
         return not any(each.copies_documents or each.orders_documents or each.partitions() for each in stages)
+
+
+def _told(stage: Stage, results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a streaming stage tells of the documents that it noted. results: of the tasks of its pass."""
+    stats = [result["stages"][stage.label] for result in results]
+    noted: dict[str, Note] = {}
+    for name, (count, first) in (each for one in stats for each in one.get("noted", {}).items()):
+        known = noted.get(name, Note(0, first))
+        noted[name] = Note(known.count + count, min(known.first, first))
+    documents = sum(each["documents_in"] for each in stats)
+    return stage.warnings(noted, documents) if noted and isinstance(stage, StreamingStage) else []

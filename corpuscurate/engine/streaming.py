@@ -111,6 +111,7 @@ def _check_outcome(stage: StreamingStage, outcome: Outcome, rows: int) -> None:
         **{name: getattr(outcome, name) for name in ("text", "reason", "value", "threshold", "failed")},
         **outcome.columns,
         **outcome.measures,
+        **outcome.noted,
     }
     for name, part in parts.items():
         if part is not None and len(part) != rows:

@@ -107,6 +107,19 @@ def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
     return options[0] if len(options) == 1 else schema
 
 
+def _keys(schema: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that a value may have, of all mappings that it may be, with their schemas."""
+    found = dict(schema.get("properties", {}))
+    for option in schema.get("anyOf", ()):
+        found |= _keys(_resolved(option, shared), shared)
+    return found
+
+
+def keys_at(model: type[BaseModel], loc: Sequence[str | int]) -> dict[str, Any]:
+    """The keys that a value deep inside `model` may have, with their schemas."""
+    return _keys(*schema_at(model, loc))
+
+
 def schema_at(model: type[BaseModel], loc: Sequence[str | int]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The JSON schema of a value deep inside `model`, and the shared schemas it may name.
 
@@ -123,7 +136,7 @@ def schema_at(model: type[BaseModel], loc: Sequence[str | int]) -> tuple[dict[st
         elif isinstance(step, int):
             schema = schema.get("items", schema)
         else:
-            schema = schema.get("properties", {}).get(step, schema)
+            schema = _keys(schema, shared).get(step, schema)
         schema = _resolved(schema, shared)
     return schema, shared
 

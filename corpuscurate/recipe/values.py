@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from corpuscurate.core.errors import did_you_mean
 from corpuscurate.core.local_path import RECIPE
-from corpuscurate.recipe.describe import allowed_at, bounds, known_names, schema_at, shorten
+from corpuscurate.recipe.describe import allowed_at, bounds, keys_at, known_names, schema_at, shorten
 from corpuscurate.recipe.yaml_tree import Node, child_path
 
 M = TypeVar("M", bound=BaseModel)
@@ -71,7 +71,7 @@ def _message(model: type[BaseModel], node: Node, what: str, fault: ErrorDetails,
         needs = what if len(loc) == 1 else here.path.rpartition(".")[2]
         return Node(None, here.place, path).error(f"is missing: {needs} needs it; must be {allowed_at(model, loc)}")
     if kind == "extra_forbidden":
-        known = schema_at(model, loc[:-1])[0].get("properties", {})
+        known = keys_at(model, loc[:-1])
         return here.error(f"unknown key. {did_you_mean(str(steps[-1]), known)}".rstrip())
     if kind in ("value_error", "assertion_error"):
         return here.error(_own_words(fault, here, steps))
@@ -108,8 +108,7 @@ def _wanted(model: type[BaseModel], fault: ErrorDetails) -> str:
 
 def _is_member(model: type[BaseModel], loc: tuple[str | int, ...]) -> bool:
     """Whether the last step names a member of a union and not a value."""
-    above, _ = schema_at(model, loc[:-1])
-    return not isinstance(loc[-1], int) and loc[-1] not in above.get("properties", {})
+    return not isinstance(loc[-1], int) and loc[-1] not in keys_at(model, loc[:-1])
 
 
 def _hint(here: Node) -> str:

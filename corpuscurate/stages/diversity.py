@@ -28,6 +28,8 @@ from corpuscurate.methods.semantic.keep_order import ClusterRange, OrderRule, or
 from corpuscurate.methods.semantic.pairs import WORK_PAIRS, clusters_of
 from corpuscurate.methods.semantic.vectors import Vectors
 
+SCRATCH = "rows.tmp"
+
 
 class Diversity(ClustersCorpus):
     """Keep `budget` documents that are spread over the corpus: k-centre greedy within clusters.
@@ -138,18 +140,20 @@ class Choose:
     def run(self, folder: Path) -> dict[str, Any]:
         """Write drops.arrow, or in tag mode tags.arrow."""
         rows = self.cluster_range.table()[self.start : self.stop]
-        vectors = self.cluster_range.vectors()[self.start : self.stop]
+        vectors = self.cluster_range.vectors().part(self.start, self.stop)
         nearest, closest = np.zeros(len(rows), np.int64), np.zeros(len(rows))
         turn = np.full(len(rows), -1, np.int32)
         for first, stop in clusters_of(rows):
             chosen = np.zeros(self.quotas[rows["cluster"][first]], np.int64)
             if len(chosen):
                 squares = np.ascontiguousarray(rows["square"][first:stop])
-                spread_choice(vectors[first:stop], squares, chosen, nearest[first:stop], closest[first:stop])
+                mine = vectors.part(first, stop).copied(folder / SCRATCH)
+                spread_choice(mine, squares, chosen, nearest[first:stop], closest[first:stop])
                 nearest[first:stop] += first
                 turn[first + chosen] = np.arange(len(chosen))
             else:
                 nearest[first:stop] = -1
+        (folder / SCRATCH).unlink(missing_ok=True)
         order = np.argsort(rows["doc_id"])
         if self.tag:
             write_table(folder / TAGS_FILE, _tags(rows, turn, nearest, closest, order))

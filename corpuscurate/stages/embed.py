@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.corpus import Corpus, Settled
-from corpuscurate.core.stage import Outcome, Resources, Stage, StreamingStage
+from corpuscurate.core.stage import Note, Outcome, Resources, Stage, StreamingStage
 from corpuscurate.methods.embed.base import (
     EMBEDDING,
     EmbedderParameters,
@@ -23,7 +23,7 @@ from corpuscurate.methods.embed.card_stage import CardStage, needs_card
 from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.corpus import embedding_basis
 from corpuscurate.methods.embed.make import dimension_of, embedder_value, known_dimension, make_embedder
-from corpuscurate.methods.embed.noted import check_noted, checked_finite
+from corpuscurate.methods.embed.noted import Noted, check_noted, checked_finite, note_masks, note_warnings
 
 
 class Embed(StreamingStage):
@@ -84,7 +84,12 @@ class Embed(StreamingStage):
     def apply(self, batch: Batch) -> Outcome:
         """Embed the batch."""
         found = make_embedder(self.embedder).embed(batch.text)
-        return Outcome(columns={EMBEDDING: embedding_column(checked_finite(found, batch.doc_id, self.embedder))})
+        rows = checked_finite(found, batch.doc_id, self.embedder)
+        return Outcome(columns={EMBEDDING: embedding_column(rows)}, noted=note_masks(found.notes))
+
+    def warnings(self, noted: Mapping[str, Note], documents: int) -> list[str]:
+        """Texts of unknown tokens, and those of which the model read the head alone."""
+        return note_warnings(Noted.told(noted), documents, self.embedder)
 
 
 class EmbedOnCard(CardStage):
@@ -113,4 +118,4 @@ class EmbedOnCard(CardStage):
         embedder: Parameters = self.of.embedder  # type: ignore[attr-defined]
         made = self.compute(corpus, embedding_basis(embedder))
         check_noted(made.noted, embedder)
-        return Settled([], made.files, made.stats)
+        return Settled([], made.files, {**made.stats, "warnings": note_warnings(made.noted, made.documents, embedder)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -21,7 +21,7 @@ from corpuscurate.core.errors import InputError, RecipeError
 from corpuscurate.core.filter import Filter
 from corpuscurate.core.local_path import FromRecipe
 from corpuscurate.core.run_folder import ROWS
-from corpuscurate.core.stage import Outcome, Resources, Stage
+from corpuscurate.core.stage import Note, Outcome, Resources, Stage
 from corpuscurate.core.tables import read_table, table_writer
 from corpuscurate.methods.embed.base import (
     EMBEDDING,
@@ -39,9 +39,10 @@ from corpuscurate.methods.embed.card_stage import CardStage, needs_card
 from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.corpus import embedding_basis
 from corpuscurate.methods.embed.make import embedder_value, known_dimension, make_embedder
-from corpuscurate.methods.embed.noted import Noted, check_noted, checked_finite
+from corpuscurate.methods.embed.noted import Noted, check_noted, checked_finite, note_masks, note_warnings
 from corpuscurate.methods.embed.sequence import (
     SCORE,
+    Scored,
     SequenceClassification,
     SequenceScores,
     make_sequence_scorer,
@@ -184,22 +185,30 @@ class EmbeddingQuality(Filter):
 
     def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
         """The scores; nan where there is none."""
+        return {"score": self._scored(batch).scores}
+
+    def _scored(self, batch: Batch) -> Scored:
         if isinstance(self.embedder, SequenceClassification):
-            scores = make_sequence_scorer(self.embedder, self.target).score(batch.text)
-            return {"score": _finite(scores, batch.doc_id, self.embedder)}
+            scored = make_sequence_scorer(self.embedder, self.target).scored(batch.text)
+            return Scored(_finite(scored.scores, batch.doc_id, self.embedder), scored.notes)
         assert self.head is not None  # noqa: S101  by _one_head
         head = read_head(self.head)
         if isinstance(self.embedder, Column):
             wide = _rows(batch.columns[self.embedder.column], self.embedder.column, head.settings.dimension)
             checked_finite(noted_rows(wide), batch.doc_id, self.embedder)
-            rows = as_units(wide)
-        else:
-            rows = checked_finite(make_embedder(self.vectors()).embed(batch.text), batch.doc_id, self.vectors())
-        return {"score": head.score(rows, self.target)}
+            return Scored(head.score(as_units(wide), self.target), np.zeros(len(wide), np.uint8))
+        found = make_embedder(self.vectors()).embed(batch.text)
+        rows = checked_finite(found, batch.doc_id, self.vectors())
+        return Scored(head.score(rows, self.target), found.notes)
 
     def apply(self, batch: Batch) -> Outcome:
         """Score, and hold the scores against the bounds."""
-        return self.judged(self.measure(batch)["score"])
+        found = self._scored(batch)
+        return replace(self.judged(found.scores), noted=note_masks(found.notes))
+
+    def warnings(self, noted: Mapping[str, Note], documents: int) -> list[str]:
+        """Texts of unknown tokens, and those of which the model read the head alone."""
+        return note_warnings(Noted.told(noted), documents, self.embedder or self.vectors(), scores=True)
 
     def judged(self, scores: NDArray[np.float64]) -> Outcome:
         """The outcome of scores, nan where there is none."""
@@ -251,7 +260,10 @@ class EmbeddingQualityOnCard(CardStage):
         counts = [each.result["reasons"] for each in done]
         told = {name: sum(each[number] for each in counts) for number, name in enumerate(self.rules())}
         drops = [each.files[_DROPS] for each in done]
-        return Settled(drops, [each.files[ROWS] for each in done], {**made.stats, "reasons": told})
+        model = self._quality.embedder or self._quality.vectors()
+        warnings = note_warnings(made.noted, made.documents, model, scores=True)
+        stats = {**made.stats, "reasons": told, "warnings": warnings}
+        return Settled(drops, [each.files[ROWS] for each in done], stats)
 
 
 _DROPS = "drops.arrow"

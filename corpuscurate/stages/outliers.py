@@ -22,6 +22,7 @@ from corpuscurate.methods.semantic.clusters import ClustersCorpus, cluster_corpu
 from corpuscurate.methods.semantic.keep_order import OrderRule, order_corpus
 from corpuscurate.methods.semantic.neighbours import Means, all_means, nearby
 from corpuscurate.methods.semantic.vectors import Vectors
+from corpuscurate.methods.semantic.visits import Visits
 
 
 class Outliers(ClustersCorpus):
@@ -67,7 +68,7 @@ class Outliers(ClustersCorpus):
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
-        clustered = cluster_corpus(corpus, self, self.probes)
+        clustered = cluster_corpus(corpus, self, Visits(self.probes))
         one = clustered.one
         basis = [*clustered.basis, "nearest"]
         cluster_ranges = order_corpus(corpus, clustered, [OrderRule("rule")] * len(clustered.files), one, basis)
@@ -76,7 +77,7 @@ class Outliers(ClustersCorpus):
         done = [each.files for each in corpus.run(means, "mean cosines", basis=[*basis, self.neighbours])]
         files = tuple(zip(clustered.files, done, strict=True))
         cut = corpus.run([Cut(files, self.min_similarity, self.remove_fraction)], "choosing")[0]
-        stats = {**clustered.stats, "probes": clustered.probes, **cut.result}
+        stats = {**clustered.stats, "probes": clustered.visits.probes, **cut.result}
         if self.mode == "drop":
             return Settled([cut.files[DROPS_FILE]] if stats["outliers"] else [], [], stats)
         tags = [Tag(i, file, folder, cut.files[DROPS_FILE]) for i, (file, folder) in enumerate(files)]

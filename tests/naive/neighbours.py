@@ -27,10 +27,13 @@ def cosines(vectors: np.ndarray) -> np.ndarray:
     return products / np.sqrt(squares[:, None] * squares)
 
 
-def decide(order: Sequence[int], matrix: np.ndarray, meets, rule: str, threshold: float) -> dict[int, tuple]:
+def decide(
+    order: Sequence[int], matrix: np.ndarray, meets, rule: str, threshold: float, agrees=lambda later, earlier: True
+) -> dict[int, tuple]:
     """Documents (rows of the matrix) that go, in keep order: row -> (kept one, nearest that decided, cosine).
 
-    meets(a, b): whether two documents are compared. Of equally near ones the earliest in keep order decides.
+    meets(a, b): whether two documents are compared. Of equally near ones the earliest in keep order decides. A pair
+    that does not agree is none.
     """
     gone: dict[int, tuple] = {}
     for position, x in enumerate(order):
@@ -38,12 +41,18 @@ def decide(order: Sequence[int], matrix: np.ndarray, meets, rule: str, threshold
         for y in order[:position]:
             if rule == "independent" and y in gone:
                 continue
-            if matrix[x, y] >= threshold and meets(x, y) and (best is None or matrix[x, y] > matrix[x, best]):
+            nearer = matrix[x, y] >= threshold and (best is None or matrix[x, y] > matrix[x, best])
+            if nearer and meets(x, y) and agrees(x, y):
                 best = y
         if best is not None:
             kept = gone[best][0] if best in gone else best
             gone[x] = (kept, best, float(matrix[x, best]))
     return gone
+
+
+def containment(later: set, earlier: set) -> float:
+    """The share of a document's n-grams that another one has; nan where it has none."""
+    return len(later & earlier) / len(later) if later else math.nan
 
 
 def pruned(cosines: Sequence[float], clusters: Sequence[int], fraction: float, keep: str, balance: float) -> set[int]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
-from support.embed import static_folder
+from support.embed import sentence_folder, static_folder
 
 from corpuscurate import curate
 from corpuscurate.core.batch import Batch
@@ -76,6 +76,29 @@ def test_a_recipe_may_name_the_folder_relative_to_itself(tmp_path):
     )
     spec = load_recipe(tmp_path / "recipe.yaml")
     assert spec.stages[0].embedder.model == str(tmp_path / "models" / "m")
+
+
+def test_documents_judged_by_their_heads_or_of_unknown_tokens_are_told(tmp_path):
+    pytest.importorskip("sentence_transformers")
+    long = "a b c " * 30
+    (tmp_path / "in").mkdir()
+    for shard, texts in enumerate((["x", long + "hello", "y"], [long, "Ψ Ω", long + "world"])):
+        pq.write_table(pa.table({"text": texts}), tmp_path / "in" / f"{shard}.parquet")
+    source, settings = Source(paths=(str(tmp_path / "in"),), split_bytes=1), Settings(runner="inprocess")
+
+    model = str(sentence_folder(tmp_path / "model"))
+
+    def told(**more):
+        stage = Embed(embedder={"kind": "sentence-transformers", "model": model, **more})
+        return Pipeline(source, [stage], Sink(path=str(tmp_path / "out")), settings).run(overwrite=True)["warnings"]
+
+    unknown, heads = told()
+    assert unknown.startswith(f"embed: 1 of 6 documents (16.7 %; such as doc_id {(1 << 40) + 1}) have no embedding")
+    assert heads.startswith("embed: 3 of 6 documents (50.0 %; such as doc_id 1) are longer than the tokens that")
+    assert heads.endswith(
+        "judged by their heads alone: those that share a heading look alike. `window: mean` reads them whole"
+    )
+    assert told(window="mean") == [unknown]
 
 
 def test_in_memory():

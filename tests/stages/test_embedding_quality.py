@@ -375,5 +375,13 @@ def test_a_transformer_with_its_own_head():
     scores = found["embedding_quality.score"]
     assert scores.null_count == 1
     assert scores.fill_null(np.nan).to_numpy().tobytes() == expected.tobytes()
+    long = pa.table({"text": ["hello world " * 200, "hello", "world hello " * 200]})
+    (told,) = curate(long, [EmbeddingQuality(embedder=parameters)]).report["warnings"]
+    assert told.startswith(
+        "embedding_quality: 2 of 3 documents (66.7 %; such as doc_id 0) are longer than the tokens that"
+    )
+    assert told.endswith("were scored by their heads alone. `window: mean` reads them whole")
+    whole = parameters.model_copy(update={"window": "mean"})
+    assert curate(long, [EmbeddingQuality(embedder=whole)]).report["warnings"] == []
     with pytest.raises(RecipeError, match="is a regression and has no label 'x'"):
         EmbeddingQuality(embedder=parameters, target="x").identity()

@@ -14,13 +14,18 @@ from corpuscurate.core.artefact import Artefacts
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.stage import stage_class
 from corpuscurate.kernels.embedding import neighbour_lists as kernels
-from corpuscurate.methods.semantic import decide, pairs
+from corpuscurate.methods.semantic import earlier, pairs
 from corpuscurate.methods.semantic import keep_order as order
 from corpuscurate.methods.semantic import kmeans as means
 from corpuscurate.methods.semantic.vectors import quantised
 from corpuscurate.stages.semantic import Semantic
 
-EXAMPLES = [{}, {"threshold": 0.9, "rule": "paper", "keep": "longest"}]
+EXAMPLES = [
+    {},
+    {"threshold": 0.9, "rule": "paper", "keep": "longest"},
+    {"threshold": 0.9, "confirm": 0.9},
+    {"rule": "paper", "confirm": {"embedder": {"kind": "learned", "dimension": 64}, "similarity": 0.98}},
+]
 
 
 def angles(*degrees: float) -> np.ndarray:
@@ -88,7 +93,7 @@ def test_trap_13_chains_under_both_rules(tmp_path):
 @pytest.mark.parametrize("clusters", [1, 9])
 def test_decisions_within_clusters_equal_brute_force(tmp_path, rule, keep, clusters):
     rows = families(1, 700)
-    stage = semantic(threshold=0.9, rule=rule, keep=keep, clusters=clusters, seed=3)
+    stage = semantic(threshold=0.9, rule=rule, keep=keep, clusters=clusters, seed=3, probes=1)
     tags = tags_of(stage, rows, tmp_path / "t", splits=2)
     drops, stats = outcome(stage, rows, tmp_path / "d", splits=2)
     assert stats["k"] == clusters
@@ -131,6 +136,29 @@ def test_probes_compare_with_those_who_live_in_the_next_clusters(tmp_path, rule,
     assert stats["pairs"] == sum(meets(a, b) for a, b in near)  # each once, though two clusters see some
 
 
+@pytest.mark.parametrize("border", [0.0, 0.05, 0.2, 2.0])
+def test_a_document_near_a_border_is_compared_on_the_other_side(tmp_path, border):
+    """From the definition: it visits its own cluster and those of the next 7 whose centroid's cosine is at most
+    `border` lower."""
+    rows = families(5, 600, dimension=5, spread=0.5)
+    stage = semantic(threshold=0.97, keep="first", clusters=12, border=border)
+    centroids = _centroids(stage, rows, tmp_path / "c").astype(np.float64)
+    whole = quantised(rows)[0].astype(np.float64)
+    cosines = whole @ centroids.T / np.linalg.norm(whole, axis=1)[:, None] / np.linalg.norm(centroids, axis=1)
+    nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :8].tolist()
+    visits = [[c for c in near if cosines[i, c] >= cosines[i, near[0]] - border] for i, near in enumerate(nearest)]
+    drops, stats = outcome(stage, rows, tmp_path / "d", splits=2)
+
+    def meets(a, b):
+        return visits[a][0] in visits[b] or visits[b][0] in visits[a]
+
+    check(drops, naive_drops(rows, None, "first", "independent", 0.97, meets))
+    matrix = naive.cosines(quantised(rows)[0])
+    near = [(a, b) for a, b in itertools.combinations(range(600), 2) if matrix[a, b] >= 0.8]
+    assert stats["pairs"] == sum(meets(a, b) for a, b in near)
+    assert stats["clusters_a_document"] == round(sum(map(len, visits)) / 600, 3)
+
+
 def _centroids(stage, rows, folder):
     settle(stage, rows, folder)
     return np.load(Artefacts(str(folder / "centroids"))["centroids.npy"])
@@ -138,7 +166,7 @@ def _centroids(stage, rows, folder):
 
 def test_the_border_estimate_counts_what_is_lost(tmp_path):
     rows = families(5, 600, dimension=5, spread=0.5)
-    stage = semantic(threshold=0.93, clusters=25, border_sample=600)
+    stage = semantic(threshold=0.93, clusters=25, border_sample=600, probes=1)
     tags = tags_of(stage, rows, tmp_path / "t")
     stats = settle(stage, rows, tmp_path / "d", splits=3).stats
     matrix = naive.cosines(quantised(rows)[0])
@@ -148,6 +176,9 @@ def test_the_border_estimate_counts_what_is_lost(tmp_path):
     assert (borders["pairs_found"], borders["pairs_lost"]) == (2 * met, 2 * (len(near) - met))
     assert borders["lost_ratio"] == round(1 - met / len(near), 4) > 0.05
     assert any("`probes: 2` finds more" in text for text in stats["warnings"])
+    for border, more in ((0.0, "0.005"), (0.001, "0.002")):
+        told = settle(semantic(threshold=0.93, clusters=25, border=border), rows, tmp_path / f"b{border}").stats
+        assert any(f"`border: {more}` finds more" in text for text in told["warnings"])
     assert settle(semantic(clusters=9, border_sample=0), rows, tmp_path / "n").stats["borders"]["lost_ratio"] is None
     few = settle(semantic(clusters=9, sample=60, border_sample=256), rows, tmp_path / "s").stats
     assert few["borders"]["documents"] == few["sample"] < 256  # no more than the sample holds
@@ -183,8 +214,12 @@ def test_full_lists_say_so(monkeypatch):
     squares = np.full(size + 1, 1000, np.int32)
     home = np.zeros(size + 1, np.int32)
     lists = np.zeros(1, np.int32), np.zeros((1, kernels.LISTED), np.int32), np.zeros((1, kernels.LISTED)), np.zeros(1)
+    unlisted = np.zeros(size + 1)
     histogram = np.zeros(kernels.BINS + 1, np.int64)
-    found = kernels.collect(products, size, 0, 0, home, home[:, None], squares, 0.08, size, *lists, histogram)
+    rows = np.arange(size + 1)
+    found = kernels.collect(
+        products, rows[size:], rows[:size], 0, home, home[:, None], squares, 0.08, size, *lists, unlisted, histogram
+    )
     counts, neighbours, cosines, beyond = lists
     assert found == size - 1 == histogram.sum() and counts[0] == kernels.LISTED
     assert beyond[0] == 0.1
@@ -192,6 +227,8 @@ def test_full_lists_say_so(monkeypatch):
     assert sorted(cosines[0])[-2:] == [0.2, 0.3]
     # of equal ones the earliest stay
     assert set(neighbours[0]) == set(range(kernels.LISTED - 2)) | {size - 3, size - 2}
+    assert np.flatnonzero(unlisted).tolist() == list(range(kernels.LISTED - 2, size - 3))
+    assert set(unlisted[unlisted > 0]) == {0.1}
 
 
 def test_trap_15_sizes_of_clusters_are_told(tmp_path):
@@ -207,16 +244,18 @@ def test_trap_15_sizes_of_clusters_are_told(tmp_path):
     assert small["k"] == 1 and "few enough to compare all with all" in small["k_reason"]
 
 
-def test_trap_15_a_cluster_larger_than_memory_is_cut(tmp_path, monkeypatch):
+@pytest.mark.parametrize("parameters", [{"clusters": 6, "probes": 2}, {"clusters": 6}, {"clusters": 1}])
+def test_trap_15_a_cluster_larger_than_memory_is_cut(tmp_path, monkeypatch, parameters):
+    """Also all documents in one cluster: its vectors take more than the whole memory."""
     rows = families(7, 400)
-    stage = semantic(threshold=0.9, clusters=6, probes=2)
+    stage = semantic(threshold=0.9, **parameters)
     whole = outcome(stage, rows, tmp_path / "a")
     monkeypatch.setattr(pairs, "WORK_PAIRS", 500)
     monkeypatch.setattr(order, "_BLOCK_ROWS", 10)
     monkeypatch.setattr(means, "BLOCK_ROWS", 33)
-    monkeypatch.setattr(decide, "_BLOCK_ROWS", 16)
+    monkeypatch.setattr(earlier, "_BLOCK_ROWS", 16)
     small = outcome(stage, rows, tmp_path / "b", splits=4, workers=3, memory_bytes=9000, batch_rows=17)
-    assert len(list((tmp_path / "b").glob("order-*"))) > 3
+    assert len(list((tmp_path / "b").glob("order-*"))) > (3 if parameters["clusters"] > 1 else 0)
     assert len(list((tmp_path / "b").glob("pairs-*"))) > 20
     assert small == whole
 

@@ -59,8 +59,12 @@ class StageStats:
     edits: dict[str, list[int]] = field(default_factory=dict)
     measures: dict[str, dict[str, int]] = field(default_factory=dict)
     """Bins of each measure, see `core.histogram`."""
+
     failed: Counts = field(default_factory=dict)
     """The rules that fail alone and together, where the stage lists all that fail."""
+
+    noted: dict[str, list[int]] = field(default_factory=dict)
+    """See `stage.Note`."""
 
     def took(self, stage: StreamingStage, before: Batch, outcome: Outcome, after: Batch, seconds: float) -> None:
         """Add a batch and its outcome; in `mode: tag`, reasons count the documents that `mode: drop` would drop."""
@@ -72,6 +76,10 @@ class StageStats:
         for reason, edit in outcome.edits.items():
             known = self.edits.get(reason, [0, 0])
             self.edits[reason] = [known[0] + edit.documents, known[1] + edit.bytes]
+        for name, mask in outcome.noted.items():
+            if mask.any():
+                count, first = self.noted.get(name, (0, int(before.doc_id[mask.argmax()])))
+                self.noted[name] = [count + int(mask.sum()), first]
         if outcome.reason is not None:
             for name, count in zip(stage.rules(), np.bincount(outcome.reason)[1:].tolist(), strict=False):
                 if count:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import kernel
 from corpuscurate.kernels.duplicates.components import Int
-from corpuscurate.kernels.duplicates.verify import equal_values, exact_similarity
+from corpuscurate.kernels.duplicates.verify import equal_values, exact_similarity, intersection
 from corpuscurate.kernels.hashing import mix64
 
 _ONE = np.uint64(1)
@@ -110,4 +110,20 @@ def pair_similarities(
         x = sets[offsets[a[i]] : offsets[a[i] + 1]]
         y = sets[offsets[b[i]] : offsets[b[i] + 1]]
         out[i] = exact_similarity(x, y, 0.0)
+    return len(a)
+
+
+@kernel
+def pair_containments(
+    a: NDArray[np.int64], b: NDArray[np.int64], offsets: NDArray[np.int64], sets: NDArray[np.uint64],
+    out: NDArray[np.float64],
+) -> Int:  # fmt: skip
+    """The share of each set a[i] that the set b[i] holds, too: |A and B| / |A|, nan where A is empty. Returns how many.
+
+    Source: containment, Broder 1997.
+    """
+    for i in range(len(a)):
+        x = sets[offsets[a[i]] : offsets[a[i] + 1]]
+        y = sets[offsets[b[i]] : offsets[b[i] + 1]]
+        out[i] = intersection(x, y) / len(x) if len(x) else np.nan
     return len(a)

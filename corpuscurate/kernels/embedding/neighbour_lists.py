@@ -22,13 +22,15 @@ NEAREST = 32
 LISTED = EARLIEST + NEAREST
 BINS = 1000
 """Bins of the histogram of cosines from 0 to 1; the last one holds 1 alone."""
+_STRIDE = 64
+"""Products that are looked at together."""
 
 
 @kernel
 def collect(
     products: NDArray[np.float32],
-    first_x: Int,
-    first_y: Int,
+    xs: NDArray[np.int64],
+    ys: NDArray[np.int64],
     cluster: Int,
     home: NDArray[np.int32],
     probes: NDArray[np.int32],
@@ -39,48 +41,61 @@ def collect(
     neighbours: NDArray[np.int32],
     cosines: NDArray[np.float64],
     beyond: NDArray[np.float64],
+    unlisted: NDArray[np.float64],
     histogram: NDArray[np.int64],
 ) -> Int:
     """Enter the pairs of a block of products into the lists of neighbours; returns how many there were.
 
-    products: float32[a, b], whole numbers, of rows first_x + i and first_y + j of a cluster in keep order. Pairs count
-    where the second comes earlier, one of both lives in the cluster, and the cosine is at least floor. A pair that two
-    clusters see (each lives in one and visits the other) counts in the lower one. home: int32[n], the cluster that a
-    row lives in. probes: int32[n, p], the clusters a row is in, its home first. squares: int32[n]. base: the row that
-    entry 0 of the lists stands for. Blocks of a row must come with first_y ascending. counts: int32[m], entries of each
-    list. neighbours: int32[m, LISTED], rows. cosines: float64[m, LISTED]. beyond: float64[m], the highest cosine that
-    found no room in a list, 0 where all did. histogram: int64[BINS + 1], pairs by cosine.
+    products: float32[a, b], whole numbers, of rows xs[i] and ys[j] of a cluster in keep order; xs, ys: ascending. Pairs
+    count where the second comes earlier, one of both lives in the cluster, and the cosine is at least floor. A pair
+    that two clusters see (each lives in one and visits the other) counts in the lower one. home: int32[n], the cluster
+    that a row lives in. probes: int32[n, p], the clusters a row is in, its home first; -1 for none. squares: int32[n].
+    base: the row that entry 0 of the lists stands for. Blocks of a row must come with ys ascending. counts: int32[m],
+    entries of each list. neighbours: int32[m, LISTED], rows. cosines: float64[m, LISTED]. beyond: float64[m], the
+    highest cosine that found no room in a list, 0 where all did. unlisted: float64[n], of each row of the cluster the
+    highest cosine with which it found no room in a list. histogram: int64[BINS + 1], pairs by cosine.
     """
     found = 0
-    roots = np.empty(products.shape[1])
-    for j in range(products.shape[1]):
-        roots[j] = np.sqrt(float(squares[first_y + j]))
-    for i in range(products.shape[0]):
-        x = first_x + i
-        lowest = np.float32(floor * np.sqrt(float(squares[x])) * (1 - 1e-6))
+    roots = np.empty(len(ys))
+    least = np.inf
+    for j in range(len(ys)):
+        roots[j] = np.sqrt(float(squares[ys[j]]))
+        least = min(least, roots[j])
+    for i in range(len(xs)):
+        x = xs[i]
+        lowest = floor * np.sqrt(float(squares[x])) * (1 - 1e-6)
+        bound = np.float32(lowest * least * (1 - 1e-6))
         visitor = home[x] != cluster
         slot = x - base
-        for j in range(min(products.shape[1], x - first_y)):
-            if products[i, j] < lowest * roots[j]:
+        earlier = np.searchsorted(ys, x)
+        for start in range(0, earlier, _STRIDE):
+            stop = min(start + _STRIDE, earlier)
+            near = 0
+            for j in range(start, stop):
+                near += products[i, j] >= bound
+            if near == 0:  # nearly all: a loop without branches looks at many at once
                 continue
-            y = first_y + j
-            away = home[y] != cluster
-            if visitor and away:
-                continue
-            value = float(products[i, j]) / np.sqrt(float(squares[x]) * float(squares[y]))
-            if value < floor:
-                continue
-            if visitor != away:
-                visiting, living = (x, y) if visitor else (y, x)
-                if home[visiting] < cluster:
-                    twice = False
-                    for p in range(1, probes.shape[1]):
-                        twice |= probes[living, p] == home[visiting]
-                    if twice:
-                        continue
-            found += 1
-            histogram[min(BINS, int(value * BINS))] += 1
-            _enter(slot, y, value, counts, neighbours, cosines, beyond)
+            for j in range(start, stop):
+                if products[i, j] < lowest * roots[j]:
+                    continue
+                y = ys[j]
+                away = home[y] != cluster
+                if visitor and away:
+                    continue
+                value = float(products[i, j]) / np.sqrt(float(squares[x]) * float(squares[y]))
+                if value < floor:
+                    continue
+                if visitor != away:
+                    visiting, living = (x, y) if visitor else (y, x)
+                    if home[visiting] < cluster:
+                        twice = False
+                        for p in range(1, probes.shape[1]):
+                            twice |= probes[living, p] == home[visiting]
+                        if twice:
+                            continue
+                found += 1
+                histogram[min(BINS, int(value * BINS))] += 1
+                _enter(slot, y, value, counts, neighbours, cosines, beyond, unlisted)
     return found
 
 
@@ -93,6 +108,7 @@ def _enter(
     neighbours: NDArray[np.int32],
     cosines: NDArray[np.float64],
     beyond: NDArray[np.float64],
+    unlisted: NDArray[np.float64],
 ) -> None:
     if counts[slot] < LISTED:
         neighbours[slot, counts[slot]] = y
@@ -105,12 +121,13 @@ def _enter(
         same = cosines[slot, entry] == cosines[slot, worst]
         if lower or (same and neighbours[slot, entry] > neighbours[slot, worst]):
             worst = entry
+    out, least = y, value
     if value > cosines[slot, worst]:
-        beyond[slot] = max(beyond[slot], cosines[slot, worst])
+        out, least = np.int64(neighbours[slot, worst]), cosines[slot, worst]
         neighbours[slot, worst] = y
         cosines[slot, worst] = value
-    else:
-        beyond[slot] = max(beyond[slot], value)
+    beyond[slot] = max(beyond[slot], least)
+    unlisted[out] = max(unlisted[out], least)
 
 
 @kernel
@@ -119,7 +136,7 @@ def decide_independent(
     lists: NDArray[np.int64],
     ends: NDArray[np.int64],
     offsets: NDArray[np.int64],
-    neighbours: NDArray[np.int64],
+    neighbours: NDArray[np.int32],
     cosines: NDArray[np.float64],
     beyond: NDArray[np.float64],
     threshold: float,
@@ -128,7 +145,7 @@ def decide_independent(
     """Drop each document that is near one that is kept, in keep order, from document `start` on.
 
     lists: int64, numbers of lists, those of document x being lists[ends[x]:ends[x + 1]]. offsets: int64, where the
-    entries of a list begin and end. neighbours: int64, document of each entry, -1 for one that nothing can drop.
+    entries of a list begin and end. neighbours: int32, document of each entry, -1 for one that nothing can drop.
     beyond: float64, of each list, see `collect`. partner: int64[documents], -1 = kept, else the entry of the nearest
     kept neighbour (the earliest of equal ones). Returns the document that cannot be decided by its lists alone: the
     caller must decide it and go on after it; the number of documents at the end.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.corpus import DROPS, INDEXED_DROPS
 from corpuscurate.core.earlier_runs import ALONE, Numbers
+from corpuscurate.core.stage import FAILED
 from corpuscurate.core.tables import write_table
 
 DROPS_FILE = "drops.arrow"
@@ -50,13 +51,15 @@ def write_clusters(
     similarity: NDArray[np.float64],
     is_value: bool = True,
     numbers: Numbers = ALONE,
+    second: NDArray[np.float64] | None = None,
 ) -> None:
     """Write the clusters of a work as `drops.arrow`, or in tag mode as `tags.arrow`, sorted by doc_id.
 
     doc_id: uint64[m], cluster after cluster, the kept document first. offsets: int64[clusters + 1]. matched:
     uint64[m], the neighbour of each dropped one. similarity: float64[m], nan for unknown. is_value: whether the
     similarity is also the value held against the threshold. numbers: tells documents of
-    earlier runs; the files name them only as the document that another one is a duplicate of.
+    earlier runs; the files name them only as the document that another one is a duplicate of. second: float64[m], the
+    value that was held against the stage's second reason, too; None: it has no such.
     """
     sizes = np.diff(offsets)
     kept = np.repeat(doc_id[offsets[:-1]], sizes)
@@ -86,11 +89,27 @@ def write_clusters(
         "matched": numbers.local(matched[order]),
         "similarity": similar,
     }
+    schema = INDEXED_DROPS if numbers.names else DROPS
     if numbers.names:
         for name, ids in (("duplicate_of_corpus", kept), ("matched_corpus", matched)):
             corpus = numbers.corpus(ids[order])
             drops[name] = pa.array(corpus, mask=corpus == 0)
-    write_table(folder / DROPS_FILE, pa.table(drops, schema=INDEXED_DROPS if numbers.names else DROPS))
+    if second is not None:
+        drops["failed"] = _two_rules(similarity[order], second[order])
+        schema = schema.append(pa.field("failed", FAILED))
+    write_table(folder / DROPS_FILE, pa.table(drops, schema=schema))
+
+
+def _two_rules(first: NDArray[np.float64], second: NDArray[np.float64]) -> pa.ListArray:
+    """FAILED rows of documents that failed the first two rules of a stage, with the stage's thresholds."""
+    size = 2 * len(first)
+    columns = [
+        pa.array(np.tile(np.array([1, 2], np.int16), len(first))),
+        pa.array(np.stack([first, second], axis=1).reshape(size)),
+        pa.nulls(size, pa.float64()),
+    ]
+    told = pa.StructArray.from_arrays(columns, fields=list(FAILED.value_type))
+    return pa.ListArray.from_arrays(pa.array(np.arange(0, size + 1, 2, dtype=np.int32)), told).cast(FAILED)
 
 
 CLUSTER_SIZE = "cluster_size"

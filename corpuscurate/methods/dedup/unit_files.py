@@ -41,15 +41,16 @@ class _BatchRows(NamedTuple):
 
 
 class Units:
-    """The units of the documents `wanted` (sorted), located in files. Raises RuntimeError where a document has none.
+    """The units of the documents `wanted` (sorted), located in files. Raises RuntimeError where a document has none,
+    unless there may be documents `without`.
 
     counts: int64[wanted], units of each.
     """
 
-    def __init__(self, paths: Sequence[Artefact], wanted: NDArray[np.uint64]) -> None:
+    def __init__(self, paths: Sequence[Artefact], wanted: NDArray[np.uint64], *, without: bool = False) -> None:
         self.counts = np.zeros(len(wanted), np.int64)
         self._located = [rows for path in paths for rows in _batch_rows(path, wanted, self.counts)]
-        if not self.counts.all():  # every candidate has units
+        if not without and not self.counts.all():  # every candidate of `minhash` has units
             raise RuntimeError(
                 f"shingles of document {wanted[self.counts == 0][0]} are missing: its text changed while it was read"
             )

@@ -52,6 +52,7 @@ from corpuscurate.core.digests import digest_file, fingerprint
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.plugins import load_plugins
 from corpuscurate.core.stage import Resources
+from corpuscurate.kernels.embedding import whole_rows as kernels
 
 EMPTY = 1
 """Note: there is nothing to embed (no text, or no word that counts)."""
@@ -281,16 +282,10 @@ def unit_rows(rows: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.flo
 def noted_rows(rows: NDArray[np.float32] | NDArray[np.float64]) -> Embedded:
     """Rows divided by their length, and a note where there is none: EMPTY for zero rows, NOT_FINITE for rows with NaN
     or infinity, which become zero rows too."""
-    wide = rows.astype(np.float64)
-    squares = np.zeros(len(wide))
-    for column in wide.T:  # in a fixed order, whatever the number of rows: a row's bytes are its own
-        squares += column * column
-    finite = np.isfinite(squares)
-    good = finite & (squares > 0)
-    wide[~good] = 0.0
-    wide[good] /= np.sqrt(squares[good])[:, None]
-    notes = np.where(finite, np.where(squares > 0, 0, EMPTY), NOT_FINITE).astype(np.uint8)
-    return Embedded(wide.astype(np.float32), notes)
+    units, squares = np.empty(rows.shape, np.float32), np.empty(len(rows))
+    kernels.unit_rows(rows, units, squares)  # a row's bytes are its own, whatever the number of rows
+    notes = np.where(np.isfinite(squares), np.where(squares > 0, 0, EMPTY), NOT_FINITE).astype(np.uint8)
+    return Embedded(units, notes)
 
 
 def noted(rows: NDArray[np.float32]) -> Embedded:

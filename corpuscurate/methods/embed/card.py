@@ -66,11 +66,12 @@ def disk_bytes(parameters: Any, text_bytes: int, row: int) -> int:
 
 class ByCard(NamedTuple):
     """What the card made. files: an Arrow file a split, doc_id and the columns of the model; stats: for the report;
-    noted: the notes of the documents."""
+    noted: the notes of the documents; documents: how many there were."""
 
     files: list[Artefact]
     stats: dict[str, Any]
     noted: Noted
+    documents: int
 
 
 def rows_by_card(
@@ -98,7 +99,8 @@ def rows_by_card(
     counted = ("windows", "tokens", "padded_tokens", "empty")
     computed = {name: sum(each.result[name] for each in done) for name in counted}
     how = {name: asked.result[name] for name in ("batch_size", "rows")}
-    return ByCard(files, {"device": kind, **how, **computed, **noted.counts}, noted)
+    documents = sum(each.result["documents"] for each in done)
+    return ByCard(files, {"device": kind, **how, **computed, **noted.counts}, noted, documents)
 
 
 def _sizes(file: Artefact) -> tuple[int, int]:

@@ -9,7 +9,7 @@ the last step only; `column` reads no text: its rows were kept by `sketch`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -23,7 +23,7 @@ from pydantic import Field, model_validator
 from corpuscurate.core.artefact import Artefact
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import heads, lengths_bytes, one_array, to_numpy
-from corpuscurate.core.corpus import Corpus
+from corpuscurate.core.corpus import Corpus, Done
 from corpuscurate.core.doc_ids import sampled
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.run_folder import ROWS
@@ -117,15 +117,15 @@ class EmbedsCorpus(GlobalStage):
         """The text to learn from (called by the engine, see `Corpus.reread`)."""
         return {"text": heads(batch.text, SAMPLE_TEXT_BYTES)}
 
-    def embed_text(self, batch: Batch, *, model: str | None) -> dict[str, pa.Array]:
+    def embed_text(self, batch: Batch, *, model: str | None, embedder: Parameters) -> dict[str, pa.Array]:
         """The rows of a batch and their notes (called by the engine). model: folder of a model fitted in this run."""
-        parameters = self.embedder if model is None else self.embedder.model_copy(update={"model": model})
+        parameters = embedder if model is None else embedder.model_copy(update={"model": model})
         rows, notes = make_embedder(parameters).embed(batch.text)
         return {EMBEDDING: embedding_column(rows), NOTES: pa.array(notes)}
 
-    def token_text(self, batch: Batch) -> dict[str, pa.Array]:
+    def token_text(self, batch: Batch, *, embedder: Parameters) -> dict[str, pa.Array]:
         """The tokens of a batch, for a card (called by the engine)."""
-        model: Any = self.embedder
+        model: Any = embedder
         columns: dict[str, pa.Array] = model.tokeniser().tokens(batch.text).columns()
         return columns
 
@@ -152,24 +152,38 @@ class EmbeddedCorpus(NamedTuple):
     card: dict[str, Any]
 
 
-def embedded_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -> EmbeddedCorpus:
-    """Embed every document that is alive: one Arrow IPC file a split, in input order.
+class Chosen(NamedTuple):
+    """Documents that are to be embedded, where these are not all that are alive. wanted: a file of doc_ids a split;
+    basis: what they depend on, besides the documents. column: of the sketches, which has the rows of `Column`."""
+
+    wanted: Sequence[Artefact]
+    basis: Sequence[Any]
+    column: str = EMBEDDING
+
+
+def embedded_corpus(
+    corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters, chosen: Chosen | None = None
+) -> EmbeddedCorpus:
+    """Embed every document that is alive, or the chosen ones: one Arrow IPC file a split, in input order.
 
     Columns: doc_id (uint64, ascending), embedding (fixed_size_list<float32>[d], unit rows or zero rows), notes (uint8,
-    see `base.Embedded`). Read them with `base.embedding_batches`. embedder: `stage.embedder`. Raises InputError when a
-    column of embeddings has rows of different lengths.
+    see `base.Embedded`). Read them with `base.embedding_batches`. embedder: `stage.embedder`, or another one. Rows of a
+    column are those of all documents, whoever is chosen. Raises InputError when a column of embeddings has rows of
+    different lengths.
     """
     basis = embedding_basis(embedder)
-    sketches = corpus.sketches()
+    own = basis if chosen is None else [*chosen.basis, *basis]
     if isinstance(embedder, Column):
-        return EmbeddedCorpus(_from_column(corpus, sketches, basis, embedder), {})
-    alive = corpus.run(
-        [Alive(number, path, corpus.dropped(number)) for number, path in enumerate(sketches)],
-        "documents to embed",
-        basis=basis,
-    )
+        return EmbeddedCorpus(_from_column(corpus, own, embedder, EMBEDDING if chosen is None else chosen.column), {})
+    alive: list[Done] = []
     model: str | None = None
     sample_bytes = embedder.sample_to_fit()
+    if chosen is None or sample_bytes:
+        alive = corpus.run(
+            [Alive(number, path, corpus.dropped(number)) for number, path in enumerate(corpus.sketches())],
+            "documents to embed",
+            basis=basis,
+        )
     if sample_bytes:
         total = sum(done.result["bytes"] for done in alive)
         picked = corpus.run(
@@ -180,13 +194,14 @@ def embedded_corpus(corpus: Corpus, stage: EmbedsCorpus, embedder: Parameters) -
         texts = corpus.reread([done.files[WANTED] for done in picked], "sample_text", "reading a sample", basis=basis)
         fitted = corpus.run([Fit(tuple(texts), embedder, corpus.workers)], "learning word vectors", basis=basis)
         model = fitted[0].files.folder
-    wanted = [done.files[WANTED] for done in alive]
+    wanted = [done.files[WANTED] for done in alive] if chosen is None else list(chosen.wanted)
     if needs_card(embedder):
-        tokens = corpus.reread(wanted, "token_text", "tokenising", basis=basis)
+        tokens = corpus.reread(wanted, "token_text", "tokenising", arguments={"embedder": embedder}, basis=own)
         on_card: Any = embedder
-        made = rows_by_card(corpus, on_card, tokens, basis=basis)
+        made = rows_by_card(corpus, on_card, tokens, basis=own)
         return EmbeddedCorpus(made.files, made.stats)
-    files = corpus.reread(wanted, "embed_text", "embedding", arguments={"model": model}, basis=basis)
+    arguments = {"model": model, "embedder": embedder}
+    files = corpus.reread(wanted, "embed_text", "embedding", arguments=arguments, basis=own)
     return EmbeddedCorpus(files, {})
 
 
@@ -263,17 +278,18 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class FromColumn:
-    """Rows that were in the input, brought to length 1. dimension: of every row."""
+    """Rows that were in the input, brought to length 1. dimension: of every row. column: of the sketches."""
 
     split: int
     sketches: Artefact
     dropped: NDArray[np.uint64]
     dimension: int
+    column: str = EMBEDDING
 
     @property
     def key(self) -> str:
         """A folder a split."""
-        return f"column-{self.split:05d}"
+        return f"{'column' if self.column == EMBEDDING else self.column}-{self.split:05d}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write rows.arrow."""
@@ -283,7 +299,7 @@ class FromColumn:
             for batch in read_table(self.sketches).to_batches():
                 left = pa.array(~np.isin(to_numpy(batch.column("doc_id")), self.dropped))
                 kept = batch.filter(left)
-                lists = kept.column(EMBEDDING)
+                lists = kept.column(self.column)
                 rows = np.zeros((len(kept), self.dimension), np.float32)
                 there = to_numpy(pc.equal(pc.list_value_length(lists), self.dimension)).astype(bool)
                 rows[there] = to_numpy(lists.filter(pa.array(there)).flatten()).reshape(-1, self.dimension)
@@ -293,10 +309,12 @@ class FromColumn:
         return {}
 
 
-def _from_column(corpus: Corpus, sketches: Any, basis: Any, embedder: Column) -> list[Artefact]:
+def _from_column(corpus: Corpus, basis: Any, embedder: Column, column: str) -> list[Artefact]:
+    """column: of the sketches."""
+    sketches = corpus.sketches()
     lengths: set[int] = set()
     for path in sketches:
-        found = pc.unique(pc.list_value_length(read_table(path).column(EMBEDDING)))
+        found = pc.unique(pc.list_value_length(read_table(path).column(column)))
         lengths |= {int(value) for value in found.to_pylist() if value}
     if len(lengths) > 1:
         raise InputError(
@@ -304,5 +322,7 @@ def _from_column(corpus: Corpus, sketches: Any, basis: Any, embedder: Column) ->
             "All must come from one model."
         )
     dimension = lengths.pop() if lengths else 1
-    works = [FromColumn(number, path, corpus.dropped(number), dimension) for number, path in enumerate(sketches)]
+    works = [
+        FromColumn(number, path, corpus.dropped(number), dimension, column) for number, path in enumerate(sketches)
+    ]
     return [done.files[ROWS] for done in corpus.run(works, "reading embeddings", basis=basis)]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.core.errors import InputError
+from corpuscurate.core.stage import Note
 from corpuscurate.methods.embed.base import CUT, NOT_FINITE, UNKNOWN, Embedded, Parameters
 from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.sequence import SequenceClassification
@@ -28,6 +29,12 @@ class Noted:
     def of(value: Mapping[str, Any]) -> Noted:
         """From what `value` gives."""
         return Noted(dict(value["counts"]), dict(value["first"]))
+
+    @staticmethod
+    def told(noted: Mapping[str, Note]) -> Noted:
+        """From what the engine counted of `note_masks`."""
+        counts = {name: noted[name].count if name in noted else 0 for name in COUNTED}
+        return Noted(counts, {name: note.first for name, note in noted.items()})
 
     def value(self) -> dict[str, Any]:
         """JSON-able."""
@@ -56,8 +63,15 @@ def joined_notes(parts: Sequence[Noted]) -> Noted:
     )
 
 
-def note_warnings(noted: Noted, documents: int, embedder: Parameters) -> list[str]:
-    """What the user is told. documents: in all."""
+def note_masks(notes: NDArray[np.uint8]) -> dict[str, NDArray[np.bool_]]:
+    """For `Outcome.noted`: bool[n] for each of `COUNTED`."""
+    return {name: notes & bit > 0 for name, bit in COUNTED.items()}
+
+
+def note_warnings(
+    noted: Noted, documents: int, embedder: Parameters | SequenceClassification, *, scores: bool = False
+) -> list[str]:
+    """What the user is told. documents: in all. scores: whether documents were scored, not compared."""
     warnings = []
     name = model_name(embedder)
     if noted.counts["not_finite"]:
@@ -70,12 +84,14 @@ def note_warnings(noted: Noted, documents: int, embedder: Parameters) -> list[st
         most = getattr(embedder, "max_unknown_ratio", 0)
         warnings.append(
             f"{_share(noted, 'unknown', documents)} have no embedding: more than {most:g} of their tokens are unknown "
-            f"to {name}, so they are never duplicates. Take a model for their languages, or `kind: learned`"
+            f"to {name}, so they {'have no score' if scores else 'are never duplicates'}. Take a model for their "
+            "languages, or `kind: learned`"
         )
     if noted.counts["cut"]:
         warnings.append(
-            f"{_share(noted, 'cut', documents)} are longer than the tokens that {name} reads at once, and were judged "
-            "by their heads alone: those that share a heading look alike. `window: mean` reads them whole"
+            f"{_share(noted, 'cut', documents)} are longer than the tokens that {name} reads at once, and were "
+            f"{'scored' if scores else 'judged'} by their heads alone"
+            f"{'' if scores else ': those that share a heading look alike'}. `window: mean` reads them whole"
         )
     return warnings
 

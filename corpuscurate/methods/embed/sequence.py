@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import orjson
@@ -220,6 +220,14 @@ class SequenceModel:
         return shares[:, self._label : self._label + 1]
 
 
+class Scored(NamedTuple):
+    """scores: float64[n], nan for a text without anything but white space, infinity where the model gives nan or
+    infinity; notes: uint8[n], see `base.Embedded`."""
+
+    scores: NDArray[np.float64]
+    notes: NDArray[np.uint8]
+
+
 class SequenceScorer:
     """Texts to scores. Raises what `SequenceModel` raises."""
 
@@ -228,9 +236,12 @@ class SequenceScorer:
         self._tokeniser = _tokeniser_of(parameters, self._model.facts)
 
     def score(self, texts: pa.LargeStringArray) -> NDArray[np.float64]:
-        """float64[n]; nan for a text without anything but white space, infinity where the model gives nan or infinity.
-        Of windows the mean, weighted by tokens."""
-        scores = np.full(len(texts), np.nan)
+        """The scores alone of `scored`."""
+        return self.scored(texts).scores
+
+    def scored(self, texts: pa.LargeStringArray) -> Scored:
+        """Of each text; of windows the mean, weighted by tokens."""
+        scores, notes = np.full(len(texts), np.nan), np.zeros(len(texts), np.uint8)
         for start, stop in groups(texts):
             tokens = self._tokeniser.tokens(texts.slice(start, stop - start))
             windows = cut_windows(tokens, self._model.facts.room(self._model.shapes.longest))
@@ -238,7 +249,8 @@ class SequenceScorer:
             feed.launch()
             feed.fetch()
             scores[start:stop] = mean_scores(feed.rows, windows, stop - start)
-        return scores
+            notes[start:stop] = tokens.notes
+        return Scored(scores, notes)
 
 
 def _tokeniser_of(parameters: SequenceClassification, facts: Facts) -> Tokeniser:

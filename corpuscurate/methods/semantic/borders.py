@@ -15,9 +15,10 @@ from corpuscurate.core.corpus import Corpus
 from corpuscurate.core.doc_ids import hashed
 from corpuscurate.kernels.embedding.neighbour_lists import BINS
 from corpuscurate.methods.semantic.clusters import Assigned, Clustered
-from corpuscurate.methods.semantic.kmeans import CENTROIDS, SAMPLE, SAMPLE_IDS, Nearest
+from corpuscurate.methods.semantic.kmeans import CENTROIDS, SAMPLE, SAMPLE_IDS
 from corpuscurate.methods.semantic.threads import one_pool
-from corpuscurate.methods.semantic.vectors import Vectors
+from corpuscurate.methods.semantic.vectors import Vectors, squares_of
+from corpuscurate.methods.semantic.visits import ClustersNear, Visits
 
 _BLOCK_ROWS = 1 << 13
 _SEED = 77
@@ -27,12 +28,13 @@ _SEED = 77
 @dataclass(frozen=True, slots=True)
 class Borders:
     """Compare the documents of one split with `wanted` documents of the sample. fitted: folder of the centroids and the
-    sample. floor: cosine from which pairs count."""
+    sample. visits: see `Clustered`. floor: cosine from which pairs count."""
 
     split: int
     file: Vectors
     assigned: Assigned
     fitted: Artefacts
+    visits: Visits
     wanted: int
     floor: float
 
@@ -48,8 +50,8 @@ class Borders:
         rows = vectors.astype(np.float32)
         squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
         with one_pool(1):
-            nearest = Nearest(np.load(self.fitted[CENTROIDS]).astype(np.float32))
-            mine = nearest.search(vectors, self.assigned.probes)[0] if len(ids) else np.empty((0, 1), np.int64)
+            near_ones = ClustersNear(np.load(self.fitted[CENTROIDS]), self.visits)
+            mine = near_ones.search(vectors, squares_of(vectors))[0] if len(ids) else np.empty((0, 1), np.int32)
             others, clusters = self.file.vectors(), self.assigned.clusters()
             names, other_squares = self.file.ids(), self.file.squares().astype(np.float64)
             for start in range(0, self.file.rows, _BLOCK_ROWS):
@@ -84,7 +86,7 @@ def estimate_borders(
     if wanted == 0 or clustered.one:
         return counts
     works = [
-        Borders(i, file, assigned, clustered.fitted, wanted, floor)
+        Borders(i, file, assigned, clustered.fitted, clustered.visits, wanted, floor)
         for i, (file, assigned) in enumerate(zip(clustered.files, clustered.assigned, strict=True))
     ]
     for done in corpus.run(works, "estimating pairs across borders", basis=[*basis, floor, wanted]):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,32 +14,38 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from corpuscurate.core.artefact import Artefact, Artefacts
+from corpuscurate.core.batch import Batch
 from corpuscurate.core.corpus import DROPS, Corpus
+from corpuscurate.methods.embed.base import EMBEDDING
+from corpuscurate.methods.embed.column import Column
+from corpuscurate.methods.embed.corpus import VERSION as EMBEDDINGS
 from corpuscurate.methods.embed.corpus import EmbedsCorpus, embedded_corpus, embedding_basis
 from corpuscurate.methods.embed.noted import note_warnings, refuse_not_finite
+from corpuscurate.methods.semantic.column import SKETCH, stored_column, whole_lists
 from corpuscurate.methods.semantic.kmeans import (
     BLOCK_ROWS,
     CENTROIDS,
     SMALL,
     Clustering,
     Fit,
-    Nearest,
-    centroid_squares,
     choose_clusters,
     need_faiss,
     sample_size,
 )
 from corpuscurate.methods.semantic.threads import one_pool
 from corpuscurate.methods.semantic.vectors import Vectors, mapped, quantise
+from corpuscurate.methods.semantic.visits import OWN, ClustersNear, MeasureBorder, Visits
 
-VERSION = 3
-"""Raise it when vectors, centroids or clusters change for the same parameters. 2: notes. 3: 16 bits
-an element."""
+VERSION = 4
+"""Raise it when vectors, centroids or clusters change for the same parameters. 2: notes. 3: 16 bits an element. 4: all
+iterations; vectors of a column are in the sketch."""
 LARGEST = 10
 
 
 class ClustersCorpus(EmbedsCorpus):
     """A global stage over clusters of embeddings: the parameters of spherical k-means."""
+
+    version: ClassVar[int] = 100 * EMBEDDINGS + VERSION
 
     clusters: int | None = Field(None, description="clusters of k-means; from the number of documents where null", ge=1)
     sample: int | None = Field(
@@ -53,11 +59,21 @@ class ClustersCorpus(EmbedsCorpus):
         need_faiss()
         return super().identity()
 
+    def sketch_schema(self) -> pa.Schema:
+        """The size of the text; the vectors, in whole numbers, where they are in a column."""
+        return pa.schema({**self.SKETCH, **(SKETCH if isinstance(self.embedder, Column) else {})})
+
+    def sketch(self, batch: Batch) -> dict[str, pa.Array]:
+        """See `GlobalStage`."""
+        rows = super().sketch(batch)
+        lists = rows.pop(EMBEDDING, None)
+        return rows if lists is None else rows | whole_lists(lists)
+
     def vectors_basis(self) -> list[Any]:
         """All that the stored vectors depend on, besides the documents."""
         return ["vectors", VERSION, *embedding_basis(self.embedder)]
 
-    def clustering_basis(self, probes: int, small: int) -> list[Any]:
+    def clustering_basis(self, visits: Visits, small: int) -> list[Any]:
         """All that clusters depend on, besides the documents."""
         return [
             *self.vectors_basis(),
@@ -66,7 +82,9 @@ class ClustersCorpus(EmbedsCorpus):
             self.sample,
             self.iterations,
             self.seed,
-            probes,
+            visits.probes,
+            visits.border,
+            visits.measured,
             small,
         ]
 
@@ -80,7 +98,7 @@ class Assigned:
     probes: int
 
     def clusters(self) -> NDArray[np.int32]:
-        """int32[n, probes], nearest first, memory-mapped."""
+        """int32[n, probes], nearest first, -1 for none, memory-mapped."""
         return mapped(self.files["clusters.bin"], np.int32, (self.rows, self.probes))
 
     def cosines(self) -> NDArray[np.float64]:
@@ -95,14 +113,14 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Clustered:
-    """A corpus in clusters. files, assigned: of each split. fitted: folder of centroids and sample. probes:
-    clusters in which each document is compared. stats: for the report. basis: all that this depends on."""
+    """A corpus in clusters. files, assigned: of each split. fitted: folder of centroids and sample. visits: the
+    clusters in which a document is compared. stats: for the report. basis: all that this depends on."""
 
     files: tuple[Vectors, ...]
     assigned: tuple[Assigned, ...]
     fitted: Artefacts
     clusters: int
-    probes: int
+    visits: Visits
     stats: dict[str, Any]
     basis: list[Any]
 
@@ -119,12 +137,12 @@ class Clustered:
     @property
     def one(self) -> bool:
         """Whether all documents are compared with all; then only the own cluster of each document is stored."""
-        return self.probes >= self.clusters
+        return self.visits.all_of(self.clusters)
 
     @property
     def stored(self) -> int:
-        """Clusters that are stored for each document."""
-        return 1 if self.one else self.probes
+        """Clusters that are stored for each document, at most."""
+        return 1 if self.one else min(self.visits.probes, self.clusters)
 
     def sizes(self) -> NDArray[np.int64]:
         """int64[k, stored]: how many documents have a cluster as their nearest, as their second nearest, and so on."""
@@ -136,12 +154,12 @@ class Clustered:
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """Find the nearest clusters of a file's rows. threads: how many to use, which changes nothing."""
+    """Find the clusters of a file's rows. threads: how many to use, which changes nothing."""
 
     split: int
     file: Vectors
     centroids: Artefact
-    probes: int
+    visits: Visits
     threads: int
 
     @property
@@ -151,11 +169,9 @@ class Assign:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write clusters.bin, cosines.bin and counts.npy."""
-        centroids = np.load(self.centroids).astype(np.float32)
-        nearest = Nearest(centroids)
-        lengths = np.sqrt(centroid_squares(centroids).astype(np.float64))
+        clusters_near = ClustersNear(np.load(self.centroids), self.visits)
         vectors, squares = self.file.vectors(), self.file.squares()
-        counts = np.zeros((len(centroids), self.probes), np.int64)
+        counts = np.zeros((clusters_near.clusters, self.visits.probes), np.int64)
         with (
             one_pool(self.threads),
             (folder / "clusters.bin").open("wb") as numbers_file,
@@ -163,43 +179,48 @@ class Assign:
         ):
             for start in range(0, self.file.rows, BLOCK_ROWS):
                 rows = slice(start, start + BLOCK_ROWS)
-                numbers, products = nearest.search(vectors[rows], self.probes)
-                home = numbers[:, 0]
-                cosines = products[:, 0] / (np.sqrt(squares[rows].astype(np.float64)) * lengths[home])
-                numbers_file.write(numbers.astype(np.int32).tobytes())
+                numbers, cosines = clusters_near.search(vectors[rows], squares[rows])
+                numbers_file.write(numbers.tobytes())
                 cosines_file.write(cosines.tobytes())
-                for probe in range(self.probes):
-                    counts[:, probe] += np.bincount(numbers[:, probe], minlength=len(centroids))
+                for probe, column in enumerate(numbers.T):
+                    counts[:, probe] += np.bincount(column[column >= 0], minlength=len(counts))
         np.save(folder / "counts.npy", counts)
         return {"rows": self.file.rows}
 
 
 def cluster_corpus(
-    corpus: Corpus, stage: ClustersCorpus, probes: int = 1, small: int = SMALL, *, finite: bool = False
+    corpus: Corpus, stage: ClustersCorpus, visits: Visits = OWN, small: int = SMALL, *, finite: bool = False
 ) -> Clustered:
-    """Embed and cluster all documents that are alive. probes: clusters for each document, at most as many as there
-    are. small: documents up to which one cluster is enough, where the recipe names no number. finite: raise InputError
+    """Embed and cluster all documents that are alive. visits: the clusters of each document.
+    small: documents up to which one cluster is enough, where the recipe names no number. finite: raise InputError
     where an embedding has NaN or infinity; otherwise such documents have no direction, and a warning says so.
 
     Embeddings, centroids and clusters are kept when other parameters of the stage change.
     """
-    embedded = embedded_corpus(corpus, stage, stage.embedder)
-    files, noted = quantise(corpus, embedded.files, stage.vectors_basis())
+    card: dict[str, Any] = {}
+    if isinstance(stage.embedder, Column):
+        files, noted = stored_column(corpus, stage.embedder, stage.vectors_basis())
+    else:
+        embedded = embedded_corpus(corpus, stage, stage.embedder)
+        card = embedded.card
+        files, noted = quantise(corpus, embedded.files, stage.vectors_basis())
     rows = sum(file.rows for file in files)
     documents = rows + sum(file.zeros for file in files)
     if finite:
         refuse_not_finite(noted, documents, stage.label, stage.embedder)
     wanted, reason = choose_clusters(rows, stage.clusters, small=small)
     how = Clustering(wanted, sample_size(wanted, stage.sample), stage.iterations, stage.seed)
-    basis = stage.clustering_basis(probes, small)
+    basis = stage.clustering_basis(visits, small)
     fitted = corpus.run([Fit(files, how, corpus.workers)], "clustering a sample", basis=basis)[0]
     k = fitted.result["clusters"]
-    probes = min(probes, k)
+    if visits.measured and k > 1:
+        measured = corpus.run([MeasureBorder(fitted.files)], "measuring borders", basis=basis)[0].result
+        visits = Visits(visits.probes, measured["border"])
     threads = max(1, corpus.workers // max(1, len(files)))
-    stored = 1 if probes >= k else probes
+    stored = OWN if visits.all_of(k) else visits.at_most(k)
     works = [Assign(i, file, fitted.files[CENTROIDS], stored, threads) for i, file in enumerate(files)]
     done = corpus.run(works, "assigning clusters", basis=basis)
-    assigned = tuple(Assigned(each.files, each.result["rows"], stored) for each in done)
+    assigned = tuple(Assigned(each.files, each.result["rows"], stored.probes) for each in done)
     stats = {
         "documents": documents,
         "without_direction": sum(file.zeros for file in files),
@@ -208,10 +229,10 @@ def cluster_corpus(
         "sample": fitted.result["sample"],
         "mean_cosine_by_iteration": fitted.result["mean_cosine"],
         "noted": noted.value()["counts"],
-        **({"card": embedded.card} if embedded.card else {}),
+        **({"card": card} if card else {}),
         "warnings": note_warnings(noted, documents, stage.embedder),
     }
-    clustered = Clustered(files, assigned, fitted.files, k, probes, stats, basis)
+    clustered = Clustered(files, assigned, fitted.files, k, visits.at_most(k), stats, basis)
     sizes = stats["cluster_sizes"] = size_distribution(clustered.sizes()[:, 0])
     stats["notes"] = [
         f"{k:,} {'cluster' if k == 1 else 'clusters'}: {stats['k_reason']}; sizes: median {sizes['median']:,}, "

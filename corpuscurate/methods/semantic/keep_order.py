@@ -1,10 +1,12 @@
 """Bring the rows of each cluster together, in keep order.
 
 `Scatter` spreads the rows of some splits over ranges of neighbouring clusters. `Order` sorts each range by cluster,
-keep rank and doc_id. A document has a row in each cluster that it is in: in its own cluster, and in each further one
-in which it is compared (`probes`). On disk this takes twice the vectors and a `row_type` for each row; in memory 40
-bytes a row of one range, never its vectors, so a range, or a cluster, may be larger than memory. The number of ranges
-never changes the result.
+keep rank and doc_id: the numbers of its rows, not the vectors, which stay where `Scatter` put them and are gathered
+when they are compared. A document has a row in each cluster that it is in: in its own cluster, and in each further one
+in which it is compared (`probes`). On disk this takes the vectors and twice a `row_type` for each row; in memory 100
+bytes a row of one range, never its vectors, so a range, or a cluster, may be larger than memory. A range holds about
+`_RANGE_BYTES`, so that what is gathered from it is in the system's cache. The number of ranges never changes the
+result.
 """
 
 from __future__ import annotations
@@ -25,17 +27,20 @@ from corpuscurate.methods.dedup.keep import float_ranks
 from corpuscurate.methods.dedup.key_ranges import ranges_for_memory
 from corpuscurate.methods.dedup.sketches import KEEP_RANK, Source
 from corpuscurate.methods.semantic.clusters import Assigned, Clustered, joined, ranges
+from corpuscurate.methods.semantic.gathered import Gathered, gather, starts_of
 from corpuscurate.methods.semantic.vectors import Vectors, mapped
 
 _MOST_RANGES = 256
 """A worker holds two files open for each."""
 _BLOCK_ROWS = 1 << 14
-_ROW_BYTES = 80
+_ROW_BYTES = 100
+_RANGE_BYTES = 128 << 20
 
 
 def row_type(probes: int) -> np.dtype[Any]:
     """What is stored of a row besides its vector. cluster: the one that the row belongs to; clusters: all clusters of
-    its document, its own first; keep_rank: the lowest is kept first (see `dedup.keep`); square: of the length."""
+    its document, its own first, -1 for none; keep_rank: the lowest is kept first (see `dedup.keep`); square: of the
+    length."""
     return np.dtype(
         [
             ("doc_id", np.uint64),
@@ -73,8 +78,8 @@ class OrderRule:
 @dataclass(frozen=True, slots=True)
 class Scatter:
     """Spread the rows of some splits over cluster ranges. borders: the first cluster of each range. one: whether all
-    documents are compared with all; then every row is put into cluster 0. only: bool[k], the clusters that are wanted;
-    all where None."""
+    documents are compared with all; then every row is put into cluster 0. only: bool[k], the clusters that are wanted,
+    with those who live in them; all where None."""
 
     number: int
     of: int
@@ -109,13 +114,13 @@ class Scatter:
             rows = np.empty(len(ids[block]), row_type(assigned.probes))
             rows["doc_id"], rows["keep_rank"], rows["square"] = ids[block], ranks[block], squares[block]
             rows["clusters"] = clusters[block]
+            mine = vectors[block]
             for each in range(1 if self.one else assigned.probes):
                 rows["cluster"] = 0 if self.one else rows["clusters"][:, each]
-                if self.only is None:
-                    yield rows, vectors[block]
-                else:
-                    wanted = self.only[rows["cluster"]]
-                    yield rows[wanted], vectors[block][wanted]
+                wanted = rows["cluster"] >= 0
+                if self.only is not None:
+                    wanted &= self.only[rows["cluster"]] & self.only[rows["clusters"][:, 0]]
+                yield rows[wanted], mine[wanted]
 
     def _write(self, outs: list[Any], rows: NDArray[Any], vectors: NDArray[np.int16]) -> NDArray[np.int64]:
         range_of = np.searchsorted(np.array(self.borders), rows["cluster"], "right") - 1
@@ -133,9 +138,12 @@ class Scatter:
 
 @dataclass(frozen=True, slots=True)
 class ClusterRange:
-    """The rows of some neighbouring clusters, sorted by cluster, keep rank and doc_id."""
+    """The rows of some neighbouring clusters, sorted by cluster, keep rank and doc_id. number: of the range. pieces:
+    the folders of `Scatter` with its vectors, and how many rows each holds."""
 
     files: Artefacts
+    number: int
+    pieces: tuple[tuple[Artefacts, int], ...]
     rows: int
     dimension: int
     probes: int
@@ -144,9 +152,14 @@ class ClusterRange:
         """`row_type`[n], memory-mapped."""
         return mapped(self.files["rows.bin"], row_type(self.probes), (self.rows,))
 
-    def vectors(self) -> NDArray[np.int16]:
-        """int16[n, d], memory-mapped."""
-        return mapped(self.files["vectors.bin"], np.int16, (self.rows, self.dimension))
+    def vectors(self) -> Gathered:
+        """int16[n, d], gathered where it is asked for."""
+        pieces = [
+            mapped(path[f"{self.number}.vectors"], np.int16, (size, self.dimension))
+            for path, size in self.pieces
+            if size
+        ]
+        return Gathered(pieces, mapped(self.files["at.bin"], np.int64, (self.rows,)), self.dimension)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,32 +179,18 @@ class Order:
         return "order-{}-{}".format(*self.clusters)  # another number of ranges may cut elsewhere
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Write rows.bin and vectors.bin."""
+        """Write rows.bin, and at.bin: int64[n], where the vector of each row is in the pieces."""
         kind = row_type(self.probes)
         pieces = [(path, size) for path, size in self.pieces if size]
         tables = [mapped(path[f"{self.number}.rows"], kind, (size,)) for path, size in pieces]
-        vectors = [mapped(path[f"{self.number}.vectors"], np.int16, (size, self.dimension)) for path, size in pieces]
         keys = [joined([table[name] for table in tables], kind[name]) for name in ("doc_id", "keep_rank", "cluster")]
         order = np.lexsort(keys)
-        starts = np.concatenate([[0], np.cumsum([size for _, size in pieces])]).astype(np.int64)
-        with (folder / "rows.bin").open("wb") as rows_file, (folder / "vectors.bin").open("wb") as vectors_file:
+        starts = starts_of([size for _, size in pieces])
+        with (folder / "rows.bin").open("wb") as rows_file:
             for start in range(0, len(order), _BLOCK_ROWS):
-                chosen = order[start : start + _BLOCK_ROWS]
-                rows_file.write(_gather(tables, starts, chosen).tobytes())
-                vectors_file.write(_gather(vectors, starts, chosen).tobytes())
+                rows_file.write(gather(tables, starts, order[start : start + _BLOCK_ROWS]).tobytes())
+        order.astype(np.int64).tofile(folder / "at.bin")
         return {"rows": len(order)}
-
-
-def _gather(pieces: Sequence[NDArray[Any]], starts: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[Any]:
-    """The rows of these numbers, where the pieces are numbered one after the other from `starts` on."""
-    out = np.empty((len(rows), *pieces[0].shape[1:]), pieces[0].dtype)
-    piece = np.searchsorted(starts, rows, "right") - 1
-    for number in np.unique(piece).tolist():
-        here = np.flatnonzero(piece == number)
-        local = rows[here] - starts[number]
-        forward = np.argsort(local)  # ascending, for the disk's sake
-        out[here[forward]] = pieces[number][local[forward]]
-    return out
 
 
 def range_borders(sizes: NDArray[np.int64], count: int) -> tuple[int, ...]:
@@ -214,7 +213,8 @@ def order_corpus(
     all where None."""
     sizes = clustered.sizes().sum(axis=1) * (1 if only is None else only)
     rows = clustered.rows if one else int(sizes.sum())
-    count = min(_MOST_RANGES, ranges_for_memory(corpus, rows, clustered.dimension + _ROW_BYTES + 4 * clustered.stored))
+    row_bytes = 2 * clustered.dimension + _ROW_BYTES + 4 * clustered.stored
+    count = min(_MOST_RANGES, max(ranges_for_memory(corpus, rows, row_bytes), -(-rows * row_bytes // _RANGE_BYTES)))
     borders = (0,) if one else range_borders(sizes, count)
     files = tuple(zip(clustered.files, clustered.assigned, rules, strict=True))
     runs = ranges(len(files), 4 * corpus.workers)
@@ -232,4 +232,7 @@ def order_corpus(
         for number in range(len(borders))
     ]
     done = corpus.run(orders, "sorting clusters", basis=basis)
-    return [ClusterRange(each.files, each.result["rows"], clustered.dimension, clustered.stored) for each in done]
+    return [
+        ClusterRange(each.files, order.number, order.pieces, each.result["rows"], order.dimension, order.probes)
+        for each, order in zip(done, orders, strict=True)
+    ]

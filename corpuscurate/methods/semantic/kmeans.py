@@ -32,7 +32,7 @@ SMALL = 8192
 EACH = 64
 """Documents of the sample per cluster."""
 LEAST = 50_000
-STILL = 100
+STILL = 1000
 
 
 def need_faiss() -> Any:

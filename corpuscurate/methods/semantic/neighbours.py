@@ -15,6 +15,7 @@ from corpuscurate.core.artefact import Artefact, Artefacts
 from corpuscurate.core.corpus import Corpus
 from corpuscurate.kernels.embedding.neighbour_lists import nearest_cosines
 from corpuscurate.methods.semantic.clusters import joined
+from corpuscurate.methods.semantic.gathered import Gathered
 from corpuscurate.methods.semantic.keep_order import ClusterRange
 from corpuscurate.methods.semantic.pairs import WORK_PAIRS, X_ROWS, Y_ROWS, clusters_of
 from corpuscurate.methods.semantic.threads import one_pool
@@ -49,7 +50,10 @@ class Nearby:
                 begin, end = max(first, self.start), min(stop, self.stop)
                 if begin < end:
                     self._cluster(
-                        table[first:stop], vectors[first:stop], begin - first, best[begin - self.start :][: end - begin]
+                        table[first:stop],
+                        vectors.part(first, stop),
+                        begin - first,
+                        best[begin - self.start :][: end - begin],
                     )
         ids = np.ascontiguousarray(table["doc_id"][self.start : self.stop])
         order = np.argsort(ids, kind="stable")
@@ -57,7 +61,7 @@ class Nearby:
         best[order].tofile(folder / "best.bin")
         return {"rows": len(ids)}
 
-    def _cluster(self, rows: NDArray[Any], vectors: NDArray[np.int16], begin: int, best: NDArray[np.float64]) -> None:
+    def _cluster(self, rows: NDArray[Any], vectors: Gathered, begin: int, best: NDArray[np.float64]) -> None:
         home = np.arange(len(rows)) if self.one else np.flatnonzero(rows["clusters"][:, 0] == rows["cluster"])
         ids, squares = np.ascontiguousarray(rows["doc_id"]), np.ascontiguousarray(rows["square"])
         for x in range(begin, begin + len(best), X_ROWS):

@@ -135,7 +135,7 @@ class Layout:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write positions.npy (float32[n, 2]), clusters.npy, and the doc_ids of each split."""
-        vectors = np.concatenate([file.vectors() for file, _ in self.files])
+        vectors = np.concatenate([file.vectors()[:] for file, _ in self.files])
         np.save(folder / "positions.npy", lay_out(vectors, self.seed))
         np.save(folder / "clusters.npy", joined([each.clusters()[:, 0] for _, each in self.files], np.int32))
         for number, (file, _) in enumerate(self.files):

@@ -1,14 +1,15 @@
 """Evidence for the threshold of `semantic`: how many pairs there are at each cosine, what each threshold would remove,
 and pairs to read.
 
-The whole corpus is embedded and clustered, as in a run. Then whole clusters, chosen by hash, are compared: scattered
-documents would have lost their neighbours.
+The whole corpus is embedded and clustered, as in a run. Then the documents of whole clusters, chosen by hash, are
+compared with each other, across borders between these clusters as in a run: scattered documents would have lost their
+neighbours.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,11 +32,14 @@ from corpuscurate.engine.progress import Progress
 from corpuscurate.engine.run import settle_only
 from corpuscurate.kernels.embedding.neighbour_lists import BINS
 from corpuscurate.methods.dedup.sketches import sources_of
-from corpuscurate.methods.semantic.clusters import Clustered, cluster_corpus
+from corpuscurate.methods.semantic.clusters import Clustered, cluster_corpus, share_of
+from corpuscurate.methods.semantic.confirm import Confirming
 from corpuscurate.methods.semantic.decide import Decide
-from corpuscurate.methods.semantic.keep_order import OrderRule, order_corpus
-from corpuscurate.methods.semantic.pairs import ENTRY, LIST, Found, find_pairs
-from corpuscurate.methods.semantic.vectors import Vectors, mapped
+from corpuscurate.methods.semantic.gather import gather
+from corpuscurate.methods.semantic.keep_order import ClusterRange, OrderRule, order_corpus
+from corpuscurate.methods.semantic.listed import listed
+from corpuscurate.methods.semantic.pairs import Found, find_pairs
+from corpuscurate.methods.semantic.vectors import Vectors
 from corpuscurate.stages.semantic import Semantic
 from corpuscurate.tools.html import escaped, table, write_page
 
@@ -46,8 +50,9 @@ TEXT_BYTES = 600
 LABEL = "tune-semantic"
 RULES = (
     "independent (rule: independent): a document goes that is near an earlier one that stays, so what goes has a near "
-    "one in the output.\npaper (rule: paper): it goes that is near any earlier one, gone or not, so chains shrink to "
-    "their first: more goes, and some of it is near nothing that stays."
+    "one in the output.",
+    "paper (rule: paper): it goes that is near any earlier one, gone or not, so chains shrink to their first: more "
+    "goes, and some of it is near nothing that stays.",
 )
 
 
@@ -65,31 +70,44 @@ class SemanticTrial(Semantic):
 
     def settle(self, corpus: Corpus) -> Settled:
         """See `GlobalStage`."""
-        clustered = cluster_corpus(corpus, self)
+        clustered = cluster_corpus(corpus, self, self.visits)
         only = chosen_clusters(clustered.sizes()[:, 0], self.documents, self.seed)
         basis = [*clustered.basis, "trial", self.documents, self.parameters()["keep"]]
-        cluster_ranges = order_corpus(corpus, clustered, self._order_rules(corpus, clustered), False, basis, only)
-        found = find_pairs(corpus, cluster_ranges, self.floor, False, basis)
+        one = clustered.one and bool(only.all())
+        cluster_ranges = order_corpus(corpus, clustered, self._order_rules(corpus, clustered), one, basis, only)
+        found = find_pairs(corpus, cluster_ranges, self.floor, one, basis)
         documents = int(clustered.sizes()[only, 0].sum())
+        confirming = None
+        if self.confirm is not None:
+            confirming = gather(corpus, self, self.confirm, found, clustered.files, self.floor, basis)
         steps = np.arange(int(np.ceil(self.floor * 100 - 1e-9)), 101)
-        levels = tuple((steps / 100).tolist())
         decide = Decide(
-            found.works, found.cluster_ranges, False, found.floor, self.rule, 1.0, None, documents, True,
-            corpus.memory_bytes // 2, levels,
+            found.works, found.cluster_ranges, one, found.floor, self.rule, 1.0, None, documents, True,
+            corpus.memory_bytes // 2, tuple((steps / 100).tolist()), confirming,
         )  # fmt: skip
         decided = corpus.run([decide], "thresholds")[0].result
+        levels = [_level(level, documents, found.histogram) for level in decided["levels"]]
         stats = {
             **clustered.stats,
             "clusters_compared": int(only.sum()),
             "documents_compared": documents,
             "pairs_from": self.floor,
-            "threshold": None if self.remove_fraction is not None else self.cosine,
+            "threshold": self._marked(levels, documents),
+            "remove_fraction": self.remove_fraction,
             "rule": self.rule,
-            "levels": [_level(level, documents, found.histogram) for level in decided["levels"]],
+            "confirm": None if self.confirm is None else [self.confirm.measure, self.confirm.threshold],
+            "levels": levels,
             "histogram": found.histogram.tolist(),
-            "examples": self._examples(corpus, clustered, found),
+            "examples": self._examples(corpus, clustered, found, confirming),
         }
         return Settled([], [], stats)
+
+    def _marked(self, levels: Sequence[Mapping[str, Any]], documents: int) -> float | None:
+        """The recipe's threshold; for a share to remove the lowest of these that keeps to it, None where none does."""
+        if self.remove_fraction is None:
+            return self.cosine
+        most = share_of(self.remove_fraction, documents)
+        return min((level["threshold"] for level in levels if level[self.rule] <= most), default=None)
 
     def _order_rules(self, corpus: Corpus, clustered: Clustered) -> list[OrderRule]:
         rule = self.shared_rule
@@ -97,16 +115,22 @@ class SemanticTrial(Semantic):
             return [OrderRule(str(self.keep))] * len(clustered.files)
         return [OrderRule("rule", source) for source in sources_of(corpus, rule).files]
 
-    def _examples(self, corpus: Corpus, clustered: Clustered, found: Found) -> list[dict[str, Any]]:
-        picked = corpus.run([Pick(found.works, found.floor, self.examples, clustered.files)], "choosing examples")[0]
+    def _examples(
+        self, corpus: Corpus, clustered: Clustered, found: Found, confirming: Confirming | None
+    ) -> list[dict[str, Any]]:
+        pick = Pick(
+            found.works, found.cluster_ranges, found.floor, self.examples, clustered.files, confirming,
+            corpus.memory_bytes // 2,
+        )  # fmt: skip
+        picked = corpus.run([pick], "choosing examples")[0]
         wanted = [picked.files[f"{number:05d}.npy"] for number in range(len(clustered.files))]
         texts: dict[int, str] = {}
         for path in corpus.reread(wanted, "sample_heads", "reading examples"):
             rows = read_table(path)
             texts |= dict(zip(rows.column("doc_id").to_pylist(), rows.column("text").to_pylist(), strict=True))
         return [
-            {"cosine": cosine, "earlier": [a, texts[a]], "later": [b, texts[b]]}
-            for a, b, cosine in picked.result["pairs"]
+            {"cosine": cosine, "confirm": value, "earlier": [a, texts[a]], "later": [b, texts[b]]}
+            for a, b, cosine, value in picked.result["pairs"]
         ]
 
 
@@ -131,12 +155,16 @@ def _level(level: dict[str, Any], documents: int, histogram: NDArray[np.int64]) 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """Choose pairs to read, by hash, at each level of cosines. works: folders of `Pairs`."""
+    """Choose pairs to read, by hash, at each level of cosines. works: folders of `Pairs`. confirming: what pairs are
+    confirmed by, if anything."""
 
     works: tuple[Artefacts, ...]
+    cluster_ranges: tuple[ClusterRange, ...]
     floor: float
     count: int
     files: tuple[Vectors, ...]
+    confirming: Confirming | None
+    share_bytes: int
 
     @property
     def key(self) -> str:
@@ -154,23 +182,33 @@ class Pick:
         ids = np.unique(np.array([each for a, b, _ in pairs for each in (a, b)], np.uint64))
         for number, file in enumerate(self.files):
             np.save(folder / f"{number:05d}.npy", np.intersect1d(ids, file.ids()))
-        return {"pairs": pairs}
+        return {"pairs": self._with_values(pairs, ids, folder / "opinion.tmp")}
+
+    def _with_values(self, pairs: list[tuple[int, int, float]], ids: NDArray[np.uint64], scratch: Path) -> list[Any]:
+        """The pairs, each with the value that confirms it or not; None where there is none."""
+        if self.confirming is None or not pairs:
+            return [(*pair, None) for pair in pairs]
+        opinion = self.confirming.opinion(scratch, self.share_bytes, ids)
+        earlier, later = (np.array([pair[side] for pair in pairs], np.uint64) for side in (0, 1))
+        values = opinion.values(later, earlier)
+        scratch.unlink(missing_ok=True)
+        return [(*pair, None if np.isnan(value) else float(value)) for pair, value in zip(pairs, values, strict=True)]
 
     def _candidates(self, path: Artefacts) -> Iterator[tuple[int, list[tuple[int, int, int, float]]]]:
         """Of each level the pairs of one work with the lowest hash: (hash, earlier, later, cosine)."""
-        lists = np.fromfile(path["lists.bin"], LIST)
-        entries = mapped(path["entries.bin"], ENTRY, (int(lists["size"].sum()),))
-        later = np.repeat(lists["doc_id"], lists["size"])
-        levels = np.floor((entries["cosine"] - self.floor) / STEP + 1e-9).astype(np.int64)
-        levels[entries["cosine"] >= 1.0] = np.iinfo(np.int64).max
-        order = hashed(later ^ hashed(np.asarray(entries["doc_id"]), 11), 13)
-        for level in np.unique(levels).tolist():
-            here = np.flatnonzero(levels == level)
-            rows = here[np.argsort(order[here], kind="stable")[: self.count]]
-            yield (
-                level,
-                [(int(order[i]), int(entries["doc_id"][i]), int(later[i]), float(entries["cosine"][i])) for i in rows],
-            )
+        for block in listed(path, self.cluster_ranges):
+            ids = self.cluster_ranges[block.lists["range"][0]].table()["doc_id"]
+            later, earlier = block.lists["doc_id"][block.owner], np.ascontiguousarray(ids[block.rows])
+            levels = np.floor((block.cosines - self.floor) / STEP + 1e-9).astype(np.int64)
+            levels[block.cosines >= 1.0] = np.iinfo(np.int64).max
+            order = hashed(later ^ hashed(earlier, 11), 13)
+            for level in np.unique(levels).tolist():
+                here = np.flatnonzero(levels == level)
+                rows = here[np.argsort(order[here], kind="stable")[: self.count]]
+                yield (
+                    level,
+                    [(int(order[i]), int(earlier[i]), int(later[i]), float(block.cosines[i])) for i in rows],
+                )
 
 
 def tune(
@@ -208,12 +246,50 @@ def _folder(folder: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
+def is_marked(found: dict[str, Any], level: dict[str, Any]) -> bool:
+    """Whether this is the highest level that the recipe's threshold reaches."""
+    threshold = found["threshold"]
+    return threshold is not None and level["threshold"] - 1e-9 <= threshold < level["threshold"] + 0.01 - 1e-9
+
+
+def words(found: dict[str, Any]) -> list[str]:
+    """What the figures mean: what was compared, the two rules, what confirms pairs, what is marked."""
+    said = [summary(found), *RULES]
+    if found["confirm"] is not None:
+        measure, least = found["confirm"]
+        said.append(f"Pairs whose {measure} is below {least:g} (confirm) remove nothing, whatever their cosine.")
+    if found["threshold"] is not None:
+        what = "the recipe's threshold"
+        if found["remove_fraction"] is not None:
+            what = f"the lowest threshold here that keeps to the recipe's remove_fraction {found['remove_fraction']:g}"
+        said.append(f"> marks {what}, {found['threshold']:g}, with rule: {found['rule']}.")
+    return said
+
+
+def examples(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The pairs to read by cosine, the nearest first, each with a heading that says on which side of the threshold it
+    is."""
+    for pair in found["examples"]:
+        said = f"cosine {pair['cosine']:.4f}"
+        if found["threshold"] is not None:
+            said += ", at or above the threshold" if pair["cosine"] >= found["threshold"] else ", below the threshold"
+        if found["confirm"] is not None:
+            measure, least = found["confirm"]
+            value = pair["confirm"]
+            agrees = value is not None and value >= least
+            said += f"; {measure} {'of nothing' if value is None else f'{value:.4f}'}"
+            said += ", confirmed" if agrees else ", not confirmed"
+        yield said, pair
+
+
 def write_html(found: dict[str, Any], path: Path) -> None:
     """The evidence as one page."""
     most = max([1, *(level["pairs"] for level in found["levels"])])
     rows = [
         [
-            f"{level['threshold']:.2f}",
+            f"<strong>&gt; {level['threshold']:.2f}</strong>"
+            if is_marked(found, level)
+            else f"{level['threshold']:.2f}",
             f"{100 * level['independent_ratio']:.2f} %",
             f"{100 * level['paper_ratio']:.2f} %",
             f"{level['pairs']:,}",
@@ -222,9 +298,9 @@ def write_html(found: dict[str, Any], path: Path) -> None:
         for level in found["levels"]
     ]
     head = ["threshold", "removed (independent)", "removed (paper)", "pairs in this hundredth", ""]
-    parts = [f"<p>{escaped(summary(found))}</p>", table(head, rows), "<h2>Pairs to read</h2>"]
-    for pair in found["examples"]:
-        parts.append(f"<h3>cosine {pair['cosine']:.4f}</h3><div class='pair'>")
+    parts = [*(f"<p>{escaped(said)}</p>" for said in words(found)), table(head, rows), "<h2>Pairs to read</h2>"]
+    for said, pair in examples(found):
+        parts.append(f"<h3>{escaped(said)}</h3><div class='pair'>")
         for doc_id, text in (pair["earlier"], pair["later"]):
             parts.append(f"<div><span class='note'>doc_id {doc_id}</span><pre>{escaped(text)}</pre></div>")
         parts.append("</div>")
@@ -234,6 +310,10 @@ def write_html(found: dict[str, Any], path: Path) -> None:
 def summary(found: dict[str, Any]) -> str:
     """What was compared, in a sentence."""
     return (
-        f"{found['documents']:,} documents in {found['k']:,} clusters ({found['k_reason']}); all documents of "
-        f"{found['clusters_compared']:,} clusters were compared: {found['documents_compared']:,}. Shares are of those."
+        f"{found['documents']:,} documents in {_counted(found['k'])} ({found['k_reason']}); all documents of "
+        f"{_counted(found['clusters_compared'])} were compared: {found['documents_compared']:,}. Shares are of those."
     )
+
+
+def _counted(clusters: int) -> str:
+    return f"{clusters:,} {'cluster' if clusters == 1 else 'clusters'}"

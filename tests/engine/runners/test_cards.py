@@ -99,6 +99,11 @@ def outcome(home, name, stages, workers=1, **settings):
     return report, [path.read_bytes() for path in files]
 
 
+def told(report, kind):
+    """The warnings of a run, without the kind of embedder in them."""
+    return [text.replace(f"embedder {kind!r}", "embedder") for text in report["warnings"]]
+
+
 def model(home, kind, **more):
     return kind(model=str(home / "whole"), batch_size=8, **more)
 
@@ -119,6 +124,11 @@ def test_embed_on_a_card_has_the_bytes_of_the_stream(home, workers, window):
     report, found = outcome(home, f"c-{label}", on_card, workers, batch_bytes=3000)
     assert found == expected
     assert report["documents"] == streamed["documents"]
+    assert told(report, "on-card") == told(streamed, "sentence-transformers")
+    assert [("heads" in text, "unknown" in text) for text in told(report, "on-card")] == [
+        (False, True),
+        *([(True, False)] if window == "head" else []),
+    ]
     (row,) = report["stages"]
     assert (row["label"], row["stage"], row["documents_out"]) == ("embed", "embed", 600)
     assert row["stats"]["device"] == "cpu"
@@ -150,6 +160,7 @@ def test_documents_dropped_before_are_not_computed_and_scores_decide(home):
     on_card, found = outcome(home, "q-c", stages(ScoresOnCard, min_score=bound), 2)
     assert found == expected
     assert on_card["stages"][1]["stats"]["device"] == "cpu"
+    assert told(on_card, "") == told(streamed, "") and "scored by their heads alone" in "".join(told(streamed, ""))
     for name in ("dropped", "reasons", "documents_in", "documents_out"):
         assert on_card["stages"][1][name] == streamed["stages"][1][name]
     tagged, found = outcome(home, "q-tc", [s.model_copy(update={"mode": "tag"}) for s in stages(ScoresOnCard)])

@@ -23,7 +23,7 @@ def test_other_borders_are_other_works():
         spans = list(zip(borders, (*borders[1:], len(sizes)), strict=True))
         number = next(i for i in range(len(one)) if one[i] != two[i])
         order = Order(number, spans[number], (), 8, 1)
-        rows = ClusterRange(Path(order.key), 90, 8, 1)
+        rows = ClusterRange(Path(order.key), number, (), 90, 8, 1)
         works = (
             Pairs(number, len(borders), rows, 0, 90, 0.5, False),
             Nearby(number, len(borders), rows, 0, 90, 3, False),
