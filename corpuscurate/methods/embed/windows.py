@@ -20,6 +20,8 @@ Long documents: `head` computes the first window alone; `mean` computes every wi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +31,8 @@ from corpuscurate.methods.embed.base import UNKNOWN
 from corpuscurate.methods.embed.precision import Computing
 from corpuscurate.methods.embed.tokens import Facts, Tokens
 
-CARD_STEP, STEP = 16, 8
-"""Steps of the lengths that windows are padded to, on a card and on a CPU."""
+CARD_STEP, STEP, SHORT_STEP, SHORT = 16, 8, 4, 64
+"""Steps of the lengths that windows are padded to, on a card and on a CPU, and there up to SHORT tokens."""
 
 
 class Shapes(NamedTuple):
@@ -47,8 +49,10 @@ class Shapes(NamedTuple):
     @property
     def lengths(self) -> list[int]:
         """The lengths that windows are padded to."""
-        step = CARD_STEP if self.card else STEP
-        return [*range(step, self.longest, step), self.longest]
+        steps: Iterable[int] = range(CARD_STEP, self.longest, CARD_STEP)
+        if not self.card:
+            steps = chain(range(SHORT_STEP, SHORT, SHORT_STEP), range(SHORT, self.longest, STEP))
+        return [*(length for length in steps if length < self.longest), self.longest]
 
     def rows(self, length: int) -> int:
         """Windows in a batch of that length: as many as make the same number of tokens."""
