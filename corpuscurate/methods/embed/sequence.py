@@ -200,7 +200,7 @@ class SequenceScores:
 
     def load(self) -> SequenceModel | OnnxModel:
         """See `card.OnTokens`."""
-        return load_sequence(self.parameters, self.target)
+        return _model(self.parameters, self.target, folder_digest(resolve_sequence(self.parameters.model)))
 
     def columns(self, rows: NDArray[np.float32], windows: Windows, notes: NDArray[np.uint8]) -> dict[str, pa.Array]:
         """See `card.OnTokens`."""
@@ -246,7 +246,7 @@ class SequenceScorer:
     """Texts to scores. Raises what `SequenceModel` raises."""
 
     def __init__(self, parameters: SequenceClassification, target: str | None) -> None:
-        self._model = load_sequence(parameters, target)
+        self._model = _loaded(parameters, target, folder_digest(resolve_sequence(parameters.model)))
         self._tokeniser = _tokeniser_of(parameters, self._model.facts)
 
     def score(self, texts: pa.LargeStringArray) -> NDArray[np.float64]:
@@ -279,15 +279,12 @@ def _facts(parameters: SequenceClassification) -> Facts:
     return facts_of(_load_tokenizer(folder), [], positions)
 
 
-def load_sequence(parameters: SequenceClassification, target: str | None) -> SequenceModel | OnnxModel:
-    """The model, loaded once a process. Raises what `SequenceModel` raises."""
-    digest = folder_digest(resolve_sequence(parameters.model))
+def _loaded(parameters: SequenceClassification, target: str | None, digest: str) -> SequenceModel | OnnxModel:
     if parameters.backend == "onnx":
         return _onnx_model(parameters, target, digest)
-    return _model(parameters, target, digest)
+    return SequenceModel(parameters, target)
 
 
-@lru_cache(maxsize=2)
 def _onnx_model(parameters: SequenceClassification, target: str | None, digest: str) -> OnnxModel:
     check_backend(parameters.backend, "a sequence-classification model")
     folder = resolve_sequence(parameters.model)
@@ -318,8 +315,8 @@ def shares(logits: NDArray[np.float32], label: int | None, sigmoid: bool) -> NDA
 
 
 @lru_cache(maxsize=2)
-def _model(parameters: SequenceClassification, target: str | None, _digest: str) -> SequenceModel:
-    return SequenceModel(parameters, target)
+def _model(parameters: SequenceClassification, target: str | None, digest: str) -> SequenceModel | OnnxModel:
+    return _loaded(parameters, target, digest)
 
 
 def _load_tokenizer(folder: Path) -> Any:
