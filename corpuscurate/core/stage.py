@@ -205,7 +205,7 @@ def code_value(stage: Stage) -> list[Any]:
     """The part of a fingerprint that covers what a stage is made of: the versions of its packages and its kind of
     device; for a stage from outside this package also the name of its class and the digest of its code."""
     kind = type(stage)
-    versions = {name: _version(name) for name in stage.packages}
+    versions = {name: package_version(name) for name in stage.packages}
     made_with: list[Any] = [each for each in (versions, stage.resources.device) if each not in ({}, "cpu")]
     if kind.code is not None:
         return [*made_with, kind.code.name, kind.code.digest]
@@ -214,7 +214,8 @@ def code_value(stage: Stage) -> list[Any]:
     return [*made_with, f"{kind.__module__}.{kind.__qualname__}", code_digest(kind)]
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """The version of a distribution, or `not installed`."""
     try:
         return version(package)
     except PackageNotFoundError:

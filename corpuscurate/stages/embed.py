@@ -62,7 +62,7 @@ class Embed(StreamingStage):
     @property
     def packages(self) -> tuple[str, ...]:
         """Those of the embedder."""
-        return self.embedder.packages
+        return self.embedder.distributions
 
     @property
     def resources(self) -> Resources:

@@ -171,7 +171,7 @@ class EmbeddingQuality(Filter):
     @property
     def packages(self) -> tuple[str, ...]:
         """Those of the embedder that the recipe names."""
-        return () if self.embedder is None else self.embedder.packages
+        return () if self.embedder is None else self.embedder.distributions
 
     @property
     def resources(self) -> Resources:

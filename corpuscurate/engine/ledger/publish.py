@@ -80,7 +80,8 @@ class OutputFolder:
             return self._finished(verify) if (self.path / REPORT).is_file() else None
         state = "a finished" if (self.path / REPORT).is_file() else "an unfinished"
         raise OutputError(
-            f"the output folder {self.path} holds {state} run of another recipe or other input "
+            f"the output folder {self.path} holds {state} run of another recipe or other input, or one made by "
+            "other versions of packages or, where a model computes, on another kind of processor "
             f"(fingerprint {run['identity'][:12]}, this one is {identity[:12]}). "
             "Name another folder, or give --overwrite to replace it."
         )

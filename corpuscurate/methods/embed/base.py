@@ -101,6 +101,11 @@ class Parameters(BaseModel):
     """Distributions whose version may change a row, see `Stage.packages`."""
 
     @property
+    def distributions(self) -> tuple[str, ...]:
+        """`packages`, and those that these parameters need besides."""
+        return self.packages
+
+    @property
     def resources(self) -> Resources:
         """See `Stage.resources`."""
         device = getattr(self, "device", "cpu")

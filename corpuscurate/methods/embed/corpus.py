@@ -84,7 +84,7 @@ class EmbedsCorpus(GlobalStage):
     @property
     def packages(self) -> tuple[str, ...]:
         """Those of the embedder."""
-        return self.embedder.packages
+        return self.embedder.distributions
 
     @property
     def resources(self) -> Resources:

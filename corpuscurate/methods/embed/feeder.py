@@ -1,5 +1,7 @@
 """The feeder: windows of tokens to rows, on a CPU or a card, through one model that is loaded.
 
+On a CPU one thread computes: parallelism is tasks, and no number of threads changes the order of sums.
+
 On a card the host only fills and sends: batches are filled in pinned memory, copied on a stream of their own while the
 batch before is computed, and results come back on a third stream. `Feed.launch` returns when the last batch is
 launched, so that the caller can let the next one launch before this one's rows are here.
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ UNDER_WAY = 3
 """Batches that are launched and whose rows are not fetched yet."""
 
 
-class Model(Protocol):
+class Loaded(Protocol):
     """A model of transformers on its device."""
 
     @property
@@ -48,8 +50,20 @@ class Model(Protocol):
     def shapes(self) -> Shapes:
         """Of its batches."""
 
+
+class Model(Loaded, Protocol):
+    """One of torch."""
+
     def run(self, features: dict[str, Any]) -> Any:
         """A tensor [rows, width] from input_ids, attention_mask and maybe token_type_ids, int64 [rows, length]."""
+
+
+@runtime_checkable
+class OnHost(Loaded, Protocol):
+    """One that computes on a CPU without torch."""
+
+    def rows(self, ids: NDArray[np.int32], sizes: NDArray[np.int32]) -> NDArray[np.float32]:
+        """float32[rows, width] from ids int32[rows, length] and sizes int32[rows], tokens without padding."""
 
 
 def kind_of_device(device: str) -> str:
@@ -66,7 +80,7 @@ def kind_of_device(device: str) -> str:
 class Feed:
     """Tokens fed to a model. rows: float32[windows, width], whole after `launch` and `fetch`."""
 
-    model: Model
+    model: Model | OnHost
     tokens: Tokens
     windows: Windows
     rows: NDArray[np.float32] = field(init=False)
@@ -79,21 +93,28 @@ class Feed:
 
     def launch(self) -> None:
         """Launch all batches. Raises OutOfMemoryError, which names the model and the batch size."""
-        import torch
-
         batches = cut_batches(self.windows.sizes, self.model.shapes)
         self.padded = sum(batch.rows * batch.length for batch in batches)
-        on_card = self.model.device == "cuda"
+        if isinstance(self.model, OnHost):
+            for batch in batches:
+                self.done(batch, self.model.rows(*self._filled(batch)))
+        else:
+            self._launch_torch(self.model, batches)
+
+    def _launch_torch(self, model: Model, batches: list[Batch]) -> None:
+        import torch
+
+        on_card = model.device == "cuda"
         threads = torch.get_num_threads()
         if not on_card:
             torch.set_num_threads(1)  # sums in an order that no number of threads changes
         try:
             with torch.inference_mode():
                 if on_card:
-                    _OnCard(self).launch(batches)
+                    _OnCard(self, model).launch(batches)
                 else:
                     for batch in batches:
-                        self._on_cpu(batch)
+                        self._on_cpu(model, batch)
         except torch.OutOfMemoryError as error:
             raise self._no_memory(error) from error
         finally:
@@ -131,12 +152,16 @@ class Feed:
         self.rows[batch.members] = rows[: len(batch.members)]
         beat(int(self.windows.sizes[batch.members].sum()) * self.tokens.ids.itemsize)
 
-    def _on_cpu(self, batch: Batch) -> None:
-        import torch
-
+    def _filled(self, batch: Batch) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         ids, sizes = np.empty((batch.rows, batch.length), np.int32), np.empty(batch.rows, np.int32)
         self.fill(batch, ids, sizes)
-        found = self.model.run(self.features(torch.from_numpy(ids), torch.from_numpy(sizes), batch.length))
+        return ids, sizes
+
+    def _on_cpu(self, model: Model, batch: Batch) -> None:
+        import torch
+
+        ids, sizes = self._filled(batch)
+        found = model.run(self.features(torch.from_numpy(ids), torch.from_numpy(sizes), batch.length))
         self.done(batch, found.float().numpy())
 
     def _no_memory(self, error: Exception) -> OutOfMemoryError:
@@ -152,10 +177,10 @@ class Feed:
 class _OnCard:
     """The launching of batches on the current card of CUDA."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, model: Model) -> None:
         import torch
 
-        self.feed = feed
+        self.feed, self.model = feed, model
         self.torch = torch
         self.main = torch.cuda.current_stream()
         self.sending, self.fetching = _streams()
@@ -176,7 +201,7 @@ class _OnCard:
         self.main.wait_stream(self.sending)
         for each in (ids, sizes):
             each.record_stream(self.main)
-        found = feed.model.run(feed.features(ids, sizes, batch.length)).float()
+        found = self.model.run(feed.features(ids, sizes, batch.length)).float()
         self.fetching.wait_stream(self.main)
         back = torch.empty((batch.rows, feed.model.width), dtype=torch.float32, pin_memory=True)
         with torch.cuda.stream(self.fetching):

@@ -25,25 +25,33 @@ from corpuscurate.core.columns import lengths_bytes
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.errors import MissingExtraError, RecipeError
 from corpuscurate.core.local_path import FromRecipe
-from corpuscurate.core.stage import Resources
+from corpuscurate.core.stage import Resources, package_version
 from corpuscurate.kernels.embedding.token_batches import mean_of_unit_rows
 from corpuscurate.methods.embed.base import EMBEDDING, NOTES, Embedded, Parameters, embedding_column, folder_digest
 from corpuscurate.methods.embed.feeder import Feed
+from corpuscurate.methods.embed.onnx_export import Exportable, onnx_file
+from corpuscurate.methods.embed.onnx_model import Fixed, OnnxModel
 from corpuscurate.methods.embed.precision import (
+    CPU_BATCH,
+    ONNX_PACKAGES,
+    Backend,
     Device,
     Precision,
     card_batch,
+    check_backend,
     check_card,
     check_precision,
+    device_kind,
     dtype_of,
     no_room_for,
 )
 from corpuscurate.methods.embed.tokens import Facts, Tokeniser, facts_of, kept_facts
-from corpuscurate.methods.embed.windows import Shapes, Windows, cut_windows
+from corpuscurate.methods.embed.windows import Windows, cut_windows, shapes_of
 
 FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
-VERSION = 2
-"""2: the zero row for texts of which the model knows too few tokens."""
+ROWS = "sentence_embedding"
+VERSION = 3
+"""2: the zero row for texts of which the model knows too few tokens. 3: batches of other shapes on a CPU."""
 GROUP_BYTES = 4 << 20
 GROUP_TEXTS = 4096
 """Texts tokenised and sorted at once; changes nothing in the result."""
@@ -58,16 +66,27 @@ class SentenceTransformers(Parameters):
         description="folder, Hugging Face name, or installed package that holds a model", min_length=1
     )
     device: Device = Field("cpu", description="where it runs")
+    backend: Backend = Field(
+        "torch",
+        description="what computes: torch, or ONNX Runtime on a CPU (extra `onnx`), from a file it exports once",
+    )
     half: bool = Field(False, description="16-bit weights and sums; only on cuda: short for precision: float16")
     precision: Precision | None = Field(
-        None, description="of weights and sums; the model's own where left out; bfloat16 and float16 only on cuda"
+        None,
+        description="of weights and sums; the model's own, with onnx float32, where left out; float16 only on cuda;"
+        " bfloat16 with torch, slow on processors without units for it; int8 with onnx: weights of 7 bits, and"
+        " activations quantised as they come",
     )
     window: Literal["head", "mean"] = Field(
         "head", description="head: the first max_tokens tokens; mean: the mean over windows of that length"
     )
     max_tokens: int | None = Field(None, description="tokens of a window, special ones included; the model's own", ge=8)
     batch_size: int = Field(
-        32, description="windows computed at once; part of the result's bytes; on cuda 512 by default", ge=1, le=8192
+        CPU_BATCH,
+        description="windows of full length computed at once, or as many tokens of shorter ones; part of the result's"
+        " bytes; on cuda 512 by default",
+        ge=1,
+        le=8192,
     )
     batches: Literal["fixed", "free"] = Field(
         "fixed", description="fixed: no row depends on what is computed beside it; free: faster, to the last bits"
@@ -86,12 +105,23 @@ class SentenceTransformers(Parameters):
     def _half_where_it_works(self) -> SentenceTransformers:
         return check_precision(self)
 
+    @property
+    def resources(self) -> Resources:
+        """See `Stage.resources`."""
+        return Resources(device=device_kind(self.device), gpus=int(self.device != "cpu"))
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """See `base.Parameters`."""
+        return (*self.packages, *(ONNX_PACKAGES if self.backend == "onnx" else ()))
+
     def make_embedder(self) -> SentenceEmbedder:
         """See `base.Parameters`."""
         return SentenceEmbedder(self)
 
     def model_folder(self) -> Path:
         """See `base.Parameters`."""
+        check_backend(self.backend, "the embedder sentence-transformers")
         return resolve(self.model)
 
     def row_length(self) -> int:
@@ -102,9 +132,10 @@ class SentenceTransformers(Parameters):
         """See `card.OnTokens`."""
         return _tokeniser(self, folder_digest(self.model_folder()))
 
-    def load(self) -> SentenceModel:
+    def load(self) -> SentenceModel | OnnxModel:
         """See `card.OnTokens`."""
-        return _model(self, folder_digest(self.model_folder()))
+        digest = folder_digest(self.model_folder())
+        return _onnx_model(self, digest) if self.backend == "onnx" else _model(self, digest)
 
     def columns(self, rows: NDArray[np.float32], windows: Windows, notes: NDArray[np.uint8]) -> dict[str, pa.Array]:
         """See `card.OnTokens`."""
@@ -211,13 +242,12 @@ class SentenceModel:
         self.loaded = _load(folder, parameters.device, dtype_of(parameters))
         self.facts = _facts(self.loaded, folder)
         self.width = sentence_dimension(folder)
-        longest = self.facts.longest(parameters.max_tokens)
-        special, fixed = longest - self.facts.room(longest), parameters.batches == "fixed"
-        self.shapes = Shapes(longest, special, parameters.batch_size, fixed, parameters.device == "cuda")
+        self.shapes = shapes_of(parameters, self.facts)
+        self.weight_bytes = sum(part.numel() * part.element_size() for part in self.loaded.parameters())
 
     def run(self, features: dict[str, Any]) -> Any:
         """See `feeder.Model`."""
-        return self.loaded(features)["sentence_embedding"]
+        return self.loaded(features)[ROWS]
 
 
 class SentenceEmbedder:
@@ -234,11 +264,10 @@ class SentenceEmbedder:
     @property
     def resources(self) -> Resources:
         """See `base.Embedder`."""
-        weights = sum(part.numel() * part.element_size() for part in self._model.loaded.parameters())
         activations = 64 * self._parameters.batch_size * self._model.shapes.longest * self.dimension
         return Resources(
-            memory_bytes=weights + activations,
-            device=self._parameters.device,
+            memory_bytes=self._model.weight_bytes + activations,
+            device=self._parameters.resources.device,
             gpus=int(self._parameters.device != "cpu"),
         )
 
@@ -284,13 +313,31 @@ def make_tokeniser(parameters: SentenceTransformers, facts: Facts) -> Tokeniser:
 @lru_cache(maxsize=4)
 def _tokeniser(parameters: SentenceTransformers, digest: str) -> Tokeniser:
     folder = parameters.model_folder()
-    facts = kept_facts(digest, parameters.packages, lambda: _facts(_load(folder, "cpu", None), folder))
-    return make_tokeniser(parameters, facts)
+    return make_tokeniser(parameters, _known_facts(parameters, folder, digest))
+
+
+def _known_facts(parameters: SentenceTransformers, folder: Path, digest: str) -> Facts:
+    return kept_facts(digest, parameters.packages, lambda: _facts(_load(folder, "cpu", None), folder))
 
 
 @lru_cache(maxsize=2)
 def _model(parameters: SentenceTransformers, _digest: str) -> SentenceModel:
     return SentenceModel(parameters)
+
+
+@lru_cache(maxsize=2)
+def _onnx_model(parameters: SentenceTransformers, digest: str) -> OnnxModel:
+    folder = parameters.model_folder()
+    facts = _known_facts(parameters, folder, digest)
+    shapes = shapes_of(parameters, facts)
+
+    def exportable() -> Exportable:
+        model = _load(folder, "cpu", "float32")
+        return Exportable(model, lambda features: model(features)[ROWS], facts, shapes.longest)
+
+    made_by = fingerprint([digest, ROWS, package_version("sentence-transformers")])
+    path = onnx_file(parameters.model, made_by, parameters.precision or "float32", exportable)
+    return OnnxModel(path, Fixed(parameters.model, facts, sentence_dimension(folder), shapes, lambda rows: rows))
 
 
 def _load(folder: Path, device: str, dtype: str | None) -> Any:

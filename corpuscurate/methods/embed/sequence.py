@@ -21,25 +21,33 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.errors import MissingExtraError, RecipeError, did_you_mean
 from corpuscurate.core.local_path import FromRecipe
 from corpuscurate.core.stage import Resources
 from corpuscurate.methods.embed.base import folder_digest
 from corpuscurate.methods.embed.feeder import Feed
+from corpuscurate.methods.embed.onnx_export import Exportable, onnx_file
+from corpuscurate.methods.embed.onnx_model import Fixed, OnnxModel
 from corpuscurate.methods.embed.precision import (
+    CPU_BATCH,
+    ONNX_PACKAGES,
+    Backend,
     Device,
     Precision,
     card_batch,
+    check_backend,
     check_card,
     check_precision,
+    device_kind,
     dtype_of,
     no_room_for,
 )
 from corpuscurate.methods.embed.sentence import downloaded, groups
 from corpuscurate.methods.embed.tokens import Facts, Tokeniser, facts_of, kept_facts
-from corpuscurate.methods.embed.windows import Shapes, Windows, cut_windows
+from corpuscurate.methods.embed.windows import Windows, cut_windows, shapes_of
 
-VERSION = 1
+_MULTI_LABEL = "multi_label_classification"
 
 
 class SequenceClassification(BaseModel):
@@ -53,22 +61,37 @@ class SequenceClassification(BaseModel):
     @property
     def resources(self) -> Resources:
         """See `Stage.resources`."""
-        return Resources(device=self.device, gpus=int(self.device != "cpu"))
+        return Resources(device=device_kind(self.device), gpus=int(self.device != "cpu"))
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """See `base.Parameters`."""
+        return (*self.packages, *(ONNX_PACKAGES if self.backend == "onnx" else ()))
 
     model: Annotated[str, FromRecipe(only_existing=True)] = Field(
         description="folder or Hugging Face name", min_length=1
     )
     device: Device = Field("cpu", description="where it runs")
+    backend: Backend = Field(
+        "torch",
+        description="what computes: torch, or ONNX Runtime on a CPU (extra `onnx`), from a file it exports once",
+    )
     half: bool = Field(False, description="16-bit weights and sums; only on cuda: short for precision: float16")
     precision: Precision | None = Field(
-        None, description="of weights and sums; float32 where left out; bfloat16 and float16 only on cuda"
+        None,
+        description="of weights and sums; float32 where left out; float16 only on cuda; bfloat16 with torch, slow on"
+        " processors without units for it; int8 with onnx: weights of 7 bits, and activations quantised as they come",
     )
     window: Literal["head", "mean"] = Field(
         "head", description="head: the first max_tokens tokens; mean: the mean over windows of that length"
     )
     max_tokens: int | None = Field(None, description="tokens of a window, special ones included; the model's own", ge=8)
     batch_size: int = Field(
-        32, description="windows computed at once; part of the result's bytes; on cuda 512 by default", ge=1, le=8192
+        CPU_BATCH,
+        description="windows of full length computed at once, or as many tokens of shorter ones; part of the result's"
+        " bytes; on cuda 512 by default",
+        ge=1,
+        le=8192,
     )
     batches: Literal["fixed", "free"] = Field(
         "fixed", description="fixed: no score depends on what is computed beside it; free: faster, to the last bits"
@@ -141,6 +164,7 @@ def output_of(folder: Path, target: str | None) -> tuple[int | None, int]:
 
 def sequence_value(parameters: SequenceClassification) -> dict[str, Any]:
     """What scores depend on, JSON-able: the parameters, with the digest of the model's files for its path."""
+    check_backend(parameters.backend, "a sequence-classification model")
     return parameters.model_dump(mode="json") | {"model": folder_digest(resolve_sequence(parameters.model))}
 
 
@@ -174,7 +198,7 @@ class SequenceScores:
         """See `card.OnTokens`."""
         return _tokeniser(self.parameters, folder_digest(resolve_sequence(self.parameters.model)))
 
-    def load(self) -> SequenceModel:
+    def load(self) -> SequenceModel | OnnxModel:
         """See `card.OnTokens`."""
         return _model(self.parameters, self.target, folder_digest(resolve_sequence(self.parameters.model)))
 
@@ -205,11 +229,9 @@ class SequenceModel:
         self._label, _ = output_of(folder, target)
         tokenizer, self._loaded = _load(folder, parameters)
         config = self._loaded.config
-        self._sigmoid = config.problem_type == "multi_label_classification"
+        self._sigmoid = config.problem_type == _MULTI_LABEL
         self.facts = facts_of(tokenizer, [], getattr(config, "max_position_embeddings", None))
-        longest = self.facts.longest(parameters.max_tokens)
-        special, fixed = longest - self.facts.room(longest), parameters.batches == "fixed"
-        self.shapes = Shapes(longest, special, parameters.batch_size, fixed, parameters.device == "cuda")
+        self.shapes = shapes_of(parameters, self.facts)
 
     def run(self, features: dict[str, Any]) -> Any:
         """See `feeder.Model`."""
@@ -232,7 +254,7 @@ class SequenceScorer:
     """Texts to scores. Raises what `SequenceModel` raises."""
 
     def __init__(self, parameters: SequenceClassification, target: str | None) -> None:
-        self._model = SequenceModel(parameters, target)
+        self._model = _loaded(parameters, target, folder_digest(resolve_sequence(parameters.model)))
         self._tokeniser = _tokeniser_of(parameters, self._model.facts)
 
     def score(self, texts: pa.LargeStringArray) -> NDArray[np.float64]:
@@ -269,9 +291,44 @@ def _facts(parameters: SequenceClassification) -> Facts:
     return facts_of(_load_tokenizer(folder), [], positions)
 
 
-@lru_cache(maxsize=2)
-def _model(parameters: SequenceClassification, target: str | None, _digest: str) -> SequenceModel:
+def _loaded(parameters: SequenceClassification, target: str | None, digest: str) -> SequenceModel | OnnxModel:
+    if parameters.backend == "onnx":
+        return _onnx_model(parameters, target, digest)
     return SequenceModel(parameters, target)
+
+
+def _onnx_model(parameters: SequenceClassification, target: str | None, digest: str) -> OnnxModel:
+    check_backend(parameters.backend, "a sequence-classification model")
+    folder = resolve_sequence(parameters.model)
+    label, _ = output_of(folder, target)
+    facts = kept_facts(digest, parameters.packages, lambda: _facts(parameters))
+    shapes = shapes_of(parameters, facts)
+
+    def exportable() -> Exportable:
+        _, model = _load(folder, parameters.model_copy(update={"precision": None}))
+        return Exportable(model, lambda features: model(**features).logits, facts, shapes.longest)
+
+    path = onnx_file(parameters.model, fingerprint([digest, "logits"]), parameters.precision or "float32", exportable)
+    sigmoid = sequence_config(folder).get("problem_type") == _MULTI_LABEL
+    return OnnxModel(path, Fixed(parameters.model, facts, 1, shapes, lambda logits: shares(logits, label, sigmoid)))
+
+
+def shares(logits: NDArray[np.float32], label: int | None, sigmoid: bool) -> NDArray[np.float32]:
+    """float32[rows, 1], what `SequenceModel.run` gives, from logits float32[rows, labels]."""
+    if label is None:
+        return logits[:, :1]
+    with np.errstate(over="ignore", invalid="ignore"):  # a model may give infinity
+        if sigmoid:
+            found = 1 / (1 + np.exp(-logits))
+        else:
+            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+            found = powers / powers.sum(axis=1, keepdims=True)
+    return found[:, label : label + 1].astype(np.float32)
+
+
+@lru_cache(maxsize=2)
+def _model(parameters: SequenceClassification, target: str | None, digest: str) -> SequenceModel | OnnxModel:
+    return _loaded(parameters, target, digest)
 
 
 def _load_tokenizer(folder: Path) -> Any:

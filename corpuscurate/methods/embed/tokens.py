@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from corpuscurate.core.artefact import read_sealed, write_sealed
 from corpuscurate.core.columns import TEXT, lengths_bytes, one_array, text_buffers, to_numpy
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.errors import MissingExtraError, RecipeError
+from corpuscurate.core.stage import package_version
 from corpuscurate.kernels.compile import cache_folder
 from corpuscurate.kernels.embedding.wordpiece import NO_LIMIT, TOKENS_A_BYTE, wordpiece_heads
 from corpuscurate.methods.embed.base import CUT, NOTES, UNKNOWN
@@ -107,7 +107,7 @@ def _frame(tokenizer: Any) -> tuple[list[int], list[int]]:
 def kept_facts(digest: str, packages: Sequence[str], make: Callable[[], Facts]) -> Facts:
     """The facts of a model, from the user's cache where they were asked for before. digest: of the model's files;
     packages: whose versions they depend on."""
-    key = fingerprint([FACTS_VERSION, digest, {name: _version(name) for name in packages}])
+    key = fingerprint([FACTS_VERSION, digest, {name: package_version(name) for name in packages}])
     folder = cache_folder()
     path = Path(folder).parent / "tokenizers" / f"{key}.json" if folder else None
     known = read_sealed(path) if path is not None else None
@@ -121,13 +121,6 @@ def kept_facts(digest: str, packages: Sequence[str], make: Callable[[], Facts]) 
         except OSError:  # the cache is a help and no more
             pass
     return facts
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 class Tokens(NamedTuple):

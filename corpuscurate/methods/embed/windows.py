@@ -1,59 +1,62 @@
 """Tokens as windows, and windows as batches: what transformers of any kind have in common here.
 
 How a row is made independent of the other texts (`batches: fixed`): the shape of a computation decides how a matrix
-product orders its sums, so every computation has one of a few fixed shapes. A window is padded to the next of a short
-list of lengths, and computed in a batch of exactly so many windows of that length, filled up with empty ones where
-there are too few. Each row of a product is summed on its own, so neither its neighbours nor its place among them matter
-(tested byte for byte; plain batches, padded to the longest text, differ by 1e-7). On a CPU one thread computes. On a
-card windows without padding have batches of their own, since attention without a mask is another computation. The
-promise holds for the same versions of torch and the same kind of CPU or GPU, and for the same `batch_size`.
+product orders its sums, so every computation has one of a few fixed shapes. A window is padded to the next of a list of
+lengths, and computed in a batch of exactly so many windows of that length, filled up with empty ones where there are
+too few. Batches of all lengths have about the same number of tokens: as many as a processor's caches, or a card, like.
+Each row of a product is summed on its own, so neither its neighbours nor its place among them matter (tested byte for
+byte; plain batches, padded to the longest text, differ by 1e-7). On a CPU one thread computes. On a card windows
+without padding have batches of their own, since attention without a mask is another computation. The promise holds for
+the same versions of torch or ONNX Runtime and the same kind of CPU or GPU, and for the same `batch_size`.
 
 With `batches: free` a batch is as long as its longest window and as large as there are windows: less is computed, and
 the last bits of a row depend on what stands beside it.
+
+Where a model scales its activations by all that it computes at once (int8), no fixed shape would help: each window is
+computed alone, at its own length.
 
 Long documents: `head` computes the first window alone; `mean` computes every window, to be averaged by their tokens.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.methods.embed.base import UNKNOWN
-from corpuscurate.methods.embed.tokens import Tokens
+from corpuscurate.methods.embed.precision import Computing
+from corpuscurate.methods.embed.tokens import Facts, Tokens
 
-CARD_STEP = 16
-"""Steps of the lengths that windows are padded to on a card."""
+CARD_STEP, STEP, SHORT_STEP, SHORT = 16, 8, 4, 64
+"""Steps of the lengths that windows are padded to, on a card and on a CPU, and there up to SHORT tokens."""
 
 
 class Shapes(NamedTuple):
     """How windows are computed. longest: tokens of a window, special ones included; special: how many those are.
-    batch_size: windows of that length at once. fixed: see the module's text. card: whether a card computes."""
+    batch_size: windows of that length at once. fixed, alone: see the module's text. card: whether a card computes."""
 
     longest: int
     special: int
     batch_size: int
     fixed: bool = True
     card: bool = False
+    alone: bool = False
 
     @property
     def lengths(self) -> list[int]:
         """The lengths that windows are padded to."""
-        if self.card:
-            return [*range(CARD_STEP, self.longest, CARD_STEP), self.longest]
-        return lengths(self.longest)
+        steps: Iterable[int] = range(CARD_STEP, self.longest, CARD_STEP)
+        if not self.card:
+            steps = chain(range(SHORT_STEP, SHORT, SHORT_STEP), range(SHORT, self.longest, STEP))
+        return [*(length for length in steps if length < self.longest), self.longest]
 
     def rows(self, length: int) -> int:
-        """Windows in a batch of that length: on a card, as many as make the same number of tokens."""
-        return max(self.batch_size * self.longest // length, 1) if self.card else self.batch_size
-
-
-def lengths(longest: int) -> list[int]:
-    """The lengths on a CPU: steps of about a third, so that padding costs little and shapes are few."""
-    steps = [length for power in range(4, 20) for length in (1 << power, 3 << power - 1)]
-    return [*(length for length in steps if length < longest), longest]
+        """Windows in a batch of that length: as many as make the same number of tokens."""
+        return max(self.batch_size * self.longest // length, 1)
 
 
 class Windows(NamedTuple):
@@ -63,6 +66,13 @@ class Windows(NamedTuple):
     texts: NDArray[np.int64]
     starts: NDArray[np.int64]
     sizes: NDArray[np.int64]
+
+
+def shapes_of(parameters: Computing, facts: Facts) -> Shapes:
+    """The shapes in which a model with these parameters computes."""
+    longest = facts.longest(parameters.max_tokens)
+    fixed, card, alone = parameters.batches == "fixed", parameters.device == "cuda", parameters.precision == "int8"
+    return Shapes(longest, longest - facts.room(longest), parameters.batch_size, fixed, card, alone)
 
 
 def cut_windows(tokens: Tokens, room: int) -> Windows:
@@ -89,7 +99,10 @@ class Batch(NamedTuple):
 
 def cut_batches(sizes: NDArray[np.int64], shapes: Shapes) -> list[Batch]:
     """All windows in batches, the longest first. sizes: int64[w], of the windows, without special tokens."""
-    return _fixed(sizes + shapes.special, shapes) if shapes.fixed else _free(sizes + shapes.special, shapes)
+    sizes = sizes + shapes.special
+    if shapes.alone:
+        return [Batch(np.array([i]), 1, size, True) for i, size in enumerate(np.maximum(sizes, 1).tolist())]
+    return _fixed(sizes, shapes) if shapes.fixed else _free(sizes, shapes)
 
 
 def _fixed(sizes: NDArray[np.int64], shapes: Shapes) -> list[Batch]:

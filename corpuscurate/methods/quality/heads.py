@@ -32,7 +32,7 @@ SETTINGS = "head.json"
 WEIGHTS = "head.safetensors"
 EMBEDDER = "embedder"
 """Folder within a head's own for an embedder that was learned together with it."""
-_INDIFFERENT = ("device", "half", "precision", "batch_size", "batches")
+_INDIFFERENT = ("device", "half", "precision", "backend", "batch_size", "batches")
 _UNIT = 1e-5
 """A row whose squared length is so near 1 is taken as it stands: it was divided by its length before."""
 

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from support.embed import array, sentence_folder, vocabulary
 
 from corpuscurate.core.errors import MissingExtraError, RecipeError
+from corpuscurate.core.machine import processor_kind
 from corpuscurate.methods.embed.base import CUT, EMPTY, NOT_FINITE, UNKNOWN
 from corpuscurate.methods.embed.make import dimension_of, make_embedder
 from corpuscurate.methods.embed.sentence import SentenceTransformers, resolve
-from corpuscurate.methods.embed.windows import lengths
 
 INSTALLED = importlib.util.find_spec("sentence_transformers") is not None
 needs_it = pytest.mark.skipif(not INSTALLED, reason="sentence-transformers is not installed")
@@ -47,7 +47,7 @@ def test_equals_the_package_itself(folder):
     np.testing.assert_allclose(found[filled], expected[filled], atol=1e-6)
     assert not found[[1, 2]].any()
     assert one.dimension == dimension_of(SentenceTransformers(model=str(folder))) == 16
-    assert one.resources.device == "cpu"
+    assert one.resources.device == processor_kind()
     assert one.resources.memory_bytes > 0
 
 
@@ -152,12 +152,6 @@ def test_rows_that_are_not_finite_are_noted(folder, monkeypatch, value):
     found = one.embed(array(["hello", "a b c " * 9 + "world", "", "x"]))
     assert found.notes.tolist() == [0, NOT_FINITE, EMPTY, 0]
     assert found.rows.any(axis=1).tolist() == [True, False, False, True]
-
-
-def test_padded_lengths():
-    assert lengths(256) == [16, 24, 32, 48, 64, 96, 128, 192, 256]
-    assert lengths(100) == [16, 24, 32, 48, 64, 96, 100]
-    assert lengths(8) == [8]
 
 
 def test_half_only_on_cuda():
