@@ -16,6 +16,7 @@ from corpuscurate import _not_set_up
 
 if TYPE_CHECKING:
     from corpuscurate.stages.c4_quality import C4Quality as C4Quality
+    from corpuscurate.stages.code_quality import CodeQuality as CodeQuality
     from corpuscurate.stages.diversity import Diversity as Diversity
     from corpuscurate.stages.embed import Embed as Embed
     from corpuscurate.stages.embedding_quality import EmbeddingQuality as EmbeddingQuality
@@ -24,15 +25,19 @@ if TYPE_CHECKING:
     from corpuscurate.stages.fineweb_quality import FinewebQuality as FinewebQuality
     from corpuscurate.stages.gopher_quality import GopherQuality as GopherQuality
     from corpuscurate.stages.gopher_repetition import GopherRepetition as GopherRepetition
+    from corpuscurate.stages.importance import Importance as Importance
     from corpuscurate.stages.keep_best import KeepBest as KeepBest
     from corpuscurate.stages.length import Length as Length
     from corpuscurate.stages.madlad_quality import MadladQuality as MadladQuality
     from corpuscurate.stages.minhash import MinHash as MinHash
+    from corpuscurate.stages.nemotron_quality import NemotronQuality as NemotronQuality
     from corpuscurate.stages.normalize import Normalize as Normalize
     from corpuscurate.stages.outliers import Outliers as Outliers
+    from corpuscurate.stages.perplexity import Perplexity as Perplexity
     from corpuscurate.stages.prototypes import Prototypes as Prototypes
     from corpuscurate.stages.refinedweb_lines import RefinedwebLines as RefinedwebLines
     from corpuscurate.stages.semantic import Semantic as Semantic
+    from corpuscurate.stages.signals import Signals as Signals
     from corpuscurate.stages.where import Where as Where
 
 if not TYPE_CHECKING:
