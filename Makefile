@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 DEMO ?= demo-out
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo test bounds generic versions lint types format bench setup clean
+.PHONY: help demo test full bounds generic versions lint types format bench setup clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ demo: $(VENV)/.installed ## curate the text of this Python installation into dem
 # Bytecode is kept, whatever the environment says: these tests start many Pythons, and would compile every module in each.
 test: $(VENV)/.installed-dev ## the tests; PYTEST_ARGS="-k minhash" for some of them
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+full: ## the tests with every example and every case of a campaign
+	@CORPUSCURATE_TESTS=full $(MAKE) test
 
 bounds: $(VENV)/.installed-dev ## the tests of what kernels do, with every array access checked
 	@NUMBA_BOUNDSCHECK=1 CORPUSCURATE_CACHE_DIR=build/bounds $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \

@@ -34,8 +34,8 @@ def _digest_of(path: str, size: int, changed: int) -> str:
 
 
 def read_phrases(path: str, what: str) -> tuple[str, ...]:
-    """The lines of a UTF-8 text file without white space at their ends, empty ones left out. Raises InputError, also
-    where there are none."""
+    """The lines of a UTF-8 text file without white space at their ends, each once, blank ones left out. Raises
+    InputError, also where there are none."""
     return _phrases_of(path, what, *state_of(path, what))
 
 
@@ -45,7 +45,7 @@ def _phrases_of(path: str, what: str, size: int, changed: int) -> tuple[str, ...
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{what} {path!r} is not UTF-8 (byte {error.start}): expected text, a word a line") from error
-    phrases = tuple(line.strip() for line in lines if line.strip())
+    phrases = tuple(dict.fromkeys(filter(None, map(str.strip, lines))))
     if not phrases:
         raise InputError(f"{what} {path!r} is empty: expected text, a word or a phrase a line")
     return phrases

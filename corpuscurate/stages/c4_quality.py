@@ -21,9 +21,10 @@ from corpuscurate.kernels.text.signs import signs
 from corpuscurate.methods.conventions import with_defaults
 from corpuscurate.methods.end_marks import EndMarks, table_of
 from corpuscurate.methods.line_filter import LineFilter, Walked
-from corpuscurate.methods.word_list import read_words, words_digest
+from corpuscurate.methods.user_files import read_phrases, user_digest
 
 END_MARKS = (".", "?", "!", '"')
+_LIST = "the list of words"
 SLACK = 64
 """Bytes behind the text that let a kernel look at whole blocks."""
 CONVENTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -135,8 +136,8 @@ class C4Quality(LineFilter):
         cannot be used."""
         if self.bad_words is None:
             return super().identity()
-        read_words(self.bad_words)
-        return {**super().identity(), "bad_words": f"xxh3-64:{words_digest(self.bad_words)}"}
+        read_phrases(self.bad_words, _LIST)
+        return {**super().identity(), "bad_words": user_digest(self.bad_words, _LIST)}
 
     def walk(self, batch: Batch) -> Walked:
         """The lines that stay, in one walk over the text."""
@@ -166,7 +167,7 @@ class C4Quality(LineFilter):
         """Occurrences of bad words, not overlapping; 0 without a list."""
         if self.bad_words is None or not len(text):
             return np.zeros(len(text), np.int64)
-        pattern = _pattern(read_words(self.bad_words), self.convention, self.bad_word_borders)
+        pattern = _pattern(read_phrases(self.bad_words, _LIST), self.convention, self.bad_word_borders)
         return to_numpy(pc.count_substring_regex(pc.utf8_lower(text), pattern)).astype(np.int64)
 
 

@@ -343,6 +343,7 @@ STARTED = {
 
 @pytest.mark.skipif(not Path(FULL).exists(), reason="no /dev/full")
 @pytest.mark.parametrize("name", [*STREAMS, *STARTED])
+@pytest.mark.campaign(2)
 def test_a_stream_that_takes_nothing_ends_no_run(recipe, name):
     if name in STARTED:
         command = f"{sys.executable} -m corpuscurate run {recipe} {STARTED[name]}"

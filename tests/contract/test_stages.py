@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from support.examples import TESTS, examples, ours, own_tests
+from support.forms import some
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import JSON, TEXT
@@ -207,7 +208,7 @@ def test_mode_does_not_change_the_verdict(stage):
 
 
 @tagging
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=some(30), deadline=None)
 @given(texts=st.lists(st.sampled_from(TEXTS), max_size=12), cuts=st.lists(st.integers(0, 12), max_size=4))
 def test_any_split_into_batches_gives_the_same_rows(stage, texts, cuts):
     whole = batch_of(texts)
@@ -220,7 +221,7 @@ def test_any_split_into_batches_gives_the_same_rows(stage, texts, cuts):
 
 
 @tagging
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=some(30), deadline=None)
 @given(texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=40), max_size=5))
 def test_any_text_is_handled(stage, texts):
     batch = batch_of(texts)
@@ -265,7 +266,7 @@ def sketch_rows(stage: GlobalStage, batch: Batch) -> dict[str, list[Any]]:
 
 
 @globally
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=some(20), deadline=None)
 @given(texts=st.lists(st.sampled_from(TEXTS), max_size=12), cuts=st.lists(st.integers(0, 12), max_size=4))
 def test_any_split_into_batches_gives_the_same_sketches(stage, texts, cuts):
     whole = batch_of(texts)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.forms import some
 
 from corpuscurate.core.doc_ids import POSITION_BITS, between, doc_ids, hashed, id_range, is_in_sorted, sampled
 from corpuscurate.methods.embed.corpus import LEARNING_SEED
@@ -87,7 +88,7 @@ def test_a_sample_is_a_matter_of_the_id_alone(ids, seed, wanted, total, cut):
     assert found.tolist() == [wanted >= total or splitmix(each, seed) < (wanted << 64) // total for each in ids]
 
 
-@settings(max_examples=20)
+@settings(max_examples=some(20))
 @given(SEEDS, st.integers(1, 10**9))
 def test_a_larger_sample_of_the_same_seed_contains_the_smaller(seed, wanted):
     ids = np.arange(2000, dtype=np.uint64) << np.uint64(POSITION_BITS)

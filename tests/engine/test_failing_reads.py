@@ -101,6 +101,7 @@ def outcome(work: Any, wanted: Any) -> str:
 
 @pytest.mark.parametrize("pattern", ["failing://in/", "failing://in/**"])
 @pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.campaign(2)
 def test_any_failing_call_of_the_reading_gives_all_documents_or_an_error(name: str, pattern: str) -> None:
     """Of the calls with a pattern, those that find the files are failed, and the next two: the rest are as for a
     folder."""
@@ -154,6 +155,7 @@ def run(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.campaign(2)
 def test_any_failing_call_of_a_run_gives_all_documents_or_an_error(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,6 +148,7 @@ def id_types(folder: Path) -> list[pa.DataType]:
         ((None, None, None), pa.large_string(), [(None, None)], None),
     ],
 )
+@pytest.mark.campaign(2)
 def test_dropped_has_the_id_type_of_the_run_in_every_format(tmp_path, format, ids, kind, told, why):
     lines(tmp_path / "a.jsonl", *ids)
     report = run(tmp_path, format=format)

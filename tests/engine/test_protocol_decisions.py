@@ -147,6 +147,7 @@ def arranged(records: list[dict[str, Any]]) -> tuple[dict[str, list[tuple[str, i
         ("arrow", "parquet", 1),
     ],
 )
+@pytest.mark.campaign(2)
 def test_order_partitions_copies_and_drops_together(tmp_path: Path, sink: str, kind: str, workers: int) -> None:
     records = write_input(tmp_path / "in", kind)
     report = pipeline(tmp_path, ARRANGED, format=sink).run(workers=workers)

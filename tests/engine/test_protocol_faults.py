@@ -171,6 +171,7 @@ def damage(tasks: Sequence[Task]) -> None:
     ],
 )
 @pytest.mark.parametrize("how", ["cut", "delete"])
+@pytest.mark.campaign(3)
 def test_a_file_damaged_within_the_run_is_made_again(stopped: dict[str, Path], pattern: str, how: str) -> None:
     out = stopped["base"] / "within"
     shutil.rmtree(out, ignore_errors=True)
@@ -210,6 +211,7 @@ def test_what_workers_wrote_is_checked_by_who_reads_it(
 
 @pytest.mark.parametrize("how", ["flip", "cut", "delete"])
 @pytest.mark.parametrize("pattern", ["kept.*/*.npy", "measure-0/*/sketch-exact.arrow", "kept.done.json", "index.json"])
+@pytest.mark.campaign(3)
 def test_a_damaged_index_is_an_error_that_names_it(
     tmp_path: Path, pattern: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

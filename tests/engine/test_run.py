@@ -454,6 +454,7 @@ class Breaks(NoProgress):
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), BrokenPipeError(), ValueError("I/O operation on closed file")]
 )
+@pytest.mark.campaign(3)
 def test_a_display_that_breaks_ends_no_run(folder: Path, name: str, error: Exception) -> None:
     spec = Pipeline(Source(paths=("in/*.jsonl",), id="id"), (Exact(),), Sink(path="out"), Settings(workers=1), folder)
     display = Breaks(name, error)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.forms import some
 
 from corpuscurate.io.arrow_types import unify
 from corpuscurate.io.base import SourceFile, Span, Want
@@ -174,7 +175,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.dictionaries(st.sampled_from("uvw"), VALUES, max_size=3), max_size=6),
     st.integers(0, 6),

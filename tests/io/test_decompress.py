@@ -13,6 +13,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.forms import some
 
 from corpuscurate.io import decompress as streams
 from corpuscurate.io.decompress import Inflated, Truncated, decompress
@@ -113,6 +114,7 @@ def reachable(data: bytes, compression: str) -> bytes:
     return b"".join(decoder.decompress(data[at : at + 1]) for at in range(len(data)))
 
 
+@pytest.mark.campaign(2)
 def test_cut_anywhere_gives_all_bytes_before_the_cut(maker):
     compression, make = maker
     data = make(TEXT[:200_000])
@@ -254,7 +256,7 @@ def test_without_isal(monkeypatch):
     assert error is not None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(
     parts=st.lists(st.binary(max_size=300), max_size=6),
     compression=st.sampled_from(["gz", "zst"]),

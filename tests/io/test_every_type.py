@@ -121,6 +121,7 @@ def written(tmp_path: Path, table: pa.Table, format: str, batch_bytes: int) -> t
 
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("format", ["parquet", "arrow", "jsonl"])
+@pytest.mark.campaign(3)
 def test_values_stay(tmp_path, name, format):
     array = EVERY[name]
     table = pa.table({"text": [f"document {row}" for row in range(len(array))], "c": array})

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.forms import some
 
 from corpuscurate.io.base import SourceFile, Span, Want
 from corpuscurate.io.column_types import merge, types_of_schema, unify_types
@@ -220,7 +221,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(RECORDS, st.booleans())
 def test_random_records_keep_every_value(tmp_path, records, ascii_only):
     lines = [json.dumps(record, ensure_ascii=ascii_only).replace("Infinity", "1e999").encode() for record in records]

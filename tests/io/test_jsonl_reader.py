@@ -13,6 +13,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from naive import jsonlines as naive
+from support.forms import some
 
 from corpuscurate.core.columns import JSON
 from corpuscurate.core.doc_ids import POSITION_BITS
@@ -192,7 +193,7 @@ def test_a_cut_at_any_byte_gives_every_record_once(tmp_path, batch_bytes):
         assert seen == starts, cut
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.one_of(
@@ -256,6 +257,7 @@ def test_compressed_files_of_several_members(tmp_path, kind):
 @pytest.mark.parametrize("kind", ["gz", "zst"])
 @pytest.mark.parametrize("batch_bytes", [1, 5000, 1 << 22])
 @pytest.mark.parametrize("max_bytes", [50, 700, 1 << 20])
+@pytest.mark.campaign(2)
 def test_truncated_streams_give_what_they_hold(tmp_path, kind, batch_bytes, max_bytes):
     rng = np.random.default_rng(3)
     lines = [json.dumps({"text": rng.bytes(300).hex()}).encode() for _ in range(2000)]

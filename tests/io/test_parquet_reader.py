@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow.parquet import encryption
+from support.forms import some
 from support.io import batches, read_all, rich_table, source
 
 from corpuscurate.core.batch import lengths_bytes
@@ -387,7 +388,7 @@ def test_a_missing_file_is_an_input_error(tmp_path):
         read_all(file, Want())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=some(40), deadline=None)
 @given(
     values=st.lists(st.one_of(st.none(), st.text(max_size=30), st.binary(max_size=6)), max_size=60),
     group=st.integers(1, 20),

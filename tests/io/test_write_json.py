@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.forms import some
 
 from corpuscurate.core.columns import JSON
 from corpuscurate.core.errors import InputError
@@ -80,7 +81,7 @@ def test_an_empty_object_gets_no_comma():
     assert json.loads(spliced.replace(b'""', b"")) == {"n": 1}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(st.text(max_size=20), st.text(max_size=20), st.integers() | st.text(max_size=3) | st.none()),
@@ -177,7 +178,7 @@ def test_lines_from_columns():
     assert lines_from_columns(columns.slice(0, 0)).tobytes() == b""
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 @given(st.lists(st.floats(), max_size=9), st.lists(st.floats(width=32), max_size=9))
 def test_floats_read_back_equal(doubles, singles):
     for values, kind in ((doubles, pa.float64()), (singles, pa.float32())):
@@ -202,7 +203,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(
@@ -350,7 +351,7 @@ COLUMNS = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=some(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), st.dictionaries(WORD, COLUMNS, min_size=1, max_size=3), st.integers(0, 4), st.integers(0, 2))
 def test_any_table_comes_back_with_its_count_and_values(data, columns, rows, start):
     raw = {

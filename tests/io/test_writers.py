@@ -20,6 +20,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.forms import some
 from support.io import batches, read_all, rich_table, source
 
 from corpuscurate.core.batch import Batch
@@ -170,6 +171,7 @@ def test_arrow_bytes_hold_nothing_else(tmp_path, corpus):
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("origin", ["corpus", "lines"])
+@pytest.mark.campaign(2)
 def test_bytes_do_not_depend_on_batches(tmp_path, request, format, origin):
     path = request.getfixturevalue(origin)
     schema = (
@@ -199,7 +201,7 @@ def lines_schema(path: Path) -> pa.Schema:
     return unify_types(merge(found))[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=some(40), deadline=None)
 @given(data=st.data())
 def test_any_rows_any_batches(tmp_path_factory, data):
     """Random rows with nulls, random cuts: same bytes, same values."""

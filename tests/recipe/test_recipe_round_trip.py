@@ -3,6 +3,7 @@ from __future__ import annotations
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.forms import some
 
 from corpuscurate.core.spec import Settings, Sink, Source, Spec
 from corpuscurate.recipe.load import dump_recipe, spec_from_mapping, spec_to_mapping
@@ -52,7 +53,7 @@ SPECS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 @given(SPECS)
 def test_a_spec_comes_back_from_its_recipe(spec):
     mapping = spec_to_mapping(spec)
@@ -70,7 +71,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 @given(PLAIN)
 def test_plain_values_come_back_from_yaml(value):
     text = dump_yaml({"x": value})

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.lines import c4
 from pydantic import ValidationError
+from support.forms import some
 from support.lines import batch_of, measured, real_documents, texts, verdicts
 
 from corpuscurate import curate
@@ -40,7 +41,7 @@ def held(documents, convention, terminal):
 
 @pytest.mark.parametrize("terminal", [True, False])
 @pytest.mark.parametrize("convention", CONVENTIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(documents=st.lists(texts, max_size=6))
 def test_equal_to_the_definition(convention, terminal, documents):
     held(documents, convention, terminal)
@@ -231,8 +232,8 @@ def test_lists_that_cannot_be_used(tmp_path):
     wrong.write_bytes(b"darn\n\xff\n")
     for path, message in (
         (tmp_path / "none.txt", "cannot be read: No such file"),
-        (tmp_path, "is no file: expected text with an entry a line"),
-        (empty, "is empty: expected an entry a line"),
+        (tmp_path, "is a folder, not a file"),
+        (empty, "is empty: expected text, a word or a phrase a line"),
         (wrong, r"is not UTF-8 \(byte 5\)"),
     ):
         with pytest.raises(InputError, match=message):

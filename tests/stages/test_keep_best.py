@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from support.dedup import DoubleCorpus, make_batch
+from support.forms import some
 
 from corpuscurate import Pipeline, Settings, Sink, Source
 from corpuscurate.core.columns import group_names
@@ -67,7 +68,7 @@ SCORES = st.one_of(st.none(), st.sampled_from([0.0, -0.0, 0.5, 0.5000001, 1.0, -
 ROWS = st.lists(st.tuples(SCORES, st.sampled_from(["a", "b", None])), max_size=25)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(
     rows=ROWS,
     fraction=st.sampled_from([0.1, 0.3, 0.5, 0.999, 1.0]),
@@ -86,6 +87,7 @@ def test_equal_to_sorting(tmp_path_factory, rows, fraction, grouped, order, work
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
 @pytest.mark.parametrize("form", ["jsonl", "parquet", "both"])
+@pytest.mark.campaign(2)
 def test_integers_beyond_double_are_told_apart(tmp_path, form, order):
     """2^53 and 2^53 + 1 are one float64, as are the neighbours of 2^63 and 2^64."""
     scores = [2**53 + 1, 2**53, 2**53 + 2, 2**63 + 1, 2**63, 2**64 - 3, 2**64 - 2, 5]

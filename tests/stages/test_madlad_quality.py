@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from naive.lines import madlad, olmo
 from naive.text import words
 from pydantic import ValidationError
+from support.forms import some
 from support.lines import batch_of, measured, real_documents, texts, verdicts
 
 from corpuscurate.stages.madlad_quality import MadladQuality
@@ -37,7 +38,7 @@ def held(documents, convention):
 
 
 @pytest.mark.parametrize("convention", ["paper", "olmo3"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 @given(documents=st.lists(texts, max_size=6))
 def test_equal_to_the_definition(convention, documents):
     held(documents, convention)

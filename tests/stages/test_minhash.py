@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from naive import neardup
 from pydantic import ValidationError
 from support.dedup import clusters_of, corpus_of, drops_of, make_batch, rows_of
+from support.forms import some
 
 from corpuscurate.core.stage import stage_class
 from corpuscurate.kernels.duplicates.verify import exact_similarity
@@ -104,7 +105,7 @@ def test_matched_is_the_neighbour_and_duplicate_of_the_kept(tmp_path):
 VOCABULARY = st.sampled_from(["a", "b", "c", "d", "É", "漢", "é", ".", "A"])
 
 
-@settings(max_examples=30)
+@settings(max_examples=some(30))
 @given(
     st.lists(st.lists(VOCABULARY, max_size=7).map(" ".join), max_size=10),
     st.integers(1, 3),
@@ -122,7 +123,7 @@ def test_components_equal_naive_when_bands_catch_all(tmp_path_factory, texts, ng
     assert stats["without_words"] == sum(not neardup.shingles(text, ngram) for text in texts)
 
 
-@settings(max_examples=60)
+@settings(max_examples=some(60))
 @given(
     st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=9).map(" ".join), min_size=2, max_size=14),
     st.sampled_from([0.3, 0.5, 0.6, 0.75, 0.8, 1.0]),
@@ -141,6 +142,7 @@ def test_large_buckets_equal_naive(tmp_path_factory, texts, threshold, large):
 
 @pytest.mark.parametrize("kind", ["exact", "signature"])
 @pytest.mark.parametrize("threshold", [0.5, 0.7, 0.8, 0.9])
+@pytest.mark.campaign(2)
 def test_large_and_small_buckets_agree(tmp_path, monkeypatch, kind, threshold):
     texts = near_copies(int(100 * threshold), 300)
     stage = MinHash(ngram=2, threshold=threshold, verify=kind, values=64, bands=64, rows=1)
@@ -164,6 +166,7 @@ def test_near_duplicates_of_a_larger_corpus_equal_naive(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["exact", "signature", "none"])
+@pytest.mark.campaign(2)
 def test_trap_8_nothing_but_the_corpus_changes_the_result(tmp_path, monkeypatch, kind):
     texts = random_corpus(4, 300)
     texts += texts[:20] + [text.upper() + "!" for text in texts[20:40]] + ["", " "]
@@ -234,7 +237,7 @@ def test_identifiers_are_words_where_wanted(tmp_path):
     assert stats["identical"] == 1
 
 
-@settings(max_examples=30)
+@settings(max_examples=some(30))
 @given(st.lists(st.lists(st.sampled_from(["a_b", "a", "_", "b", "c_", "É_é"]), max_size=6).map(" ".join), max_size=8))
 def test_components_of_identifiers_equal_naive(tmp_path_factory, texts):
     stage = MinHash(ngram=1, threshold=0.6, words="identifiers", **CATCH_ALL)

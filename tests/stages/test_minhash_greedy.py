@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import neardup, sketches
 from support.dedup import corpus_of, drops_of, rows_of
+from support.forms import some
 
 from corpuscurate.methods.dedup import bands as bands_module
 from corpuscurate.methods.dedup import candidates, key_ranges, verify
@@ -44,7 +45,7 @@ def test_golden_no_chains(tmp_path):
     assert stats["clusters"] == [{"kept": 0, "size": 2, "members": [1]}]
 
 
-@settings(max_examples=40)
+@settings(max_examples=some(40))
 @given(
     st.lists(st.lists(VOCABULARY, max_size=7).map(" ".join), max_size=10),
     st.integers(1, 3),
@@ -83,6 +84,7 @@ def test_greedy_in_keep_order_on_a_larger_corpus(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["exact", "signature", "none"])
+@pytest.mark.campaign(2)
 def test_trap_8_nothing_but_the_corpus_changes_the_result(tmp_path, monkeypatch, kind):
     texts = families(4, 250)
     texts += texts[:20] + [text.upper() + "!" for text in texts[20:40]] + ["", " "]
@@ -137,6 +139,7 @@ def test_tag_mode(tmp_path):
 
 @pytest.mark.parametrize("signature", ["fast", "classic", "datasketch"])
 @pytest.mark.parametrize("unit", ["words", "characters"])
+@pytest.mark.campaign(2)
 def test_every_signature_and_unit_finds_what_there_is(tmp_path, signature, unit):
     texts = families(5, 120)
     ngram = 2 if unit == "words" else 8

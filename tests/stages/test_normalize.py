@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.normalize import normalize as naive_normalize
 from pydantic import ValidationError
+from support.forms import some
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT
@@ -40,7 +41,7 @@ def texts_after(stage, texts):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 @given(texts=TEXTS, line_ends=st.booleans(), control=st.booleans(), invisible=st.booleans())
 def test_equal_to_the_twin_and_idempotent(form, texts, line_ends, control, invisible):
     stage = Normalize(form=form, line_ends=line_ends, control=control, invisible=invisible)

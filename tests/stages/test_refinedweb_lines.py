@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.lines import refinedweb
 from pydantic import ValidationError
+from support.forms import some
 from support.lines import batch_of, measured, real_documents, texts, verdicts
 
 from corpuscurate.core.stage import Edit
@@ -42,7 +43,7 @@ def held(documents, convention):
 
 
 @pytest.mark.parametrize("convention", ["dclm", "paper"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 @given(documents=st.lists(texts, max_size=6))
 def test_equal_to_the_definition(convention, documents):
     held(documents, convention)

@@ -91,6 +91,7 @@ def test_trap_13_chains_under_both_rules(tmp_path):
 @pytest.mark.parametrize("rule", ["independent", "paper"])
 @pytest.mark.parametrize("keep", ["hard", "easy", "first"])
 @pytest.mark.parametrize("clusters", [1, 9])
+@pytest.mark.campaign(2)
 def test_decisions_within_clusters_equal_brute_force(tmp_path, rule, keep, clusters):
     rows = families(1, 700)
     stage = semantic(threshold=0.9, rule=rule, keep=keep, clusters=clusters, seed=3, probes=1)
@@ -118,6 +119,7 @@ def test_all_probes_equal_global_brute_force(tmp_path, rule, probes):
 
 @pytest.mark.parametrize("rule", ["independent", "paper"])
 @pytest.mark.parametrize("probes", [2, 4, 8])
+@pytest.mark.campaign(2)
 def test_probes_compare_with_those_who_live_in_the_next_clusters(tmp_path, rule, probes):
     rows = families(5, 600, dimension=5, spread=0.5)
     stage = semantic(threshold=0.97, rule=rule, keep="first", clusters=9, probes=probes)
@@ -308,6 +310,7 @@ def test_remove_fraction_that_cannot_be_met_is_told(tmp_path):
 
 @pytest.mark.parametrize("rule", ["independent", "paper"])
 @pytest.mark.parametrize("fraction", [0.01, 0.05, 0.3, 0.5, 0.9])
+@pytest.mark.campaign(2)
 def test_remove_fraction_is_never_exceeded(tmp_path, rule, fraction):
     """Of copies to the last number those that come last in keep order go, each near a document that stays or, under the
     paper's rule, comes earlier; with mode: tag the same ones are marked."""

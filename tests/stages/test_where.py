@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.expression import holds as naive_holds
 from pydantic import ValidationError
+from support.forms import some
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import JSON, TEXT
@@ -174,7 +175,7 @@ CELL = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=some(500), deadline=None)
 @given(EXPRESSIONS, st.lists(st.tuples(CELL, CELL, CELL, st.sampled_from(["", "EN", "ü𝒳"])), min_size=1, max_size=5))
 def test_equal_to_the_twin(expression, rows):
     records = [{name: value for name, value in zip("abc", row, strict=False) if value is not ABSENT} for row in rows]

@@ -94,6 +94,7 @@ def test_copies_of_an_earlier_run_are_dropped_and_name_it(tmp_path: Path) -> Non
     ("verify", "format"),
     [("exact", "parquet"), ("exact", "jsonl.zst"), ("exact", "arrow"), ("signature", "parquet"), ("none", "parquet")],
 )
+@pytest.mark.campaign(2)
 def test_as_a_joint_run_in_which_the_earlier_documents_come_first(base: Path, verify: str, format: str) -> None:
     near = MinHash(**NEAR, verify=verify)  # type: ignore[arg-type]
     a = run(base, "a", (near,), format=format)

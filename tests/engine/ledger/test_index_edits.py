@@ -117,6 +117,7 @@ def test_old_runs_edited_text_later_and_new_runs_edit_before_they_compare(tmp_pa
     ],
     ids=["exact", "exact by grade", "minhash", "minhash longest", "minhash signature"],
 )
+@pytest.mark.campaign(2)
 def test_a_chain_of_runs_that_mask_after_their_first_deduplication(
     tmp_path: Path, stage: GlobalStage, format: str, first_compares: bool
 ) -> None:
@@ -260,6 +261,7 @@ def test_nothing_is_sketched_while_writing_without_a_later_edit(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("retain", ["all", "index", "none"])
+@pytest.mark.campaign(2)
 def test_retain_says_whether_there_is_an_index(tmp_path: Path, retain: str) -> None:
     for seed, name in enumerate("ab"):
         write_shards(tmp_path / name, documents(name, 60, seed))

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from naive.duplicate_ids import duplicate_ids
 from support.engine import digests
+from support.forms import some
 
 from corpuscurate import Pipeline, Settings, Sink, Source
 from corpuscurate.core.artefact import Artefact
@@ -90,6 +91,7 @@ TYPES = {
 
 @pytest.mark.parametrize("format", ["parquet", "jsonl"])
 @pytest.mark.parametrize("name", TYPES)
+@pytest.mark.campaign(2)
 def test_ids_of_every_type_within_and_across_files(tmp_path, name, format):
     column, spelled = TYPES[name]
     files = [write_column(tmp_path / "in" / f"{file}.parquet", column) for file in "ab"]
@@ -154,7 +156,7 @@ def as_written(ids: Sequence[Sequence[Any]]) -> list[list[Any]]:
     return [[id if id is None or fits else str(id) for id in file] for file in ids]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     files=st.lists(st.lists(IDS, min_size=1, max_size=30), min_size=1, max_size=3),
     split_bytes=st.sampled_from([100, 1000]),

@@ -94,6 +94,7 @@ def started(folder: Path, *arguments: str, text: str = "") -> subprocess.Complet
 
 
 @pytest.mark.parametrize("how", ["a script", "with a guard", "python -", "a cell", "a function"])
+@pytest.mark.campaign(2)
 def test_it_runs_with_two_workers(folder: Path, how: str) -> None:
     code = f"{OWN}{RUN}"
     call = "print(run()['documents'])\n"

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.embedding import signs
+from support.forms import some
 
 from corpuscurate.kernels.embedding.linear import (
     add_gram,
@@ -19,7 +20,7 @@ from corpuscurate.kernels.embedding.linear import (
 WORD = st.integers(0, 2**64 - 1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=some(50), deadline=None)
 @given(st.lists(WORD, max_size=5), WORD, st.sampled_from([1, 63, 64, 65, 128, 272]))
 def test_random_rows_equal_naive(words, seed, dimension):
     out = np.full((len(words), dimension), 7, np.float32)

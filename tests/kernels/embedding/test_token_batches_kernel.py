@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import token_batches as naive
+from support.forms import some
 
 from corpuscurate.kernels.embedding import token_batches
 from corpuscurate.kernels.embedding.token_batches import fill_batch, mean_of_unit_rows
@@ -28,7 +29,7 @@ def filled(kind, windows, before, after, pad, rows, length):
     return out.tolist(), out_sizes.tolist()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some(200), deadline=None)
 @given(
     st.sampled_from([np.uint16, np.uint32]),
     st.lists(st.lists(st.integers(0, (1 << 16) - 1), max_size=9), max_size=5),
@@ -59,7 +60,7 @@ ROW = st.lists(NUMBER, min_size=3, max_size=3) | st.sampled_from(
 TEXT = st.tuples(st.lists(st.tuples(ROW, st.integers(1, 500)), max_size=3), st.sampled_from([0, 2, 4, 6]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 @given(st.lists(TEXT, max_size=5))
 def test_means_equal_naive(texts):
     windows = [window for windows, _ in texts for window in windows]

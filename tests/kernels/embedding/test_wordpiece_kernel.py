@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.wordpiece import head, tokenise
 from support.embed import ADDED, ALPHABET, array, data_folder, tokenizer_json, vocabulary
+from support.forms import some
 
 from corpuscurate.core.columns import text_buffers
 from corpuscurate.kernels.embedding.bert import BECOMES, bert_table
@@ -36,7 +37,7 @@ def ids(setting: tuple[bool, ...], texts: list[str]) -> list[list[int]]:
     return [found[offsets[i] : offsets[i + 1]].tolist() for i in range(len(texts))]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 @given(st.lists(TEXT, max_size=4), st.sampled_from(SETTINGS))
 def test_equals_naive(texts, setting):
     words = vocabulary()
@@ -66,7 +67,7 @@ def hugging_face(value: dict, texts: list[str]) -> list[list[int]]:
     return [encoding.ids for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 @given(
     st.lists(TEXT | st.text(st.characters(codec="utf-8"), max_size=30), max_size=4),
     st.sampled_from(SETTINGS),
@@ -121,7 +122,7 @@ def test_equals_hugging_face_on_real_text():
     assert [found[offsets[i] : offsets[i + 1]].tolist() for i in range(len(texts))] == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(st.lists(TEXT, max_size=4), st.integers(1, 50), st.booleans(), st.randoms(use_true_random=False))
 def test_document_vectors_equal_naive(texts, limit, small, rng):
     read, words = reader((True, True, True, True)), vocabulary()
@@ -156,7 +157,7 @@ def heads(setting, texts, limit, kind=np.uint16):
     return [(out[borders[i] : borders[i + 1]].tolist(), unknown[i].item(), more[i].item()) for i in range(len(texts))]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some(200), deadline=None)
 @given(
     st.lists(TEXT | st.text(st.characters(codec="utf-8"), max_size=30), max_size=4),
     st.sampled_from(SETTINGS),
@@ -169,7 +170,7 @@ def test_heads_are_the_first_of_all_tokens(texts, setting, limit):
     assert found == [(each[:limit], each[:limit].count(unknown), len(each) > limit) for each in whole]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 @given(st.lists(TEXT, max_size=4), st.sampled_from(SETTINGS), st.integers(0, 70))
 def test_heads_equal_naive(texts, setting, limit):
     words = vocabulary()

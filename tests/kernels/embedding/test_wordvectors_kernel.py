@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.embedding import document, hashes, passages, signs
+from support.forms import some
 
 from corpuscurate.core.columns import text_buffers
 from corpuscurate.kernels.embedding.wordvectors import (
@@ -59,7 +60,7 @@ def table(words):
     return keys, numbers
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(st.lists(TEXT | st.text(st.characters(codec="utf-8"), max_size=40), max_size=5))
 def test_terms_equal_naive(texts):
     offsets, data = text_buffers(column(texts))
@@ -69,7 +70,7 @@ def test_terms_equal_naive(texts):
     assert size == borders[-1]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=some(50), deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), unique=True, max_size=31), st.lists(st.integers(0, 2**64 - 1), max_size=9))
 def test_a_table_finds_what_is_in_it(words, others):
     asked = np.array([*words, *others], np.uint64)
@@ -85,7 +86,7 @@ def test_a_table_where_all_words_want_one_slot():
     assert out.tolist() == [*range(30), -1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(st.lists(st.integers(0, 300), max_size=8), st.integers(1, 64))
 def test_passages_equal_naive(sizes, chunk):
     offsets = np.cumsum([0, *sizes]).astype(np.int64)
@@ -102,7 +103,7 @@ def test_passages_by_hand():
     assert out.tolist() == [0, 5, 55, 105, 153, 201]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(st.lists(st.lists(st.integers(-1, 9), max_size=20), max_size=6))
 def test_the_matrix_of_passages_equals_its_definition(rows):
     numbers = np.array([number for row in rows for number in row], np.int32)
@@ -141,7 +142,7 @@ def embedded(texts, words, rows, weights, seed=0, share=0.2, narrow=0.1):
     return out
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(st.lists(TEXT, max_size=5), st.integers(0, 2**63), st.sampled_from([64, 128]))
 def test_document_vectors_equal_naive(texts, seed, dimension):
     known = sorted({word for text in ("the stone 漢 漢字", "don't x") for word in hashes(text)})

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from naive import jsonlines as naive
+from support.forms import some
 
 from corpuscurate.kernels.json import lines as json_lines
 from corpuscurate.kernels.json import strings as json_text
@@ -288,7 +289,7 @@ def mutated(draw):
     return bytes(line).replace(b"\n", b" ").decode("utf-8", "ignore").encode()  # UTF-8 is not the scan's business
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=some(400), deadline=None)
 @given(st.lists(mutated() | st.sampled_from([b"", b" ", b"\r", b"\t\r"]), max_size=4), st.integers(0, 9))
 @example([b'{"a":"' + b"x" * 9 + b'"}'], 0)
 def test_accepts_exactly_what_strict_json_accepts(parts, shift):
@@ -305,7 +306,7 @@ def unescaped(inside: bytes, escaped: bool = True) -> bytes:
     return out[:used].tobytes()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=40), st.booleans())
 def test_unescape_is_the_inverse_of_json(text, ascii_only):
     inside = json.dumps(text, ensure_ascii=ascii_only).encode()[1:-1]
@@ -331,7 +332,7 @@ def test_spans_without_text_and_in_any_order():
     assert out[:used].tobytes() == b"XYZabcdefgh\\n"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 @given(
     st.lists(st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from('"\\\n\t\x00\x1f\x7f/ ab')), max_size=30))
 )
@@ -347,7 +348,7 @@ def test_quoting_is_what_json_writes(texts):
     assert out.tobytes() == b"".join(want)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=some(500), deadline=None)
 @given(
     st.lists(
         st.one_of(

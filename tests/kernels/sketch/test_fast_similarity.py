@@ -46,6 +46,7 @@ def agreements(n: int, j: float, trials: int) -> tuple[np.ndarray, float]:
     (2, 8000, 0.76), (10, 8000, 0.76), (30, 5000, 0.76), (100, 4000, 0.80), (1000, 1500, 1.05), (10_000, 300, 1.2),
 ])  # fmt: skip
 @pytest.mark.parametrize("j", [0.33, 0.5, 0.8, 0.95])
+@pytest.mark.campaign(2)
 def test_the_estimate_has_no_bias_and_less_variance_than_classic(n, trials, at_most, j):
     found, true = agreements(n, j, trials)
     if true in (0, 1):
@@ -61,6 +62,7 @@ def test_the_estimate_has_no_bias_and_less_variance_than_classic(n, trials, at_m
 
 @pytest.mark.parametrize(("n", "trials"), [(3, 12_000), (10, 12_000), (30, 8000), (100, 5000), (1000, 1500)])
 @pytest.mark.parametrize(("bands", "rows"), [(21, 6), (14, 9), (42, 3)])
+@pytest.mark.campaign(2)
 def test_trap_12_bands_find_what_the_s_curve_promises(n, trials, bands, rows):
     """Values of few shingles depend on each other, which makes the curve steeper: where the formula promises much, no
     less is found, and where it promises little, little more."""

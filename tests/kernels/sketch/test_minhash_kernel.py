@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.neardup import mix64, shingles, signature
 from naive.neardup import permutations as naive_permutations
+from support.forms import some
 
 from corpuscurate.core.columns import text_buffers
 from corpuscurate.kernels.sketch.characters import WORDS
@@ -26,7 +27,7 @@ def sketch(texts: list[str], n: int, k: int, seed: int = 1):
     return out.T, counts, words
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(
     st.lists(st.text("ab é漢", max_size=60), max_size=40), st.integers(1, 6), st.integers(1, 40), st.integers(0, 2**63)
 )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.neardup import folded_words, shingle_hash, shingles
+from support.forms import some
 
 from corpuscurate.core.columns import text_buffers
 from corpuscurate.kernels.sketch.shingle_sets import ROUNDS, sort_distinct
@@ -76,19 +77,19 @@ def test_a_short_document_differs_from_a_part_of_a_longer():
     assert short != long
 
 
-@settings(max_examples=200)
+@settings(max_examples=some(200))
 @given(st.lists(st.text(ALPHABET, max_size=60), max_size=4), st.integers(1, 7), KINDS)
 def test_equals_naive(texts, n, kind):
     assert sets(texts, n, kind) == [expected(text, n, kind) for text in texts]
 
 
-@settings(max_examples=100)
+@settings(max_examples=some(100))
 @given(st.lists(st.text(max_size=80), max_size=3), st.integers(1, 4), KINDS)
 def test_equals_naive_on_any_text(texts, n, kind):
     assert sets(texts, n, kind) == [expected(text, n, kind) for text in texts]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(
     st.integers(-70, 20),
     st.text(ALPHABET, min_size=1, max_size=40),
@@ -111,7 +112,7 @@ def test_chunks_of_nothing_but_invisible_characters(before, after):
 LENGTHS = [0, 1, 7, 8, 9, 15, 16, 17, 23, 24, 255, 256, 260, 264, 272]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 @given(st.lists(st.sampled_from(LENGTHS) | st.integers(0, 40), max_size=60), st.sampled_from(["a", "é", "漢"]))
 def test_long_and_short_words_in_any_order(lengths, char):
     text = " ".join(char * (length // len(char.encode())) for length in lengths)
@@ -126,7 +127,7 @@ def test_any_number_of_words(words, word):
     assert sets(texts, 3) == [expected(text, 3) for text in texts]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(st.integers(CHUNK - 90, CHUNK + 10), st.integers(0, 30), st.sampled_from([1, 8, 16, 40, 300]))
 def test_words_cut_by_the_end_of_a_chunk(before, words, length):
     text = ("x " * CHUNK)[: before - before % 2] + " ".join(["y" * length] * (words + 1))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.neardup import folded_words, word_hash
 from naive.sketches import folded_characters, set_of_units
+from support.forms import some
 
 from corpuscurate.core.columns import text_spans
 from corpuscurate.kernels.sketch.characters import CHARACTERS, WORDS
@@ -48,13 +49,13 @@ def test_golden():
     assert twice == [word_hash("cat") >> 32] * 2
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 @given(st.lists(TEXT, max_size=5), st.sampled_from([WORDS, CHARACTERS]))
 def test_equal_naive(texts, unit):
     assert units(texts, unit) == [expected(text, unit) for text in texts]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=some(50), deadline=None)
 @given(st.lists(st.tuples(TEXT, st.booleans()), max_size=8), st.sampled_from([WORDS, CHARACTERS]))
 def test_of_some_rows_equal_naive(chosen, unit):
     rows = [row for row, (_, wanted) in enumerate(chosen) if wanted]
@@ -62,7 +63,7 @@ def test_of_some_rows_equal_naive(chosen, unit):
     assert units(texts, unit, rows) == [expected(texts[row], unit) for row in rows]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=some(40), deadline=None)
 @given(
     st.integers(-70, 20),
     TEXT,
@@ -84,7 +85,7 @@ def test_the_bound_holds_where_text_has_the_most_units(unit, char):
 UNITS = st.lists(st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 2, 2**32 - 1]), max_size=40)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 @given(st.lists(UNITS, min_size=1, max_size=6), st.integers(1, 2 * FEW_UNITS), st.data())
 def test_sets_equal_naive(documents, n, data):
     """Any rows, in any order, repeated; they begin where the caller says, and touch nothing before it."""
@@ -109,7 +110,7 @@ def test_a_short_document_is_one_shingle_and_differs_from_a_part_of_a_longer():
     assert set_of_units([], 3) == set()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=30), st.lists(st.integers(0, 3), max_size=30), st.integers(1, 4))
 def test_sets_meet_exactly_where_windows_are_equal(a, b, n):
     def windows(units):

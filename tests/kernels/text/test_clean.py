@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.normalize import is_control, normalize
 from naive.text import is_invisible
+from support.forms import some
 
 from corpuscurate.core.columns import TEXT, from_buffers, text_buffers
 from corpuscurate.kernels.text.clean import (
@@ -70,7 +71,7 @@ def test_needs_golden(text, needs):
     assert needs_of(pa.array(["x\u0301", text], TEXT).slice(1), NOT_NFC) == [needs]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 @given(TEXTS, st.sampled_from(sorted(FORMS)))
 def test_needs_by_their_definitions(texts, form):
     for text, needs in zip(texts, needs_of(pa.array(texts, TEXT), FORMS[form]), strict=True):
@@ -98,7 +99,7 @@ def test_clean_golden(text, expected, changes):
     assert cleaned(pa.array([text], TEXT), invisible=True) == ([expected], [changes])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 @given(TEXTS, st.booleans(), st.booleans(), st.booleans(), st.integers(0, 2))
 def test_clean_equal_to_the_twin(texts, line_ends, control, invisible, start):
     array = pa.array(texts, TEXT).slice(start)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.text import BULLETS, STOP_WORDS, gopher_statistics
+from support.forms import some
 
 from corpuscurate.core.columns import TEXT, text_buffers
 from corpuscurate.kernels.text.gopher import STATISTICS, byte_classes, count_statistics, strings
@@ -59,13 +60,13 @@ def test_golden(text, expected):
     assert statistics_of(pa.array([text], TEXT)) == [expected]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=some(500), deadline=None)
 @given(st.lists(TEXTS, max_size=4))
 def test_equal_to_the_twin(texts):
     assert statistics_of(pa.array(texts, TEXT)) == [gopher_statistics(text) for text in texts]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 @given(
     st.lists(TEXTS, max_size=3),
     st.sets(st.sampled_from(["->", "• ", "é", "**", "*", "漢字"])),

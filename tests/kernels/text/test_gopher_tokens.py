@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from naive.text import STOP_WORDS, datatrove_statistics, is_datatrove_punctuation
+from support.forms import some
 
 from corpuscurate.core.columns import TEXT, text_buffers
 from corpuscurate.core.spans import words_of
@@ -94,7 +95,7 @@ def test_golden():
     assert expected_of(text) == statistics_of([text])[0]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=some(500), deadline=None)
 @given(st.lists(TEXTS, max_size=4))
 @example(["...", "....", ".. .", "... .", "…...", "x...\n\n...y", "a\r", "\n", "\r\n\r", "- \n-", "•"])
 def test_equal_to_the_twin(texts):

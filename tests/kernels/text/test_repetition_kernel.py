@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from naive.repetition import repetition
+from support.forms import some
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT
@@ -43,7 +44,7 @@ def measured(texts, convention):
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=some(400), deadline=None)
 @given(st.lists(TEXTS, max_size=4))
 @example(["\n", "\n\n", " a\n\na\n\n a", "a\n\na ", "\n\na\na\n", "a b a b a b a", "1 2 3 4 5 12 34 5", "İ ΑΣ ας"])
 @example(["ab c d e f x a bc d e f", "a b c d e " * 3, "x " * 40, "aaaaaaaa " * 30, ("q" * 17 + " ") * 30])

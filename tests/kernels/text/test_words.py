@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.text import words as naive_words
+from support.forms import some
 
 from corpuscurate.core.columns import TEXT, text_buffers
 from corpuscurate.kernels.text.unicode import tables
@@ -61,7 +62,7 @@ def test_golden(text, count):
     assert words_of([text]) == [count]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 @given(st.lists(MIXED, max_size=5), KINDS)
 def test_equal_to_the_twin(texts, kind):
     assert words_of(texts, kind) == [len(naive_words(text, kind)) for text in texts]
@@ -79,7 +80,7 @@ def test_identifiers_are_what_the_regular_expression_finds():
     assert words_of([text], "identifiers") == [len(re.findall(r"\w+", text))]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 @given(st.lists(MIXED, max_size=5))
 def test_characters(texts):
     out = np.empty(len(texts), np.int64)

@@ -37,6 +37,7 @@ def family(rng: np.random.Generator, size: int) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("threshold", [0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+@pytest.mark.campaign(2)
 def test_sets_are_joined_as_all_pairs_are(threshold):
     several = 0
     for seed in range(60):
@@ -59,6 +60,7 @@ def test_sets_are_joined_as_all_pairs_are(threshold):
 
 
 @pytest.mark.parametrize("threshold", [0.4, 0.6, 0.75, 0.9])
+@pytest.mark.campaign(2)
 def test_signatures_are_joined_as_all_pairs_are(threshold):
     for seed in range(40):
         rng = np.random.default_rng(seed)

@@ -6,6 +6,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import neardup, sketches
+from support.forms import some
 
 from corpuscurate.kernels.text.folding import CHUNK
 from corpuscurate.methods.dedup.sketch import Recipe, sign
@@ -29,7 +30,7 @@ def long_text(seed: int, words: int) -> str:
     return " ".join(f"{'wÉ漢'[i % 3]}{i}" for i in rng.integers(0, 5000, words))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=some(80), deadline=None)
 @given(
     st.lists(TEXT, max_size=20), st.sampled_from(["words", "characters"]), st.integers(1, 6), st.integers(1, 40), KINDS
 )
@@ -46,6 +47,7 @@ def test_fast_signatures_equal_naive(texts, unit, n, k, kind):
 
 @pytest.mark.parametrize("unit", ["words", "characters"])
 @pytest.mark.parametrize("k", [1, 3, 128, 1000])
+@pytest.mark.campaign(2)
 def test_fast_signatures_of_long_and_repetitive_documents_equal_naive(unit, k):
     """Across chunks, with bins that fill late, and with a million repeats that must not be kept."""
     texts = [long_text(1, 3000), "same " * 20_000, long_text(2, 300), "x" * (2 * CHUNK), "two words " * 5000]
@@ -80,7 +82,7 @@ def theirs(text, unit, n, k, seed, hash_name, words="unicode"):
     return made.hashvalues.tolist()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=some(40), deadline=None)
 @given(
     st.lists(TEXT, max_size=6),
     st.sampled_from(["words", "characters"]),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.sketches import set_of_units
+from support.forms import some
 
 from corpuscurate.core.tables import table_writer
 from corpuscurate.methods.dedup.sketch import units_of_text
@@ -24,7 +25,7 @@ def write(path, batches):
     return path
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=12), max_size=12),
     st.lists(st.integers(0, 3), max_size=12),

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from support.embed import array, bert_folder, sentence_folder, vocabulary
+from support.forms import some
 
 from corpuscurate.core.errors import MissingExtraError, RecipeError
 from corpuscurate.core.machine import processor_kind
@@ -84,7 +85,7 @@ def test_rows_are_those_of_float32_in_torch_within_a_bound(folder, more, least, 
 
 
 @pytest.mark.parametrize(("more", "least"), EQUAL)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=some(15), deadline=None)
 @given(texts=st.lists(st.sampled_from(TEXTS) | st.text("ab c漢", max_size=60), max_size=12), cut=st.integers(0, 12))
 def test_rows_do_not_depend_on_the_batch_to_the_byte(folder, more, least, texts, cut):
     one = embedder(folder, window="mean", **more)

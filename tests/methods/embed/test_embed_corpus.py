@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.embed import static_folder
 from support.embed_toy import EmbedOnly
+from support.forms import some
 
 from corpuscurate.core.columns import JSON, TEXT, heads
 from corpuscurate.core.errors import InputError
@@ -197,7 +198,7 @@ def test_vectors_of_any_width():
         vectors(pa.array(["a"]), "e")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=12), max_size=6), st.integers(4, 20))
 def test_heads_are_whole_characters(texts, limit):
     found = heads(pa.array(["x", *texts], pa.large_string()).slice(1), limit)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.embed import array
+from support.forms import some
 
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.methods.embed.learned import SETTINGS, WEIGHTS, Learned, fit, load
@@ -105,7 +106,7 @@ def test_texts_without_words_have_the_zero_row(model):
     assert np.linalg.norm(found[3]) == pytest.approx(1, abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=some(40), deadline=None)
 @given(
     texts=st.lists(st.text(max_size=30) | st.sampled_from(corpus(8)), max_size=8),
     cut=st.integers(0, 8),

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from support.embed import array, sentence_folder, vocabulary
+from support.forms import some
 
 from corpuscurate.core.errors import MissingExtraError, RecipeError
 from corpuscurate.core.machine import processor_kind
@@ -52,7 +53,7 @@ def test_equals_the_package_itself(folder):
 
 
 @needs_it
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=some(25), deadline=None)
 @given(texts=st.lists(st.sampled_from(TEXTS) | st.text("ab c漢", max_size=60), max_size=12), cut=st.integers(0, 12))
 def test_rows_do_not_depend_on_the_batch_to_the_byte(folder, texts, cut):
     one = embedder(folder, window="mean")

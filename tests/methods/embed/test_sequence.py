@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from support.embed import array, bert_folder
+from support.forms import some
 
 from corpuscurate.core.errors import MissingExtraError, RecipeError
 from corpuscurate.methods.embed.sequence import (
@@ -82,7 +83,7 @@ def test_classes_score_the_probability_of_a_label(classes):
 
 
 @needs_it
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=some(25), deadline=None)
 @given(texts=st.lists(st.sampled_from(TEXTS) | st.text("ab c漢", max_size=60), max_size=12), cut=st.integers(0, 12))
 def test_scores_do_not_depend_on_the_batch_to_the_byte(regression, texts, cut):
     one = made(regression)

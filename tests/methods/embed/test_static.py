@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.embed import ALPHABET, array, data_folder, static_folder, tokenizer_json, vocabulary
+from support.forms import some
 
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.methods.embed.base import EMPTY, UNKNOWN
@@ -78,7 +79,7 @@ def test_a_model_that_was_replaced_is_noticed(tmp_path):
     assert embedder(folder).dimension == 9
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=some(40), deadline=None)
 @given(texts=st.lists(st.text(ALPHABET + " \n", max_size=40), max_size=8), cut=st.integers(0, 8))
 def test_rows_do_not_depend_on_the_batch(static, texts, cut):
     one = embedder(static)

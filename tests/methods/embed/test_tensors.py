@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.forms import some
 
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.methods.embed.tensors import read_tensors, write_tensors
@@ -80,7 +81,7 @@ def test_unsound_files_are_told(tmp_path, content, said):
     assert "m.safetensors" in str(error.value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some(200), deadline=None)
 @given(data=st.data())
 def test_damage_is_noticed_or_harmless(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("t") / "m"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.embed import ADDED, ALPHABET, array, tokenizer_json
+from support.forms import some
 
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.methods.embed import tokens as module
@@ -91,7 +92,7 @@ def ours(made, texts):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 @given(texts=st.lists(TEXT, max_size=5), limit=st.integers(1, 30) | st.none())
 def test_equals_hugging_face_with_truncation(kind, texts, limit):
     made = Tokeniser(facts(kind), limit)
@@ -128,7 +129,7 @@ def test_huge_texts_are_cut_first_and_keep_their_heads(kind, limit):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(texts=st.lists(TEXT, max_size=4), limit=st.integers(4, 30) | st.none())
 def test_a_prompt_stands_before_texts_that_are_not_blank(kind, texts, limit):
     prompt = "the newest: "

@@ -181,6 +181,7 @@ def test_a_label_in_another_spelling(tmp_path):
     ids=str,
 )
 @pytest.mark.parametrize("labels", [("hq", "lq", "cc"), ("hq",)])
+@pytest.mark.campaign(2)
 def test_models_that_fasttext_makes_score_as_it_does(tmp_path, settings, labels):
     """What is valid is what fastText itself trains, saves and predicts with."""
     fasttext = pytest.importorskip("fasttext", reason="fasttext-community is not installed")

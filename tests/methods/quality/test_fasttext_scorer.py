@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import fasttext as naive
+from support.forms import some
 
 from corpuscurate.core.columns import TEXT
 from corpuscurate.core.errors import InputError
@@ -113,6 +114,7 @@ def check(case, texts):
             assert want is None or 0 <= score <= 1
 
 
+@pytest.mark.campaign(2)
 def test_equal_to_the_twin(case):
     check(case, TEXTS)
 
@@ -120,12 +122,14 @@ def test_equal_to_the_twin(case):
 PIECES = st.sampled_from([*"abthe<>_  \n\0é漢\x1f", *WORDS, "</s>", "__label__"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=some(40), deadline=None)
 @given(texts=st.lists(st.lists(PIECES, max_size=30).map("".join), max_size=4))
+@pytest.mark.campaign(2)
 def test_any_text(case, texts):
     check(case, texts)
 
 
+@pytest.mark.campaign(2)
 def test_many_words_cross_the_blocks(case):
     check(case, [" ".join(WORDS[1:] * 300), "unknown words " * 700, "x" * 5000])
 

@@ -12,6 +12,7 @@ from naive.neardup import shingles
 from naive.sketches import character_shingles
 from pydantic import ValidationError
 from support.dedup import drops_of, rows_of
+from support.forms import some
 from support.semantic import COLUMN, families, lists_of, settle
 from typer.testing import CliRunner
 
@@ -147,7 +148,7 @@ def test_a_crowd_of_near_documents_is_decided_by_the_few_that_agree(tmp_path, ru
         assert found[0]["compared_again"] > 0
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=some(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_corpus_clusters_and_thresholds(tmp_path_factory, data):
     seed = data.draw(st.integers(0, 1 << 20))

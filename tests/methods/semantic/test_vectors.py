@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import neighbours as naive
+from support.forms import some
 
 from corpuscurate.methods.semantic.vectors import LENGTH, quantised
 
@@ -73,7 +74,7 @@ def test_cosines_are_those_of_the_embeddings(name, dimension):
     assert np.allclose(np.diag(found), 1.0, atol=0, rtol=1e-15)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 @given(st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=64), st.integers(0, 2**32), st.floats(0, 1))
 def test_cosines_of_any_rows(values, seed, spread):
     rng = np.random.default_rng(seed)
