@@ -31,7 +31,7 @@ def bundled_folder() -> Path:
 
 def bundled_recipes() -> list[Bundled]:
     """All of them, by name."""
-    return [_read(path) for path in sorted(bundled_folder().glob("*.yaml"))]
+    return [_read(path) for path in sorted(bundled_folder().glob("*.yaml"), key=lambda path: path.stem)]
 
 
 def bundled_recipe(name: str) -> Path:

@@ -21,7 +21,7 @@ def names(items):
 def chosen(monkeypatch, items, full=False, keyword="", args=("tests",)):
     monkeypatch.setattr(conftest, "FULL", full)
     left = []
-    hook = SimpleNamespace(pytest_deselected=lambda items: left.extend(items))
+    hook = SimpleNamespace(pytest_deselected=lambda items: left.extend(items))  # noqa: PLW0108  called by keyword
     config = SimpleNamespace(option=SimpleNamespace(keyword=keyword), args=list(args), hook=hook)
     conftest.pytest_collection_modifyitems(config, items)
     return names(items), names(left)

@@ -35,7 +35,7 @@ def test_the_list_has_every_recipe_with_its_title():
 def test_each_has_a_title_of_one_line_and_can_be_loaded_and_copied(name, tmp_path):
     path = bundled_recipe(name)
     first = path.read_text().partition("\n")[0]
-    assert re.fullmatch(r"# [A-Z].{20,98}[^.:]", first)
+    assert re.fullmatch(r"# [A-Z].{20,115}[^.:]", first)
     assert bundled_recipe(f"{name}.yaml") == path
     done = call(name)
     assert (done.exit_code, done.stdout_bytes) == (0, path.read_bytes())
