@@ -252,7 +252,7 @@ def test_one_stage():
     assert (card["stage"], card["kind"], card["recipe"]) == ("length", "filter", "- length:\n    min_words: 50")
     assert card["reasons"] == {"min_words": 50}
     assert card["adds_in_mode_tag"]["length.words"] == "int64"
-    assert card["parameters"][2] == {
+    assert next(each for each in card["parameters"] if each["name"] == "min_words") == {
         "name": "min_words",
         "allowed": "a whole number >= 0 or null",
         "default": "null",
