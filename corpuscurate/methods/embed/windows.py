@@ -4,10 +4,11 @@ How a row is made independent of the other texts (`batches: fixed`): the shape o
 product orders its sums, so every computation has one of a few fixed shapes. A window is padded to the next of a list of
 lengths, and computed in a batch of exactly so many windows of that length, filled up with empty ones where there are
 too few. Batches of all lengths have about the same number of tokens: as many as a processor's caches, or a card, like.
-Each row of a product is summed on its own, so neither its neighbours nor its place among them matter (tested byte for
-byte; plain batches, padded to the longest text, differ by 1e-7). On a CPU one thread computes. On a card windows
-without padding have batches of their own, since attention without a mask is another computation. The promise holds for
-the same versions of torch or ONNX Runtime and the same kind of CPU or GPU, and for the same `batch_size`.
+Each row of a product is summed on its own, and there is one or a multiple of four, so neither its neighbours nor its
+place among them matter (tested byte for byte; plain batches, padded to the longest text, differ by 1e-7). On a CPU one
+thread computes. On a card windows without padding have batches of their own, since attention without a mask is another
+computation. The promise holds for the same versions of torch or ONNX Runtime and the same kind of CPU or GPU, and for
+the same `batch_size`.
 
 With `batches: free` a batch is as long as its longest window and as large as there are windows: less is computed, and
 the last bits of a row depend on what stands beside it.
@@ -33,6 +34,10 @@ from corpuscurate.methods.embed.tokens import Facts, Tokens
 
 CARD_STEP, STEP, SHORT_STEP, SHORT = 16, 8, 4, 64
 """Steps of the lengths that windows are padded to, on a card and on a CPU, and there up to SHORT tokens."""
+ROWS = 4
+"""Rows that a product on a CPU computes side by side. Where fewer are left over, their sums have another order, so that
+the place of a window would decide about the last bits of a head, which has a row a window (found for every count of
+rows but 1 and the multiples of 4)."""
 
 
 class Shapes(NamedTuple):
@@ -55,8 +60,12 @@ class Shapes(NamedTuple):
         return [*(length for length in steps if length < self.longest), self.longest]
 
     def rows(self, length: int) -> int:
-        """Windows in a batch of that length: as many as make the same number of tokens."""
-        return max(self.batch_size * self.longest // length, 1)
+        """Windows in a batch of that length: about as many as make the same number of tokens. In fixed shapes on a CPU
+        one, or a multiple of ROWS."""
+        rows = max(self.batch_size * self.longest // length, 1)
+        if self.card or not self.fixed:
+            return rows
+        return rows - rows % ROWS if rows >= ROWS else 1
 
 
 class Windows(NamedTuple):

@@ -120,7 +120,8 @@ def test_windows_alone_have_their_own_length(card):
 def test_batches_of_all_lengths_have_about_the_same_number_of_tokens():
     shapes = Shapes(100, 2, 2)
     assert shapes.lengths == [*range(4, 64, 4), 64, 72, 80, 88, 96, 100]
-    assert [shapes.rows(length) for length in (8, 64, 100)] == [25, 3, 2]
+    assert [shapes.rows(length) for length in (8, 48, 64, 100)] == [24, 4, 1, 1]
+    assert [Shapes(100, 2, 2, **more).rows(64) for more in ({"card": True}, {"fixed": False})] == [3, 3]
     assert Shapes(9, 2, 1).lengths == [4, 8, 9]
     assert Shapes(50, 2, 1, card=True).lengths == [16, 32, 48, 50]
 

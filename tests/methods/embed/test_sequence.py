@@ -74,6 +74,16 @@ def test_a_regression_scores_as_transformers_does(regression):
 
 
 @needs_it
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 7, 8])
+def test_no_score_depends_on_its_place_in_a_batch(regression, batch_size):
+    """The head has a row a window, and products of few rows sum the last ones in another order."""
+    one = SequenceScorer(SequenceClassification(model=str(regression), batch_size=batch_size), None)
+    texts = [" ".join(["hello", "world", "the"][: n % 3 + 1] * (n % 13 + 1)) for n in range(60)]
+    together = one.score(array(texts))
+    assert np.concatenate([one.score(array([text])) for text in texts]).tobytes() == together.tobytes()
+
+
+@needs_it
 def test_classes_score_the_probability_of_a_label(classes):
     texts = [text for text in TEXTS if text.strip()]
     expected = np.exp(logits(classes, texts))
