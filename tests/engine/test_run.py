@@ -179,7 +179,7 @@ def test_a_finished_run_is_not_repeated_and_another_recipe_is_refused(folder: Pa
     assert pipeline(folder).run() == read_json(folder / "out" / "report.json")
     assert {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*.parquet")} == before
     other = pipeline(folder, stages=(Length(min_words=20),))
-    with pytest.raises(OutputError, match=r"holds a finished run of another recipe or other input .* --overwrite"):
+    with pytest.raises(OutputError, match=r"holds a finished run of another recipe or other input.* --overwrite"):
         other.run()
     assert other.run(overwrite=True)["fingerprint"] != first["fingerprint"]
     assert digests(folder / "out") != {}

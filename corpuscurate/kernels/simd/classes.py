@@ -82,6 +82,31 @@ def _marks_of(ranges: Ranges) -> Any:
     return intrinsic(typed)
 
 
+def line_breaks_plain(data: NDArray[np.uint8], i: int) -> int:
+    """A bit for each of 64 bytes in LINE_BREAKS."""
+    return in_ranges_plain(data, i, LINE_BREAKS)
+
+
+def sentence_marks_plain(data: NDArray[np.uint8], i: int) -> int:
+    """A bit for each of 64 bytes in SENTENCE_MARKS."""
+    return in_ranges_plain(data, i, SENTENCE_MARKS)
+
+
+def newlines_plain(data: NDArray[np.uint8], i: int) -> int:
+    """A bit for each of 64 bytes that is a line feed."""
+    return in_ranges_plain(data, i, NEWLINES)
+
+
+def squares_plain(data: NDArray[np.uint8], i: int) -> int:
+    """A bit for each of 64 bytes that is a square bracket that opens."""
+    return in_ranges_plain(data, i, SQUARES)
+
+
+def curlies_plain(data: NDArray[np.uint8], i: int) -> int:
+    """A bit for each of 64 bytes that is a curly bracket that opens."""
+    return in_ranges_plain(data, i, CURLIES)
+
+
 line_breaks = _marks_of(LINE_BREAKS)
 """line_breaks(data: uint8[], i: int64) -> uint64: a bit for each of data[i : i + 64] in LINE_BREAKS. All 64 bytes must
 lie inside the array. Likewise the next four."""

@@ -8,20 +8,21 @@ from numba.core.errors import TypingError
 
 from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.simd.classes import (
-    CURLIES,
     HINTS,
     LINE_BREAKS,
-    NEWLINES,
     SENTENCE_MARKS,
-    SQUARES,
     curlies,
+    curlies_plain,
     hints,
     hints_plain,
-    in_ranges_plain,
     line_breaks,
+    line_breaks_plain,
     newlines,
+    newlines_plain,
     sentence_marks,
+    sentence_marks_plain,
     squares,
+    squares_plain,
 )
 from corpuscurate.kernels.text.c4 import PHRASES
 from corpuscurate.kernels.text.scan import holds_curly, holds_square, may_hold_phrase
@@ -49,8 +50,8 @@ def padded(parts, size=80):
 @given(BLOCKS, st.integers(0, 9))
 def test_ranges(parts, i):
     data = padded(parts)
-    classes = (LINE_BREAKS, SENTENCE_MARKS, NEWLINES, SQUARES, CURLIES)
-    assert of_ranges(data, i) == tuple(in_ranges_plain(data, i, ranges) for ranges in classes)
+    plain = (line_breaks_plain, sentence_marks_plain, newlines_plain, squares_plain, curlies_plain)
+    assert of_ranges(data, i) == tuple(each(data, i) for each in plain)
 
 
 @given(BLOCKS, st.integers(0, 9))
