@@ -37,6 +37,8 @@ sys.path.insert(0, str(ROOT))
 from corpuscurate.core.batch import Batch  # noqa: E402
 from corpuscurate.core.columns import TEXT, text_buffers  # noqa: E402
 from corpuscurate.core.stage import StreamingStage  # noqa: E402
+from corpuscurate.stages.c4_quality import C4Quality  # noqa: E402
+from corpuscurate.stages.fineweb_quality import FinewebQuality  # noqa: E402
 from corpuscurate.stages.gopher_quality import GopherQuality  # noqa: E402
 from corpuscurate.stages.gopher_repetition import GopherRepetition  # noqa: E402
 
@@ -51,9 +53,12 @@ FAMILIES: dict[str, list[StreamingStage]] = {
         GopherRepetition(convention="datatrove"),
         *(GopherRepetition(convention=convention) for convention in ("paper", "dclm", "redpajama")),
     ],
+    "c4_quality": [C4Quality(convention="datatrove", terminal_punctuation=False), C4Quality()],
+    "fineweb_quality": [FinewebQuality(convention="code"), FinewebQuality()],
 }
-"""Each family with the stages to time. The first is the one that decides as datatrove; these run together, too, and
-are compared."""
+"""Each family with the stages to time. The first is the one that decides as datatrove, the second follows the paper;
+all of either kind run together, too. The first is compared with datatrove's, where `rules_datatrove.py` has it;
+`bench_lines.py` compares those of lines."""
 
 
 def texts_of(folder: str, most_bytes: float) -> list[str]:
@@ -152,7 +157,9 @@ def bench(folder: str, options: argparse.Namespace) -> dict[str, Any]:
     for stages in FAMILIES.values():
         for stage in stages:
             found["MB_per_second"][name_of(stage)] = size / seconds_of([stage], texts)
-    found["MB_per_second"]["together"] = size / seconds_of([stages[0] for stages in FAMILIES.values()], texts)
+    for kind, at in (("datatrove", 0), ("paper", 1)):
+        together = [stages[at] for stages in FAMILIES.values()]
+        found["MB_per_second"][f"together ({kind})"] = size / seconds_of(together, texts)
     for name, speed in found["MB_per_second"].items():
         print(f"  {name}: {speed:.0f} MB/s")
     if options.peers:
