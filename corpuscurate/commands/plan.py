@@ -41,7 +41,8 @@ def plan(
     from corpuscurate.engine.estimate import plan_spec
 
     warnings = check_run(spec)
-    planned = {**plan_spec(spec), "warnings": warnings}
+    found = plan_spec(spec)
+    planned = {**found, "warnings": [*warnings, *found["warnings"]]}
     if as_json:
         print_json(planned)
     else:
@@ -73,4 +74,11 @@ def print_plan(planned: dict[str, Any]) -> None:
     print(printable(f"Output: {planned['output']}"))
     print(
         f"Disk:   about {size(planned['disk_bytes_estimate'])} needed at most, {size(planned['disk_free_bytes'])} free."
+    )
+    memory = planned["memory"]
+    phases = ", ".join(f"{name} {size(most)}" for name, most in memory["by_phase"].items())
+    models = f", {size(memory['models'])} models" if memory["models"] else ""
+    print(
+        f"Memory: at most {size(memory['limit'])} with {memory['workers']} workers ({phases}); of it"
+        f" {size(memory['processes'])} processes{models}, {size(memory['batches'])} batches."
     )

@@ -208,6 +208,13 @@ def remove_task(home: Path) -> None:
         shutil.rmtree(home.with_name(value["data"]), ignore_errors=True)
 
 
+def remove_attempts(home: Path) -> None:
+    """Delete a task's marker and the files of all attempts at it, those of processes that died too."""
+    remove_task(home)
+    for folder in home.parent.glob(attempt_folder(home.name, "*")):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_abandoned(state: Path) -> None:
     """Delete the folders of attempts below `state` that no marker names."""
     for folder in state.rglob(attempt_folder("*", "*")):

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 POSITION_BITS = 40
 """A doc_id is file number << 40 | position in the file."""
+POSITION = (1 << POSITION_BITS) - 1
+"""The bits of a doc_id that are the position."""
 
 
 def doc_ids(file: int, positions: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -27,7 +27,9 @@ class ReadError(InputError):
 
 
 class OutOfMemoryError(CorpusCurateError, MemoryError):
-    """The memory of this process ran out; the message says while it did what."""
+    """The memory of a process ran out; the message says while it did what. failed: see `WorkerError`."""
+
+    failed: tuple[tuple[int, str], ...] = ()
 
 
 class OutputError(CorpusCurateError, OSError):
@@ -59,7 +61,12 @@ class BalanceError(CorpusCurateError, RuntimeError):
 
 
 class WorkerError(CorpusCurateError, RuntimeError):
-    """A worker process died; the message says by which signal or exit code, and while it did what."""
+    """A worker process died; the message says by which signal or exit code, and while it did what.
+
+    failed: (index of a task, what it did) for the tasks that were given up, all others being finished; empty otherwise.
+    """
+
+    failed: tuple[tuple[int, str], ...] = ()
 
 
 class MissingExtraError(CorpusCurateError, ImportError):

@@ -145,7 +145,8 @@ class Sink(_Section):
     row_group_bytes: Bytes = Field(32 << 20, description="uncompressed size of a Parquet row group", ge=1)
 
 
-MIN_MEMORY = 256 << 20
+MIN_MEMORY = 384 << 20
+"""What a run in one process takes, however small its input: see `engine.memory`."""
 
 
 def default_workers() -> int:
@@ -163,9 +164,17 @@ class Settings(_Section):
 
     workers: int = Field(default_factory=default_workers, description="processes", ge=1, le=4096)
     runner: Literal["local", "inprocess"] = Field("local", description="local: processes; inprocess: for a debugger")
-    memory: Bytes = Field(default_factory=default_memory, description="for all workers together", ge=MIN_MEMORY)
+    memory: Bytes = Field(default_factory=default_memory, description="of all processes of a run", ge=MIN_MEMORY)
     cards: int | None = Field(None, description="cards that stages with `device: cuda` use; all that are visible", ge=1)
     batch_bytes: Bytes = Field(16 << 20, description="text handled at once by a worker", ge=1)
+    retries: int = Field(
+        2, description="of a task whose worker died or had no memory left, the second with half the batch", ge=0, le=100
+    )
+    on_task_failure: Literal["fail", "isolate"] = Field(
+        "fail",
+        description="isolate: documents on which a stage fails or a worker dies are found and quarantined, where"
+        " otherwise the run would end with an error",
+    )
     retain: Literal["all", "index", "none"] = Field(
         "index", description="what stays in _run/ after success: everything; what later runs can use; the markers"
     )

@@ -7,7 +7,7 @@ deterministic and are applied again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,22 +85,31 @@ class Reader:
     fail_on_bad: bool = False
     folder_columns: tuple[tuple[str, pa.DataType], ...] = ()
     """The columns that the names of folders give: see `engine.input_columns`."""
+    isolated: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """doc_ids by split that the finished passes set aside under `on_task_failure: isolate`, ascending."""
+
+    def smaller(self) -> Reader:
+        """The reader with half the text at once."""
+        return replace(self, want=replace(self.want, batch_bytes=max(1, self.want.batch_bytes // 2)))
 
 
 def read_chunks(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chunk]]:
-    """The chunks of a split's spans in input order, as the readers give them."""
+    """The chunks of a split's spans in input order, as the readers give them, without isolated documents."""
+    isolated = np.array(reader.isolated.get(split.number, ()), np.uint64)
     for file, span in zip(split.files, split.spans, strict=True):
         for chunk in input_format(file.format).read(file, span, reader.want):
             if reader.fail_on_bad and chunk.bad:
                 raise bad_input_error(file, chunk.bad[0])
-            if reader.folder_columns and chunk.batch is not None:
-                types = dict(reader.folder_columns)
-                batch = with_folder_columns(chunk.batch, file, types, first=not reader.passes)
-                yield file, replace(chunk, batch=batch)
-            else:
+            if chunk.batch is None:
                 yield file, chunk
-            if chunk.batch is not None:
-                beat(int(chunk.batch.record_bytes.sum()))
+                continue
+            batch = chunk.batch
+            if reader.folder_columns:
+                batch = with_folder_columns(batch, file, dict(reader.folder_columns), first=not reader.passes)
+            if len(isolated):
+                batch = batch.filter(~is_in_sorted(batch.doc_id, isolated))
+            yield file, replace(chunk, batch=batch)
+            beat(int(chunk.batch.record_bytes.sum()))
 
 
 def bad_input_error(file: SourceFile, record: BadRecord) -> BadInputError:
@@ -137,6 +146,15 @@ def alive_ids(done: FinishedPass, split: int) -> NDArray[np.uint64]:
     docs = read_table(done.split(split)[DOCS])
     ids: NDArray[np.uint64] = to_numpy(docs.column("doc_id"))[to_numpy(docs.column("stage")) == 0]
     return ids[~is_in_sorted(ids, dropped_ids(done.verdicts, *id_range(ids)))]
+
+
+def seen_documents(first: FinishedPass, split: int, isolated: Mapping[int, tuple[int, ...]]) -> pa.Table:
+    """DOCS of the first pass without the documents that later passes isolated."""
+    docs = read_table(first.split(split)[DOCS])
+    if split not in isolated:
+        return docs
+    gone = is_in_sorted(to_numpy(docs.column("doc_id")), np.array(isolated[split], np.uint64))
+    return docs.filter(pa.array(~gone))
 
 
 class ColumnSource:

@@ -13,6 +13,7 @@ from corpuscurate.core.stage import GlobalStage, row_bytes
 from corpuscurate.engine.fingerprints import run_identity
 from corpuscurate.engine.ledger.index import sketched_while_writing
 from corpuscurate.engine.manifest import Manifest, build_manifest
+from corpuscurate.engine.memory import fitted, plan_memory
 from corpuscurate.engine.plan import cut_passes, global_stages
 from corpuscurate.engine.runners.cards import needs_card
 from corpuscurate.io.base import output_format
@@ -21,7 +22,7 @@ from corpuscurate.io.base import output_format
 def plan_spec(spec: Spec) -> dict[str, Any]:
     """The plan of a run: passes, tasks, bytes read, and estimates of the text and of the disk needed. Reads no text."""
     manifest = build_manifest(spec.source, spec.base)
-    spec = planned(spec)
+    spec, told = fitted(planned(spec))
     cut = cut_passes(spec.stages)
     stored = sum(file.size for file in manifest.files)
     held = sum(split.bytes for split in manifest.splits)
@@ -57,9 +58,11 @@ def plan_spec(spec: Spec) -> dict[str, Any]:
         "splits": len(manifest.splits),
         "passes": passes,
         "workers": spec.settings.workers,
+        "warnings": told,
         "output": os.fspath(spec.output),
         "disk_bytes_estimate": disk_estimate(spec, manifest),
         "disk_free_bytes": free_bytes(spec.output),
+        "memory": plan_memory(spec),
         "fingerprint": run_identity(spec, manifest),
     }
 

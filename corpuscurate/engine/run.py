@@ -19,6 +19,7 @@ from corpuscurate.engine.fingerprints import run_identity
 from corpuscurate.engine.ledger.publish import OutputFolder
 from corpuscurate.engine.ledger.report import Facts, build_report
 from corpuscurate.engine.manifest import Manifest, build_manifest
+from corpuscurate.engine.memory import fitted
 from corpuscurate.engine.progress import NoProgress, Progress, Sheltered
 from corpuscurate.engine.runners import Runner, load_ahead, make_runner, runner_warnings, with_cards
 from corpuscurate.engine.runners.warm import to_text
@@ -50,7 +51,8 @@ def run_spec(
     lost: list[str] = []
     shown = Sheltered(progress or NoProgress(), lost.append)
     manifest, warnings = prepared(spec, shown, ahead=runner is None)
-    spec = planned(spec)
+    spec, told = fitted(planned(spec))
+    warnings += told
     identity = run_identity(spec, manifest)
     output = OutputFolder(spec.output)
     try:
@@ -165,8 +167,8 @@ def settle_only(spec: Spec, *, folder: Path, progress: Progress | None = None) -
     """
     shown = Sheltered(progress or NoProgress(), LOG.warning)
     manifest, warnings = prepared(spec, shown, ahead=True)
-    spec = planned(spec)
-    for text in warnings:
+    spec, told = fitted(planned(spec))
+    for text in (*warnings, *told):
         shown.message(f"warning: {text}")
     warm = to_text(spec, [file.format for file in manifest.files])
 

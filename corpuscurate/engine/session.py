@@ -20,7 +20,8 @@ from corpuscurate.core.run_folder import LOCK
 from corpuscurate.core.spec import Spec
 from corpuscurate.engine.ledger.resume import run_tasks
 from corpuscurate.engine.manifest import Manifest
-from corpuscurate.engine.progress import Progress
+from corpuscurate.engine.memory import settling_bytes
+from corpuscurate.engine.progress import Progress, Sink
 from corpuscurate.engine.task import Runner, Task
 
 
@@ -38,8 +39,8 @@ class Session:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory for all workers together."""
-        return self.spec.settings.memory
+        """What the settle steps may use, all workers together: `run.memory` less what stands (`engine.memory`)."""
+        return settling_bytes(self.spec)
 
     @property
     def workers(self) -> int:
@@ -61,13 +62,14 @@ class Session:
             self.progress.advance(task.bytes - told.pop(str(task.home), 0))
             self.progress.task_done()
 
+        def run(left: Sequence[Task], beat: Sink) -> Iterator[tuple[int, dict[str, Any]]]:
+            return self.runner.run(left, beat, self.warn)
+
         damaged: list[DamagedError] = []
         self.progress.start(title, sum(task.bytes for task in tasks), len(tasks))
         try:
             with self.timed(title):
-                return run_tasks(
-                    tasks, self.runner.run, finished, beat, largest_first=largest_first, damaged=damaged.append
-                )
+                return run_tasks(tasks, run, finished, beat, largest_first=largest_first, damaged=damaged.append)
         finally:
             self.progress.finish()
             if damaged:
@@ -125,9 +127,10 @@ def _lock(file: IO[str]) -> None:
 
 
 class MemoryWatch:
-    """The greatest sum of resident memory of this process and its children, sampled. Shared pages count in each."""
+    """The greatest sum of memory of this process and its children, sampled: proportional (PSS), so that a page which
+    processes share counts once; resident where the system does not tell it, and shared pages count in each."""
 
-    def __init__(self, every_seconds: float = 0.2) -> None:
+    def __init__(self, every_seconds: float = 0.5) -> None:
         self.peak_bytes = 0
         self._every = every_seconds
         self._stop = threading.Event()
@@ -153,10 +156,21 @@ class MemoryWatch:
             total = 0
             for process in [me, *_children(me)]:
                 with suppress(psutil.Error):
-                    total += process.memory_info().rss
+                    total += proportional(process)
             self.peak_bytes = max(self.peak_bytes, total)
             if self._stop.wait(self._every):
                 return
+
+
+def proportional(process: psutil.Process) -> int:
+    """Bytes of a process, pages that it shares divided by their sharers where the system tells."""
+    try:
+        for line in Path(f"/proc/{process.pid}/smaps_rollup").read_bytes().splitlines():
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) << 10
+    except OSError:
+        pass  # not Linux, or not ours
+    return int(process.memory_info().rss)
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

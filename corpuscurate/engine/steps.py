@@ -65,6 +65,7 @@ class Steps:
         self.measured: list[list[dict[str, Any]]] = []
         self.settled: dict[str, dict[str, Any]] = {}
         self.incomplete: list[dict[str, Any]] = []
+        self.isolated: dict[int, tuple[int, ...]] = {}
         self.schema = NO_COLUMNS
         self.conflicts: dict[str, str] = {}
         self.id_type = TEXT
@@ -108,6 +109,7 @@ class Steps:
             columns,
             self.spec.source.on_bad_input == "fail",
             tuple(self.session.manifest.folder_columns.items()),
+            dict(self.isolated),
         )
 
     def columns_for(self, current: Pass) -> tuple[str, ...]:
@@ -196,7 +198,7 @@ class Steps:
             Task(
                 folder / task_folder(split.number),
                 fingerprint([identity, self.session.manifest.identity(split)]),
-                MeasureBody(reader, split, current),
+                MeasureBody(reader, split, current, self.spec.settings.on_task_failure == "isolate"),
                 split.bytes,
             )
             for split in self.session.manifest.splits
@@ -204,6 +206,7 @@ class Steps:
         title = "reading and measuring" if current.number == 0 else f"measuring again, pass {current.number + 1}"
         self.measured.append(self.session.tasks(title, tasks))
         self.finished.append(FinishedPass(folder, current.streaming))
+        self.note_isolated()
         for index in current.streaming:
             for text in _told(stages[index], self.measured[-1]):
                 self.session.warn(f"{stages[index].label}: {text}")
@@ -217,6 +220,19 @@ class Steps:
                 bound = self.spec.source.on_bad_input.max_share
                 check_bad_share(bound, self.session.manifest, self.measured[0], [*self.incomplete, *unread])
         self.identities.append(fingerprint([identity, [task.fingerprint for task in tasks]]))
+
+    def note_isolated(self) -> None:
+        """Take over what the tasks of the last pass set aside under `on_task_failure: isolate`."""
+        found = [doc_id for result in self.measured[-1] for doc_id in result["isolated"]]
+        for split, result in zip(self.session.manifest.splits, self.measured[-1], strict=True):
+            if result["isolated"]:
+                both = {*self.isolated.get(split.number, ()), *result["isolated"]}
+                self.isolated[split.number] = tuple(sorted(both))
+        if found:
+            self.session.warn(
+                f"{len(found):,} documents on which a stage failed or a worker died are in quarantine/"
+                f" (on_task_failure: isolate), the first of them {', '.join(map(str, found[:3]))}"
+            )
 
     def _missing_ids(self) -> list[str]:
         """A warning where documents have no id."""
@@ -252,10 +268,11 @@ class Steps:
     def write(self, identity: str) -> None:
         """Count the kept documents, cut them into parts, write the output files."""
         manifest, sink, source = self.session.manifest, self.spec.sink, self.spec.source
-        quarantined = [sum(result["quarantined"].values()) for result in self.measured[0]]
+        by_split = zip(*self.measured, strict=True)
+        quarantined = [sum(sum(each["quarantined"].values()) for each in passes) for passes in by_split]
         with self.session.timed("counting"):
             self.counts = [
-                count_split(self.finished, split.number, quarantined[split.number], sink.part_bytes)
+                count_split(self.finished, split.number, quarantined[split.number], sink.part_bytes, self.isolated)
                 for split in manifest.splits
             ]
         stages = self.spec.stages

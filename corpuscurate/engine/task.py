@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -98,6 +98,16 @@ def finished_result(task: Task, damaged: Callable[[DamagedError], None] | None =
     return result
 
 
+def ignore(text: str) -> None:
+    """A warning that nobody wants."""
+
+
+def smaller(task: Task) -> Task:
+    """The task with half the text at once, where its body has text at once; its output is the same."""
+    make: Callable[[], Body] | None = getattr(task.body, "smaller", None)
+    return task if make is None else replace(task, body=make())
+
+
 class Runner(Protocol):
     """Runs tasks somewhere. A context manager: leaving it ends what it started."""
 
@@ -107,8 +117,11 @@ class Runner(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def run(self, tasks: Sequence[Task], beat: Sink) -> Iterator[tuple[int, dict[str, Any]]]:
+    def run(
+        self, tasks: Sequence[Task], beat: Sink, warn: Callable[[str], None] = ignore
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Run all tasks; yield (index in `tasks`, result) as they finish. The first error ends the rest.
 
-        beat: called with the bytes that tasks under way have read, in this process and thread.
+        beat: called with the bytes that tasks under way have read, in this process and thread. warn: of a task that is
+        tried again.
         """

@@ -299,16 +299,17 @@ class _RowGroup:
         want = rows.want
         self.count: int = stored.num_rows
         parts = [stored.column(at) for at in range(stored.num_columns)]
-        self.text_bytes: int = sum(part.total_uncompressed_size for part in parts if part.path_in_schema == want.text)
+        self.sizes: list[tuple[str, int]] = [(part.path_in_schema, part.total_uncompressed_size) for part in parts]
+        self.text_bytes: int = sum(size for path, size in self.sizes if path == want.text)
         self.has_dictionary = any(part.has_dictionary_page for part in parts if part.path_in_schema == want.text)
-        others = sum(part.total_uncompressed_size for part in parts) - self.text_bytes
+        others = sum(size for _, size in self.sizes) - self.text_bytes
         self.rest_bytes = others // max(1, self.count)
 
     def chunks(self) -> Iterator[Chunk]:
         done = 0
         names = pruned(self.rows.schema, self.rows.want)
         failure: Exception | None = None
-        batches = self._batches(names, self._batch_rows())
+        batches = self._batches(names, self._batch_rows(names))
         while failure is None and done < self.count:
             try:
                 with parsing(self.rows.file):
@@ -347,8 +348,11 @@ class _RowGroup:
             batch_rows, row_groups=[self.group], columns=names, use_threads=False
         )
 
-    def _batch_rows(self) -> int:
-        mean = max(1, self.text_bytes // max(1, self.count))
+    def _batch_rows(self, names: list[str]) -> int:
+        """Rows whose columns that are read take about `batch_bytes`; those beside a short text may be long."""
+        read = set(names)
+        size = sum(size for path, size in self.sizes if path in read or path.split(".", 1)[0] in read)
+        mean = max(1, size // max(1, self.count))
         return max(1, min(MAX_BATCH_ROWS, self.rows.want.batch_bytes // mean))
 
     def _until_damage(self, names: list[str], skip: int) -> Iterator[pa.RecordBatch]:

@@ -31,10 +31,10 @@ OPTIONS = {"retain": "all", "split_bytes": 4_000, "part_bytes": 2_500}
 class StopsBeforeWriting(InProcessRunner):
     """A runner that is killed when the first document is to be written."""
 
-    def run(self, tasks: Sequence[Task], beat: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    def run(self, tasks: Sequence[Task], beat: Any, *warn: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         if tasks and isinstance(tasks[0].body, WriteBody):
             raise KeyboardInterrupt
-        yield from super().run(tasks, beat)
+        yield from super().run(tasks, beat, *warn)
 
 
 def spoil(path: Path, how: str, rng: np.random.Generator) -> None:
@@ -141,9 +141,9 @@ class Damages(InProcessRunner):
 
     todo: list[tuple[str, str]] = []  # noqa: RUF012  (a test sets it)
 
-    def run(self, tasks: Sequence[Task], beat: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    def run(self, tasks: Sequence[Task], beat: Any, *warn: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         damage(tasks)
-        yield from super().run(tasks, beat)
+        yield from super().run(tasks, beat, *warn)
 
 
 def damage(tasks: Sequence[Task]) -> None:

@@ -99,7 +99,7 @@ def test_workers_batches_and_memory_never_change_a_byte(folder: Path, sink_forma
     wanted = digests(folder / "one")
     assert sum(name.startswith("data/") for name in wanted) > 1
     for number, settings in enumerate(
-        [Settings(workers=2, memory=1 << 30), Settings(workers=1, batch_bytes=300, memory=256 << 20)]
+        [Settings(workers=2, memory=1 << 30), Settings(workers=1, batch_bytes=300, memory=384 << 20)]
     ):
         other = pipeline(folder, f"other-{number}", format=sink_format)
         Pipeline(other.source, other.stages, other.sink, settings, folder).run()
@@ -111,7 +111,7 @@ class StopsAfter(InProcessRunner):
 
     left = 0
 
-    def run(self, tasks: Sequence[Task], beat: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    def run(self, tasks: Sequence[Task], beat: Any, *warn: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         for index, task in enumerate(tasks):
             if StopsAfter.left == 0:
                 half = task.home.with_name(attempt_folder(task.home.name, "killed"))
@@ -285,10 +285,10 @@ def test_input_that_changes_between_two_passes_is_an_error(folder: Path) -> None
 class Meddles(InProcessRunner):
     """A runner during which the input is written anew, between the passes."""
 
-    def run(self, tasks: Sequence[Task], beat: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    def run(self, tasks: Sequence[Task], beat: Any, *warn: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         if tasks and isinstance(tasks[0].body, WriteBody):
             pq.write_table(pa.table({"text": ["other text", "one text"]}), tasks[0].home.parents[3] / "rows.parquet")
-        yield from super().run(tasks, beat)
+        yield from super().run(tasks, beat, *warn)
 
 
 def test_rows_that_change_places_between_two_passes_are_an_error(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ SECTIONS = [
     ),
     (
         "input: {paths: a}\noutput: {path: o}\nrun:\n  memory: 1MB",
-        "recipe.yaml:4: run.memory: '1MB' is not allowed: must be a size such as 512MiB or 8GiB, >= 256MiB",
+        "recipe.yaml:4: run.memory: '1MB' is not allowed: must be a size such as 512MiB or 8GiB, >= 384MiB",
     ),
     (
         "input: shards\noutput: {path: o}",

@@ -49,7 +49,7 @@ SPECS = st.builds(
     ),
     st.lists(STAGES, max_size=5, unique_by=lambda stage: stage.label).map(tuple),
     st.builds(Sink, path=PATH, format=st.sampled_from(["parquet", "jsonl"]), dropped_text=st.booleans()),
-    st.builds(Settings) | st.builds(Settings, workers=st.integers(1, 64), memory=st.integers(1 << 28, 1 << 45)),
+    st.builds(Settings) | st.builds(Settings, workers=st.integers(1, 64), memory=st.integers(3 << 27, 1 << 45)),
 )
 
 

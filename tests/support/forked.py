@@ -25,7 +25,7 @@ from typing import Any
 
 from corpuscurate import Sink, Source
 from corpuscurate.core.spec import Spec
-from corpuscurate.engine.runners.local import start_fork_server
+from corpuscurate.engine.runners.server import start_fork_server
 from corpuscurate.engine.runners.surroundings import hidden_main
 from corpuscurate.engine.runners.warm import to_text
 from corpuscurate.stages.exact import Exact

@@ -51,9 +51,10 @@ class Facts:
 def build_report(facts: Facts) -> dict[str, Any]:
     """The report. Raises BalanceError, see `check_balance`."""
     first = facts.measured[0]
-    quarantined = _sum_counts(each["quarantined"] for each in first)
+    by_readers = sum(sum(each["quarantined"].values()) for each in first)
+    quarantined = _sum_counts(each["quarantined"] for measured in facts.measured for each in measured)
     totals = {
-        "input": sum(each["documents"] for each in first) + sum(quarantined.values()),
+        "input": sum(each["documents"] for each in first) + by_readers,
         "kept": sum(each["kept"] for each in facts.written),
         "dropped": sum(each["dropped"] for each in facts.written),
         "quarantined": sum(each["quarantined"] for each in facts.written),
@@ -128,7 +129,7 @@ def check_balance(
     if by_stage != totals["dropped"]:
         problems.append(f"the stages dropped {by_stage}")
     if sum(quarantined.values()) != totals["quarantined"]:
-        problems.append(f"the readers set {sum(quarantined.values())} aside")
+        problems.append(f"the passes set {sum(quarantined.values())} aside")
     if problems:
         raise BalanceError(
             f"input = kept + dropped + quarantined does not hold: {'; '.join(problems)}; counts: {dict(totals)}"

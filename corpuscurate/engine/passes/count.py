@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from corpuscurate.core.corpus import EDITS
 from corpuscurate.core.doc_ids import id_range, is_in_sorted
 from corpuscurate.core.run_folder import DOCS
 from corpuscurate.core.tables import cached_table, read_table, rows_between
-from corpuscurate.engine.documents import FinishedPass, Verdicts, drop_rows
+from corpuscurate.engine.documents import FinishedPass, Verdicts, drop_rows, seen_documents
 from corpuscurate.engine.edits import edit_rows
 from corpuscurate.engine.plan import Counted, SplitCount, Taken, cut_parts
 
@@ -36,8 +36,14 @@ def first_ids_of(known: Sequence[int | None]) -> NDArray[np.uint64]:
     return firsts
 
 
-def count_split(passes: Sequence[FinishedPass], split: int, quarantined: int, part_bytes: int) -> Counted:
-    """Count one split from its artefacts."""
+def count_split(
+    passes: Sequence[FinishedPass],
+    split: int,
+    quarantined: int,
+    part_bytes: int,
+    isolated: Mapping[int, tuple[int, ...]],
+) -> Counted:
+    """Count one split from its artefacts. isolated: see `Reader`."""
     taken: dict[int, Taken] = {}
     cut: dict[int, dict[int, tuple[int, int]]] = {}
     edited = 0
@@ -56,7 +62,7 @@ def count_split(passes: Sequence[FinishedPass], split: int, quarantined: int, pa
             cut[index] = _edits_by_reason(rows)
             edited += rows.num_rows
     # alive refers to the last pass's documents; the first pass has them all
-    first = read_table(passes[0].split(split)[DOCS])
+    first = seen_documents(passes[0], split, isolated)
     all_ids: NDArray[np.uint64] = to_numpy(first.column("doc_id"))
     kept = is_in_sorted(all_ids, ids[alive])
     copies = copies_of(passes, all_ids[kept])

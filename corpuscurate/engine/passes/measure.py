@@ -7,9 +7,9 @@ global stage of the pass, bad.arrow (unreadable records). The task's result hold
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import lengths_bytes
-from corpuscurate.core.errors import InputError
+from corpuscurate.core.doc_ids import POSITION
+from corpuscurate.core.errors import InputError, StageError
 from corpuscurate.core.histogram import count_bins, merge_bins
 from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS, TEXT, sketch_file
 from corpuscurate.core.stage import GlobalStage, Outcome, StreamingStage
@@ -44,6 +45,10 @@ BAD_SCHEMA = pa.schema(
         ("whole_file", pa.bool_()),
     ]
 )
+STAGE_FAILED, WORKER_DIED = "stage_failed", "worker_died"
+"""Reasons of quarantine under `on_task_failure: isolate`."""
+HEAD_BYTES = 200
+"""Of the text of an isolated document, kept in quarantine/."""
 
 
 @dataclass
@@ -122,16 +127,62 @@ def bad_rows(file: SourceFile, records: tuple[BadRecord, ...]) -> pa.RecordBatch
 
 @dataclass(frozen=True, slots=True)
 class MeasureBody:
-    """Measures one split in one measuring pass. reader: of the documents after the passes before."""
+    """Measures one split in one measuring pass. reader: of the documents after the passes before.
+
+    isolate: a document on which a stage fails is set aside. poisonous: rows of the split, counted over the documents
+    that the pass sees, that are set aside at once, and what each did. rows: first and stop of those that are measured
+    at all, see `probing`.
+    """
 
     reader: Reader
     split: Split
     current: Pass
+    isolate: bool = False
+    poisonous: tuple[tuple[int, str], ...] = ()
+    rows: tuple[int, int] | None = None
+
+    def counting(self) -> CountBody:
+        """A body that reads the documents and measures none; its result has their number, `documents`."""
+        return CountBody(self.reader, self.split)
+
+    def probing(self, first: int, stop: int) -> MeasureBody:
+        """A body that measures rows first..stop - 1 alone, to see whether that ends."""
+        return replace(self, rows=(first, stop))
+
+    def without(self, poisonous: Sequence[tuple[int, str]]) -> MeasureBody:
+        """A body that sets these rows aside."""
+        return replace(self, poisonous=tuple(poisonous))
+
+    def smaller(self) -> MeasureBody:
+        """The body with half the text at once."""
+        return replace(self, reader=self.reader.smaller())
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Measure the split."""
         with ExitStack() as stack:
             return _Measuring(self, folder, stack).run()
+
+
+@dataclass(frozen=True, slots=True)
+class CountBody:
+    """Counts the documents of a split that a measuring pass sees."""
+
+    reader: Reader
+    split: Split
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Read the split."""
+        batches = alive_batches(self.reader, self.split)
+        return {"documents": sum(len(batch) for _, _, batch in batches if batch is not None)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What a pass makes of a batch: of its streaming stages, with what they took, and the sketches of what is left."""
+
+    passage: Passage
+    taken: Sequence[tuple[StreamingStage, Batch, Outcome, Batch, float]]
+    sketches: Sequence[tuple[GlobalStage, pa.RecordBatch, float]]
 
 
 class _Measuring:
@@ -160,6 +211,8 @@ class _Measuring:
         self.column_types: dict[str, Any] | None = None
         self.kinds: Kinds = {}
         self.first_batch_at: float | None = None
+        self.seen = 0
+        self.isolated: list[int] = []
 
     def run(self) -> dict[str, Any]:
         """Loop over the split."""
@@ -179,7 +232,7 @@ class _Measuring:
                     self.refuse_taken_names(file, batch)
                 self.first_batch_at = self.first_batch_at or time.time()
                 with stages_named_with(file):
-                    self.batch(batch)
+                    self.batch(file, self.chosen(file, batch))
         return {
             **self.counts,
             "quarantined": self.quarantined,
@@ -187,6 +240,7 @@ class _Measuring:
             "column_types": self.column_types,
             "kinds": self.kinds,
             "first_batch_at": self.first_batch_at,
+            "isolated": self.isolated,
             "seconds": time.perf_counter() - started,
         }
 
@@ -203,9 +257,75 @@ class _Measuring:
                     f"Give the stage another `name:`, so that its columns are called otherwise."
                 )
 
-    def batch(self, batch: Batch) -> None:
+    def chosen(self, file: SourceFile, batch: Batch) -> Batch:
+        """The rows of a batch that are to be measured; poisonous ones are set aside."""
+        first, self.seen = self.seen, self.seen + len(batch)
+        bounds = self.body.rows
+        if bounds is not None:
+            rows = np.arange(first, self.seen)
+            return batch.filter((rows >= bounds[0]) & (rows < bounds[1]))
+        here = {row - first: why for row, why in self.body.poisonous if first <= row < self.seen}
+        return self.set_aside(file, batch, here, WORKER_DIED) if here else batch
+
+    def set_aside(self, file: SourceFile, batch: Batch, why: Mapping[int, str], reason: str) -> Batch:
+        """Quarantine rows of a batch. why: the detail of each row; returns the others."""
+        records = []
+        for row, detail in sorted(why.items()):
+            doc_id = int(batch.doc_id[row])
+            head = batch.text.slice(row, 1).cast(pa.large_binary())[0].as_py()[:HEAD_BYTES]
+            records.append(BadRecord(doc_id & POSITION, reason, detail, head))
+            self.isolated.append(doc_id)
+        self.bad.write(bad_rows(file, tuple(records)))
+        self.quarantined[reason] = self.quarantined.get(reason, 0) + len(records)
+        left = np.ones(len(batch), bool)
+        left[list(why)] = False
+        return batch.filter(left)
+
+    def batch(self, file: SourceFile, batch: Batch) -> None:
         """Run the streaming stages over a batch; append its verdicts, columns and sketches to their files."""
-        passage = run_stages(self.streaming, batch, self.observe)
+        if not len(batch):
+            return
+        try:
+            measured = self.measure(batch)
+        except StageError as error:
+            if not self.body.isolate:
+                raise
+            batch = self.set_aside(file, batch, self.failing(batch, error), STAGE_FAILED)
+            measured = self.measure(batch)
+        self.append(batch, measured)
+
+    def failing(self, batch: Batch, error: StageError, first: int = 0) -> dict[int, str]:
+        """The rows of a batch with which a stage fails, and what it said. error: of the whole batch, first: its row."""
+        if len(batch) == 1:
+            return {first: " ".join(str(error).split())}
+        found: dict[int, str] = {}
+        middle = len(batch) // 2
+        for start, stop in ((0, middle), (middle, len(batch))):
+            half = batch.slice(start, stop)
+            try:
+                self.measure(half)
+            except StageError as told:
+                found |= self.failing(half, told, first + start)
+        if not found:
+            raise error  # no document alone is the cause
+        return found
+
+    def measure(self, batch: Batch) -> _Measured:
+        """What the stages say of a batch; nothing is written or counted."""
+        taken: list[Any] = []
+        passage = run_stages(self.streaming, batch, lambda *each: taken.append(each))
+        sketches = []
+        for stage in self.globals if len(passage.batch) else ():
+            started = time.perf_counter()
+            rows = sketch_rows(stage, "sketch", passage.batch)
+            sketches.append((stage, rows, time.perf_counter() - started))
+        return _Measured(passage, taken, sketches)
+
+    def append(self, batch: Batch, measured: _Measured) -> None:
+        """Count what the stages say of a batch, and write it."""
+        for stage, before, outcome, after, seconds in measured.taken:
+            self.stats[stage.label].took(stage, before, outcome, after, seconds)
+        passage = measured.passage
         left = passage.batch
         text_bytes = lengths_bytes(batch.text)
         text_bytes[passage.alive] = lengths_bytes(left.text)
@@ -216,13 +336,10 @@ class _Measuring:
             self.columns.write(pa.RecordBatch.from_arrays(columns, schema=self.columns_schema))
             if self.texts is not None:
                 self.texts.write(pa.RecordBatch.from_arrays([ids, left.text], schema=TEXTS))
-            for sketching, writer in self.sketches:
-                writer.write(self.sketch(sketching, left))
+            for (sketching, rows, seconds), (_, writer) in zip(measured.sketches, self.sketches, strict=True):
+                writer.write(rows)
+                self.count_sketch(sketching, left, seconds)
         self.counts["kept"] += len(left)
-
-    def observe(self, stage: StreamingStage, before: Batch, outcome: Outcome, after: Batch, seconds: float) -> None:
-        """See `streaming.Observer`."""
-        self.stats[stage.label].took(stage, before, outcome, after, seconds)
 
     def write_docs(self, batch: Batch, text_bytes: NDArray[np.int64], passage: Passage) -> None:
         """Append the verdict rows of a batch as it was read; text_bytes: int64[n], of the text after the pass."""
@@ -245,15 +362,12 @@ class _Measuring:
         self.counts["text_bytes"] += batch.text_bytes
         self.counts["record_bytes"] += int(batch.record_bytes.sum())
 
-    def sketch(self, stage: GlobalStage, batch: Batch) -> pa.RecordBatch:
-        """The sketch rows of a batch for a global stage."""
+    def count_sketch(self, stage: GlobalStage, batch: Batch, seconds: float) -> None:
+        """Add a batch to the stats of a global stage."""
         stats = self.stats[stage.label]
-        started = time.perf_counter()
-        rows = sketch_rows(stage, "sketch", batch)
-        stats.seconds += time.perf_counter() - started
+        stats.seconds += seconds
         stats.documents_in += len(batch)
         stats.bytes_in += batch.text_bytes
-        return rows
 
 
 def sketch_rows(

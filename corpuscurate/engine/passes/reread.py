@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,10 @@ class RereadBody:
     method: str
     wanted: Artefact
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def smaller(self) -> RereadBody:
+        """The body with half the text at once."""
+        return replace(self, reader=self.reader.smaller())
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write ROWS."""

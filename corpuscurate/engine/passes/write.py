@@ -24,7 +24,6 @@ from corpuscurate.core.errors import InputError
 from corpuscurate.core.run_folder import (
     BAD,
     DATA,
-    DOCS,
     DROPPED,
     EDITS,
     QUARANTINE,
@@ -34,7 +33,15 @@ from corpuscurate.core.run_folder import (
 )
 from corpuscurate.core.stage import GlobalStage
 from corpuscurate.core.tables import FewBatches, read_table
-from corpuscurate.engine.documents import ColumnSource, FinishedPass, Reader, alive_ids, read_chunks, replay_edits
+from corpuscurate.engine.documents import (
+    ColumnSource,
+    FinishedPass,
+    Reader,
+    alive_ids,
+    read_chunks,
+    replay_edits,
+    seen_documents,
+)
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.count import copies_by, edits_in
 from corpuscurate.engine.passes.dropped import (
@@ -80,6 +87,10 @@ class WriteBody:
     dropped_text: bool
     arranged: Arranged | None = None
     sketching: tuple[GlobalStage, ...] = ()
+
+    def smaller(self) -> WriteBody:
+        """The body with half the text at once."""
+        return replace(self, reader=self.reader.smaller())
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write data.part-* or pieces, dropped.part-*, edits.part-*, quarantine.part-* and sketches into the folder."""
@@ -210,7 +221,7 @@ class _Writing:
     def split(self, split: Split) -> None:
         """All documents of one split."""
         reader = self.body.reader
-        docs = read_table(reader.passes[0].split(split.number)[DOCS])
+        docs = seen_documents(reader.passes[0], split.number, reader.isolated)
         measured: NDArray[np.uint64] = to_numpy(docs.column("doc_id"))
         sizes = to_numpy(docs.column("record_bytes"))  # rows of other documents have the same doc_ids
         alive = alive_ids(reader.passes[-1], split.number)
@@ -236,11 +247,15 @@ class _Writing:
         if seen != len(measured):
             raise self.changed(split.files[-1])
         self.write_dropped(split)
+        for done in reader.passes:
+            self.write_records(done, split)
+
+    def write_records(self, done: FinishedPass, split: Split) -> None:
+        """Write what a pass edited and set aside."""
         if self.edits is not None:
-            for done in reader.passes:
-                self.write_edits(self.edits, done, split)
+            self.write_edits(self.edits, done, split)
         if self.bad is not None:
-            self.bad.write(read_table(reader.passes[0].split(split.number)[BAD]))
+            self.bad.write(read_table(done.split(split.number)[BAD]))
 
     def changed(self, file: SourceFile) -> InputError:
         """The error for a file whose records are not those that were measured."""

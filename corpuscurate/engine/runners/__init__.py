@@ -8,7 +8,9 @@ from corpuscurate.core.errors import WorkerError
 from corpuscurate.core.spec import Settings, Spec
 from corpuscurate.engine.runners.cards import WithCards, needs_card
 from corpuscurate.engine.runners.inprocess import InProcessRunner
-from corpuscurate.engine.runners.local import LocalRunner, start_fork_server
+from corpuscurate.engine.runners.isolating import IsolatingRunner
+from corpuscurate.engine.runners.local import LocalRunner
+from corpuscurate.engine.runners.server import start_fork_server
 from corpuscurate.engine.task import Runner
 
 __all__ = [
@@ -23,11 +25,17 @@ __all__ = [
 ]
 
 
+KEEPING_BYTES = 1 << 30
+"""A worker's share of memory from which it may keep what it freed for a while."""
+
+
 def make_runner(settings: Settings, warm: str = "") -> Runner:
     """The runner that the settings name. One worker needs no process of its own. warm: see `LocalRunner`."""
     if _in_process(settings):
-        return InProcessRunner()
-    return LocalRunner(settings.workers, warm)
+        return InProcessRunner(settings.retries)
+    keep = settings.memory // settings.workers >= KEEPING_BYTES
+    runner = LocalRunner(settings.workers, warm, settings.retries, keep=keep)
+    return IsolatingRunner(runner) if settings.on_task_failure == "isolate" else runner
 
 
 def with_cards(spec: Spec, inner: Runner) -> Runner:
@@ -63,4 +71,5 @@ def runner_warnings(settings: Settings) -> list[str]:
 
 def _in_process(settings: Settings) -> bool:
     """Whether the tasks run in this process. A worker of a `multiprocessing.Pool` may start none of its own."""
-    return settings.runner == "inprocess" or settings.workers == 1 or multiprocessing.current_process().daemon
+    alone = settings.workers == 1 and settings.on_task_failure == "fail"  # a worker that may die is another process
+    return settings.runner == "inprocess" or alone or multiprocessing.current_process().daemon

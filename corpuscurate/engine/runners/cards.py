@@ -13,7 +13,7 @@ import pickle
 import re
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ from corpuscurate.engine.progress import EVERY_SECONDS, Sink, connect
 from corpuscurate.engine.runners.memory import keep_freed_memory, worker_environment
 from corpuscurate.engine.runners.sending import perform_sent, to_send, value_to_send
 from corpuscurate.engine.runners.surroundings import end_with_caller, environment, hidden_main
-from corpuscurate.engine.task import Runner, Task
+from corpuscurate.engine.task import Runner, Task, ignore
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 AT_ONCE = 2
@@ -107,11 +107,13 @@ class WithCards:
         self._cards = []
         self.inner.__exit__(kind, error, trace)
 
-    def run(self, tasks: Sequence[Task], beat: Sink) -> Iterator[tuple[int, dict[str, Any]]]:
+    def run(
+        self, tasks: Sequence[Task], beat: Sink, warn: Callable[[str], None] = ignore
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Run the tasks; see `Runner`."""
         on_card = [place for place, task in enumerate(tasks) if needs_card(task.body)]
         rest = sorted(set(range(len(tasks))) - set(on_card))
-        for place, result in self.inner.run([tasks[each] for each in rest], beat):
+        for place, result in self.inner.run([tasks[each] for each in rest], beat, warn):
             yield rest[place], result
         if on_card:
             yield from self._run(tasks, on_card, beat)

@@ -170,7 +170,7 @@ def test_the_same_bytes_whatever_runs_it(base: Path) -> None:
     moved = base / "elsewhere" / "out-a"
     shutil.copytree(a, moved)
     other = (near.model_copy(update={"index": (str(moved),)}),)
-    assert digests(run(base, "b", other, out="other", memory=256 << 20, batch_bytes=500)) == one
+    assert digests(run(base, "b", other, out="other", memory=384 << 20, batch_bytes=500)) == one
 
 
 def test_tags_name_the_corpus(base: Path) -> None:

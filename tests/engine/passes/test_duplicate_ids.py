@@ -201,7 +201,7 @@ class StopsAfter(InProcessRunner):
 
     left = 0
 
-    def run(self, tasks: Sequence[Task], beat: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    def run(self, tasks: Sequence[Task], beat: Any, *warn: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         for index, task in enumerate(tasks):
             if StopsAfter.left == 0:
                 raise KeyboardInterrupt

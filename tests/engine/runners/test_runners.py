@@ -103,27 +103,90 @@ class Dies(Length):
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (signal.SIGKILL, r"was killed \(SIGKILL\) while it worked on {}: .* memory \(2 workers\).*--workers"),
-        (signal.SIGABRT, r"was ended by SIGABRT while it worked on {}: a library crashed.*It is no lack of memory"),
-        (signal.SIGSEGV, r"was ended by SIGSEGV while it worked on {}: a library crashed.*take that file out"),
-        (signal.SIGBUS, r"was ended by SIGBUS while it worked on {}: a file was cut while it was read"),
-        (signal.SIGUSR1, r"was ended by SIGUSR1 while it worked on {}: somebody or the system sent"),
+        (signal.SIGKILL, r"was killed \(SIGKILL\) while it worked on {}\. .* memory \(2 workers\).*--workers"),
+        (signal.SIGABRT, r"was ended by SIGABRT while it worked on {}\. .*A library crashed.*It is no lack of memory"),
+        (signal.SIGSEGV, r"was ended by SIGSEGV while it worked on {}\. .*A library crashed.*isolate"),
+        (signal.SIGBUS, r"was ended by SIGBUS while it worked on {}\. .*A file was cut while it was read"),
+        (signal.SIGUSR1, r"was ended by SIGUSR1 while it worked on {}\. .*Somebody or the system sent"),
         (107, r"ended with exit code 7 while it worked on {}\. .*A stage or a library ended it"),
     ],
 )
 def test_a_dead_worker_is_an_error_that_says_why_and_over_what(folder: Path, number: int, words: str) -> None:
-    made: Any = Pipeline(
-        Source(paths=("in/*.jsonl",)),
-        (Dies(min_words=int(number), name="dies"),),
-        Sink(path="out"),
-        Settings(workers=2),
-        folder,
-    )
-    with pytest.raises(WorkerError, match=words.format(r"in/shard-0\.jsonl.*")) as said:
+    made = run_of(folder, Dies(min_words=int(number), name="dies"), retries=0)
+    with pytest.raises(WorkerError, match=words.format(r"in/shard-0\.jsonl")) as said:
         made.run()
     assert "Run again to go on from the finished tasks" in str(said.value)
     assert ("memory" in str(said.value)) == (number in (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV))
     assert not (folder / "out" / "data").exists()
+
+
+def run_of(folder: Path, stage: Any, workers: int = 2, out: str = "out", **settings: Any) -> Pipeline:
+    """A run of one stage over the 8 shards, a task each."""
+    source = Source(paths=("in/*.jsonl",), id="id", split_bytes=20_000)
+    return Pipeline(source, (stage,), Sink(path=out), Settings(workers=workers, **settings), folder)
+
+
+class Troubled(Length):
+    """A stage with trouble in each batch that has the document `id` of the corpus.
+
+    note: a file of the tries. how: kill (the process) or memory (an error). times: how often; bytes: only in a batch
+    with more text than that.
+    """
+
+    note: str
+    how: str
+    times: int = 1_000
+    bytes: int = 0
+    id: str = "d125"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"min_words": self.min_words}
+
+    def apply(self, batch: Batch) -> Outcome:
+        path = Path(self.note)
+        if batch.id is None or self.id not in batch.id.to_pylist() or batch.text_bytes <= self.bytes:
+            return super().apply(batch)
+        with path.open("a") as file:
+            file.write("x")
+        if path.stat().st_size <= self.times:
+            if self.how == "memory":
+                raise MemoryError
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().apply(batch)
+
+
+def troubled(folder: Path, how: str, **more: Any) -> Troubled:
+    return Troubled(min_words=1, name="troubled", note=str(folder / f"note-{how}-{more}"), how=how, **more)
+
+
+@pytest.mark.parametrize(("how", "workers"), [("kill", 2), ("memory", 2), ("memory", 1)])
+def test_a_task_without_luck_is_tried_again_then_with_less_text_at_once(folder: Path, how: str, workers: int) -> None:
+    run_of(folder, Length(min_words=1, name="troubled"), workers=1, out="whole").run()
+    wanted = digests(folder / "whole")
+    report = run_of(folder, troubled(folder, how, times=1), workers).run()
+    assert digests(folder / "out") == wanted
+    (told,) = [text for text in report["warnings"] if "tried again" in text]
+    assert "in/shard-3.jsonl" in told
+    assert ("half" in told) == (how == "memory"), "a dead process may have met with a chance"
+    stage = troubled(folder, how, bytes=4_000)
+    report = run_of(folder, stage, workers, out="small", batch_bytes=16_000, retries=4).run()
+    assert digests(folder / "small") == wanted
+    assert 1 <= len([text for text in report["warnings"] if "half the text" in text]) <= 4
+
+
+def test_a_shard_that_kills_every_worker_is_named_and_the_others_are_finished(folder: Path) -> None:
+    stage = troubled(folder, "kill")
+    with pytest.raises(WorkerError, match=r"killed \(SIGKILL\) while it worked on in/shard-3\.jsonl, 3 times\. Most"):
+        run_of(folder, stage).run()
+    assert Path(stage.note).stat().st_size == 3
+    assert len(list((folder / "out" / "_run" / "measure-0").glob("*.done.json"))) == 7
+
+
+def test_memory_that_never_suffices_is_an_error_that_names_the_stage(folder: Path) -> None:
+    with pytest.raises(MemoryError, match="out of memory: stage 'troubled'"):
+        run_of(folder, troubled(folder, "memory"), workers=1).run()
+    with pytest.raises(MemoryError, match=r"stage 'troubled'.* while it worked on in/shard-3\.jsonl, 3 times"):
+        run_of(folder, troubled(folder, "memory", times=999)).run()
 
 
 def test_a_long_folder_for_temporary_files_is_no_hindrance(folder: Path) -> None:
