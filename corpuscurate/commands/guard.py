@@ -12,12 +12,13 @@ from typing import ParamSpec
 
 import typer
 
+from corpuscurate.commands.interrupt import ending_soon, exit_code
 from corpuscurate.commands.show import printable
 from corpuscurate.core.errors import CorpusCurateError, InputError, ReadError, RecipeError
 
 P = ParamSpec("P")
 
-FAILED, WRONG, INTERRUPTED = 1, 2, 130
+FAILED, WRONG = 1, 2
 
 
 def debugging() -> bool:
@@ -33,12 +34,13 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         if kwargs.get("debug"):
             os.environ["CORPUSCURATE_DEBUG"] = "1"
         try:
-            command(*args, **kwargs)
+            with ending_soon(_say_interrupted):
+                command(*args, **kwargs)
         except (typer.Exit, typer.BadParameter, BrokenPipeError):
             raise
-        except KeyboardInterrupt:
-            _say("interrupted. What was finished is kept: run the same command again, and it goes on from there.")
-            raise typer.Exit(INTERRUPTED) from None
+        except KeyboardInterrupt as error:
+            _say_interrupted()
+            raise typer.Exit(exit_code(error)) from None
         except Exception as error:
             raise typer.Exit(_report(error)) from None
 
@@ -64,6 +66,10 @@ def _report(error: Exception) -> int:
         if not debugging():
             _say("Run it again with --debug for the traceback, and please report it.")
     return FAILED
+
+
+def _say_interrupted() -> None:
+    _say("interrupted. What was finished is kept: run the same command again, and it goes on from there.")
 
 
 def _say(text: str) -> None:

@@ -58,7 +58,8 @@ class Memory:
 def memory_of(settings: Settings, stages: Sequence[Stage]) -> Memory:
     """The parts for these settings."""
     workers = settings.workers
-    processes = ALONE if workers == 1 or settings.runner == "inprocess" else TOGETHER + EACH * workers
+    alone = settings.runner == "inprocess" or (workers == 1 and settings.on_task_failure == "fail")
+    processes = ALONE if alone else TOGETHER + EACH * workers
     models = sum(stage.resources.memory_bytes for stage in stages)
     return Memory(settings.memory, workers, processes, models, BATCHES * settings.batch_bytes * workers)
 
