@@ -100,7 +100,7 @@ def test_a_run_with_too_many_workers_says_so_and_makes_the_same_bytes(tmp_path: 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="the system does not tell proportional memory")
 def test_pages_that_processes_share_count_once() -> None:
-    program = "import os, time\nheld = b'x' * (80 << 20)\nchild = os.fork()\nprint('ready', flush=True)\ntime.sleep(60)"
+    program = "import os, time\nheld = b'x' * (80 << 20)\nchild = os.fork()\nos.write(1, b'ready\\n')\ntime.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
