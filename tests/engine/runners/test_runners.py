@@ -15,6 +15,7 @@ import psutil
 import pytest
 from support import forked
 from support.engine import digests, write_corpus
+from support.forms import FULL
 
 from corpuscurate import Pipeline, Settings, Sink, Source
 from corpuscurate.core.batch import Batch
@@ -47,18 +48,26 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-def test_a_script_without_a_main_guard_may_use_workers(folder: Path) -> None:
-    command = [sys.executable, "script.py"]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "344\n"), done.stderr
-
-
-def test_files_in_the_current_folder_are_not_modules_of_the_workers(folder: Path) -> None:
-    (folder / "pyarrow.py").write_text("raise SystemExit('the wrong module')")
-    (folder / "bin").mkdir()
-    (folder / "script.py").rename(folder / "bin" / "script.py")
-    command = [sys.executable, "bin/script.py"]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("modules", "long"),
+    [(True, True), (False, False), (True, False), (False, True)],
+    ids=["all at once", "no main guard", "a file like a module", "a long folder for temporary files"],
+)
+@pytest.mark.campaign(4)
+def test_a_script_may_use_workers(folder: Path, modules: bool, long: bool) -> None:
+    """Without a main guard; where the current folder has a file with the name of a module; where the path of a socket
+    in the folder for temporary files has more than 108 bytes."""
+    script, env = "script.py", environment()
+    if modules:
+        (folder / "pyarrow.py").write_text("raise SystemExit('the wrong module')")
+        (folder / "bin").mkdir()
+        script = "bin/script.py"
+        (folder / "script.py").rename(folder / script)
+    if long:
+        env["TMPDIR"] = str(folder / ("scratch-" + "x" * 100))
+        Path(env["TMPDIR"]).mkdir()
+    command = [sys.executable, script]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "344\n"), done.stderr
 
 
@@ -72,7 +81,7 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_makes_the_same_bytes(fo
     )
     whole.run()
     wanted = digests(folder / "whole")
-    for wait in (0.0, 0.2, 0.5):
+    for wait in (0.0, 0.2, 0.5) if FULL else (0.2,):
         run = subprocess.Popen([sys.executable, "script.py"], cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
         watched = psutil.Process(run.pid)
         deadline = time.monotonic() + 60
@@ -105,12 +114,13 @@ class Dies(Length):
     [
         (signal.SIGKILL, r"was killed \(SIGKILL\) while it worked on {}: .* memory \(2 workers\).*--workers"),
         (signal.SIGABRT, r"was ended by SIGABRT while it worked on {}: a library crashed.*It is no lack of memory"),
+        (107, r"ended with exit code 7 while it worked on {}\. .*A stage or a library ended it"),
         (signal.SIGSEGV, r"was ended by SIGSEGV while it worked on {}: a library crashed.*take that file out"),
         (signal.SIGBUS, r"was ended by SIGBUS while it worked on {}: a file was cut while it was read"),
         (signal.SIGUSR1, r"was ended by SIGUSR1 while it worked on {}: somebody or the system sent"),
-        (107, r"ended with exit code 7 while it worked on {}\. .*A stage or a library ended it"),
     ],
 )
+@pytest.mark.campaign(2)
 def test_a_dead_worker_is_an_error_that_says_why_and_over_what(folder: Path, number: int, words: str) -> None:
     made: Any = Pipeline(
         Source(paths=("in/*.jsonl",)),
@@ -124,16 +134,6 @@ def test_a_dead_worker_is_an_error_that_says_why_and_over_what(folder: Path, num
     assert "Run again to go on from the finished tasks" in str(said.value)
     assert ("memory" in str(said.value)) == (number in (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV))
     assert not (folder / "out" / "data").exists()
-
-
-def test_a_long_folder_for_temporary_files_is_no_hindrance(folder: Path) -> None:
-    """The path of a socket has 108 bytes at most."""
-    long = folder / ("scratch-" + "x" * 100)
-    long.mkdir()
-    command = [sys.executable, "script.py"]
-    env = {**environment(), "TMPDIR": str(long)}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "344\n"), done.stderr
 
 
 @pytest.mark.parametrize(
