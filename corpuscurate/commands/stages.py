@@ -43,10 +43,11 @@ def stages(name: Name = None, as_json: AsJson = False, debug: Debug = False) -> 
 def describe_stage(model: type[Stage]) -> dict[str, Any]:
     """All there is to know of a stage, JSON-able."""
     from corpuscurate.core.spec import is_global
-    from corpuscurate.recipe.describe import allowed, default_text
+    from corpuscurate.recipe.describe import all_allowed, default_text
 
     lines = (model.__doc__ or "").strip().splitlines()
     example, sample = _example(model)
+    takes = all_allowed(model)
     return {
         "stage": model.word,
         "kind": _kind(model, sample, is_global(sample) if sample else None),
@@ -57,7 +58,7 @@ def describe_stage(model: type[Stage]) -> dict[str, Any]:
         "parameters": [
             {
                 "name": field,
-                "allowed": allowed(model, field),
+                "allowed": takes[field],
                 "default": default_text(model, field),
                 "description": info.description or "",
             }

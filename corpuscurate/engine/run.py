@@ -89,7 +89,7 @@ def prepared(spec: Spec, shown: Progress, *, ahead: bool) -> tuple[Manifest, lis
     ahead: on a machine without compiled kernels the process that workers come from begins to compile at once, since the
     check reads, and compiles, too.
     """
-    if is_cold() and ahead:
+    if ahead and is_cold():
         shown.message("compiling the kernels for this machine: once, some tens of seconds")
         files = expand(spec.source.paths, spec.base, spec.source.format)
         load_ahead(spec.settings, to_text(spec, [file.format for file in files]))

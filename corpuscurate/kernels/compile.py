@@ -101,11 +101,13 @@ def _module_folder(path: Path) -> str:
 def is_cold() -> bool:
     """Whether no kernel of these sources has been compiled on this machine yet, so that the first run must."""
     folder = cache_folder()
+    if not folder:
+        return True
+    sources = module_digests(Path(__file__).parent)  # not all that the folder holds: it may have those of many versions
     try:
-        names = {path.parent.name for path in Path(folder).glob("*/*.nbi")} if folder else set()
+        return not any(any(Path(folder, _module_folder(path)).glob("*.nbi")) for path in sources)
     except OSError:
         return True
-    return names.isdisjoint(_module_folder(path) for path in module_digests(Path(__file__).parent))
 
 
 class _Locator(UserProvidedCacheLocator):  # type: ignore[misc]

@@ -151,7 +151,16 @@ def allowed_at(model: type[BaseModel], loc: Sequence[str | int]) -> str:
 
 def allowed(model: type[BaseModel], field: str) -> str:
     """What a field takes: `a number > 0 and <= 1`, `one of drop, tag`, `a size such as 512MiB or 8GiB`."""
+    return _allowed(model, field, model.model_json_schema())
+
+
+def all_allowed(model: type[BaseModel]) -> dict[str, str]:
+    """What each field takes."""
     whole = model.model_json_schema()
+    return {field: _allowed(model, field, whole) for field in model.model_fields}
+
+
+def _allowed(model: type[BaseModel], field: str, whole: Mapping[str, Any]) -> str:
     schema = whole["properties"].get(field, {})
     if _is_bytes(model, field):
         return _bytes_words(schema)

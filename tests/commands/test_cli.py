@@ -14,6 +14,7 @@ from pathlib import Path
 import orjson
 import pytest
 from support import forked
+from support.forms import some
 from typer.testing import CliRunner
 
 from corpuscurate.commands import check as check_verb
@@ -306,8 +307,9 @@ def test_debug_shows_the_traceback(recipe, monkeypatch):
 @pytest.mark.parametrize("runner", ["inprocess", "local"])
 def test_ctrl_c(recipe, runner):
     """The signal comes in the middle: a task is finished, most are not. The same command again goes on from there."""
+    documents = some(40_000)
     record = orjson.dumps({"id": "x", "text": "some words and more of them " * 50, "lang": "en"}) + b"\n"
-    Path("shards/big.jsonl").write_bytes(record * 40_000)
+    Path("shards/big.jsonl").write_bytes(record * documents)
     command = ["run", str(recipe), "--runner", runner, "-w", "2", "--set", "input.split_bytes=256KiB"]
     process = forked.start(forked.command, *command)
     deadline = time.monotonic() + 60
@@ -321,7 +323,7 @@ def test_ctrl_c(recipe, runner):
     assert not Path("out/report.json").exists()
     done = outside(*command, "--json", "-q")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["documents"]["input"] == 40_062
+    assert json.loads(done.stdout)["documents"]["input"] == 62 + documents
 
 
 FULL = "/dev/full"

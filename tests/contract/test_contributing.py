@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from support import forked
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -113,55 +114,89 @@ def files_of(title):
     return re.findall(r"^`(\S+\.py)`:\n\n```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.word)
-def test_a_guide(copy, guide):
-    files = files_of(guide.title)
-    assert tuple(name for name, _ in files) == guide.files
-    for name, content in files:
-        assert not (copy / name).exists()
-        (copy / name).write_text(content, encoding="utf-8")
+def write(copy, *guides):
+    """What the guides say to write, in the places they name; the files' names."""
+    names = []
+    for guide in guides:
+        files = files_of(guide.title)
+        assert tuple(name for name, _ in files) == guide.files
+        for name, content in files:
+            assert not (copy / name).exists()
+            (copy / name).write_text(content, encoding="utf-8")
+            names.append(name)
+    return names
 
-    wanted = (f"{CONTRACT}/{guide.contract}", guide.files[1])
-    tests = run(copy, "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", "-k", guide.word, *wanted)
+
+TOGETHER = [pytest.param(GUIDES, id="all in one copy")]
+ALONE = [pytest.param([guide], id=guide.word) for guide in GUIDES]
+
+
+@pytest.mark.parametrize("guides", TOGETHER + ALONE)
+@pytest.mark.campaign(len(TOGETHER + ALONE))
+def test_guides(copy, guides):
+    """All guides, in one copy; in the full form each of them in a copy of its own, too."""
+    names = write(copy, *guides)
+    wanted = sorted({f"{CONTRACT}/{guide.contract}" for guide in guides} | {guide.files[1] for guide in guides})
+    words = " or ".join(guide.word for guide in guides)
+    tests = run(copy, "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", "-rA", "-k", words, *wanted)
     assert tests.returncode == 0, tests.stdout + tests.stderr
-    assert int(re.search(r"(\d+) passed", tests.stdout)[1]) >= guide.least
+    passed = re.findall(r"^PASSED (.*)$", tests.stdout, re.MULTILINE)
+    for guide in guides:
+        files = {f"{CONTRACT}/{guide.contract}", guide.files[1]}
+        own = [each.partition("::")[0] for each in passed if guide.word in each and each.partition("::")[0] in files]
+        assert set(own) == files
+        assert len(own) >= guide.least
 
     for command in (("ruff", "check"), ("ruff", "format", "--check")):
-        styled = run(copy, "-m", *command, *guide.files)
+        styled = run(copy, "-m", *command, *names)
         assert styled.returncode == 0, styled.stdout
 
+    uses = [["run", recipe_of(copy / guide.word, guide), "--workers", "1"] for guide in guides]
+    used = run(copy, "-c", COMMANDS, json.dumps([*uses, *([["stages", "digits"]] if GUIDES[0] in guides else [])]))
+    assert used.returncode == 0, used.stderr
+    for guide in guides:
+        (part,) = (copy / guide.word).rglob("out/data/*")
+        if guide.kept:
+            assert tuple(pq.read_table(part)["text"].to_pylist()) == guide.kept
+        else:
+            assert (part.name, part.read_text(encoding="utf-8")) == ("part-00000.tsv", "0\tab1\n1\ta23\n2\tb\\tc\n")
+    if GUIDES[0] in guides:  # the catalogue tells of it
+        assert "max_digit_ratio" in used.stdout
+        assert "made of numbers" in used.stdout or "Drops documents" in used.stdout
+
+
+COMMANDS = """
+import json, sys
+from corpuscurate.__main__ import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["corpuscurate", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, (arguments, end.code)
+"""
+"""Commands of `corpuscurate`, one after the other in one Python."""
+
+
+def recipe_of(folder, guide):
+    """The recipe of a guide beside its input, in a folder of its own."""
     name, content = guide.input
-    (copy / "use" / name).parent.mkdir(parents=True)
-    (copy / "use" / name).write_text(content, encoding="utf-8")
-    recipe = (copy / "use" / name).parent / "recipe.yaml"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_text(content, encoding="utf-8")
+    recipe = (folder / name).parent / "recipe.yaml"
     recipe.write_text(guide.recipe, encoding="utf-8")
-    used = run(copy, "-m", "corpuscurate", "run", str(recipe), "--workers", "1")
-    assert used.returncode == 0, used.stderr
-    (part,) = (copy / "use" / "out" / "data").iterdir()
-    if guide.kept:
-        assert tuple(pq.read_table(part)["text"].to_pylist()) == guide.kept
-    else:
-        assert (part.name, part.read_text(encoding="utf-8")) == ("part-00000.tsv", "0\tab1\n1\ta23\n2\tb\\tc\n")
+    return str(recipe)
 
 
-def test_a_guide_tells_the_catalogue(copy):
-    guide = GUIDES[0]
-    for name, content in files_of(guide.title):
-        (copy / name).write_text(content, encoding="utf-8")
-    told = run(copy, "-m", "corpuscurate", "stages", "digits")
-    assert told.returncode == 0, told.stderr
-    assert "max_digit_ratio" in told.stdout
-    assert "made of numbers" in told.stdout or "Drops documents" in told.stdout
-
-
-def test_code_without_a_package(copy):
+def test_code_without_a_package(tmp_path):
     """The filter of the guide, as a plain file beside a recipe."""
-    (copy / "my_filters.py").write_text(files_of(GUIDES[0].title)[0][1], encoding="utf-8")
-    (copy / "a.jsonl").write_text(LINES, encoding="utf-8")
+    (tmp_path / "my_filters.py").write_text(files_of(GUIDES[0].title)[0][1], encoding="utf-8")
+    (tmp_path / "a.jsonl").write_text(LINES, encoding="utf-8")
     (item,) = re.findall(r"^  - (\{python: .*\})$", GUIDE, re.MULTILINE)
-    (copy / "recipe.yaml").write_text(f"input: {{paths: a.jsonl}}\nstages:\n  - {item}\noutput: {{path: out}}")
-    assert run(copy, "-m", "corpuscurate", "run", "recipe.yaml").returncode == 2
-    used = run(copy, "-m", "corpuscurate", "run", "recipe.yaml", "--allow-code", "--workers", "1")
+    (tmp_path / "recipe.yaml").write_text(f"input: {{paths: a.jsonl}}\nstages:\n  - {item}\noutput: {{path: out}}")
+    command = ("run", "recipe.yaml", "--workers", "1")
+    assert forked.start(forked.command, *command, cwd=tmp_path).wait().returncode == 2
+    used = forked.start(forked.command, *command, "--allow-code", cwd=tmp_path).wait()
     assert used.returncode == 0, used.stderr
-    (part,) = (copy / "out" / "data").iterdir()
+    (part,) = (tmp_path / "out" / "data").iterdir()
     assert pq.read_table(part)["text"].to_pylist() == ["b\tc"]

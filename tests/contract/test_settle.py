@@ -101,7 +101,7 @@ def test_every_global_stage_is_tried(word):
 
 
 @learned_too
-@pytest.mark.campaign(2)
+@pytest.mark.campaign(3)
 def test_any_partition_workers_and_memory_give_the_same_decision(stage, tmp_path):
     once = decide_alone(stage, DOCUMENTS, tmp_path)
     rng = np.random.default_rng(0)
@@ -119,7 +119,7 @@ def test_the_least_memory_gives_the_same_decision(stage, tmp_path):
 
 @both_modes
 @pytest.mark.parametrize("name", FEW)
-@pytest.mark.campaign(3)
+@pytest.mark.campaign(5)
 def test_few_documents_in_one_split_or_one_each(stage, name, tmp_path):
     batch = FEW[name]
     once = decide_alone(stage, batch, tmp_path)
@@ -135,7 +135,7 @@ def test_a_corpus_without_a_document_is_left_as_it_is(stage, tmp_path):
 
 
 @learned_too
-@pytest.mark.campaign(2)
+@pytest.mark.campaign(4)
 def test_what_an_earlier_stage_dropped_takes_no_part(stage, tmp_path):
     gone = np.random.default_rng(3).random(len(DOCUMENTS)) < 0.3
     gone[:31] = True  # whole splits too
@@ -163,7 +163,7 @@ def test_tags_mark_what_is_dropped(stage, tmp_path):
 
 
 @learned_too
-@pytest.mark.campaign(2)
+@pytest.mark.campaign(3)
 def test_a_settling_can_stop_after_each_wave(stage, tmp_path):
     splits = any_partition(DOCUMENTS, np.random.default_rng(5))
     once = SettleCorpus(stage, splits, tmp_path / "once", workers=2)

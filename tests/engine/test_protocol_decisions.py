@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from engine.test_run import stopped, stops
 from support.protocol import (
     ARRANGED,
     Copier,
@@ -147,7 +148,7 @@ def arranged(records: list[dict[str, Any]]) -> tuple[dict[str, list[tuple[str, i
         ("arrow", "parquet", 1),
     ],
 )
-@pytest.mark.campaign(2)
+@pytest.mark.campaign(3)
 def test_order_partitions_copies_and_drops_together(tmp_path: Path, sink: str, kind: str, workers: int) -> None:
     records = write_input(tmp_path / "in", kind)
     report = pipeline(tmp_path, ARRANGED, format=sink).run(workers=workers)
@@ -209,27 +210,19 @@ def test_bytes_are_equal_however_it_is_run(tmp_path: Path) -> None:
 
 
 def test_a_run_stopped_at_any_task_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
-    from engine.test_run import StopsAfter
-
     write_input(tmp_path / "in", "mixed", files=2, documents=12)
     stages = [CutSeen(name="cut"), ARRANGED[0], Dealer(name="dealer"), Orderer(name="orderer"), ARRANGED[-1]]
     options = {"split_bytes": 4_000, "part_bytes": 1_500}
-    pipeline(tmp_path, stages, "whole", **options).run()
+    numbers = stops(pipeline(tmp_path, stages, "whole", **options))
     wanted = files_of(tmp_path / "whole")
-    StopsAfter.left = 0
     homes: set[str] = set()
-    for number in range(1000):
-        StopsAfter.left = number
+    for number in numbers:
         out = f"stopped-{number}"
-        try:
-            run_spec(pipeline(tmp_path, stages, out, **options), runner=StopsAfter)
-        except KeyboardInterrupt:
-            homes |= {path.parent.name for path in (tmp_path / out / "_run").rglob("*.killed.attempt")}
-            homes |= {path.name.split(".")[0] for path in (tmp_path / out / "_run").glob("*.killed.attempt")}
-            pipeline(tmp_path, stages, out, **options).run()
-            assert files_of(tmp_path / out) == wanted
-            continue
-        break
+        stopped(pipeline(tmp_path, stages, out, **options), number)
+        homes |= {path.parent.name for path in (tmp_path / out / "_run").rglob("*.killed.attempt")}
+        homes |= {path.name.split(".")[0] for path in (tmp_path / out / "_run").glob("*.killed.attempt")}
+        pipeline(tmp_path, stages, out, **options).run()
+        assert files_of(tmp_path / out) == wanted
     parts = [name for name in wanted if name.startswith("data/")]
     assert len(parts) > 3
     assert homes >= {

@@ -32,9 +32,10 @@ def train(sentences: list[str], order: int) -> Model:
             counts.update(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
     total = sum(count for gram, count in counts.items() if len(gram) == 1 and gram != ("<s>",))
     model = {("<unk>",): (-2.0, 0.0)}
+    follows = Counter(gram[:-1] for gram in counts)
     for gram, count in counts.items():
         whole = counts[gram[:-1]] if len(gram) > 1 else total
-        follow = sum(len(other) == len(gram) + 1 and other[:-1] == gram for other in counts)
+        follow = follows[gram]
         backoff = math.log10(0.5 * follow / count) if follow and len(gram) < order else 0.0
         probability = 0.0 if gram == ("<s>",) else math.log10((count - 0.5) / whole)
         model[gram] = (round(probability, 4), round(backoff, 4))

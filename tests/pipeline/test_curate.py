@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pytest
+from support.later import Later
 
 from corpuscurate import Pipeline, Settings, Sink, Source, curate
 from corpuscurate.core.errors import InputError, RecipeError
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.length import Length
+
+duckdb, pd, pl = Later("duckdb"), Later("pandas"), Later("polars")
 
 ROWS = {
     "key": ["a", "b", "c", "d"],

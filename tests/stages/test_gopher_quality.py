@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from naive.text import gopher_measures, gopher_verdict
 from pydantic import ValidationError
+from support.forms import some
+from support.lines import real_documents
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT
@@ -182,24 +181,10 @@ def test_what_datatrove_has_for_bullets():
     assert GopherQuality(convention="datatrove", stop_words=["the", "The"]).stop_words == ("the", "The")
 
 
-def sample(step):
-    data = os.environ.get("CORPUSCURATE_DATA")
-    if not data:
-        pytest.skip("CORPUSCURATE_DATA is not set")
-    import gzip
-
-    import orjson
-
-    for folder in ("neardup", "books", "multilingual", "bench"):
-        for path in sorted(Path(data, folder).glob("*.jsonl.gz")):
-            with gzip.open(path) as lines:
-                yield from (orjson.loads(line)["text"] for at, line in enumerate(lines) if at % step == 0)
-
-
 @pytest.mark.parametrize("convention", ["paper", "datatrove"])
 def test_equal_to_the_twin_on_real_documents(convention):
-    texts = list(sample(50 if convention == "paper" else 400))
-    assert len(texts) > 250
+    texts = real_documents(50 if convention == "paper" else 400)
+    assert len(texts) > some(250)
     assert verdicts(texts, GopherQuality(convention=convention)) == [gopher_verdict(text, convention) for text in texts]
     measures = GopherQuality(mode="tag", convention=convention).apply(batch_of(texts)).measures
     expected = [gopher_measures(text, convention) for text in texts]

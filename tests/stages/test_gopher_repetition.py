@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import gzip
-import os
-from pathlib import Path
 from time import process_time
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pytest
 from naive.repetition import BOUNDS, DATATROVE_ORDER, repetition, repetition_verdict
 from pydantic import ValidationError
+from support.forms import some
+from support.lines import real_documents
 
 from corpuscurate import curate
 from corpuscurate.core.batch import Batch
@@ -191,24 +189,24 @@ def test_wrong_parameters(parameters, message):
 
 SIZE = 3_000_000
 HOSTILE = {
-    "one word": "x" * SIZE,
-    "one letter, many words": "x " * (SIZE // 2),
-    "line feeds": "\n" * SIZE,
-    "short lines": "a\n\n" * (SIZE // 3),
-    "distinct words": " ".join(map(str, range(SIZE // 7))),
-    "words alike for 16 bytes": " ".join(f"{'y' * 16}{i}" for i in range(SIZE // 23)),
-    "words alike but in the middle": " ".join(f"{'y' * 8}{i:07}{'z' * 8}" for i in range(SIZE // 24)),
-    "right to left": "שלום עליכם " * (SIZE // 21),
-    "marks": "a" + "\u0301" * (SIZE // 2),
-    "a period of words": " ".join(f"w{i % 11}" for i in range(SIZE // 3)),
-    "growing repeats": " ".join("ab " * i + "c" for i in range(1300)),
+    "one word": lambda: "x" * SIZE,
+    "one letter, many words": lambda: "x " * (SIZE // 2),
+    "line feeds": lambda: "\n" * SIZE,
+    "short lines": lambda: "a\n\n" * (SIZE // 3),
+    "distinct words": lambda: " ".join(map(str, range(SIZE // 7))),
+    "words alike for 16 bytes": lambda: " ".join(f"{'y' * 16}{i}" for i in range(SIZE // 23)),
+    "words alike but in the middle": lambda: " ".join(f"{'y' * 8}{i:07}{'z' * 8}" for i in range(SIZE // 24)),
+    "right to left": lambda: "שלום עליכם " * (SIZE // 21),
+    "marks": lambda: "a" + "\u0301" * (SIZE // 2),
+    "a period of words": lambda: " ".join(f"w{i % 11}" for i in range(SIZE // 3)),
+    "growing repeats": lambda: " ".join("ab " * i + "c" for i in range(1300)),
 }
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_documents_take_linear_time(convention, kind):
-    text = HOSTILE[kind]
+    text = HOSTILE[kind]()
     begun = process_time()
     outcome = GopherRepetition(convention=convention, mode="tag").apply(batch_of([text]))
     assert process_time() - begun < 3  # some 0.1 s; quadratic would be hours
@@ -217,25 +215,15 @@ def test_hostile_documents_take_linear_time(convention, kind):
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_hostile_documents_have_the_numbers_of_the_twin(convention):
-    texts = [text[:3000] for text in HOSTILE.values()]
+    texts = [made()[:3000] for made in HOSTILE.values()]
     for text in texts:
         assert measures_of(text, convention) == repetition(text, convention)
 
 
-def sample(step):
-    data = os.environ.get("CORPUSCURATE_DATA")
-    if not data:
-        pytest.skip("CORPUSCURATE_DATA is not set")
-    for folder in ("neardup", "books", "multilingual", "bench", "web"):
-        for path in sorted(Path(data, folder).glob("*.jsonl.gz")):
-            with gzip.open(path) as lines:
-                yield from (orjson.loads(line)["text"] for at, line in enumerate(lines) if at % step == 0)
-
-
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_equal_to_the_twin_on_real_documents(convention):
-    texts = list(sample(400))
-    assert len(texts) > 250
+    texts = real_documents(400)
+    assert len(texts) > some(250)
     assert verdicts(texts, convention) == [repetition_verdict(text, convention) for text in texts]
     columns = GopherRepetition(convention=convention, mode="tag").apply(batch_of(texts)).measures
     expected = [repetition(text, convention) for text in texts]

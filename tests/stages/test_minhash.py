@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from naive import neardup
 from pydantic import ValidationError
 from support.dedup import clusters_of, corpus_of, drops_of, make_batch, rows_of
-from support.forms import some
+from support.forms import FULL, some
 
 from corpuscurate.core.stage import stage_class
 from corpuscurate.kernels.duplicates.verify import exact_similarity
@@ -142,9 +142,9 @@ def test_large_buckets_equal_naive(tmp_path_factory, texts, threshold, large):
 
 @pytest.mark.parametrize("kind", ["exact", "signature"])
 @pytest.mark.parametrize("threshold", [0.5, 0.7, 0.8, 0.9])
-@pytest.mark.campaign(2)
+@pytest.mark.campaign(3)
 def test_large_and_small_buckets_agree(tmp_path, monkeypatch, kind, threshold):
-    texts = near_copies(int(100 * threshold), 300)
+    texts = near_copies(int(100 * threshold), 300 if FULL else 150)
     stage = MinHash(ngram=2, threshold=threshold, verify=kind, values=64, bands=64, rows=1)
     found = []
     for large in (0, 50, 1000):
@@ -166,7 +166,7 @@ def test_near_duplicates_of_a_larger_corpus_equal_naive(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["exact", "signature", "none"])
-@pytest.mark.campaign(2)
+@pytest.mark.campaign(3)
 def test_trap_8_nothing_but_the_corpus_changes_the_result(tmp_path, monkeypatch, kind):
     texts = random_corpus(4, 300)
     texts += texts[:20] + [text.upper() + "!" for text in texts[20:40]] + ["", " "]

@@ -16,3 +16,8 @@ FULL = os.environ.get(VARIABLE, "") == "full"
 def some(count: int) -> int:
     """How many of `count` random examples to try."""
     return count if FULL else ceil(count / 4)
+
+
+def sparse(step: int) -> int:
+    """How many documents of a corpus to go on by from one that is tried to the next."""
+    return step if FULL else step * 4

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import orjson
 import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
+from support.forms import sparse
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import TEXT
@@ -143,16 +145,19 @@ def measured(outcome: Outcome) -> list[dict[str, Any]]:
     return [{name: column[row] for name, column in columns.items()} for row in range(size)]
 
 
-def real_documents(step: int, folders: Sequence[str] = FOLDERS) -> Iterator[str]:
-    """Every `step`-th text of $CORPUSCURATE_DATA."""
-    data = os.environ.get("CORPUSCURATE_DATA")
-    if not data:
+def real_documents(step: int, folders: Sequence[str] = FOLDERS) -> Sequence[str]:
+    """Every `step`-th text of each file of $CORPUSCURATE_DATA, in the short form fewer."""
+    if not os.environ.get("CORPUSCURATE_DATA"):
         pytest.skip("CORPUSCURATE_DATA is not set")
+    return _real_documents(sparse(step), tuple(folders))
+
+
+@cache
+def _real_documents(step: int, folders: tuple[str, ...]) -> Sequence[str]:
+    found = []
     for folder in folders:
-        for path in sorted(Path(data, folder).glob("*.jsonl.gz")):
+        for path in sorted(Path(os.environ["CORPUSCURATE_DATA"], folder).glob("*.jsonl.gz")):
             with gzip.open(path) as lines:
-                for at, line in enumerate(lines):
-                    if at % step == 0:
-                        text = orjson.loads(line).get("text")
-                        if isinstance(text, str):
-                            yield text
+                texts = (orjson.loads(line).get("text") for at, line in enumerate(lines) if at % step == 0)
+                found += [text for text in texts if isinstance(text, str)]
+    return found

@@ -108,6 +108,7 @@ def model(home, kind, **more):
     return kind(model=str(home / "whole"), batch_size=8, **more)
 
 
+@pytest.mark.full("test_killed_and_resumed... spawns one")
 def test_embed_on_a_spawned_card(home, spawned):
     streamed, expected = outcome(home, "s-spawned", [Embed(embedder=model(home, SentenceTransformers))])
     report, found = outcome(home, "c-spawned", [Embed(embedder=model(home, OnCard))], 2)
@@ -117,6 +118,7 @@ def test_embed_on_a_spawned_card(home, spawned):
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("window", ["head", "mean"])
+@pytest.mark.campaign(3)
 def test_embed_on_a_card_has_the_bytes_of_the_stream(home, workers, window):
     label = f"{workers}-{window}"
     streamed, expected = outcome(home, f"s-{label}", [Embed(embedder=model(home, SentenceTransformers, window=window))])
@@ -303,10 +305,14 @@ Pipeline(
 """
 
 
-def test_killed_and_resumed_it_computes_what_is_left(home):
-    _, expected = outcome(home, "r-whole", [Embed(embedder=model(home, OnCard))])
+@pytest.mark.parametrize("by", ["another process", "the same script"])
+@pytest.mark.campaign(2)
+def test_killed_and_resumed_it_computes_what_is_left(home, monkeypatch, by):
+    stages = [Embed(embedder=model(home, OnCard))]
+    name = f"r-{by.rpartition(' ')[2]}"
+    _, expected = outcome(home, f"{name}-whole", stages)
     script = home / "run.py"
-    output = home / "r-killed"
+    output = home / name
     values = {"tests": str(TESTS), "paths": str(home / "in-*.parquet"), "model": str(home / "whole")}
     script.write_text(SCRIPT.format(**values, output=str(output)))
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
@@ -320,9 +326,13 @@ def test_killed_and_resumed_it_computes_what_is_left(home):
     process.wait()
     before = {path: path.stat().st_mtime_ns for path in state.rglob(marker_file("card-*"))}
     assert before
-    done = subprocess.run([sys.executable, str(script)], check=False)
-    assert done.returncode == 0
-    assert [p.read_bytes() for k in ("data", "dropped") for p in sorted((output / k).iterdir())] == expected
+    if by == "the same script":
+        assert subprocess.run([sys.executable, str(script)], check=False).returncode == 0
+        found = [p.read_bytes() for kind in ("data", "dropped") for p in sorted((output / kind).iterdir())]
+    else:
+        monkeypatch.setattr(card, "POOL_TOKENS", 1)
+        found = outcome(home, name, stages, 2)[1]
+    assert found == expected
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 

@@ -93,7 +93,7 @@ def started(folder: Path, *arguments: str, text: str = "") -> subprocess.Complet
     )
 
 
-@pytest.mark.parametrize("how", ["a script", "with a guard", "python -", "a cell", "a function"])
+@pytest.mark.parametrize("how", ["python -", "with a guard", "a cell", "a script", "a function"])
 @pytest.mark.campaign(2)
 def test_it_runs_with_two_workers(folder: Path, how: str) -> None:
     code = f"{OWN}{RUN}"
@@ -158,6 +158,7 @@ def test_changed_code_is_never_answered_from_an_old_run(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("context", ["Pool", "ProcessPoolExecutor"])
+@pytest.mark.campaign(2)
 def test_inside_a_process_of_a_pool(folder: Path, context: str) -> None:
     code = f"""
 import multiprocessing
@@ -176,5 +177,5 @@ if __name__ == "__main__":
             print(pool.submit(job, "there").result())
 """
     (folder / "s.py").write_text(code)
-    done = started(folder, "s.py") if context == "Pool" else python(folder)
+    done = started(folder, "s.py") if context == "ProcessPoolExecutor" else python(folder)
     assert done.stdout == "40\n40\n", done.stderr

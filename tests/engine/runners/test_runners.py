@@ -15,6 +15,7 @@ import psutil
 import pytest
 from support import forked
 from support.engine import digests, write_corpus
+from support.forms import FULL
 
 from corpuscurate import Pipeline, Settings, Sink, Source
 from corpuscurate.core.batch import Batch
@@ -47,18 +48,26 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-def test_a_script_without_a_main_guard_may_use_workers(folder: Path) -> None:
-    command = [sys.executable, "script.py"]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "344\n"), done.stderr
-
-
-def test_files_in_the_current_folder_are_not_modules_of_the_workers(folder: Path) -> None:
-    (folder / "pyarrow.py").write_text("raise SystemExit('the wrong module')")
-    (folder / "bin").mkdir()
-    (folder / "script.py").rename(folder / "bin" / "script.py")
-    command = [sys.executable, "bin/script.py"]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("modules", "long"),
+    [(True, True), (False, False), (True, False), (False, True)],
+    ids=["all at once", "no main guard", "a file like a module", "a long folder for temporary files"],
+)
+@pytest.mark.campaign(4)
+def test_a_script_may_use_workers(folder: Path, modules: bool, long: bool) -> None:
+    """Without a main guard; where the current folder has a file with the name of a module; where the path of a socket
+    in the folder for temporary files has more than 108 bytes."""
+    script, env = "script.py", environment()
+    if modules:
+        (folder / "pyarrow.py").write_text("raise SystemExit('the wrong module')")
+        (folder / "bin").mkdir()
+        script = "bin/script.py"
+        (folder / "script.py").rename(folder / script)
+    if long:
+        env["TMPDIR"] = str(folder / ("scratch-" + "x" * 100))
+        Path(env["TMPDIR"]).mkdir()
+    command = [sys.executable, script]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "344\n"), done.stderr
 
 
@@ -72,7 +81,7 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_makes_the_same_bytes(fo
     )
     whole.run()
     wanted = digests(folder / "whole")
-    for wait in (0.0, 0.2, 0.5):
+    for wait in (0.0, 0.2, 0.5) if FULL else (0.2,):
         run = subprocess.Popen([sys.executable, "script.py"], cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
         watched = psutil.Process(run.pid)
         deadline = time.monotonic() + 60
@@ -111,6 +120,7 @@ class Dies(Length):
         (107, r"ended with exit code 7 while it worked on {}\. .*A stage or a library ended it"),
     ],
 )
+@pytest.mark.campaign(2)
 def test_a_dead_worker_is_an_error_that_says_why_and_over_what(folder: Path, number: int, words: str) -> None:
     made = run_of(folder, Dies(min_words=int(number), name="dies"), retries=0)
     with pytest.raises(WorkerError, match=words.format(r"in/shard-0\.jsonl")) as said:
@@ -187,16 +197,6 @@ def test_memory_that_never_suffices_is_an_error_that_names_the_stage(folder: Pat
         run_of(folder, troubled(folder, "memory"), workers=1).run()
     with pytest.raises(MemoryError, match=r"stage 'troubled'.* while it worked on in/shard-3\.jsonl, 3 times"):
         run_of(folder, troubled(folder, "memory", times=999)).run()
-
-
-def test_a_long_folder_for_temporary_files_is_no_hindrance(folder: Path) -> None:
-    """The path of a socket has 108 bytes at most."""
-    long = folder / ("scratch-" + "x" * 100)
-    long.mkdir()
-    command = [sys.executable, "script.py"]
-    env = {**environment(), "TMPDIR": str(long)}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "344\n"), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_equal_to_the_twin(documents):
 
 
 def test_equal_to_the_twin_on_real_documents():
-    documents = list(real_documents(197))
+    documents = real_documents(197)
     assert found(documents) == [sentences(text) for text in documents]
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from naive.normalize import is_control
 from naive.text import is_invisible, is_single
+from support.characters import code_points
 
 from corpuscurate.kernels.text import unicode as u
 
-POINTS = [*range(0xD800), *range(0xE000, 0x110000)]
 same_version = pytest.mark.skipif(
     unicodedata.unidata_version != u.unidata_version(),
     reason=f"this Python has Unicode {unicodedata.unidata_version}, the tables are of {u.unidata_version()}",
@@ -39,14 +39,14 @@ def all_flags() -> np.ndarray:
 )
 def test_flags_are_those_of_python(flag, rule):
     flags = all_flags()
-    assert [hex(c) for c in POINTS if bool(flags[c] & flag) != rule(chr(c))] == []
+    assert [hex(c) for c in code_points() if bool(flags[c] & flag) != rule(chr(c))] == []
 
 
 @same_version
 def test_combining_classes_are_those_of_python():
     t = u.tables()
     found = t.combining_data.reshape(-1, u.PAGE)[t.combining_pages].reshape(-1)
-    assert [hex(c) for c in POINTS if found[c] != unicodedata.combining(chr(c))] == []
+    assert [hex(c) for c in code_points() if found[c] != unicodedata.combining(chr(c))] == []
 
 
 @same_version
@@ -55,7 +55,7 @@ def test_combining_classes_are_those_of_python():
 )
 def test_a_character_without_the_flag_is_in_the_form_alone_and_after_any_base(form, flag):
     flags = all_flags()
-    quiet = [chr(c) for c in POINTS if not flags[c] & flag]
+    quiet = [chr(c) for c in code_points() if not flags[c] & flag]
     assert [char for char in quiet if not unicodedata.is_normalized(form, char)] == []
     for base in "aoyAOY가각カאاक":  # bases that compose with many a mark
         if not flags[ord(base)] & flag:
@@ -66,7 +66,7 @@ def test_a_character_without_the_flag_is_in_the_form_alone_and_after_any_base(fo
 def test_folding_and_coding_of_every_code_point():
     t = u.tables()
     out = np.zeros(16, np.uint8)
-    for c in POINTS:
+    for c in code_points():
         data = np.frombuffer(chr(c).encode(), np.uint8)
         assert u.decode(data, 0) == (c, len(data))
         assert out[: u.encode(c, 0, out)].tobytes() == data.tobytes()

@@ -1,15 +1,16 @@
-import datasketch
 import numpy as np
 import pytest
-from datasketch.lsh import _optimal_param
 from hypothesis import given
 from hypothesis import strategies as st
 from naive import neardup
+from support.later import Later
 
 from corpuscurate.kernels.duplicates.bands import absorb, sieve_add, sieve_passes
 from corpuscurate.methods.dedup.bands import candidate_probability, choose_bands, datasketch_bands, s_curve
 from corpuscurate.methods.dedup.presets import PRESETS
 from corpuscurate.stages.minhash import MinHash
+
+datasketch = Later("datasketch")
 
 
 @given(st.floats(0.01, 1), st.integers(1, 200), st.integers(1, 40))
@@ -78,7 +79,7 @@ def test_the_sieve_loses_no_key_that_occurs_twice(values, size):
 @pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99])
 def test_trap_12_bands_and_rows_as_datasketch_chooses_them(threshold, values):
     found = datasketch_bands(threshold, values)
-    assert found == _optimal_param(threshold, values, 0.5, 0.5)
+    assert found == datasketch.lsh._optimal_param(threshold, values, 0.5, 0.5)
     if found[0] > 1:  # it refuses a single band
         theirs = datasketch.MinHashLSH(threshold=threshold, num_perm=values)
         assert found == (theirs.b, theirs.r)

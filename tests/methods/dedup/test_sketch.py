@@ -1,4 +1,3 @@
-import datasketch
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,9 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import neardup, sketches
 from support.forms import some
+from support.later import Later
 
 from corpuscurate.kernels.text.folding import CHUNK
 from corpuscurate.methods.dedup.sketch import Recipe, sign
+
+datasketch = Later("datasketch")
 
 TEXT = st.text(
     st.sampled_from("ab cé漢 字ßΐ.\u0301\u00a0\nA9İ\U0001f600กา\u00ad\u200d\ufe0f_")

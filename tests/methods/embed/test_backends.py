@@ -179,6 +179,7 @@ def test_rows_that_are_not_finite_are_noted(folder, monkeypatch):
 
 
 @needs_onnx
+@pytest.mark.full("test_a_damaged_file_is_made_again exports twice in one process")
 def test_the_same_model_gives_the_same_file_in_every_process_and_nothing_beside_the_model(folder, tmp_path):
     before = folder_digest(folder), sorted(folder.rglob("*"))
     found = []
@@ -220,7 +221,9 @@ def test_workers_of_a_known_model_load_no_torch(folder):
 
 @needs_onnx
 def test_a_damaged_file_is_made_again(folder, tmp_path, monkeypatch):
+    """To the same bytes; nothing is written beside the model, and nothing tells where the graph was traced."""
     monkeypatch.setattr(onnx_export, "_home", lambda: tmp_path)
+    before = folder_digest(folder), sorted(folder.rglob("*"))
     model = embedder(folder)._model
     made = []
 
@@ -228,14 +231,24 @@ def test_a_damaged_file_is_made_again(folder, tmp_path, monkeypatch):
         made.append(1)
         return Exportable(model.loaded, model.run, model.facts, model.shapes.longest)
 
-    path = onnx_file("m", "digest", "float32", load)
-    content = path.read_bytes()
-    assert onnx_file("m", "digest", "float32", load) == path
-    assert len(made) == 1
-    path.write_bytes(content[:-1])
-    assert onnx_file("m", "digest", "float32", load).read_bytes() == content
-    assert len(made) == 2
-    assert sorted(each.suffix for each in tmp_path.iterdir()) == ["", ".lock"]
+    def file(precision):
+        return onnx_file("m", "digest", precision, load)
+
+    def content():
+        return {path: path.read_bytes() for path in tmp_path.rglob("*.onnx*")}
+
+    small = file("int8")
+    whole = file("float32")
+    kept = content()
+    assert file("int8") == small and len(made) == 1
+    assert kept.keys() == {small, whole, whole.with_name(f"{whole.name}.data")}
+    assert b"site-packages" not in b"".join(kept.values())
+    small.write_bytes(kept[small][:-1])
+    assert file("int8") == small and (content(), len(made)) == (kept, 1)  # from that of float32
+    whole.write_bytes(kept[whole][:-1])
+    assert file("float32") == whole and (content(), len(made)) == (kept, 2)
+    assert sorted(each.suffix for each in tmp_path.iterdir()) == ["", "", ".lock", ".lock"]
+    assert before == (folder_digest(folder), sorted(folder.rglob("*")))
 
 
 @needs_onnx
@@ -330,15 +343,28 @@ def test_parameters_travel_to_workers():
     assert (one.batch_size, SentenceTransformers(model="m", device="cuda").batch_size) == (2, 512)
 
 
-@pytest.mark.parametrize(("more", "least"), EQUAL)
-def test_two_workers_give_the_bytes_of_one(folder, tmp_path, more, least):
+@pytest.mark.parametrize(
+    "embedders",
+    [
+        pytest.param([each.values[0] for each in EQUAL], id="all in one run", marks=needs_onnx),
+        *(pytest.param([each.values[0]], id=each.id, marks=each.marks) for each in EQUAL),
+    ],
+)
+@pytest.mark.campaign(1 + len(EQUAL))
+def test_two_workers_give_the_bytes_of_one(folder, tmp_path, embedders):
     import pyarrow as pa
 
     texts = [f"{text} {word}" for text in TEXTS for word in ("hello", "world", "unable to be", "12 3")] * 3
     for i in range(2):
         pq.write_table(pa.table({"text": texts[i::2]}), tmp_path / f"{i}.parquet")
-    parameters = SentenceTransformers(model=str(folder), max_unknown_ratio=1.0, **more)
-    stages = [Embed(embedder=parameters), Semantic(embedding="embed.embedding", threshold=0.999)]
+    stages = [
+        Embed(embedder=SentenceTransformers(model=str(folder), max_unknown_ratio=1.0, **more), name=f"e{number}")
+        for number, more in enumerate(embedders)
+    ]
+    stages += [
+        Semantic(embedding=f"e{number}.embedding", threshold=0.999, name=f"s{number}")
+        for number in range(len(embedders))
+    ]
     found = []
     for workers, size in ((1, 1 << 20), (2, 1000)):
         output = tmp_path / f"out-{workers}"

@@ -20,15 +20,17 @@ from corpuscurate.stages.embed import Embed
 from corpuscurate.stages.semantic import Semantic
 
 
-def _has_card() -> bool:
+@pytest.fixture(scope="module", autouse=True)
+def _card():
+    """Skip, in the process that runs these tests, where there is no card: only torch knows."""
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("sentence_transformers") is None:
-        return False
+        pytest.skip("torch and sentence-transformers are not installed")
     import torch
 
-    return bool(torch.cuda.is_available())
+    if not torch.cuda.is_available():
+        pytest.skip("no card of CUDA")
 
 
-pytestmark = pytest.mark.skipif(not _has_card(), reason="no card of CUDA")
 WORDS = ("hello", "world", "the", "unable", "a", "b", "xyz", "漢字", "12")
 RNG = random.Random(4)  # noqa: S311
 TEXTS = [" ".join(RNG.choices(WORDS, k=RNG.randrange(0, 40))) for _ in range(300)]

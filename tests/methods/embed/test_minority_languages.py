@@ -37,6 +37,7 @@ def sentences():
 
 @pytest.mark.parametrize("language", ["is", "ru", "hi", "ko", "th"])
 @pytest.mark.parametrize("count", [4, 20, 90])
+@pytest.mark.campaign(3)
 def test_different_texts_are_told_apart_and_rewordings_found(tmp_path, english, sentences, language, count):
     own = sentences[language]
     texts = [" ".join(own[i : i + SENTENCES]) for i in range(0, SENTENCES * count, SENTENCES)]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pyarrow as pa
 import pytest
@@ -9,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.embed import ADDED, ALPHABET, array, tokenizer_json
 from support.forms import some
+from support.later import Later
 
 from corpuscurate.core.errors import RecipeError
 from corpuscurate.methods.embed import tokens as module
 from corpuscurate.methods.embed.base import CUT, UNKNOWN
 from corpuscurate.methods.embed.tokens import HEAD_CHARACTERS, Facts, Tokeniser, kept_facts, tokens_in
 
-tokenizers = pytest.importorskip("tokenizers")
+pytestmark = pytest.mark.skipif(find_spec("tokenizers") is None, reason="tokenizers is not installed")
+tokenizers = Later("tokenizers")
 WORDS = ("low", "lower", "newest", "widest", "the", "naïve", "漢字", "x", "[SEP]", "[UNK]", "q", "  ", "\n", "a b")
 TEXT = (
     st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import random
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,10 @@ from corpuscurate.tools.train.near_copies import joined
 from corpuscurate.tools.train.recipe import FasttextParameters, load_train_recipe
 from corpuscurate.tools.train.split import folds, split
 
-pytest.importorskip("fasttext", reason="fasttext-community is not installed")
-pytest.importorskip("cleanlab", reason="cleanlab is not installed")
+pytestmark = [
+    pytest.mark.skipif(find_spec("fasttext") is None, reason="fasttext-community is not installed"),
+    pytest.mark.skipif(find_spec("cleanlab") is None, reason="cleanlab is not installed"),
+]
 
 PROSE = "river stone winter garden letter summer music glass road evening mountain harbour silence".split()  # noqa: SIM905
 SPAM = "click free winner offer bonus cheap deal casino prize discount urgent limited subscribe cash".split()  # noqa: SIM905
