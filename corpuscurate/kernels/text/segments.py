@@ -72,7 +72,7 @@ def _line_end(data: NDArray[np.uint8], i: Int, stop: Int) -> Int:
     return i
 
 
-@inlined
+@uncounted
 def find_lines(
     data: NDArray[np.uint8],
     start: Int,
@@ -119,7 +119,7 @@ def cuts_lines(data: NDArray[np.uint8], start: Int, stop: Int, t: Tables) -> boo
     return bool(last < stop and data[np.uint64(last)] != _NEWLINE)
 
 
-@inlined
+@uncounted
 def find_paragraphs(
     data: NDArray[np.uint8],
     start: Int,
