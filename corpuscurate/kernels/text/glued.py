@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import uncounted
 from corpuscurate.kernels.simd.words64 import store8
+from corpuscurate.kernels.text.bytes8 import head_of, load
 from corpuscurate.kernels.text.interning import (
     FIRST_SLOTS,
     clear,
     count_hashes,
     find_repeated,
     hash_bytes,
-    head_of,
-    load,
     same_bytes,
 )
 from corpuscurate.kernels.text.repetition_scratch import WINDOW_BYTES, Scratch

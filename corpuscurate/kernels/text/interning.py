@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import inlined, uncounted
-from corpuscurate.kernels.hashing import load64
+from corpuscurate.kernels.text.bytes8 import head_of, load
 from corpuscurate.kernels.text.unicode import Int
 
 SEED = np.uint64(secrets.randbits(64))
@@ -32,9 +32,8 @@ LARGE_SLOTS = 1 << 14
 """Slots of the largest table that has room for all distinct strings from the first: above, tables grow."""
 MOST_STRINGS = 1 << 28
 """Words, lines or paragraphs of one document, of which it must have fewer."""
-_0, _1, _2, _3, _8, _29, _32, _64 = (np.uint64(number) for number in (0, 1, 2, 3, 8, 29, 32, 64))
+_0, _1, _2, _29, _32 = (np.uint64(number) for number in (0, 1, 2, 29, 32))
 _LOW = np.uint64(0xFFFFFFFF)
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _FACTOR1 = np.uint64(0x9E3779B97F4A7C15)
 _FACTOR2 = np.uint64(0xD6E8FEB86659FD93)
 
@@ -70,31 +69,6 @@ def make_ids(strings: int) -> Ids:
         np.empty(1 << int(bits_for(strings)), np.uint8),
         np.empty(1 << max(2 * strings, FIRST_SLOTS).bit_length(), np.uint64),
     )
-
-
-@inlined
-def load(data: NDArray[np.uint8], i: Int) -> np.uint64:
-    """`load64` at an index of either type of 64-bit integers."""
-    return load64(data, i)  # type: ignore[arg-type]
-
-
-@uncounted
-def _few_bytes(data: NDArray[np.uint8], start: Int, size: Int) -> np.uint64:
-    """Up to 7 bytes as one uint64, byte by byte: at the end of the buffer."""
-    value = _0
-    for i in range(size):
-        value |= np.uint64(data[np.uint64(start + i)]) << np.uint64(8 * i)
-    return value
-
-
-@inlined
-def head_of(data: NDArray[np.uint8], start: Int, size: Int) -> np.uint64:
-    """The first 8 bytes of a string as one uint64, with zeros behind a shorter one."""
-    if start + 8 > len(data):
-        return _few_bytes(data, start, min(size, 8))
-    unused = _64 - (np.uint64(min(size, 8)) << _3)
-    half = unused >> _1  # twice, since no shift is of 64 bits
-    return load(data, start) & (_ALL >> half >> (unused - half))
 
 
 @inlined
@@ -176,7 +150,7 @@ def find_repeated(hashes: NDArray[np.uint32], size: Int, seen: NDArray[np.uint8]
 
 
 @uncounted
-def _hash_strings(
+def _hash_ends(
     data: NDArray[np.uint8],
     starts: NDArray[np.int64],
     stops: NDArray[np.int64],
@@ -185,10 +159,18 @@ def _hash_strings(
     seed: np.uint64,
     hashes: NDArray[np.uint32],
 ) -> None:
-    """32 bits of the hash of each string data[starts[first + i]:stops[first + i]], i < size."""
+    """32 bits of a hash of the length, the first, the middle and the last 8 bytes of each string: no loop."""
     for i in range(size):
         k = np.uint64(first + i)
-        hashes[np.uint64(i)] = hash_bytes(data, starts[k], stops[k], seed) >> _32
+        start, stop = starts[k], stops[k]
+        length = stop - start
+        head = head_of(data, start, length)
+        middle = head_of(data, start + (length >> 1), length - (length >> 1))
+        tail = head_of(data, max(stop - 8, start), length)
+        value = (head ^ seed ^ np.uint64(length)) * _FACTOR1
+        value = (value ^ value >> _32 ^ middle) * _FACTOR2
+        value = (value ^ value >> _32 ^ tail) * _FACTOR1
+        hashes[np.uint64(i)] = value >> _32
 
 
 @uncounted
@@ -208,7 +190,7 @@ def _number_strings(
     room = np.int64(slots >> _1)
     for j in range(size):
         i = np.int64(ids.places[np.uint64(j)])
-        key = np.uint64(ids.hashes[np.uint64(i)])
+        key = np.uint64(ids.hashes[np.uint64(j)])
         start = starts[np.uint64(first + i)]
         length = stops[np.uint64(first + i)] - start
         slot = key & mask
@@ -251,13 +233,16 @@ def number_strings(
     many distinct ones there are. `ids.places` has the i of those, ascending, `ids.numbers` their numbers; of each
     number, `ids.counts` has how often it occurs, `ids.origins` the index among the places at which it is first met.
     """
-    _hash_strings(data, starts, stops, first, size, seed, ids.hashes)
     found: Int = size
     if every:
         for i in range(size):
             ids.places[np.uint64(i)] = i
     else:
+        _hash_ends(data, starts, stops, first, size, seed, ids.hashes)
         found = find_repeated(ids.hashes, size, ids.seen, ids.places)
+    for j in range(found):
+        k = np.uint64(first + ids.places[np.uint64(j)])
+        ids.hashes[np.uint64(j)] = hash_bytes(data, starts[k], stops[k], seed) >> _32
     slots = slots_for(found)
     while True:
         distinct = _number_strings(data, starts, stops, first, found, slots, ids)

@@ -4,7 +4,8 @@ An n-gram can only be repeated where both (n - 1)-grams in it are. So each lengt
 before has left (`lengthen`), and most documents have few left after three words. There a byte counts the hashes of each
 of its slots: all that are repeated are left, and a few others. Only the few n-grams that matter are then compared by
 their words: the most frequent ones (`most_frequent`), since a slot counts at least as many as each of its n-grams, or
-all that are left (`keep_repeated`). No hash decides anything.
+all that are left (`keep_repeated`). From there on an n-gram of one word more is the pair of the two in it
+(`lengthen_repeated`). No hash decides anything.
 
 A word is a number of 64 bits: if it is shorter than 8 bytes, that of no other, else, with the lowest bit set, its hash.
 """
@@ -15,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import inlined, uncounted
+from corpuscurate.kernels.text.bytes8 import head_of, load, tails_in
 from corpuscurate.kernels.text.interning import (
     FULL,
     Ids,
     clear,
     count_hashes,
     hash_bytes,
-    head_of,
     same_bytes,
     slots_for,
 )
 from corpuscurate.kernels.text.unicode import Int
 
-_0, _1, _2, _29, _32, _56 = (np.uint64(number) for number in (0, 1, 2, 29, 32, 56))
+_0, _1, _2, _3, _29, _32, _56, _64 = (np.uint64(number) for number in (0, 1, 2, 3, 29, 32, 56, 64))
 _LOW = np.uint64(0xFFFFFFFF)
 _BITS63 = np.uint64(0x7FFFFFFFFFFFFFFF)
 _FACTOR1 = np.uint64(0x9E3779B97F4A7C15)
@@ -43,6 +44,20 @@ def _mix63(key: np.uint64) -> np.uint64:
     return key ^ key >> _32
 
 
+@inlined
+def _tails_behind(data: NDArray[np.uint8], start: Int, length: Int) -> Int:
+    """How many bytes of data[start:start + length] begin no character, but for the first 8."""
+    if length <= 8:
+        return np.int64(0)
+    tails: Int = 0
+    at = start + 8
+    while at + 8 < start + length:
+        tails += tails_in(load(data, at))
+        at += 8
+    rest = np.uint64(start + length - at)  # 1 to 8 bytes, the last of at least 9
+    return tails + tails_in(load(data, start + length - 8) >> (_64 - (rest << _3)))
+
+
 @uncounted
 def hash_words(
     data: NDArray[np.uint8],
@@ -52,17 +67,25 @@ def hash_words(
     size: Int,
     seed: np.uint64,
     words: NDArray[np.uint64],
+    chars: NDArray[np.int64],
 ) -> None:
-    """The number of each word data[starts[first + i]:stops[first + i]], i < size, none of which is empty."""
+    """The number of each word data[starts[first + i]:stops[first + i]], i < size, none of which is empty.
+
+    chars: int64[size + 1], the characters of all words before each.
+    """
+    chars[0] = 0
     for i in range(size):
         k = np.uint64(first + i)
         start, stop = starts[k], stops[k]
         length = stop - start
         long = np.uint64(length > 7)
-        short = head_of(data, start, length) | np.uint64(length) << _56
+        head = head_of(data, start, length)
+        short = head | np.uint64(length) << _56
         hashed = hash_bytes(data, start, stop, seed)  # always: a branch would often be mispredicted
         key = hashed if long else short
         words[np.uint64(i)] = _mix63((key ^ seed) & _BITS63) << _1 | long
+        tails = tails_in(head) + _tails_behind(data, start, length)
+        chars[np.uint64(i + 1)] = chars[np.uint64(i)] + length - tails
 
 
 @inlined
@@ -275,6 +298,75 @@ def keep_repeated(
         ids.places[left] = ids.picked[np.uint64(j)]
         ids.numbers[left] = number
         left += np.uint64(ids.counts[np.uint64(number)] > 1)
+    return np.int64(left)
+
+
+@uncounted
+def _number_pairs(size: Int, slots: np.uint64, ids: Ids) -> Int:
+    """Number the pairs of neighbours among `ids.numbers[:size]`, from 0 by appearance, in `ids.picked`; -1 where the
+    places do not follow each other. How many distinct ones, or FULL. `ids.counts` and `ids.origins` as of
+    `number_strings`."""
+    clear(ids.table, slots)
+    mask = slots - _1
+    distinct: Int = 0
+    room = np.int64(slots >> _1)
+    other: Int = -2  # the index of a pair that equals the one before
+    for j in range(size):
+        k = np.uint64(j)
+        if j + 1 == size or ids.places[k + _1] != ids.places[k] + 1:
+            ids.picked[k] = -1
+            other = -2
+            continue
+        a, b = ids.numbers[k], ids.numbers[k + _1]
+        behind = np.uint64(other + 1)
+        if other >= 0 and ids.picked[behind] >= 0 and ids.numbers[behind] == a and ids.numbers[behind + _1] == b:
+            number = np.int64(ids.picked[behind])
+            ids.counts[np.uint64(number)] += 1
+            ids.picked[k] = number
+            other += 1
+            continue
+        key = (np.uint64(a) * _FACTOR1 + np.uint64(b)) * _FACTOR2 >> _32
+        slot = key & mask
+        while True:
+            value = ids.table[slot]
+            if value == _0:
+                if distinct == room:
+                    return FULL
+                ids.counts[np.uint64(distinct)] = 1
+                ids.origins[np.uint64(distinct)] = j
+                ids.picked[k] = distinct
+                distinct += 1
+                ids.table[slot] = key << _32 | np.uint64(distinct)
+                other = -2
+                break
+            if value >> _32 == key:
+                number = np.int64((value & _LOW) - _1)
+                other = np.int64(ids.origins[np.uint64(number)])
+                if ids.numbers[np.uint64(other)] == a and ids.numbers[np.uint64(other + 1)] == b:
+                    ids.counts[np.uint64(number)] += 1
+                    ids.picked[k] = number
+                    break
+            slot = (slot + _1) & mask
+    return distinct
+
+
+@uncounted
+def lengthen_repeated(size: Int, ids: Ids) -> Int:
+    """From the repeated n-grams that `keep_repeated` has left to those of n + 1 words, in the same form; how many."""
+    slots = slots_for(size)
+    distinct = _number_pairs(size, slots, ids)
+    while distinct == FULL:
+        slots = min(slots << _2, np.uint64(len(ids.table)))
+        distinct = _number_pairs(size, slots, ids)
+    for number in range(distinct):
+        k = np.uint64(number)
+        ids.origins[k] = ids.places[np.uint64(ids.origins[k])]
+    left = _0
+    for j in range(size):
+        number = ids.picked[np.uint64(j)]
+        ids.places[left] = ids.places[np.uint64(j)]
+        ids.numbers[left] = number
+        left += np.uint64(number >= 0 and ids.counts[np.uint64(max(number, 0))] > 1)
     return np.int64(left)
 
 

@@ -11,15 +11,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import inlined, kernel, uncounted
+from corpuscurate.kernels.compile import kernel, uncounted
 from corpuscurate.kernels.text.glued import every_place, glue, glued_repeats, narrow
-from corpuscurate.kernels.text.interning import load, number_strings
+from corpuscurate.kernels.text.interning import number_strings
 from corpuscurate.kernels.text.ngrams import (
     covered,
     first_most,
     hash_words,
     keep_repeated,
     lengthen,
+    lengthen_repeated,
     most_frequent,
 )
 from corpuscurate.kernels.text.repetition_scratch import Scratch
@@ -47,26 +48,20 @@ MEASURES = (
 """The columns of `measure_repetition`."""
 
 MAX_TOP, MIN_REPEATED, MAX_REPEATED = 4, 5, 10
-_7 = np.uint64(7)
-_ONES = np.uint64(0x0101010101010101)
 
 
 @uncounted
 def _repeated_strings(
-    data: NDArray[np.uint8], size: Int, convention: Int, ascii: bool, seed: np.uint64, s: Scratch
-) -> tuple[Int, Int, Int]:
-    """Of the strings in `s.begins`, `s.ends`: how many are repeated, their characters, and the characters of all.
+    data: NDArray[np.uint8], size: Int, convention: Int, seed: np.uint64, s: Scratch
+) -> tuple[Int, Int]:
+    """Of the strings in `s.begins`, `s.ends`: how many are repeated, and their characters.
 
-    `datatrove` counts the second and later copies, all others each copy of what is repeated. ascii: whether all are.
+    `datatrove` counts the second and later copies, all others each copy of what is repeated.
     """
     repeated: Int = 0
     characters: Int = 0
-    total: Int = 0
-    for at in range(size):
-        i = np.uint64(at)
-        total += s.ends[i] - s.begins[i] if ascii else characters_of(data, s.begins[i], s.ends[i])
     if size < 2:
-        return repeated, characters, total
+        return repeated, characters
     found, _ = number_strings(data, s.begins, s.ends, 0, size, False, seed, s.ids)
     for at in range(found):
         number = np.uint64(s.ids.numbers[np.uint64(at)])
@@ -74,7 +69,25 @@ def _repeated_strings(
             i = np.uint64(s.ids.places[np.uint64(at)])
             repeated += 1
             characters += characters_of(data, s.begins[i], s.ends[i])
-    return repeated, characters, total
+    return repeated, characters
+
+
+@uncounted
+def _characters_in(data: NDArray[np.uint8], start: Int, stop: Int, size: Int, text: Int, s: Scratch) -> Int:
+    """The characters of the strings in `s.begins`, `s.ends`: of data[start:stop], which has `text`, without the white
+    space between them."""
+    inside: Int = 0
+    tails: Int = 0  # bytes between them that begin no character
+    end = start
+    for at in range(size):
+        k = np.uint64(at)
+        inside += s.ends[k] - s.begins[k]
+        for i in range(end, s.begins[k]):
+            tails += data[np.uint64(i)] & 0xC0 == 0x80
+        end = s.ends[k]
+    for i in range(end, stop):
+        tails += data[np.uint64(i)] & 0xC0 == 0x80
+    return inside - (stop - start - text - tails)
 
 
 @uncounted
@@ -111,30 +124,6 @@ def _top(n: Int, size: Int, most: Int, convention: Int, words: Int, s: Scratch) 
     return best
 
 
-@inlined
-def _word_characters(data: NDArray[np.uint8], start: Int, stop: Int) -> Int:
-    """Code points of a word."""
-    if stop - start > 8 or start + 8 > len(data):
-        return characters_of(data, start, stop)
-    unused = np.uint64(64) - (np.uint64(stop - start) << np.uint64(3))
-    word = load(data, start) << unused  # of at least a byte
-    return stop - start - np.int64(((word >> _7 & ~(word >> np.uint64(6)) & _ONES) * _ONES) >> np.uint64(56))
-
-
-@uncounted
-def _measure_lengths(
-    data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], first: Int, words: Int, s: Scratch
-) -> None:
-    """The characters of all words before each, in `s.chars`."""
-    low, high = starts[first], stops[first + words - 1]
-    ascii = characters_of(data, low, high) == high - low
-    s.chars[0] = 0
-    for i in range(words):
-        k = np.uint64(first + i)
-        length = stops[k] - starts[k] if ascii else _word_characters(data, starts[k], stops[k])
-        s.chars[np.uint64(i + 1)] = s.chars[np.uint64(i)] + length
-
-
 @uncounted
 def _ratio(part: Int, whole: Int) -> float:
     return np.float64(part) / np.float64(whole) if whole else 0.0
@@ -168,34 +157,39 @@ def measure_repetition(
             out[row, column] = 0.0
         text = characters_of(data, start, stop)
         if segments:
-            ascii = text == stop - start
             size = find_lines(data, start, stop, convention != DATATROVE, t, s.begins, s.ends)
-            repeated, characters, total = _repeated_strings(data, size, convention, ascii, seed, s)
+            repeated, characters = _repeated_strings(data, size, convention, seed, s)
             out[row, 0] = _ratio(repeated, size)
-            out[row, 2] = _ratio(characters, text if convention == DATATROVE else total)
+            if repeated:
+                whole = text if convention == DATATROVE else _characters_in(data, start, stop, size, text, s)
+                out[row, 2] = _ratio(characters, whole)
             if repeated or (convention == DATATROVE and cuts_lines(data, start, stop, t)):
                 size = find_paragraphs(data, start, stop, convention, t, s.begins, s.ends)
-                repeated, characters, total = _repeated_strings(data, size, convention, ascii, seed, s)
+                repeated, characters = _repeated_strings(data, size, convention, seed, s)
                 out[row, 1] = _ratio(repeated, size)
-                out[row, 3] = _ratio(characters, text if convention == DATATROVE else total)
+                if repeated:
+                    whole = text if convention == DATATROVE else _characters_in(data, start, stop, size, text, s)
+                    out[row, 3] = _ratio(characters, whole)
         begin = first[row]
         words = first[row + 1] - begin
         if longest < TOP[0] or words < TOP[0]:
             continue
-        _measure_lengths(words_data, starts, stops, begin, words, s)
+        hash_words(words_data, starts, stops, begin, words, seed, s.ids.words, s.chars)
         whole = text if convention == DATATROVE else s.chars[np.uint64(words)]
-        hash_words(words_data, starts, stops, begin, words, seed, s.ids.words)
         size = words
-        for n in range(2, min(longest, MAX_TOP if convention == DATATROVE else MAX_REPEATED) + 1):
+        for n in range(2, min(longest, MAX_TOP) + 1):
             size, highest = lengthen(n, size, s.ids)
-            if n <= MAX_TOP:
-                picked, most = most_frequent(n, size, highest, words_data, starts, stops, begin, s.ids)
-                out[row, 2 + n] = _ratio(_top(n, picked, most, convention, words, s), whole)
-            else:
-                size = keep_repeated(n, size, words_data, starts, stops, begin, s.ids)
-                out[row, 2 + n] = _ratio(covered(n, size, s.ids, s.chars), whole)
-            if size == 0 and convention != DATATROVE:
+            picked, most = most_frequent(n, size, highest, words_data, starts, stops, begin, s.ids)
+            out[row, 2 + n] = _ratio(_top(n, picked, most, convention, words, s), whole)
+        for n in range(MIN_REPEATED, longest + 1):
+            if size == 0 or convention == DATATROVE:
                 break
+            if n == MIN_REPEATED:
+                size, _ = lengthen(n, size, s.ids)
+                size = keep_repeated(n, size, words_data, starts, stops, begin, s.ids)
+            else:
+                size = lengthen_repeated(size, s.ids)
+            out[row, 2 + n] = _ratio(covered(n, size, s.ids, s.chars), whole)
         if convention == DATATROVE and longest >= MIN_REPEATED and words >= MIN_REPEATED:
             glue(words_data, starts, stops, begin, words, s)
             size = words - MIN_REPEATED + 1

@@ -19,8 +19,8 @@ class Scratch(NamedTuple):
     """Memory that all documents of a batch share, for the largest of them; pages that none needs stay untouched.
 
     ids: for its words, lines or paragraphs. ends_of, cover: int64[strings]. chars: int64[words + 1]. begins, ends:
-    int64[lines + 2]. For `datatrove`: glued: uint8[bytes + 32]; at: int64[words + 1]; sums: uint64[words + 1]; inverses:
-    uint64[words]; powers: uint64[2, 9], of BASE and of its inverse.
+    int64[lines + 2]. For `datatrove`: glued: uint8[bytes + 32]; at: int64[words + 1]; sums: uint64[words + 1];
+    inverses: uint64[words]; powers: uint64[2, 9], of BASE and of its inverse.
     """
 
     ids: Ids
