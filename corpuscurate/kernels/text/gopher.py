@@ -123,7 +123,7 @@ def _ends_with_ellipsis(data: NDArray[np.uint8], start: Int, end: Int) -> bool:
     return bool((a == _DOT and b == _DOT and c == _DOT) or (a == 0xE2 and b == 0x80 and c == 0xA6))
 
 
-@uncounted
+@inlined
 def _may_begin(t: Tables, code_point: Int, stops: Strings) -> bool:
     """Whether a stop word may begin with this character, or the character may be left out."""
     flags = flags_of(t, code_point)
@@ -221,17 +221,20 @@ def _count_lines(
     return lines, bullet_lines, ellipsis_lines + (words > 0 and _ends_with_ellipsis(data, start, before))
 
 
-@uncounted
+@inlined
 def _long_word(data: NDArray[np.uint8], i: Int, end: Int, t: Tables) -> tuple[Int, bool, bool]:
     """Of data[i:end]: bytes that begin no character, whether one is a letter, whether one is not ASCII."""
     tails: Int = 0
-    letter = other = False
-    for at in range(i, end, 8):
-        part = head_of(data, at, min(end - at, 8))
+    letter = flags_of(t, decode(data, i)[0]) & ALPHA != 0
+    other = False
+    at = i
+    while at < end:
+        part = head_of(data, at, end - at)
         high = part & HIGH
         tails += tails_in(part)
         other = other or high != _0
         letter = letter or letters_in(part & ~HIGH) & ~high != _0
+        at += 8
     while other and not letter and i < end:
         code_point, i = decode(data, i)
         letter = flags_of(t, code_point) & ALPHA != 0

@@ -237,18 +237,18 @@ def count_repetition(
         words = _words(data, start, end, t, starts, stops)
         hash_words(data, starts, stops, 0, words, seed, ids.words, chars)
         left = words
-        for n in range(2, min(words, 4) + 1):
-            left, highest = lengthen(n, left, ids)
-            size, most = most_frequent(n, left, highest, data, starts, stops, 0, ids)
-            place = first_most(size, most, ids) if most > 1 else np.int64(0)
-            out[row, 6 + n] = _top(data, start, end, starts, stops, int(place), n, joined)
-        for n in range(5, min(words, 10) + 1):
-            if n == 5:
-                left, _ = lengthen(n, left, ids)
-                left = keep_repeated(n, left, data, starts, stops, 0, ids)
+        for n in range(2, min(words, 10) + 1):
+            highest: Int = 0
+            if n <= 5:
+                left, highest = lengthen(n, left, ids)
             else:
                 left = lengthen_repeated(left, ids)
-            if left == 0:
-                break
-            out[row, 6 + n] = _repeated(n, left, ids, chars)
+            if n <= 4:
+                size, most = most_frequent(n, left, highest, data, starts, stops, 0, ids)
+                place = first_most(size, most, ids) if most > 1 else np.int64(0)
+                out[row, 6 + n] = _top(data, start, end, starts, stops, int(place), n, joined)
+            else:
+                if n == 5:
+                    left = keep_repeated(n, left, data, starts, stops, 0, ids)
+                out[row, 6 + n] = _repeated(n, left, ids, chars)
     return len(offsets) - 1

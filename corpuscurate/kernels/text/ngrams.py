@@ -7,6 +7,7 @@ their words: the most frequent ones (`most_frequent`), since a slot counts at le
 all that are left (`keep_repeated`). From there on an n-gram of one word more is the pair of the two in it
 (`lengthen_repeated`). No hash decides anything.
 
+Who counts inlines these functions: a call passes some hundred arguments, more than the work on a short document.
 A word is a number of 64 bits: if it is shorter than 8 bytes, that of no other, else, with the lowest bit set, its hash.
 """
 
@@ -97,7 +98,7 @@ def _hash(words: NDArray[np.uint64], place: Int, n: Int) -> np.uint64:
     return value >> _32
 
 
-@uncounted
+@inlined
 def lengthen(n: Int, size: Int, ids: Ids) -> tuple[Int, Int]:
     """From the places of (n - 1)-grams that may be repeated to those of n-grams; how many, and the highest mark.
 
@@ -215,7 +216,7 @@ def _number(
     return distinct
 
 
-@uncounted
+@inlined
 def _number_picked(
     n: Int,
     size: Int,
@@ -233,7 +234,7 @@ def _number_picked(
         slots = min(slots << _2, np.uint64(len(ids.table)))
 
 
-@uncounted
+@inlined
 def most_frequent(
     n: Int,
     size: Int,
@@ -263,7 +264,7 @@ def most_frequent(
         least = max(most, 2)  # at most MOST, since `highest` is
 
 
-@uncounted
+@inlined
 def first_most(size: Int, most: Int, ids: Ids) -> Int:
     """The first of `ids.picked[:size]` whose n-gram occurs `most` times, which one does."""
     j = _0
@@ -272,7 +273,7 @@ def first_most(size: Int, most: Int, ids: Ids) -> Int:
     return np.int64(ids.picked[j])
 
 
-@uncounted
+@inlined
 def keep_repeated(
     n: Int,
     size: Int,
@@ -350,7 +351,7 @@ def _number_pairs(size: Int, slots: np.uint64, ids: Ids) -> Int:
     return distinct
 
 
-@uncounted
+@inlined
 def lengthen_repeated(size: Int, ids: Ids) -> Int:
     """From the repeated n-grams that `keep_repeated` has left to those of n + 1 words, in the same form; how many."""
     slots = slots_for(size)
@@ -370,7 +371,7 @@ def lengthen_repeated(size: Int, ids: Ids) -> Int:
     return np.int64(left)
 
 
-@uncounted
+@inlined
 def covered(n: Int, size: Int, ids: Ids, chars: NDArray[np.int64]) -> Int:
     """The characters of all words in the n-grams at the first `size` places, each word once. chars: int64[words + 1],
     characters of the words before each."""

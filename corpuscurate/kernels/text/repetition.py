@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, uncounted
+from corpuscurate.kernels.compile import inlined, kernel, uncounted
 from corpuscurate.kernels.text.glued import every_place, glue, glued_repeats, narrow
 from corpuscurate.kernels.text.interning import number_strings
 from corpuscurate.kernels.text.ngrams import (
@@ -90,7 +90,7 @@ def _characters_in(data: NDArray[np.uint8], start: Int, stop: Int, size: Int, te
     return inside - (stop - start - text - tails)
 
 
-@uncounted
+@inlined
 def _top(n: Int, size: Int, most: Int, convention: Int, words: Int, s: Scratch) -> Int:
     """The characters of the most frequent n-gram, times its occurrences (`paper`: those it covers).
 
@@ -177,19 +177,21 @@ def measure_repetition(
         hash_words(words_data, starts, stops, begin, words, seed, s.ids.words, s.chars)
         whole = text if convention == DATATROVE else s.chars[np.uint64(words)]
         size = words
-        for n in range(2, min(longest, MAX_TOP) + 1):
-            size, highest = lengthen(n, size, s.ids)
-            picked, most = most_frequent(n, size, highest, words_data, starts, stops, begin, s.ids)
-            out[row, 2 + n] = _ratio(_top(n, picked, most, convention, words, s), whole)
-        for n in range(MIN_REPEATED, longest + 1):
-            if size == 0 or convention == DATATROVE:
-                break
-            if n == MIN_REPEATED:
-                size, _ = lengthen(n, size, s.ids)
-                size = keep_repeated(n, size, words_data, starts, stops, begin, s.ids)
+        for n in range(2, min(longest, MAX_TOP if convention == DATATROVE else MAX_REPEATED) + 1):
+            highest: Int = 0
+            if n <= MIN_REPEATED:
+                size, highest = lengthen(n, size, s.ids)
             else:
                 size = lengthen_repeated(size, s.ids)
-            out[row, 2 + n] = _ratio(covered(n, size, s.ids, s.chars), whole)
+            if n <= MAX_TOP:
+                picked, most = most_frequent(n, size, highest, words_data, starts, stops, begin, s.ids)
+                out[row, 2 + n] = _ratio(_top(n, picked, most, convention, words, s), whole)
+            else:
+                if n == MIN_REPEATED:
+                    size = keep_repeated(n, size, words_data, starts, stops, begin, s.ids)
+                out[row, 2 + n] = _ratio(covered(n, size, s.ids, s.chars), whole)
+            if size == 0 and convention != DATATROVE:
+                break
         if convention == DATATROVE and longest >= MIN_REPEATED and words >= MIN_REPEATED:
             glue(words_data, starts, stops, begin, words, s)
             size = words - MIN_REPEATED + 1

@@ -252,18 +252,21 @@ def count_words_normalised(
             continue
         hash_words(s.text, s.starts, s.stops, 0, words, seed, ids.words, s.chars)
         left = words
-        for n in TOP:
-            left, highest = lengthen(n, left, ids)
-            size, most = most_frequent(n, left, highest, s.text, s.starts, s.stops, 0, ids)
-            if most > 1:
-                place = first_most(size, most, ids)
-                out[row, 4 + n] = (s.chars[np.uint64(place + n)] - s.chars[np.uint64(place)]) * most
-        left, _ = lengthen(REPEATED[0], left, ids)
-        left = keep_repeated(REPEATED[0], left, s.text, s.starts, s.stops, 0, ids)
-        for n in REPEATED:
-            if n > REPEATED[0]:
+        for n in range(TOP[0], REPEATED[-1] + 1):
+            highest: Int = 0
+            if n <= REPEATED[0]:
+                left, highest = lengthen(n, left, ids)
+            else:
                 left = lengthen_repeated(left, ids)
             if left == 0:
                 break
-            out[row, 4 + n] = covered(n, left, ids, s.chars)
+            if n < REPEATED[0]:
+                size, most = most_frequent(n, left, highest, s.text, s.starts, s.stops, 0, ids)
+                if most > 1:
+                    place = first_most(size, most, ids)
+                    out[row, 4 + n] = (s.chars[np.uint64(place + n)] - s.chars[np.uint64(place)]) * most
+            else:
+                if n == REPEATED[0]:
+                    left = keep_repeated(n, left, s.text, s.starts, s.stops, 0, ids)
+                out[row, 4 + n] = covered(n, left, ids, s.chars)
     return len(offsets) - 1
