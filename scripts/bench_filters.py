@@ -6,8 +6,8 @@ Reads `text` of bench, books and multilingual, up to `--mb` each. Every family o
 batches of 16 MB, alone and all together (so that they share the walks over words), and the best of three is told in MB
 of text a second of CPU; the stages of ALONE are timed besides. `--peers` names a Python with datatrove and spaCy
 (`pip install datatrove==0.10.0 spacy`): its filters run over a sample, once with its own words and once with ours, and
-how many decisions agree is told, with the pairs of reasons where they differ. `--linear` writes the seconds for one document of .1 to 100 MB as linear.csv and
-linear.svg. `--json FILE` keeps all figures.
+how many decisions agree is told, with the pairs of reasons where they differ. `--linear` writes the seconds for one
+document of .1 to 100 MB as linear.csv and linear.svg. `--json FILE` keeps all figures.
 
 A family joins by a line in FAMILIES or ALONE, a peer's filter by one in `scripts/peers/rules_datatrove.py`.
 """
@@ -238,7 +238,10 @@ def _once(stage: StreamingStage, text: str) -> float:
 
 
 WIDTH, HEIGHT, LEFT, TOP = 560, 360, 60, 20
-COLOURS = "#0b6 #36c #c63 #939 #690 #c39 #555 #099 #b80 #06a #a00 #0aa #660 #33a #a5a".split()
+COLOURS = (
+    *("#0b6", "#36c", "#c63", "#939", "#690", "#c39", "#555", "#099"),
+    *("#b80", "#06a", "#a00", "#0aa", "#660", "#33a", "#a5a"),
+)
 
 
 def svg(found: dict[str, list[float]]) -> str:

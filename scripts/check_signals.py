@@ -4,7 +4,8 @@
 
 Reads `text` of every N-th record (all unless said) of `$CORPUSCURATE_DATA/<folder>/*.jsonl.gz`, all folders unless some
 are named, and of texts longer than 20,000 characters every M-th (all unless said); compares all measures of each
-document, and tells how fast each stage is, in CPU time. Sums of logarithms (the entropy) may differ by 1e-12. Ends with exit code 1 when any document differs.
+document, and tells how fast each stage is, in CPU time. Sums of logarithms (the entropy) may differ by 1e-12. Ends with
+exit code 1 when any document differs.
 """
 
 from __future__ import annotations
