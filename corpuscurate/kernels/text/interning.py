@@ -30,8 +30,6 @@ FIRST_SLOTS = 1 << 4
 """Slots of the smallest table."""
 LARGE_SLOTS = 1 << 14
 """Slots of the largest table that has room for all distinct strings from the first: above, tables grow."""
-MOST_STRINGS = 1 << 28
-"""Words, lines or paragraphs of one document, of which it must have fewer."""
 _0, _1, _2, _29, _32 = (np.uint64(number) for number in (0, 1, 2, 29, 32))
 _LOW = np.uint64(0xFFFFFFFF)
 _FACTOR1 = np.uint64(0x9E3779B97F4A7C15)
@@ -58,14 +56,16 @@ class Ids(NamedTuple):
 
 
 def make_ids(strings: int) -> Ids:
-    """Memory for documents of at most so many strings. Raises ValueError where that is MOST_STRINGS or more."""
-    if strings >= MOST_STRINGS:
-        raise ValueError(f"a document has {strings} words or lines; fewer than {MOST_STRINGS} can be compared")
+    """Memory for documents of at most so many strings."""
     return Ids(
         np.empty(strings, np.uint64),
         np.empty(strings, np.uint32),
         np.empty(strings, np.uint8),
-        *(np.empty(strings, np.int32) for _ in range(5)),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
+        np.empty(strings, np.int32),
         np.empty(1 << int(bits_for(strings)), np.uint8),
         np.empty(1 << max(2 * strings, FIRST_SLOTS).bit_length(), np.uint64),
     )

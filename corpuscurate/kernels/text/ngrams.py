@@ -95,7 +95,7 @@ def _hash(words: NDArray[np.uint64], place: Int, n: Int) -> np.uint64:
     value = words[np.uint64(place)]
     for k in range(1, n):
         value = value * _FACTOR + words[np.uint64(place + k)]
-    return value >> _32
+    return np.uint64(value >> _32)
 
 
 @inlined

@@ -11,6 +11,8 @@ from corpuscurate.kernels.text.interning import SEED, Ids, make_ids
 
 WINDOW_BYTES = 24
 """The most bytes of glued words that tell n-grams apart."""
+MOST_STRINGS = 1 << 28
+"""Words, lines or paragraphs of one document, of which it must have fewer."""
 BASE = int(SEED) & ~7 | 5
 """Of the polynomial hash of glued words, modulo 2**64: odd, so that it has an inverse, and of the greatest period."""
 
@@ -39,13 +41,14 @@ class Scratch(NamedTuple):
 def make_scratch(words: int, lines: int, size_bytes: int, glue: bool) -> Scratch:
     """Scratch for documents of at most so many words, lines and bytes; glue: for `datatrove`.
 
-    Raises ValueError as `make_ids`.
+    Raises ValueError where a document has MOST_STRINGS words or lines, or more.
     """
     strings = max(words, lines + 2)
-    ids = make_ids(strings)
+    if strings >= MOST_STRINGS:
+        raise ValueError(f"a document has {strings} words or lines; fewer than {MOST_STRINGS} can be compared")
     bases = BASE, pow(BASE, -1, 1 << 64)
     return Scratch(
-        ids,
+        make_ids(strings),
         np.empty(strings, np.int64),
         np.empty(strings, np.int64),
         np.empty(words + 1, np.int64),
