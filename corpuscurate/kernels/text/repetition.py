@@ -119,8 +119,8 @@ def _top(n: Int, size: Int, most: Int, convention: Int, words: Int, s: Scratch) 
                 place = np.int64(s.ids.picked[np.uint64(j)])
                 best = max(best, (s.chars[np.uint64(place + n)] - s.chars[np.uint64(place)]) * most)
     else:
-        place = first_most(size, most, s.ids)
-        best = (s.chars[np.uint64(place + n)] - s.chars[np.uint64(place)] + spaces) * most
+        first = first_most(size, most, s.ids)
+        best = (s.chars[np.uint64(first + n)] - s.chars[np.uint64(first)] + spaces) * most
     return best
 
 
