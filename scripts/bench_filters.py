@@ -4,12 +4,12 @@
 
 Reads `text` of bench, books and multilingual, up to `--mb` each. Every family of FAMILIES is applied in this process to
 batches of 16 MB, alone and all together (so that they share the walks over words), and the best of three is told in MB
-of text a second of CPU. `--peers` names a Python with datatrove and spaCy (`pip install datatrove==0.10.0 spacy`): its
-filters run over a sample, once with its own words and once with ours, and how many decisions agree is told, with the
-pairs of reasons where they differ. `--linear` writes the seconds for one document of .1 to 100 MB as linear.csv and
-linear.svg. `--json FILE` keeps all figures.
+of text a second of CPU; the stages of ALONE are timed besides. `--peers` names a Python with datatrove and spaCy
+(`pip install datatrove==0.10.0 spacy`): its filters run over a sample, once with its own words and once with ours, and
+how many decisions agree is told, with the pairs of reasons where they differ. `--linear` writes the seconds for one
+document of .1 to 100 MB as linear.csv and linear.svg. `--json FILE` keeps all figures.
 
-A family joins by a line in FAMILIES, a peer's filter by one in `scripts/peers/rules_datatrove.py`.
+A family joins by a line in FAMILIES or ALONE, a peer's filter by one in `scripts/peers/rules_datatrove.py`.
 """
 
 from __future__ import annotations
@@ -38,9 +38,14 @@ from corpuscurate.core.batch import Batch  # noqa: E402
 from corpuscurate.core.columns import TEXT, text_buffers  # noqa: E402
 from corpuscurate.core.stage import StreamingStage  # noqa: E402
 from corpuscurate.stages.c4_quality import C4Quality  # noqa: E402
+from corpuscurate.stages.code_quality import CodeQuality  # noqa: E402
 from corpuscurate.stages.fineweb_quality import FinewebQuality  # noqa: E402
 from corpuscurate.stages.gopher_quality import GopherQuality  # noqa: E402
 from corpuscurate.stages.gopher_repetition import GopherRepetition  # noqa: E402
+from corpuscurate.stages.madlad_quality import MadladQuality  # noqa: E402
+from corpuscurate.stages.nemotron_quality import NemotronQuality  # noqa: E402
+from corpuscurate.stages.refinedweb_lines import RefinedwebLines  # noqa: E402
+from corpuscurate.stages.signals import Signals  # noqa: E402
 
 FOLDERS = ("bench", "books", "multilingual")
 BATCH_BYTES = 16 << 20
@@ -59,6 +64,16 @@ FAMILIES: dict[str, list[StreamingStage]] = {
 """Each family with the stages to time. The first is the one that decides as datatrove, the second follows the paper;
 all of either kind run together, too. The first is compared with datatrove's, where `rules_datatrove.py` has it;
 `bench_lines.py` compares those of lines."""
+
+
+ALONE: list[StreamingStage] = [
+    RefinedwebLines(),
+    MadladQuality(),
+    NemotronQuality(),
+    CodeQuality(),
+    Signals(),
+]
+"""More stages, whose own speed is told. datatrove 0.10 has no filter for any of them."""
 
 
 def texts_of(folder: str, most_bytes: float) -> list[str]:
@@ -157,6 +172,8 @@ def bench(folder: str, options: argparse.Namespace) -> dict[str, Any]:
     for stages in FAMILIES.values():
         for stage in stages:
             found["MB_per_second"][name_of(stage)] = size / seconds_of([stage], texts)
+    for stage in ALONE:
+        found["MB_per_second"][name_of(stage)] = size / seconds_of([stage], texts)
     for kind, at in (("datatrove", 0), ("paper", 1)):
         together = [stages[at] for stages in FAMILIES.values()]
         found["MB_per_second"][f"together ({kind})"] = size / seconds_of(together, texts)
@@ -197,7 +214,7 @@ def linear(folder: Path) -> dict[str, list[float]]:
         book += "\n" + book[::-1]  # other words, so that vocabulary and n-grams grow on
     data = book.encode()
     found: dict[str, list[float]] = {}
-    for stages in FAMILIES.values():
+    for stages in (*FAMILIES.values(), ALONE):
         for stage in stages:
             sizes = [data[: int(size * 1e6)].decode(errors="ignore") for size in SIZES_MB]
             found[name_of(stage)] = [_once(stage, text) for text in sizes]
@@ -221,7 +238,10 @@ def _once(stage: StreamingStage, text: str) -> float:
 
 
 WIDTH, HEIGHT, LEFT, TOP = 560, 360, 60, 20
-COLOURS = ("#0b6", "#36c", "#c63", "#939", "#690", "#c39", "#555", "#099", "#b80", "#06a")
+COLOURS = (
+    *("#0b6", "#36c", "#c63", "#939", "#690", "#c39", "#555", "#099"),
+    *("#b80", "#06a", "#a00", "#0aa", "#660", "#33a", "#a5a"),
+)
 
 
 def svg(found: dict[str, list[float]]) -> str:
@@ -264,9 +284,8 @@ def main() -> None:
     parser.add_argument("--linear", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    for stages in FAMILIES.values():  # compile the kernels
-        for stage in stages:
-            stage.apply(next(batches_of(["compile é"])))
+    for stage in (*(stage for stages in FAMILIES.values() for stage in stages), *ALONE):  # compile the kernels
+        stage.apply(next(batches_of(["compile é"])))
     found: dict[str, Any] = {folder: bench(folder, options) for folder in options.folders}
     if options.linear:
         found["linear"] = linear(options.linear)

@@ -1,17 +1,17 @@
 """Hold `signals`, `nemotron_quality` and `code_quality` against their naive twins on every document of real corpora.
 
-    CORPUSCURATE_DATA=... python scripts/check_signals.py [folder ...]
+    CORPUSCURATE_DATA=... python scripts/check_signals.py [--every N] [--long-every M] [folder ...]
 
-Reads `text` of every record of `$CORPUSCURATE_DATA/<folder>/*.jsonl.gz` (all folders that have texts unless some are
-named), compares all measures of each document, and tells how fast each stage is, in CPU time. Sums of logarithms
-(the entropy) may differ by 1e-12. Ends with exit code 1 when any document differs.
+Reads `text` of every N-th record (all unless said) of `$CORPUSCURATE_DATA/<folder>/*.jsonl.gz`, all folders unless some
+are named, and of texts longer than 20,000 characters every M-th (all unless said); compares all measures of each
+document, and tells how fast each stage is, in CPU time. Sums of logarithms (the entropy) may differ by 1e-12. Ends with
+exit code 1 when any document differs.
 """
 
 from __future__ import annotations
 
-import gzip
+import argparse
 import math
-import os
 import sys
 import time
 from collections import Counter
@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "scripts")]
 
+from corpus_texts import chunks, files  # noqa: E402
 from naive.code import code_measures  # noqa: E402
 from naive.nemotron import nemotron_measures  # noqa: E402
 from naive.signals import document_signals, line_signals  # noqa: E402
@@ -38,19 +38,10 @@ from corpuscurate.stages.signals import Signals  # noqa: E402
 
 NEED_LISTS = ("rps_doc_stop_word_fraction", "rps_doc_ldnoobw_words")
 SHOWN = 20
-ROWS = 256
 
 
-def texts_of(path: Path) -> list[str]:
-    with gzip.open(path) as lines:
-        records = [orjson.loads(line) for line in lines]
-    return [record["text"] for record in records if isinstance(record, dict) and isinstance(record.get("text"), str)]
-
-
-def batches(texts: list[str]) -> Iterator[tuple[list[str], Batch]]:
-    for first in range(0, len(texts), ROWS):
-        part = texts[first : first + ROWS]
-        yield part, Batch(np.arange(len(part), dtype=np.uint64), pa.array(part, TEXT), np.zeros(len(part), np.int64))
+def batch_of(texts: list[str]) -> Batch:
+    return Batch(np.arange(len(texts), dtype=np.uint64), pa.array(texts, TEXT), np.zeros(len(texts), np.int64))
 
 
 def rows_of(columns: dict[str, pa.Array]) -> list[dict[str, Any]]:
@@ -91,16 +82,19 @@ def differing(word: str, texts: list[str], columns: dict[str, pa.Array]) -> Iter
 
 
 def main() -> None:
-    data = Path(os.environ.get("CORPUSCURATE_DATA") or sys.exit("set CORPUSCURATE_DATA to the folder with the corpora"))
-    folders = sys.argv[1:] or sorted(path.name for path in data.iterdir() if path.is_dir())
-    for _, batch in batches(["compile the kernels"]):
-        for run, _ in CHECKS.values():
-            run(batch)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--long-every", type=int, default=1)
+    parser.add_argument("folders", nargs="*")
+    options = parser.parse_args()
+    for run, _ in CHECKS.values():
+        run(batch_of(["compile the kernels"]))
     different: Counter[str] = Counter()
     spent: Counter[str] = Counter()
     documents = size = 0
-    for path in sorted(path for folder in folders for path in (data / folder).glob("*.jsonl.gz")):
-        for texts, batch in batches(texts_of(path)):
+    for path in files(options.folders):
+        for texts in chunks(path, options.every, options.long_every):
+            batch = batch_of(texts)
             documents += len(batch)
             size += batch.text_bytes
             for word, (run, _) in CHECKS.items():

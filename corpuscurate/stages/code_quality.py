@@ -56,7 +56,8 @@ class CodeQuality(Filter):
     - max_xml_header: files of another kind that are XML, with "<?xml version=" in the first 100 characters; set it to
       null for XML itself.
     StarCoder has thresholds of its own for some file extensions: curate the files of such a one by themselves.
-    RedPajama also wants 1.5 letters for each token of the Pythia tokenizer, which is left out.
+    RedPajama also wants 1.5 letters for each token of the Pythia tokenizer. That rule is left out: it needs
+    the vocabulary of that tokenizer.
     """
 
     word = "code_quality"

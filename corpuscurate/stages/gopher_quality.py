@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import text_buffers
 from corpuscurate.core.filter import Filter
-from corpuscurate.kernels.text.gopher import STATISTICS, Strings, byte_classes, count_statistics, strings
+from corpuscurate.kernels.text.gopher import STATISTICS, Strings, count_statistics, strings
 from corpuscurate.kernels.text.gopher_tokens import STATISTICS as TOKEN_STATISTICS
 from corpuscurate.kernels.text.gopher_tokens import count_token_statistics, statistic_classes
 from corpuscurate.kernels.text.unicode import MARK, WORD, flags_of, tables, visible
@@ -57,11 +57,6 @@ StopWords = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidato
 @cache
 def _lookup(values: tuple[str, ...]) -> Strings:
     return strings(values)
-
-
-@cache
-def _classes() -> NDArray[np.uint8]:
-    return byte_classes()
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -183,16 +178,20 @@ class GopherQuality(Filter):
     def _of_runs(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
         counts = np.empty((len(batch), len(STATISTICS)), np.int64)
         stops = _lookup(self._stop_words())
-        count_statistics(*text_buffers(batch.text), tables(), _classes(), _lookup(self.bullets), stops, counts)
+        words = batch.words("runs")
+        count_statistics(
+            *(*text_buffers(batch.text), words.first, words.starts, words.stops),
+            *(tables(), _lookup(self.bullets), stops, counts),
+        )
         column = dict(zip(STATISTICS, counts.T, strict=True))
-        words, lines = column["words"], column["lines"]
+        count, lines = column["words"], column["lines"]
         return {
-            "words": words,
-            "mean_word_length": _ratio(column["characters"], words),
-            "hash_ratio": _ratio(column["hashes"], words),
-            "ellipsis_ratio": _ratio(column["ellipses"], words),
+            "words": count,
+            "mean_word_length": _ratio(column["characters"], count),
+            "hash_ratio": _ratio(column["hashes"], count),
+            "ellipsis_ratio": _ratio(column["ellipses"], count),
             "bullet_line_ratio": _ratio(column["bullet_lines"], lines),
             "ellipsis_line_ratio": _ratio(column["ellipsis_lines"], lines),
-            "alphabetic_word_ratio": _ratio(column["alphabetic_words"], words),
+            "alphabetic_word_ratio": _ratio(column["alphabetic_words"], count),
             "stop_words": column["stop_words"],
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +15,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import from_buffers, lengths_bytes, text_buffers
 from corpuscurate.core.filter import Filter
 from corpuscurate.core.spans import Spans, WordKind, words_of
+from corpuscurate.kernels.text.interning import SEED
 from corpuscurate.kernels.text.plain_words import plain_ascii, plain_bytes
 from corpuscurate.kernels.text.repetition import MEASURES, REPEATED, TOP, measure_repetition
 from corpuscurate.kernels.text.repetition_scratch import make_scratch
@@ -28,9 +28,6 @@ Convention = Literal["paper", "datatrove", "dclm", "redpajama"]
 CODES: Mapping[str, int] = {"paper": PAPER, "datatrove": DATATROVE, "dclm": DCLM, "redpajama": REDPAJAMA}
 WORDS: Mapping[str, WordKind] = {"paper": "runs", "datatrove": "tokens", "dclm": "unicode", "redpajama": "runs"}
 DATATROVE_ORDER = (MEASURES[1], MEASURES[3], MEASURES[0], MEASURES[2], *MEASURES[4:])
-
-SEED = np.uint64(int.from_bytes(os.urandom(8)))
-"""Of the tables of words, by process: no result depends on it, and no text can be written to collide in them."""
 
 
 class GopherRepetition(Filter):

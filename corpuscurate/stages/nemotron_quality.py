@@ -15,10 +15,10 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import lengths_bytes, text_buffers
 from corpuscurate.core.filter import Filter
 from corpuscurate.kernels.text.automaton import Automaton, automaton
+from corpuscurate.kernels.text.interning import SEED, make_ids
 from corpuscurate.kernels.text.lower_nfd import lower_tables
 from corpuscurate.kernels.text.nemotron import COUNTS, ELLIPSES, byte_classes, count_nemotron
 from corpuscurate.kernels.text.nemotron_repetition import REPETITION, count_repetition
-from corpuscurate.kernels.text.ngram_ids import SEED, make_ids
 from corpuscurate.kernels.text.phrase_sets import PhraseSet, phrase_set
 from corpuscurate.kernels.text.unicode import tables
 

@@ -44,6 +44,22 @@ def trailing_zeros(typing_context: Any, word: Any) -> Any:
     return types.int64(types.uint64), generate
 
 
+def leading_zeros_plain(word: int) -> int:
+    """The number of zero bits above the highest one, of 64."""
+    return 64 - word.bit_length()
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def leading_zeros(typing_context: Any, word: Any) -> Any:
+    """leading_zeros(word: uint64) -> int64: the number of zero bits above the highest one; word must not be 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (value,) = arguments
+        return builder.ctlz(value, context.get_constant(types.boolean, True))
+
+    return types.int64(types.uint64), generate
+
+
 def _check(array: Any) -> None:
     """Refuse, while a kernel is compiled, what is no contiguous array of bytes."""
     if not isinstance(array, types.Array) or array.dtype != types.uint8 or array.layout != "C":

@@ -31,9 +31,8 @@ SENTENCE_MARKS: Ranges = (
 )
 """Bytes that end a sentence, or begin a character that may: those with TERMINAL in `kernels.text.signs`."""
 NEWLINES: Ranges = ((0x0A, 0x0A),)
-SQUARES: Ranges = ((0x5B, 0x5B),)
-CURLIES: Ranges = ((0x7B, 0x7B),)
-"""Brackets that open."""
+SYMBOLS: Ranges = ((0x23, 0x23), (0x2E, 0x2E), (0xE2, 0xE2))
+"""A "#", a full stop, a byte with which an ellipsis may begin."""
 HINTS = ("ipsum", "vascr", "ms of", "olicy", "ookie")
 """Five letters of which each phrase of `kernels.text.c4` has one; and the Kelvin sign, a k in lower case."""
 KELVIN = b"\xe2\x84"
@@ -97,23 +96,38 @@ def newlines_plain(data: NDArray[np.uint8], i: int) -> int:
     return in_ranges_plain(data, i, NEWLINES)
 
 
-def squares_plain(data: NDArray[np.uint8], i: int) -> int:
-    """A bit for each of 64 bytes that is a square bracket that opens."""
-    return in_ranges_plain(data, i, SQUARES)
+def symbols_plain(data: NDArray[np.uint8], i: int) -> int:
+    """A bit for each of 64 bytes in SYMBOLS."""
+    return in_ranges_plain(data, i, SYMBOLS)
 
 
-def curlies_plain(data: NDArray[np.uint8], i: int) -> int:
-    """A bit for each of 64 bytes that is a curly bracket that opens."""
-    return in_ranges_plain(data, i, CURLIES)
+def equal_plain(data: NDArray[np.uint8], i: int, byte: int) -> int:
+    """A bit for each of 64 bytes that is the byte."""
+    return in_ranges_plain(data, i, ((byte, byte),))
 
 
 line_breaks = _marks_of(LINE_BREAKS)
 """line_breaks(data: uint8[], i: int64) -> uint64: a bit for each of data[i : i + 64] in LINE_BREAKS. All 64 bytes must
-lie inside the array. Likewise the next four."""
+lie inside the array. Likewise the next three."""
 sentence_marks = _marks_of(SENTENCE_MARKS)
 newlines = _marks_of(NEWLINES)
-squares = _marks_of(SQUARES)
-curlies = _marks_of(CURLIES)
+symbols = _marks_of(SYMBOLS)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def equal(typing_context: Any, data: Any, i: Any, byte: Any) -> Any:
+    """equal(data: uint8[], i: int64, byte: uint8) -> uint64: a bit for each of data[i : i + 64] that is the byte.
+    All 64 bytes must lie inside the array."""
+    _check(data)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, i, byte = arguments
+        x = _load(context, builder, signature.args[0], array, i)
+        one = builder.insert_element(_all(0), byte, ir.IntType(32)(0))
+        spread = builder.shuffle_vector(one, _all(0), ir.Constant(ir.VectorType(ir.IntType(32), 64), [0] * 64))
+        return builder.bitcast(builder.icmp_unsigned("==", x, spread), _WORD)
+
+    return types.uint64(data, types.int64, types.uint8), generate
 
 
 def hints_plain(data: NDArray[np.uint8], i: int) -> int:

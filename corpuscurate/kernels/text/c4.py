@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import inlined, uncounted
-from corpuscurate.kernels.text.scan import copy_run, holds_curly, holds_square, may_hold_phrase, next_break
+from corpuscurate.kernels.text.scan import copy_run, holds, may_hold_phrase, next_break
 from corpuscurate.kernels.text.sentences import count_in_line
 from corpuscurate.kernels.text.signs import (
     BREAK,
@@ -67,6 +67,7 @@ PHRASES = (
     ("use cookies", POLICY),
 )
 _NEWLINE, _RETURN, _DOT, _OPEN, _CLOSE = 0x0A, 0x0D, 0x2E, 0x5B, 0x5D
+_SQUARE, _CURLY = np.uint8(0x5B), np.uint8(0x7B)
 
 
 class Phrases(NamedTuple):
@@ -216,8 +217,8 @@ def clean_lines(
         for k in range(len(CUTS)):
             cuts[row, k] = 0
         hints = may_hold_phrase(data, i, end)
-        squares = citations and holds_square(data, i, end)
-        curlies = holds_curly(data, i, end)
+        squares = citations and holds(data, i, end, _SQUARE)
+        curlies = holds(data, i, end, _CURLY)
         lines: Int = 0
         kept: Int = 0
         sentences: Int = 0
@@ -254,7 +255,7 @@ def clean_lines(
             begin = at + (kept > 0)
             marks: Int = 0
             close: Int = begin
-            if squares and holds_square(data, first, last):
+            if squares and holds(data, first, last, _SQUARE):
                 marks, close = _copy_without_citations(data, first, last, s, begin, out)
                 ended = not terminal or _ends_well(out, begin, close, ends)
                 if words_after:
@@ -282,7 +283,7 @@ def clean_lines(
                 counts[row, 8] += 1
                 cuts[row, 3] += after - start
                 continue
-            counts[row, 4] += curlies and holds_curly(out, begin, close)
+            counts[row, 4] += curlies and holds(out, begin, close, _CURLY)
             if no_policy and found & POLICY:
                 counts[row, 9] += 1
                 cuts[row, 4] += after - start

@@ -1,7 +1,7 @@
-"""The statistics of the Gopher quality rules (arXiv 2112.11446, appendix A.1.1), all in one walk over the bytes.
+"""The statistics of the Gopher quality rules (arXiv 2112.11446, appendix A.1.1).
 
 Definitions, each equal to a line of plain Python on `text`:
-- words: `text.split()`: runs without white space.
+- words: `text.split()`: runs without white space, from `core.spans`.
 - characters: code points of the words.
 - hashes: `text.count("#")`. ellipses: `text.count("...") + text.count("…")`, so that six dots are two.
 - lines: `[line for line in text.split("\\n") if line.strip()]`: blank lines are none.
@@ -21,12 +21,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, uncounted
+from corpuscurate.kernels.compile import inlined, kernel, uncounted
+from corpuscurate.kernels.simd.bits import leading_zeros, trailing_zeros
+from corpuscurate.kernels.text.bytes8 import HIGH, digits_in, head_of, letters_in, tails_in
+from corpuscurate.kernels.text.scan import next_symbol
 from corpuscurate.kernels.text.unicode import (
     ALPHA,
     INVISIBLE,
     MARK,
-    SPACE,
     WORD,
     Int,
     Tables,
@@ -49,18 +51,18 @@ STATISTICS = (
 )
 """The columns of `count_statistics`."""
 
-_SPACE, _ALPHA, _MARKED, _HIGH = 1, 2, 4, 8  # classes of a byte; _MARKED: "#" and "."
 _NEWLINE, _HASH, _DOT = 0x0A, 0x23, 0x2E
-_ELLIPSIS = 0x2026
+_ELLIPSIS_BYTES = (0xE2, 0x80, 0xA6)
 _KEY_BYTES = 7
-_BYTE = np.uint64(8)
+_0, _2, _3, _8, _56 = (np.uint64(number) for number in (0, 2, 3, 8, 56))
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 class Strings(NamedTuple):
     """Distinct byte strings, sorted; those that begin with byte b are rows first[b]..first[b + 1] - 1.
 
-    offsets: int64[rows + 1]. data: uint8[]. first: int64[257]. keys: uint64[rows], length and bytes in one number
-    for strings of up to 7 bytes, 0 for longer ones. longest: the greatest length in bytes.
+    offsets: int64[rows + 1]. data: uint8[]. first: int64[257]. keys: uint64[rows], bytes (the first one lowest)
+    and length (on top) in one number for strings of up to 7 bytes, 0 for longer ones. longest: the greatest length.
     """
 
     offsets: NDArray[np.int64]
@@ -71,7 +73,7 @@ class Strings(NamedTuple):
 
 
 def _key(value: bytes) -> int:
-    return int.from_bytes(bytes([len(value)]) + value) if len(value) <= _KEY_BYTES else 0
+    return int.from_bytes(value, "little") | len(value) << 56 if len(value) <= _KEY_BYTES else 0
 
 
 def strings(values: Sequence[str]) -> Strings:
@@ -82,15 +84,6 @@ def strings(values: Sequence[str]) -> Strings:
     first = np.searchsorted(leads, np.arange(257)).astype(np.int64)
     keys = np.array([_key(value) for value in encoded], np.uint64)
     return Strings(offsets, np.frombuffer(b"".join(encoded), np.uint8), first, keys, max(map(len, encoded), default=0))
-
-
-def byte_classes() -> NDArray[np.uint8]:
-    """The class of each byte, for the fast path through ASCII."""
-    classes = np.zeros(256, np.uint8)
-    for byte in range(128):
-        classes[byte] = _SPACE * chr(byte).isspace() | _ALPHA * chr(byte).isalpha() | _MARKED * (chr(byte) in "#.")
-    classes[128:] = _HIGH
-    return classes
 
 
 @uncounted
@@ -130,7 +123,7 @@ def _ends_with_ellipsis(data: NDArray[np.uint8], start: Int, end: Int) -> bool:
     return bool((a == _DOT and b == _DOT and c == _DOT) or (a == 0xE2 and b == 0x80 and c == 0xA6))
 
 
-@uncounted
+@inlined
 def _may_begin(t: Tables, code_point: Int, stops: Strings) -> bool:
     """Whether a stop word may begin with this character, or the character may be left out."""
     flags = flags_of(t, code_point)
@@ -177,122 +170,154 @@ def _stop_word(
     return _find(folded, size, stops) if size else -1
 
 
+@uncounted
+def _count_marks(data: NDArray[np.uint8], i: Int, end: Int) -> tuple[Int, Int]:
+    """How often "#", and how often "..." or "…" stands in data[i:end]."""
+    hashes: Int = 0
+    ellipses: Int = 0
+    while True:
+        i = next_symbol(data, i, end)
+        if i >= end:
+            return hashes, ellipses
+        byte = data[np.uint64(i)]
+        begin = i
+        i += 1
+        if byte == _HASH:
+            hashes += 1
+        elif byte == _DOT:
+            while i < end and data[np.uint64(i)] == _DOT:
+                i += 1
+            ellipses += (i - begin) // 3
+        elif data[np.uint64(i)] == _ELLIPSIS_BYTES[1] and data[np.uint64(i + 1)] == _ELLIPSIS_BYTES[2]:
+            ellipses += 1
+
+
+@uncounted
+def _count_lines(
+    data: NDArray[np.uint8],
+    start: Int,
+    end: Int,
+    words: Int,
+    first: Int,
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    bullets: Strings,
+) -> tuple[Int, Int, Int]:
+    """The lines of data[start:end] that have words, with a bullet, and with an ellipsis at the end."""
+    lines: Int = 0
+    bullet_lines: Int = 0
+    ellipsis_lines: Int = 0
+    before: Int = start  # where the word before ended
+    for k in range(first, first + words):
+        begin = starts[np.uint64(k)]
+        at = before
+        while at < begin and data[np.uint64(at)] != _NEWLINE:
+            at += 1
+        if at < begin or k == first:
+            lines += 1
+            bullet_lines += _starts_with(data, begin, end, bullets)
+            ellipsis_lines += k > first and _ends_with_ellipsis(data, start, before)
+        before = stops[np.uint64(k)]
+    return lines, bullet_lines, ellipsis_lines + (words > 0 and _ends_with_ellipsis(data, start, before))
+
+
+@inlined
+def _long_word(data: NDArray[np.uint8], i: Int, end: Int, t: Tables) -> tuple[Int, bool, bool]:
+    """Of data[i:end]: bytes that begin no character, whether one is a letter, whether one is not ASCII."""
+    tails: Int = 0
+    letter = flags_of(t, decode(data, i)[0]) & ALPHA != 0
+    other = False
+    at = i
+    while at < end:
+        part = head_of(data, at, end - at)
+        high = part & HIGH
+        tails += tails_in(part)
+        other = other or high != _0
+        letter = letter or letters_in(part & ~HIGH) & ~high != _0
+        at += 8
+    while other and not letter and i < end:
+        code_point, i = decode(data, i)
+        letter = flags_of(t, code_point) & ALPHA != 0
+    return tails, letter, other
+
+
+@inlined
+def _short_stop_word(word: np.uint64, letters: np.uint64, stops: Strings) -> Int:
+    """Row of the stop word that up to 8 bytes of ASCII, stripped and in lower case, are; -1 for none, -2 where they are
+    more than _KEY_BYTES."""
+    inside = letters | digits_in(word)
+    if inside == _0:
+        return -1
+    begin = np.uint64(trailing_zeros(inside) >> 3)
+    size = np.uint64(8 - (leading_zeros(inside) >> 3)) - begin
+    if size > _KEY_BYTES:
+        return -2
+    lower = (word | letters >> _2) >> (begin << _3)
+    lead = np.int64(lower & np.uint64(0xFF))
+    candidate, bound = stops.first[np.uint64(lead)], stops.first[np.uint64(lead + 1)]
+    key = lower & ~(_ALL << (size << _3)) | size << _56
+    while candidate < bound and stops.keys[np.uint64(candidate)] != key:
+        candidate += 1
+    return candidate if candidate < bound else np.int64(-1)
+
+
 @kernel
 def count_statistics(
     offsets: NDArray[np.int64],
     data: NDArray[np.uint8],
+    first: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
     t: Tables,
-    classes: NDArray[np.uint8],
     bullets: Strings,
-    stops: Strings,
+    wanted: Strings,
     out: NDArray[np.int64],
 ) -> int:
-    """All `STATISTICS` of each document. classes: of `byte_classes`. out: int64[n, 9]. Returns n.
+    """All `STATISTICS` of each document. out: int64[n, 9]. Returns n.
 
-    bullets must neither begin with white space nor hold a line feed; stops must be casefolded.
+    first, starts, stops: the words of each document, what white space parts (`core.spans.Spans`). bullets must neither
+    begin with white space nor hold a line feed; the stop words that are wanted must be casefolded.
     """
-    folded = np.empty(stops.longest + 8, np.uint8)
-    known = len(stops.offsets) - 1
+    folded = np.empty(wanted.longest + 8, np.uint8)
+    known = len(wanted.offsets) - 1
     met = np.full(known, -1, np.int64)  # the last document in which a stop word was met
     for row in range(len(offsets) - 1):
-        start = offsets[row]
-        end = offsets[row + 1]
-        words = characters = hashes = ellipses = lines = bullet_lines = ellipsis_lines = alphabetic = found = 0
-        i = start
-        last = start  # where the last word ended
-        fresh = True  # nothing but white space in this line so far
-        while True:
-            while i < end:  # white space
-                byte = data[i]
-                if byte < 0x80:
-                    if not classes[byte] & _SPACE:
-                        break
-                    if byte == _NEWLINE and not fresh:
-                        lines += 1
-                        ellipsis_lines += _ends_with_ellipsis(data, start, last)
-                        fresh = True
-                    i += 1
-                else:
-                    code_point, after = decode(data, i)
-                    if not flags_of(t, code_point) & SPACE:
-                        break
-                    i = after
-            if i >= end:
-                break
-            if fresh:
-                bullet_lines += _starts_with(data, i, end, bullets)
-                fresh = False
-            word = i
-            seen: Int = 0
-            tails = 0  # continuation bytes
-            while i < end:
-                kind = np.int64(classes[data[i]])
-                if kind & (_SPACE | _HIGH):
-                    if kind & _SPACE:
-                        break
-                    code_point, after = decode(data, i)
-                    flags = flags_of(t, code_point)
-                    if flags & SPACE:
-                        break
-                    seen |= _HIGH
-                    if flags & ALPHA:
-                        seen |= _ALPHA
-                    ellipses += code_point == _ELLIPSIS
-                    tails += after - i - 1
-                    i = after
-                else:
-                    seen |= kind
-                    i += 1
-            words += 1
-            characters += i - word - tails
-            alphabetic += (seen & _ALPHA) != 0
-            if seen & _MARKED:
-                dots = 0
-                for at in range(word, i):
-                    byte = data[at]
-                    hashes += byte == _HASH
-                    dots = dots + 1 if byte == _DOT else 0
-                    if dots == 3:
-                        ellipses += 1
-                        dots = 0
+        begin, end = first[row], first[row + 1]
+        found = 0
+        characters: Int = 0
+        alphabetic: Int = 0
+        for k in range(begin, end):
+            start, stop = starts[np.uint64(k)], stops[np.uint64(k)]
+            size = stop - start
+            word = head_of(data, start, size)
+            letters = letters_in(word & ~HIGH)
+            other = word & HIGH != _0
+            tails: Int = 0
+            letter = letters != _0
+            if size > 8 or other:
+                tails, letter, other = _long_word(data, start, stop, t)
+            characters += size - tails
+            alphabetic += letter
             if found < known:
-                stop: Int = -1
-                if seen & _HIGH:
-                    code_point, after = decode(data, word)
-                    if _may_begin(t, code_point, stops):
-                        stop = _stop_word(data, word, i, t, stops, folded)
-                else:  # ASCII, by far the most: without a call
-                    begin, behind = word, i
-                    while begin < behind and not t.byte_flags[data[begin]] & WORD:
-                        begin += 1
-                    while begin < behind and not t.byte_flags[data[behind - 1]] & WORD:
-                        behind -= 1
-                    size = behind - begin
-                    lead = np.int64(t.byte_fold[data[begin]]) if size else np.int64(0)
-                    candidate, bound = stops.first[lead], stops.first[lead + 1]
-                    if candidate < bound and size <= _KEY_BYTES:
-                        key = np.uint64(size)
-                        for at in range(begin, behind):
-                            key = key << _BYTE | np.uint64(t.byte_fold[data[at]])
-                        while candidate < bound and stops.keys[candidate] != key:
-                            candidate += 1
-                        stop = candidate if candidate < bound else -1
-                    elif candidate < bound and size <= stops.longest:
-                        stop = _stop_word(data, begin, behind, t, stops, folded)
-                if stop >= 0 and met[stop] != row:
-                    met[stop] = row
+                match: Int = -2
+                if size <= 8 and not other:
+                    match = _short_stop_word(word, letters, wanted)
+                elif not _may_begin(t, decode(data, start)[0], wanted):
+                    match = -1
+                if match == -2:
+                    match = _stop_word(data, start, stop, t, wanted, folded)
+                if match >= 0 and met[match] != row:
+                    met[match] = row
                     found += 1
-            last = i
-        if not fresh:
-            lines += 1
-            ellipsis_lines += _ends_with_ellipsis(data, start, last)
-        out[row, 0] = words
+        hashes, ellipses = _count_marks(data, offsets[row], offsets[row + 1])
+        lines = _count_lines(data, offsets[row], offsets[row + 1], end - begin, begin, starts, stops, bullets)
+        out[row, 0] = end - begin
         out[row, 1] = characters
         out[row, 2] = hashes
         out[row, 3] = ellipses
-        out[row, 4] = lines
-        out[row, 5] = bullet_lines
-        out[row, 6] = ellipsis_lines
+        out[row, 4] = lines[0]
+        out[row, 5] = lines[1]
+        out[row, 6] = lines[2]
         out[row, 7] = alphabetic
         out[row, 8] = found
     return len(offsets) - 1

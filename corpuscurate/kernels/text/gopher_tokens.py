@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import inlined, kernel, uncounted
-from corpuscurate.kernels.hashing import load64
+from corpuscurate.kernels.text.bytes8 import HIGH, digits_in, head_of, letters_in
 from corpuscurate.kernels.text.gopher import Strings
 from corpuscurate.kernels.text.tokens import CODE_POINTS, LETTER, SPACE, token_classes
 from corpuscurate.kernels.text.unicode import Int, decode
@@ -66,9 +66,6 @@ _LINE_ENDS = (0x0A, 0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029)
 _ENDS_LINE = 16
 _STOPS = 32
 """Of code points up to 0xFF, taken for bytes: one at which a mark or a line end may begin."""
-_HIGH, _CASE, _FROM_A, _ABOVE_Z, _FROM_0, _ABOVE_9 = (
-    np.uint64(0x0101010101010101 * byte) for byte in (0x80, 0x20, 0x80 - 0x61, 0x80 - 0x7B, 0x80 - 0x30, 0x80 - 0x3A)
-)
 
 
 @cache
@@ -215,15 +212,11 @@ def _seen(data: NDArray[np.uint8], begin: Int, end: Int, classes: NDArray[np.uin
 @inlined
 def _seen_at_once(data: NDArray[np.uint8], begin: Int, size: Int) -> tuple[Int, Int]:
     """`_seen` of up to 8 bytes of ASCII, in which all is punctuation but letters and digits; -1 for other tokens."""
-    if size > 8 or begin + 8 > len(data):
+    token = head_of(data, begin, size)
+    if size > 8 or token & HIGH:
         return -1, 0
-    token = load64(data, begin) << (np.uint64(64) - (np.uint64(size) << np.uint64(3)))  # type: ignore[arg-type]
-    if token & _HIGH:
-        return -1, 0
-    lower = token | _CASE
-    letters = (lower + _FROM_A) & ~(lower + _ABOVE_Z) & _HIGH
-    digits = (token + _FROM_0) & ~(token + _ABOVE_9) & _HIGH
-    return (_LETTER if letters else 0) | (_NOT_PUNCTUATION if letters | digits else 0), 0
+    letters = letters_in(token)
+    return (_LETTER if letters else 0) | (_NOT_PUNCTUATION if letters | digits_in(token) else 0), 0
 
 
 @kernel

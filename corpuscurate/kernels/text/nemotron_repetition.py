@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import kernel, uncounted
-from corpuscurate.kernels.text.ngram_ids import Ids, keep_repeated, most_frequent, next_length, number_spans
+from corpuscurate.kernels.text.interning import Ids, number_strings
+from corpuscurate.kernels.text.ngrams import (
+    first_most,
+    hash_words,
+    keep_repeated,
+    lengthen,
+    lengthen_repeated,
+    most_frequent,
+)
 from corpuscurate.kernels.text.unicode import SPACE, Int, Tables, decode, flags_of
 
 REPETITION = (
@@ -111,13 +119,13 @@ def _unique(
     out: NDArray[np.int64],
 ) -> None:
     """Number, distinct number, characters, characters of distinct ones."""
-    distinct = number_spans(data, starts, stops, size, seed, ids)
+    _, distinct = number_strings(data, starts, stops, 0, size, True, seed, ids)
     total: Int = 0
     unique: Int = 0
     for i in range(size):
         count = _characters(data, starts[np.uint64(i)], stops[np.uint64(i)])
         total += count
-        if ids.origins[np.uint64(ids.items[np.uint64(i)])] == i:
+        if ids.origins[np.uint64(ids.numbers[np.uint64(i)])] == i:
             unique += count
     out[0] = size
     out[1] = distinct
@@ -192,7 +200,7 @@ def _repeated(n: Int, size: Int, ids: Ids, chars: NDArray[np.int64]) -> Int:
     until: Int = 0  # the words before it have been counted
     for j in range(size):
         place = np.int64(ids.places[np.uint64(j)])
-        if ids.origins[np.uint64(ids.items[np.uint64(j)])] == place:
+        if ids.origins[np.uint64(ids.numbers[np.uint64(j)])] == place:
             continue
         begin = max(place, until)
         total += chars[np.uint64(place + n)] - chars[np.uint64(begin)] + min(place + n - begin, n - 1)
@@ -227,18 +235,20 @@ def count_repetition(
         size = _paragraphs(data, start, end, starts, stops)
         _unique(data, starts, stops, size, seed, ids, out[row, 4:8])
         words = _words(data, start, end, t, starts, stops)
-        chars[0] = 0
-        for i in range(words):
-            chars[i + 1] = chars[i] + _characters(data, starts[i], stops[i])
-        number_spans(data, starts, stops, words, seed, ids)
-        left = keep_repeated(words, ids)
-        for n in range(2, 11):
-            if words < n:
-                break
-            left = next_length(left, seed, ids)
-            if n <= 4:
-                place, _ = most_frequent(left, ids)
-                out[row, 6 + n] = _top(data, start, end, starts, stops, int(max(place, 0)), n, joined)
+        hash_words(data, starts, stops, 0, words, seed, ids.words, chars)
+        left = words
+        for n in range(2, min(words, 10) + 1):
+            highest: Int = 0
+            if n <= 5:
+                left, highest = lengthen(n, left, ids)
             else:
+                left = lengthen_repeated(left, ids)
+            if n <= 4:
+                size, most = most_frequent(n, left, highest, data, starts, stops, 0, ids)
+                place = first_most(size, most, ids) if most > 1 else np.int64(0)
+                out[row, 6 + n] = _top(data, start, end, starts, stops, int(place), n, joined)
+            else:
+                if n == 5:
+                    left = keep_repeated(n, left, data, starts, stops, 0, ids)
                 out[row, 6 + n] = _repeated(n, left, ids, chars)
     return len(offsets) - 1

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import uncounted
-from corpuscurate.kernels.text.ngram_ids import SEED, hash_span
+from corpuscurate.kernels.text.interning import SEED, hash_bytes
 from corpuscurate.kernels.text.unicode import Int
 
 
@@ -35,7 +35,7 @@ def phrase_set(phrases: Sequence[str]) -> PhraseSet:
     slots = np.zeros(1 << max(2 * len(encoded) - 1, 1).bit_length(), np.int32)
     hashes = np.zeros(len(encoded), np.uint64)
     for number in range(len(encoded)):
-        hashes[number] = hash_span(data, offsets[number], offsets[number + 1], SEED)
+        hashes[number] = hash_bytes(data, offsets[number], offsets[number + 1], SEED)
         slot = int(hashes[number]) & (len(slots) - 1)
         while slots[slot]:
             slot = (slot + 1) & (len(slots) - 1)
@@ -50,7 +50,7 @@ def has_phrase(phrases: PhraseSet, data: NDArray[np.uint8], start: Int, stop: In
     size = stop - start
     if size > phrases.longest or size == 0:
         return False
-    key = hash_span(data, start, stop, phrases.seed)
+    key = hash_bytes(data, start, stop, phrases.seed)
     mask = np.uint64(len(phrases.slots) - 1)
     slot = key & mask
     while phrases.slots[slot]:

@@ -13,12 +13,12 @@ from corpuscurate.kernels.compile import inlined, uncounted
 from corpuscurate.kernels.simd.bits import trailing_zeros
 from corpuscurate.kernels.simd.classes import (
     HINTS,
-    curlies,
+    equal,
     hints,
     line_breaks,
     newlines,
     sentence_marks,
-    squares,
+    symbols,
 )
 from corpuscurate.kernels.text.signs import BREAK, TERMINAL, Signs
 from corpuscurate.kernels.text.unicode import Int
@@ -72,6 +72,20 @@ def next_newline(data: NDArray[np.uint8], i: Int, stop: Int) -> Int:
 
 
 @inlined
+def next_symbol(data: NDArray[np.uint8], i: Int, stop: Int) -> Int:
+    """The index of the first byte of data[i:stop] in SYMBOLS, or stop."""
+    while i < stop and i + BLOCK <= len(data):
+        marks = symbols(data, i)
+        if marks:
+            found: Int = i + trailing_zeros(marks)
+            return min(found, stop)
+        i += BLOCK
+    while i < stop and data[np.uint64(i)] not in (0x23, 0x2E, 0xE2):
+        i += 1
+    return min(i, stop)
+
+
+@inlined
 def copy_run(source: NDArray[np.uint8], start: Int, stop: Int, at: Int, out: NDArray[np.uint8]) -> Int:
     """Copy source[start:stop] to out[at:]; the index behind it."""
     size = np.uint64(stop - start)
@@ -116,28 +130,14 @@ def may_hold_phrase(data: NDArray[np.uint8], i: Int, stop: Int) -> bool:
 
 
 @uncounted
-def holds_square(data: NDArray[np.uint8], i: Int, stop: Int) -> bool:
-    """Whether data[i:stop] holds a square bracket that opens."""
+def holds(data: NDArray[np.uint8], i: Int, stop: Int, byte: np.uint8) -> bool:
+    """Whether data[i:stop] holds the byte."""
     while i < stop and i + BLOCK <= len(data):
-        if _within(squares(data, i), stop - i):
+        if _within(equal(data, i, byte), stop - i):
             return True
         i += BLOCK
     while i < stop:
-        if data[np.uint64(i)] == 0x5B:
-            return True
-        i += 1
-    return False
-
-
-@uncounted
-def holds_curly(data: NDArray[np.uint8], i: Int, stop: Int) -> bool:
-    """Whether data[i:stop] holds a curly bracket that opens."""
-    while i < stop and i + BLOCK <= len(data):
-        if _within(curlies(data, i), stop - i):
-            return True
-        i += BLOCK
-    while i < stop:
-        if data[np.uint64(i)] == 0x7B:
+        if data[np.uint64(i)] == byte:
             return True
         i += 1
     return False

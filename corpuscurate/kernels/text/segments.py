@@ -5,18 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import inlined, uncounted
-from corpuscurate.kernels.text.interning import load
+from corpuscurate.kernels.compile import uncounted
+from corpuscurate.kernels.text.scan import next_newline
 from corpuscurate.kernels.text.unicode import SPACE, Int, Tables, decode, flags_of
 
 PAPER, DATATROVE, DCLM, REDPAJAMA = range(4)
 """The conventions."""
 
 _NEWLINE = 0x0A
-_1, _7 = np.uint64(1), np.uint64(7)
-_NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
-_ONES = np.uint64(0x0101010101010101)
-_HIGHS = np.uint64(0x8080808080808080)
 
 
 @uncounted
@@ -57,22 +53,7 @@ def _skip_space_back(data: NDArray[np.uint8], start: Int, stop: Int, t: Tables) 
     return start
 
 
-@inlined
-def _line_end(data: NDArray[np.uint8], i: Int, stop: Int) -> Int:
-    """The first line feed of data[i:stop], or `stop`."""
-    while i + 8 <= stop:
-        word = load(data, i) ^ _NEWLINES
-        marks = (word - _ONES) & ~word & _HIGHS
-        if marks:
-            lowest = (marks & (~marks + _1)) >> _7
-            return i + np.int64((lowest * np.uint64(0x0001020304050607)) >> np.uint64(56))
-        i += 8
-    while i < stop and data[np.uint64(i)] != _NEWLINE:
-        i += 1
-    return i
-
-
-@inlined
+@uncounted
 def find_lines(
     data: NDArray[np.uint8],
     start: Int,
@@ -93,7 +74,7 @@ def find_lines(
         count = 1
     while i < stop:
         begin = i
-        i = _line_end(data, i, stop)
+        i = next_newline(data, i, stop)
         end = i
         if strip:
             begin = _skip_space(data, begin, end, t)
@@ -119,7 +100,7 @@ def cuts_lines(data: NDArray[np.uint8], start: Int, stop: Int, t: Tables) -> boo
     return bool(last < stop and data[np.uint64(last)] != _NEWLINE)
 
 
-@inlined
+@uncounted
 def find_paragraphs(
     data: NDArray[np.uint8],
     start: Int,
@@ -146,7 +127,7 @@ def find_paragraphs(
     begin = end = start
     while i < stop:
         line = i
-        i = _line_end(data, i, stop)
+        i = next_newline(data, i, stop)
         blank = line == i
         if not blank and convention in (PAPER, REDPAJAMA):
             blank = _skip_space(data, line, i, t) == i

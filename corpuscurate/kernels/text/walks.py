@@ -65,7 +65,7 @@ def count_lines(offsets: NDArray[np.int64], data: NDArray[np.uint8], out: NDArra
     for row in range(len(offsets) - 1):
         begin, end = offsets[row], offsets[row + 1]
         lines = 0
-        for i in range(begin, end):
+        for i in range(np.uint64(begin), np.uint64(end)):  # no negative index, so 32 bytes at once
             lines += data[i] == 0x0A
         if end > begin and data[end - 1] != 0x0A:
             lines += 1

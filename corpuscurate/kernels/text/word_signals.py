@@ -1,7 +1,7 @@
 """The quality signals of RedPajama-v2 that are about normalised words.
 
 Normalised words are `unicodedata.normalize("NFD", text without string.punctuation, in lower case).split()`. A document
-is normalised to a buffer, its words are numbered (`kernels.text.ngram_ids`), and everything else is counted on numbers.
+is normalised to a buffer, its words and n-grams are numbered (`kernels.text.interning`, `kernels.text.ngrams`).
 - length: characters of the words joined by single spaces.
 - lorem: "lorem ipsum" in the joined words, as `re.IGNORECASE` finds it there (it takes U+0131 for i and U+017F for s),
   0 without one in plain letters.
@@ -18,15 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpuscurate.kernels.compile import kernel, uncounted
+from corpuscurate.kernels.text.interning import Ids, make_ids, number_strings
 from corpuscurate.kernels.text.lower_nfd import CLASSES, GROWTH, NUMERIC, Lower, case_of, lower_nfd
-from corpuscurate.kernels.text.ngram_ids import (
-    Ids,
+from corpuscurate.kernels.text.ngrams import (
     covered,
+    first_most,
+    hash_words,
     keep_repeated,
-    make_ids,
+    lengthen,
+    lengthen_repeated,
     most_frequent,
-    next_length,
-    number_spans,
 )
 from corpuscurate.kernels.text.phrase_sets import PhraseSet, has_phrase
 from corpuscurate.kernels.text.unicode import SPACE, Int, Tables, decode, flags_of
@@ -240,7 +241,7 @@ def count_words_normalised(
             out[row, 5] = _listed(words, listed, s)
         if depth == COUNT or words == 0:
             continue
-        distinct = number_spans(s.text, s.starts, s.stops, words, seed, ids)
+        _, distinct = number_strings(s.text, s.starts, s.stops, 0, words, True, seed, ids)
         out[row, 3] = distinct
         total = 0.0
         for number in range(distinct):
@@ -249,14 +250,23 @@ def count_words_normalised(
         entropy[row] = total
         if depth < LONGER:
             continue
-        left = keep_repeated(words, ids)
-        for n in range(2, 11):
-            left = next_length(left, seed, ids)
+        hash_words(s.text, s.starts, s.stops, 0, words, seed, ids.words, s.chars)
+        left = words
+        for n in range(TOP[0], REPEATED[-1] + 1):
+            highest: Int = 0
+            if n <= REPEATED[0]:
+                left, highest = lengthen(n, left, ids)
+            else:
+                left = lengthen_repeated(left, ids)
             if left == 0:
                 break
-            if n <= 4:
-                place, most = most_frequent(left, ids)
-                out[row, 4 + n] = (s.chars[np.uint64(place + n)] - s.chars[np.uint64(place)]) * most
+            if n < REPEATED[0]:
+                size, most = most_frequent(n, left, highest, s.text, s.starts, s.stops, 0, ids)
+                if most > 1:
+                    place = first_most(size, most, ids)
+                    out[row, 4 + n] = (s.chars[np.uint64(place + n)] - s.chars[np.uint64(place)]) * most
             else:
+                if n == REPEATED[0]:
+                    left = keep_repeated(n, left, s.text, s.starts, s.stops, 0, ids)
                 out[row, 4 + n] = covered(n, left, ids, s.chars)
     return len(offsets) - 1

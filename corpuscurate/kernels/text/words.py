@@ -44,7 +44,7 @@ def count_characters(offsets: NDArray[np.int64], data: NDArray[np.uint8], out: N
     """Code points of each document. out: int64[n]. Returns n."""
     for row in range(len(offsets) - 1):
         characters = 0
-        for i in range(offsets[row], offsets[row + 1]):
+        for i in range(np.uint64(offsets[row]), np.uint64(offsets[row + 1])):
             characters += (data[i] & 0xC0) != 0x80
         out[row] = characters
     return len(offsets) - 1

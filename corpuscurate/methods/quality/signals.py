@@ -15,8 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.core.columns import lengths_bytes, text_buffers
+from corpuscurate.kernels.text.interning import SEED
 from corpuscurate.kernels.text.lower_nfd import lower_tables
-from corpuscurate.kernels.text.ngram_ids import SEED
 from corpuscurate.kernels.text.phrase_sets import PhraseSet, phrase_set
 from corpuscurate.kernels.text.raw_signals import LINE_COUNTS, RAW_COUNTS, count_raw
 from corpuscurate.kernels.text.unicode import tables

@@ -114,10 +114,10 @@ class Dies(Length):
     [
         (signal.SIGKILL, r"was killed \(SIGKILL\) while it worked on {}\. .* memory \(2 workers\).*--workers"),
         (signal.SIGABRT, r"was ended by SIGABRT while it worked on {}\. .*A library crashed.*It is no lack of memory"),
+        (107, r"ended with exit code 7 while it worked on {}\. .*A stage or a library ended it"),
         (signal.SIGSEGV, r"was ended by SIGSEGV while it worked on {}\. .*A library crashed.*isolate"),
         (signal.SIGBUS, r"was ended by SIGBUS while it worked on {}\. .*A file was cut while it was read"),
         (signal.SIGUSR1, r"was ended by SIGUSR1 while it worked on {}\. .*Somebody or the system sent"),
-        (107, r"ended with exit code 7 while it worked on {}\. .*A stage or a library ended it"),
     ],
 )
 @pytest.mark.campaign(2)

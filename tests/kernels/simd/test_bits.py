@@ -12,6 +12,8 @@ from corpuscurate.kernels.simd.bits import (
     fold_ascii_plain,
     inside_words,
     inside_words_plain,
+    leading_zeros,
+    leading_zeros_plain,
     pack_offsets,
     pack_offsets_plain,
     trailing_zeros,
@@ -35,7 +37,7 @@ def inside(data, i):
 
 @uncounted
 def zeros(word):
-    return trailing_zeros(word)
+    return trailing_zeros(word), leading_zeros(word)
 
 
 def folded(byte: int, joiner: int) -> int:
@@ -78,7 +80,7 @@ def test_what_the_plain_functions_say_by_hand():
     assert fold_ascii_plain(np.frombuffer(block, np.uint8), 0, 8, ord("_"), out, 0) == (0b110, 0b10)
     assert bytes(out[:10]) == "aé_z\09\0\0\0".encode()[:10].ljust(10, b"\0")
     assert inside_words_plain(np.array([0, 1, 0, 255] + [0] * 60, np.uint8), 0) == 0b1010
-    assert trailing_zeros_plain(0b101000) == 3
+    assert trailing_zeros_plain(0b101000) == 3 and leading_zeros_plain(0b101000) == 58
     offsets = np.full(4, 7, np.uint16)
     pack_offsets_plain(0b100101, 10, offsets, 1)
     assert offsets.tolist() == [7, 10, 12, 15]
@@ -91,8 +93,8 @@ def test_inside_words(block, i):
 
 
 @given(st.integers(1, 2**64 - 1) | st.integers(0, 63).map(lambda bit: 1 << bit))
-def test_trailing_zeros(word):
-    assert zeros(np.uint64(word)) == trailing_zeros_plain(word)
+def test_zeros_below_and_above(word):
+    assert zeros(np.uint64(word)) == (trailing_zeros_plain(word), leading_zeros_plain(word))
 
 
 @uncounted

@@ -11,8 +11,8 @@ from corpuscurate.kernels.simd.classes import (
     HINTS,
     LINE_BREAKS,
     SENTENCE_MARKS,
-    curlies,
-    curlies_plain,
+    equal,
+    equal_plain,
     hints,
     hints_plain,
     line_breaks,
@@ -21,11 +21,11 @@ from corpuscurate.kernels.simd.classes import (
     newlines_plain,
     sentence_marks,
     sentence_marks_plain,
-    squares,
-    squares_plain,
+    symbols,
+    symbols_plain,
 )
 from corpuscurate.kernels.text.c4 import PHRASES
-from corpuscurate.kernels.text.scan import holds_curly, holds_square, may_hold_phrase
+from corpuscurate.kernels.text.scan import holds, may_hold_phrase, next_symbol
 from corpuscurate.kernels.text.signs import BREAK, TERMINAL, signs
 
 PARTS = [*HINTS, "IPSUM", "mS oF", "\u212a", "™", "[", "{", "\n", "\x85", "\u2028", ".", "。", "x" * 20, "ipsu", "é"]
@@ -34,7 +34,13 @@ BLOCKS = st.lists(st.sampled_from(PARTS) | st.text(max_size=3).map(lambda t: t.e
 
 @uncounted
 def of_ranges(data, i):
-    return line_breaks(data, i), sentence_marks(data, i), newlines(data, i), squares(data, i), curlies(data, i)
+    return (
+        line_breaks(data, i),
+        sentence_marks(data, i),
+        newlines(data, i),
+        symbols(data, i),
+        equal(data, i, np.uint8(0x5B)),
+    )
 
 
 @uncounted
@@ -50,8 +56,8 @@ def padded(parts, size=80):
 @given(BLOCKS, st.integers(0, 9))
 def test_ranges(parts, i):
     data = padded(parts)
-    plain = (line_breaks_plain, sentence_marks_plain, newlines_plain, squares_plain, curlies_plain)
-    assert of_ranges(data, i) == tuple(each(data, i) for each in plain)
+    plain = (line_breaks_plain, sentence_marks_plain, newlines_plain, symbols_plain)
+    assert of_ranges(data, i) == (*(each(data, i) for each in plain), equal_plain(data, i, 0x5B))
 
 
 @given(BLOCKS, st.integers(0, 9))
@@ -62,12 +68,14 @@ def test_hints(parts, i):
 
 @given(BLOCKS, st.integers(0, 9), st.integers(0, 9))
 def test_what_is_found_lies_within(parts, before, behind):
-    """Nothing is missed; of brackets, nothing is found that is not there."""
+    """Nothing is missed; of single bytes, nothing is found that is not there."""
     text = "".join(parts)
     data = np.frombuffer(b"{" * before + text.encode() + b"{ms of" * behind, np.uint8)
     stop = before + len(text.encode())
-    assert holds_curly(data, before, stop) == ("{" in text)
-    assert holds_square(data, before, stop) == ("[" in text)
+    assert holds(data, before, stop, np.uint8(ord("{"))) == ("{" in text)
+    assert holds(data, before, stop, np.uint8(ord("["))) == ("[" in text)
+    symbols_at = [at for at in range(before, stop) if data[at] in (0x23, 0x2E, 0xE2)]
+    assert next_symbol(data, before, stop) == min([*symbols_at, stop])
     if any(phrase in text.lower() for phrase, _ in PHRASES) or any(hint in text.lower() for hint in HINTS):
         assert may_hold_phrase(data, before, stop)
 

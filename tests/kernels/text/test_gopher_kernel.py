@@ -9,7 +9,8 @@ from naive.text import BULLETS, STOP_WORDS, gopher_statistics
 from support.forms import some
 
 from corpuscurate.core.columns import TEXT, text_buffers
-from corpuscurate.kernels.text.gopher import STATISTICS, byte_classes, count_statistics, strings
+from corpuscurate.core.spans import words_of
+from corpuscurate.kernels.text.gopher import STATISTICS, count_statistics, strings
 from corpuscurate.kernels.text.unicode import tables
 
 PIECE_LINE = "the The, THAT “be” of to. wiTH \u212a ſ the\u0301 - * • ... .. . … # ## é 漢 ß İ a 1 𝒳"
@@ -22,7 +23,9 @@ TEXTS = st.one_of(st.text(st.characters(codec="utf-8"), max_size=80), st.lists(P
 def statistics_of(array, bullets=BULLETS, stop_words=STOP_WORDS):
     out = np.empty((len(array), len(STATISTICS)), np.int64)
     stops = strings([word.casefold() for word in stop_words])
-    assert count_statistics(*text_buffers(array), tables(), byte_classes(), strings(bullets), stops, out) == len(array)
+    words = words_of(array, "runs")
+    spans = (words.first, words.starts, words.stops)
+    assert count_statistics(*text_buffers(array), *spans, tables(), strings(bullets), stops, out) == len(array)
     return [dict(zip(STATISTICS, row, strict=True)) for row in out.tolist()]
 
 

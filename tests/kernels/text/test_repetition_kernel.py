@@ -50,3 +50,12 @@ def measured(texts, convention):
 @example(["ab c d e f x a bc d e f", "a b c d e " * 3, "x " * 40, "aaaaaaaa " * 30, ("q" * 17 + " ") * 30])
 def test_equal_to_the_twin(convention, texts):
     assert measured(texts, convention) == [repetition(text, convention) for text in texts]
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_tables_that_grow_and_counts_above_the_highest(convention):
+    """Words that all occur twice fill the first tables; one pair occurs 300 times, another once more."""
+    random = np.random.default_rng(7)
+    once = " ".join(f"w{number}" for number in random.permutation(9_000))
+    text = f"{once} {'p q ' * 300}{once[: len(once) // 2]} {'r s t ' * 301}{once}"
+    assert measured([text], convention) == [repetition(text, convention)]
