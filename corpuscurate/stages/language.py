@@ -118,13 +118,23 @@ class Language(StreamingStage):
         return {"label": TEXT, "score": pa.float64(), "script": TEXT, "second": TEXT, "second_ratio": pa.float64()}
 
     def rules(self) -> Mapping[str, float | None]:
-        """`keep` and the bound, those that are set."""
+        """`keep` and the bound, those that are set; of bounds by language that of `default`, or the lowest."""
         found: dict[str, float | None] = {}
         if self.keep is not None:
             found["keep"] = None
         if self.min_score is not None:
-            found["min_score"] = self.min_score if isinstance(self.min_score, float) else None
+            found["min_score"] = self._bound
         return found
+
+    @property
+    def _bound(self) -> float | None:
+        if isinstance(self.min_score, Mapping):
+            return self.min_score.get(DEFAULT, min(self.min_score.values(), default=0.0))
+        return (
+            min(row.language_score for row in fineweb2_rows().values())
+            if self.min_score == "fineweb2"
+            else self.min_score
+        )
 
     def identity(self) -> dict[str, Any]:
         """The parameters, with the digest of the model's content in the place of its path. Raises InputError."""
@@ -182,7 +192,7 @@ class Language(StreamingStage):
         if "keep" in numbers:
             gone = ~self._kept(number, scripts)
             reason[gone] = numbers["keep"]
-            value[gone], threshold[gone] = score[gone], np.nan
+            value[gone] = threshold[gone] = np.nan
         return reason, value, threshold
 
     def _kept(self, number: NDArray[np.int64], scripts: NDArray[np.int16]) -> NDArray[np.bool_]:
