@@ -138,7 +138,7 @@ def test_a_file_that_unpacks_without_end(tmp_path, monkeypatch):
     monkeypatch.setattr("corpuscurate.methods.language.py3langid_model.MAX_BYTES", 1 << 20)
     for name, data in (("zeros", lzma.compress(bytes(1 << 22))), ("zip", packed(**small(pc=np.zeros(1 << 20))))):
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(InputError, match="unpacks to more than 1,048,576 bytes|Memory usage limit"):
+        with pytest.raises(InputError, match=r"unpacks to more than 1,048,576 bytes|Memory usage limit"):
             load_model(tmp_path / name)
 
 
