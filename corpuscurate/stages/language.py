@@ -70,7 +70,7 @@ class Language(StreamingStage):
       pieces of 128 bytes, evenly spread over the document, are identified each by itself; those of another language
       than the document's count where their score is at least 0.8, and the most frequent such language is the second
       one. Of languages that are hard to tell apart (`merge`) one is never the second of another. Documents of less than
-      256 bytes have none.
+      512 bytes have none.
 
     The model is that of the package py3langid, with its answers: 139 languages and `zxx`, naive Bayes over n-grams of
     bytes, its probabilities calibrated by length. Labels with a score below 0.3 are wrong more often than right, so

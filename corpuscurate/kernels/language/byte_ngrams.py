@@ -22,7 +22,7 @@ from corpuscurate.kernels.simd.rows import add_sixteen, prefetch
 from corpuscurate.kernels.text.unicode import Int
 
 LANES = 4
-LANE_BYTES = 64
+LANE_BYTES = 16
 """Shorter pieces are not worth their beginning."""
 COUNTS = 256
 """Features that are seen as often or more are added one by one."""
@@ -70,7 +70,7 @@ def _walk(
     size = stop - start
     moves, states = m.moves, m.states
     first = states[0] & _LOW32
-    if size < LANES * LANE_BYTES:
+    if size < LANES * max(LANE_BYTES, m.depth):
         one = first
         for i in range(np.uint64(start), np.uint64(stop)):
             state = states[moves[one + np.uint64(data[i])]]

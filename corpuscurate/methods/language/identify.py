@@ -16,6 +16,8 @@ from corpuscurate.methods.language.models import Found, LanguageModel, TextSpans
 
 PART_BYTES = 128
 """Bytes of a part of a document: of so many a model tells the language nearly as well as of a page."""
+PART_EVERY = 256
+"""Bytes of a document for each part: at most half of it is looked at twice."""
 SURE = 0.8
 """The least score for which the language of a part counts."""
 
@@ -91,7 +93,7 @@ def _second(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     size = len(spans.starts)
     second, ratio = np.full(size, -1, np.int64), np.zeros(size)
-    counts = np.minimum((spans.stops - spans.starts) // PART_BYTES, parts)
+    counts = np.minimum((spans.stops - spans.starts) // PART_EVERY, parts)
     counts[counts < 2] = 0
     first = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
     if not first[-1]:

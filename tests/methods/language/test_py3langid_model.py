@@ -79,7 +79,7 @@ def test_second_ratio_of_parts():
     assert second[3] is None
     assert {first[1], second[1]} == {"en", "de"}
     share = made.second_ratio[1]
-    assert 0.2 <= (share if second[1] == "de" else 1 - share) <= 0.5
+    assert 0.1 <= (share if second[1] == "de" else 1 - share) <= 0.5
 
 
 def packed(**arrays):
