@@ -62,7 +62,7 @@ def document_language(label: str | None, script: str | None = None) -> DocumentL
     code = parse(label or "")
     script = (code.script if code is not None else "") or script or ""
     row = None if label is None else fineweb2_row(label, script)
-    if not script and row is not None:
+    if row is not None:
         script = row.name[4:]
     spaced = script not in UNSPACED and not (not script and individual(label or "") in UNSPACED_LANGUAGES)
     return DocumentLanguage(row, row is not None or (code is not None and code.three == "eng"), spaced)
@@ -164,10 +164,10 @@ class ByLanguage(Filter):
         told = {
             "no_row": "are in a language without thresholds of FineWeb-2: the stage's own hold"
             + (f", without {self.of_stop_words}" if self.of_stop_words in self.bounds() else ""),
-            "unspaced": f"are in a script without spaces: {', '.join(self._word_rules())} are off for them",
+            "unspaced": f"are in a script without spaces, where these rules are off: {', '.join(self._word_rules())}",
         }
         return [
-            f"{self.label}: {note.count:,} of {documents:,} documents {told[name]}; the first is doc_id {note.first}"
+            f"{note.count:,} of {documents:,} documents {told[name]}; the first is doc_id {note.first}"
             for name, note in noted.items()
         ]
 

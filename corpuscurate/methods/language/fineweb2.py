@@ -61,13 +61,16 @@ def _only_rows() -> Mapping[str, Fineweb2Row | None]:
 
 
 def fineweb2_row(label: str, script: str = "") -> Fineweb2Row | None:
-    """The row of a language, None where it has none. script: of the text, for a label without one; a language that
-    FineWeb-2 has in one script alone needs none."""
+    """The row of a language, None where it has none.
+
+    script: of the text, for a label without one. It decides where FineWeb-2 has a language in several scripts: a
+    Chinese page with much code in it has more Latin letters than others, and is Chinese."""
     code = parse(label)
     if code is None:
         return None
-    language, script = individual(code.three), code.script or script
-    return fineweb2_rows().get((language, script)) if script else _only_rows().get(language)
+    language = individual(code.three)
+    found = fineweb2_rows().get((language, code.script or script))
+    return found if found is not None or code.script else _only_rows().get(language)
 
 
 def is_glotlid(labels: Sequence[str]) -> bool:

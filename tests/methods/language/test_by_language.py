@@ -43,8 +43,9 @@ def test_what_is_known_of_a_language():
     for label in ("zh", "jpn_Jpan", "lao", "khm_Khmr", "my", "bo", "yue"):
         assert not document_language(label).spaced
     assert document_language("ko").spaced
-    assert document_language("ja", "Latn").spaced  # transliterated: it has spaces, and no row
-    assert not document_language("ja", "Latn").known
+    assert document_language("ja", "Latn") == document_language("ja", "Jpan")  # a page of Japanese with much code
+    assert document_language("jpn_Latn") == (None, False, True)  # transliterated, by its label: it has spaces
+    assert document_language("sr", "Grek") == (None, False, True)  # two scripts, and neither is Greek
 
 
 def test_rows_take_the_place_of_the_stage_s_own():

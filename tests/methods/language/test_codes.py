@@ -62,6 +62,8 @@ def test_rows_of_fineweb2():
     assert fineweb2_row("sr") is None  # two scripts: which one is not said
     assert fineweb2_row("en", "Latn") is None
     assert fineweb2_row("und") is None
+    assert fineweb2_row("zh", "Latn").name == "cmn_Hani"
+    assert fineweb2_row("zho_Latn") is None
 
 
 def test_glotlid_is_known_by_its_labels():
