@@ -66,14 +66,34 @@ class Filter(StreamingStage):
         """Compare the measures with the bounds."""
         return self.outcome(self.measure(batch), len(batch))
 
-    def outcome(self, found: Mapping[str, NDArray[Any]], size: int) -> Outcome:
-        """The verdict on measures of `size` documents, with those that are needed."""
+    def outcome(
+        self,
+        found: Mapping[str, NDArray[Any]],
+        size: int,
+        own: Mapping[str, NDArray[np.float64]] | None = None,
+        noted: Mapping[str, NDArray[np.bool_]] | None = None,
+    ) -> Outcome:
+        """The verdict on measures of `size` documents, with those that are needed.
+
+        own: bounds that differ by document, by name, float64[size], nan where one is off. noted: see `Outcome`.
+        """
         self._check(found, size)
-        reason, value = self.judge(found, size)
-        failed = self.failed(found, size) if self.reasons == "all" else None
+        reason, value = self.judge(found, size, own)
+        threshold = None if own is None else self._thresholds(reason, own)
+        failed = self.failed(found, size, own) if self.reasons == "all" else None
         kinds = {name: kind for name, kind in self.measures().items() if self.wants(name)}
         measures = {name: pa.array(found[name], kind) for name, kind in kinds.items()}
-        return Outcome(reason=reason, value=value, failed=failed, measures=measures)
+        return Outcome(
+            reason=reason, value=value, threshold=threshold, failed=failed, measures=measures, noted=noted or {}
+        )
+
+    def _thresholds(self, reason: NDArray[np.int16], own: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """The bound that each document failed, where it is of its own; nan elsewhere."""
+        threshold = np.full(len(reason), np.nan)
+        for number, name in enumerate(self.bounds(), 1):
+            rows = reason == number
+            threshold[rows] = own[name][rows] if name in own else np.nan
+        return threshold
 
     def _check(self, found: Any, size: int) -> None:
         """Check that every measure that is needed is there, with a value a document. Raises TypeError or ValueError."""
@@ -93,38 +113,45 @@ class Filter(StreamingStage):
             if values.shape != (size,):
                 raise ValueError(f"{here} returns {name!r} of shape {values.shape} for a batch of {size} documents")
 
-    def outside(self, name: str, values: NDArray[Any], bound: float) -> NDArray[np.bool_]:
-        """bool[n]: whether a measure lies outside the bound of that name; nan never does."""
+    def outside(self, name: str, values: NDArray[Any], bound: float | NDArray[np.float64]) -> NDArray[np.bool_]:
+        """bool[n]: whether a measure lies outside the bound of that name, one for all or each document's; nan never
+        does, and nothing lies outside the bound nan."""
         result: NDArray[np.bool_] = values < bound if name.startswith("min_") else values > bound
         return result
 
-    def judge(self, found: Mapping[str, NDArray[Any]], size: int) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
-        """Reason int16[size] and value float64[size] of each document; nan lies inside every bound."""
+    def judge(
+        self, found: Mapping[str, NDArray[Any]], size: int, own: Mapping[str, NDArray[np.float64]] | None = None
+    ) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+        """Reason int16[size] and value float64[size] of each document; nan lies inside every bound. own: see
+        `outcome`."""
         reason = np.zeros(size, np.int16)
         value = np.full(size, np.nan)
         for number, (name, bound) in enumerate(self.bounds().items(), 1):
             values = found[name[4:]]
-            failed = self.outside(name, values, bound) & (reason == 0)
+            failed = self.outside(name, values, (own or {}).get(name, bound)) & (reason == 0)
             reason[failed] = number
             value[failed] = values[failed]
         return reason, value
 
-    def failed(self, found: Mapping[str, NDArray[Any]], size: int) -> pa.ListArray:
-        """Every rule that each document fails, with value and threshold, in the order of the rules: FAILED[size]."""
+    def failed(
+        self, found: Mapping[str, NDArray[Any]], size: int, own: Mapping[str, NDArray[np.float64]] | None = None
+    ) -> pa.ListArray:
+        """Every rule that each document fails, with value and threshold, in the order of the rules: FAILED[size]. own:
+        see `outcome`."""
         bounds = self.bounds()
         outside = np.zeros((size, len(bounds)), np.bool_)
-        values = np.empty((size, len(bounds)))
+        values, thresholds = np.empty((size, len(bounds))), np.empty((size, len(bounds)))
         for at, (name, bound) in enumerate(bounds.items()):
             values[:, at] = found[name[4:]]
-            outside[:, at] = self.outside(name, found[name[4:]], bound)
+            thresholds[:, at] = (own or {}).get(name, bound)
+            outside[:, at] = self.outside(name, found[name[4:]], thresholds[:, at] if own else bound)
         rows, rules = np.nonzero(outside)
-        thresholds = np.array(list(bounds.values()), np.float64)
         starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=size))]).astype(np.int32)
         listed = pa.StructArray.from_arrays(
             [
                 pa.array((rules + 1).astype(np.int16)),
                 pa.array(values[rows, rules], pa.float64()),
-                pa.array(thresholds[rules]),
+                pa.array(thresholds[rows, rules]),
             ],
             fields=list(FAILED.value_type),
         )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from corpuscurate.stages.gopher_repetition import GopherRepetition as GopherRepetition
     from corpuscurate.stages.importance import Importance as Importance
     from corpuscurate.stages.keep_best import KeepBest as KeepBest
+    from corpuscurate.stages.language import Language as Language
     from corpuscurate.stages.length import Length as Length
     from corpuscurate.stages.madlad_quality import MadladQuality as MadladQuality
     from corpuscurate.stages.minhash import MinHash as MinHash

@@ -12,18 +12,19 @@ from pydantic import Field, model_validator
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import text_buffers
-from corpuscurate.core.filter import Filter
 from corpuscurate.kernels.text.fineweb import COUNTS, count_lines
 from corpuscurate.kernels.text.signs import signs
 from corpuscurate.methods.conventions import with_defaults
 from corpuscurate.methods.end_marks import EndMarks, table_of
+from corpuscurate.methods.language.by_language import ByLanguage
+from corpuscurate.methods.language.fineweb2 import Fineweb2Row
 
 CONVENTIONS: Mapping[str, Mapping[str, Any]] = {
     "code": {"short_line_characters": 30, "max_duplicate_character_ratio": 0.01, "max_newline_ratio": 0.3}
 }
 
 
-class FinewebQuality(Filter):
+class FinewebQuality(ByLanguage):
     """Drops documents that look like lists, menus or repeated boilerplate: FineWeb's own rules.
 
     Lines are parted by line feeds; lines of white space alone are left out. Characters are code points.
@@ -42,6 +43,9 @@ class FinewebQuality(Filter):
       short line, the bounds themselves are kept, and rule 4 counts tokens near those of spaCy
       (`kernels/text/tokens.py`), punctuation among them. A line ends with its last character, so lines with white space
       or a carriage return at their end fail rule 1: `normalize` first.
+
+    `language: auto` takes rules 1 and 4 from FineWeb-2 for the language of each document; they are fitted to the code's
+    measures.
     """
 
     word = "fineweb_quality"
@@ -53,6 +57,8 @@ class FinewebQuality(Filter):
         "duplicate_character_ratio": pa.float64(),
         "newline_ratio": pa.float64(),
     }
+
+    of_words: ClassVar[frozenset[str]] = frozenset({"max_newline_ratio"})
 
     convention: Literal["paper", "code"] = Field(
         "paper", description="whose rules: sets what other parameters are by default, and whether bounds are kept"
@@ -78,12 +84,17 @@ class FinewebQuality(Filter):
         False, description="keep documents in which no line ends with an end mark (the code: line_punct_exclude_zero)"
     )
 
+    def of_row(self, row: Fineweb2Row) -> Mapping[str, float]:
+        """Rules 1 and 4; -1 is FineWeb-2's word for without rule 1."""
+        ends = row.line_punct_thr if row.line_punct_thr >= 0 else np.nan
+        return {"min_terminal_line_ratio": ends, "max_newline_ratio": row.new_line_ratio}
+
     @model_validator(mode="before")
     @classmethod
     def _by_convention(cls, values: Any) -> Any:
         return with_defaults(values, "paper", CONVENTIONS)
 
-    def outside(self, name: str, values: NDArray[Any], bound: float) -> NDArray[np.bool_]:
+    def outside(self, name: str, values: NDArray[Any], bound: float | NDArray[np.float64]) -> NDArray[np.bool_]:
         """As in `Filter`; in the paper, shares at their bound are outside."""
         failed = super().outside(name, values, bound)
         if self.convention == "paper" and name.endswith("_ratio"):

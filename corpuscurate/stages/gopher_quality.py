@@ -13,11 +13,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import text_buffers
-from corpuscurate.core.filter import Filter
 from corpuscurate.kernels.text.gopher import STATISTICS, Strings, count_statistics, strings
 from corpuscurate.kernels.text.gopher_tokens import STATISTICS as TOKEN_STATISTICS
 from corpuscurate.kernels.text.gopher_tokens import count_token_statistics, statistic_classes
 from corpuscurate.kernels.text.unicode import MARK, WORD, flags_of, tables, visible
+from corpuscurate.methods.language.by_language import ByLanguage, Languages, scattered
+from corpuscurate.methods.language.fineweb2 import Fineweb2Row
 
 BULLETS = ("•", "‣", "⁃", "◦", "▪", "●", "■", "-", "*")
 DATATROVE_BULLETS = ("•", "-")
@@ -63,7 +64,7 @@ def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.floa
     return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
 
 
-class GopherQuality(Filter):
+class GopherQuality(ByLanguage):
     """Drops documents that are too short or too long, or that look like lists, menus, tables, code or not English.
 
     The rules of the paper in its order, each bound a parameter (null: without it). Where the paper is silent,
@@ -89,6 +90,9 @@ class GopherQuality(Filter):
     Its names are min_doc_words, max_doc_words, min_avg_word_length, max_avg_word_length, max_symbol_word_ratio (for
     max_hash_ratio and max_ellipsis_ratio), max_bullet_lines_ratio, max_ellipsis_lines_ratio, min_stop_words; its
     max_non_alpha_words_ratio of 0.8 is min_alphabetic_word_ratio here, a least share. Its 0 is null here.
+
+    `language: auto` takes the bounds of mean_word_length and alphabetic_word_ratio, and the stop words, from FineWeb-2
+    for the language of each document; they are fitted to `convention: datatrove`.
     """
 
     word = "gopher_quality"
@@ -104,6 +108,11 @@ class GopherQuality(Filter):
         "alphabetic_word_ratio": pa.float64(),
         "stop_words": pa.int64(),
     }
+
+    of_words: ClassVar[frozenset[str]] = frozenset(
+        f"{end}_{name}" for name in measured if not name.endswith("line_ratio") for end in ("min", "max")
+    )
+    of_stop_words: ClassVar[str] = "min_stop_words"
 
     convention: Literal["paper", "datatrove"] = Field("paper", description="whose reading of the rules")
     min_words: int | None = Field(50, description="fewest words", ge=0)
@@ -132,7 +141,7 @@ class GopherQuality(Filter):
 
     @model_validator(mode="after")
     def _enough_stop_words(self) -> GopherQuality:
-        known = len(set(self._stop_words()))
+        known = len(set(self._compared(self.stop_words)))
         if self.min_stop_words is not None and self.min_stop_words > known:
             raise ValueError(
                 f"min_stop_words ({self.min_stop_words}) is above the number of stop_words ({known}): "
@@ -140,17 +149,38 @@ class GopherQuality(Filter):
             )
         return self
 
-    def _stop_words(self) -> tuple[str, ...]:
-        """The stop words as they are compared."""
-        if self.convention == "datatrove":
-            return self.stop_words
-        return tuple(visible(word.casefold()) for word in self.stop_words)
+    def _compared(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """Stop words as they are compared."""
+        return words if self.convention == "datatrove" else tuple(visible(word.casefold()) for word in words)
+
+    def of_row(self, row: Fineweb2Row) -> Mapping[str, float]:
+        """Mean lengths of words, words with a letter, and no more stop words than there are."""
+        return {
+            "min_mean_word_length": row.min_avg_word_length,
+            "max_mean_word_length": row.max_avg_word_length,
+            "min_alphabetic_word_ratio": row.max_non_alpha_words_ratio,
+            "min_stop_words": min(self.min_stop_words or 0, len(set(row.stopwords))),
+        }
 
     def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
         """All measures, in one walk over the text."""
-        return self._of_tokens(batch) if self.convention == "datatrove" else self._of_runs(batch)
+        return self._measured(batch, self.stop_words)
 
-    def _of_tokens(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
+    def measure_in(self, batch: Batch, languages: Languages) -> Mapping[str, NDArray[Any]]:
+        """All measures, with the stop words of each language."""
+        if not self.wants("stop_words"):
+            return self.measure(batch)
+        of_kind = [self.stop_words if kind.row is None else kind.row.stopwords for kind in languages.kinds]
+        lists = list(dict.fromkeys(of_kind)) or [self.stop_words]
+        groups = [languages.mask([stops == each for stops in of_kind]) for each in lists]
+        measured = [self._measured(batch.filter(mask), stops) for mask, stops in zip(groups, lists, strict=True)]
+        return scattered(languages, groups, measured)
+
+    def _measured(self, batch: Batch, stop_words: tuple[str, ...]) -> Mapping[str, NDArray[Any]]:
+        stops = _lookup(self._compared(stop_words))
+        return self._of_tokens(batch, stops) if self.convention == "datatrove" else self._of_runs(batch, stops)
+
+    def _of_tokens(self, batch: Batch, stops: Strings) -> Mapping[str, NDArray[Any]]:
         counts = np.empty((len(batch), len(TOKEN_STATISTICS)), np.int64)
         tokens = batch.words("tokens")
         count_token_statistics(
@@ -160,7 +190,7 @@ class GopherQuality(Filter):
             tokens.stops,
             statistic_classes(),
             _lookup(self.bullets),
-            _lookup(self._stop_words()),
+            stops,
             counts,
         )
         column = dict(zip(TOKEN_STATISTICS, counts.T, strict=True))
@@ -175,9 +205,8 @@ class GopherQuality(Filter):
             "stop_words": column["stop_words"],
         }
 
-    def _of_runs(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
+    def _of_runs(self, batch: Batch, stops: Strings) -> Mapping[str, NDArray[Any]]:
         counts = np.empty((len(batch), len(STATISTICS)), np.int64)
-        stops = _lookup(self._stop_words())
         words = batch.words("runs")
         count_statistics(
             *(*text_buffers(batch.text), words.first, words.starts, words.stops),

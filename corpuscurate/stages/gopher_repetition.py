@@ -13,7 +13,6 @@ from pydantic import Field
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import from_buffers, lengths_bytes, text_buffers
-from corpuscurate.core.filter import Filter
 from corpuscurate.core.spans import Spans, WordKind, words_of
 from corpuscurate.kernels.text.interning import SEED
 from corpuscurate.kernels.text.plain_words import plain_ascii, plain_bytes
@@ -22,6 +21,8 @@ from corpuscurate.kernels.text.repetition_scratch import make_scratch
 from corpuscurate.kernels.text.segments import DATATROVE, DCLM, PAPER, REDPAJAMA
 from corpuscurate.kernels.text.unicode import tables
 from corpuscurate.kernels.text.walks import count_lines
+from corpuscurate.methods.language.by_language import ByLanguage
+from corpuscurate.methods.language.fineweb2 import Fineweb2Row
 
 Convention = Literal["paper", "datatrove", "dclm", "redpajama"]
 
@@ -30,7 +31,7 @@ WORDS: Mapping[str, WordKind] = {"paper": "runs", "datatrove": "tokens", "dclm":
 DATATROVE_ORDER = (MEASURES[1], MEASURES[3], MEASURES[0], MEASURES[2], *MEASURES[4:])
 
 
-class GopherRepetition(Filter):
+class GopherRepetition(ByLanguage):
     """Drops documents in which too much is repeated: lines, paragraphs, n-grams of words.
 
     The rules and bounds of Table A1; a measure above its bound drops. The paper leaves open what a word and a duplicate
@@ -54,11 +55,16 @@ class GopherRepetition(Filter):
       n-gram is the first of equally frequent ones. It has no signals for lines and paragraphs: these are of `paper`.
 
     A document with fewer than n words has measure 0 for n-grams, one without lines for lines: it is not dropped for it.
+
+    `language: auto` takes the bounds of duplicate lines and of n-grams from FineWeb-2 for the language of each
+    document; they are fitted to `convention: datatrove`.
     """
 
     word = "gopher_repetition"
     source = "Rae et al. 2021, arXiv 2112.11446, appendix A.1.1, Repetition Removal, and Table A1"
     measured: ClassVar[Mapping[str, pa.DataType]] = dict.fromkeys(MEASURES, pa.float64())
+
+    of_words: ClassVar[frozenset[str]] = frozenset(f"max_{name}" for name in MEASURES[4:])
 
     convention: Convention = Field("paper", description="whose reading of the rules")
     max_dup_line_ratio: float | None = Field(0.3, description="greatest share of lines that are repeated", ge=0, le=1)
@@ -111,6 +117,11 @@ class GopherRepetition(Filter):
             return bounds
         names = (f"max_{measure}" for measure in DATATROVE_ORDER)
         return {name: bounds[name] for name in names if name in bounds}
+
+    def of_row(self, row: Fineweb2Row) -> Mapping[str, float]:
+        """Duplicate lines, top and duplicate n-grams."""
+        ngrams = zip(MEASURES[4:], (*row.top_n_grams, *row.dup_n_grams), strict=True)
+        return {"max_dup_line_ratio": row.dup_line_frac, **{f"max_{name}": bound for name, bound in ngrams}}
 
     def measure(self, batch: Batch) -> Mapping[str, NDArray[Any]]:
         """All measures that are wanted, in one walk over words and text; others are 0."""

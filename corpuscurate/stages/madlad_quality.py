@@ -154,7 +154,7 @@ class MadladQuality(Filter):
             raise ValueError(f"sentence_characters ({low}, {high}): expected 0 <= fewest <= most")
         return self
 
-    def outside(self, name: str, values: NDArray[Any], bound: float) -> NDArray[np.bool_]:
+    def outside(self, name: str, values: NDArray[Any], bound: float | NDArray[np.float64]) -> NDArray[np.bool_]:
         """As in `Filter`; in Olmo 3 a share at the bound is outside."""
         failed = super().outside(name, values, bound)
         return failed | (values == bound) if self.convention == "olmo3" and name.startswith("max_") else failed

@@ -53,18 +53,17 @@ class Plan:
     certain: bool = False
 
 
-class Scorer:
-    """Scores of one label. Build through `scorer`, which remembers the last ones."""
+class Features:
+    """The features of documents under a model, summed, times some output rows."""
 
-    def __init__(self, model: FasttextModel, label: str, *, project: bool | None = None) -> None:
-        """project: whether to form the products; None: where they are smaller. Raises InputError."""
+    def __init__(self, model: FasttextModel, outputs: NDArray[np.float64], *, project: bool | None = None) -> None:
+        """outputs: float64[columns, dim]. project: whether to form the products; None: where they are smaller. Raises
+        InputError."""
         self.model = model
-        self.label = model.label_index(label)
-        self.plan = _plan(model, self.label)
-        few = 2 * len(self.plan.outputs) <= model.dim
+        self.columns = outputs
+        few = 2 * len(outputs) <= model.dim
         self.projected = few if project is None else project
         vocabulary = make_vocabulary(model)
-        outputs = self.plan.outputs
         self.folded = np.zeros(0, np.float32)
         if self.projected:
             self.width = 4 if len(outputs) in (2, 3) else len(outputs)  # four at once are quicker than three
@@ -85,18 +84,50 @@ class Scorer:
         self.vocabulary = vocabulary._replace(counts=counts)
         self.rows = input_rows(model)
 
-    def score(self, text: pa.LargeStringArray) -> NDArray[np.float64]:
-        """The scores of documents, float64[n] in 0..1; nan where the model knows no feature of a document."""
-        offsets, data = text_buffers(text)
-        size = len(text)
+    def logits(
+        self, offsets: NDArray[np.int64], data: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """float64[n, columns], nan where a document has no features; and how many it has, int64[n]."""
+        size = len(offsets) - 1
         sums, counts = np.empty((size, self.width)), np.empty(size, np.int64)
         feature_sums(offsets, data, self.vocabulary, self.table, self.folded, self.width, sums, counts)
-        if self.plan.certain:
-            return np.where(counts == 0, np.nan, 1.0)
-        logits = np.empty((size, len(self.plan.outputs)))
+        logits = np.empty((size, len(self.columns)))
         mean_logits(sums, counts, self.outputs, logits)
         for row in np.flatnonzero(counts >= MANY).tolist():
             logits[row] = self._ordered_logits(data, int(offsets[row]), int(offsets[row + 1]))
+        return logits, counts
+
+    def exact_logit(self, data: NDArray[np.uint8], start: int, stop: int, column: int) -> float:
+        """The logit of one column with fastText's own roundings: all sums float32, in its order."""
+        products = self._ordered_mean(data, start, stop) * self.columns[column].astype(np.float32)
+        return float(np.add.accumulate(products, dtype=np.float32)[-1])
+
+    def _ordered_logits(self, data: NDArray[np.uint8], start: int, stop: int) -> NDArray[np.float64]:
+        """All logits, float64[columns], of a mean with fastText's own roundings."""
+        products = self._ordered_mean(data, start, stop).astype(np.float64) * self.columns
+        return np.asarray(np.add.accumulate(products, axis=1)[:, -1])
+
+    def _ordered_mean(self, data: NDArray[np.uint8], start: int, stop: int) -> NDArray[np.float32]:
+        hidden = np.empty(self.model.dim, np.float32)
+        count = ordered_sum(data, start, stop, self.vocabulary, self.rows, hidden)
+        return hidden * np.float32(1.0 / count)
+
+
+class Scorer(Features):
+    """Scores of one label. Build through `scorer`, which remembers the last ones."""
+
+    def __init__(self, model: FasttextModel, label: str, *, project: bool | None = None) -> None:
+        """project: see `Features`. Raises InputError."""
+        self.label = model.label_index(label)
+        self.plan = _plan(model, self.label)
+        super().__init__(model, self.plan.outputs, project=project)
+
+    def score(self, text: pa.LargeStringArray) -> NDArray[np.float64]:
+        """The scores of documents, float64[n] in 0..1; nan where the model knows no feature of a document."""
+        offsets, data = text_buffers(text)
+        logits, counts = self.logits(offsets, data)
+        if self.plan.certain:
+            return np.where(counts == 0, np.nan, 1.0)
         return self._loss(logits, offsets, data)
 
     def _loss(
@@ -110,25 +141,10 @@ class Scorer:
         elif self.model.loss == "softmax":
             softmax_scores(logits, self.label, out)
         else:
-            for row in _near_steps(logits[:, 0]).tolist():
-                logits[row, 0] = self._exact_logit(data, int(offsets[row]), int(offsets[row + 1]))
-            sigmoid_scores(logits, _sigmoid_table(), out)
+            for row in near_steps(logits[:, 0]).tolist():
+                logits[row, 0] = self.exact_logit(data, int(offsets[row]), int(offsets[row + 1]), 0)
+            sigmoid_scores(logits, sigmoid_table(), out)
         return out
-
-    def _exact_logit(self, data: NDArray[np.uint8], start: int, stop: int) -> float:
-        """The logit of one column with fastText's own roundings: all sums float32, in its order."""
-        products = self._ordered_mean(data, start, stop) * self.plan.outputs[0].astype(np.float32)
-        return float(np.add.accumulate(products, dtype=np.float32)[-1])
-
-    def _ordered_logits(self, data: NDArray[np.uint8], start: int, stop: int) -> NDArray[np.float64]:
-        """All logits, float64[columns], of a mean with fastText's own roundings."""
-        products = self._ordered_mean(data, start, stop).astype(np.float64) * self.plan.outputs
-        return np.asarray(np.add.accumulate(products, axis=1)[:, -1])
-
-    def _ordered_mean(self, data: NDArray[np.uint8], start: int, stop: int) -> NDArray[np.float32]:
-        hidden = np.empty(self.model.dim, np.float32)
-        count = ordered_sum(data, start, stop, self.vocabulary, self.rows, hidden)
-        return hidden * np.float32(1.0 / count)
 
 
 @lru_cache(4)
@@ -162,10 +178,16 @@ def make_vocabulary(model: FasttextModel) -> Vocabulary:
     return found._replace(eos=eos if eos < model.words else -1)
 
 
-def _plan(model: FasttextModel, label: int) -> Plan:
+def output_rows(model: FasttextModel) -> NDArray[np.float64]:
+    """All rows of the output matrix, float64[labels, dim]. Raises InputError where they are not finite."""
     outputs = model.output.rows(0, len(model.labels)).astype(np.float64)
     if not np.isfinite(outputs).all():
         raise InputError(f"{model.path}: the model's output matrix holds numbers that are not finite: train it again")
+    return outputs
+
+
+def _plan(model: FasttextModel, label: int) -> Plan:
+    outputs = output_rows(model)
     if len(model.labels) == 1 and model.loss in ("softmax", "hs"):
         return Plan(outputs, certain=True)
     if model.loss == "hs":
@@ -181,29 +203,37 @@ def _plan(model: FasttextModel, label: int) -> Plan:
 def tree_path(counts: NDArray[np.int64], label: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The way from the root of fastText's Huffman tree to a label: the output row of each node, and whether it goes
     right there. counts: int64[labels], in the dictionary's order."""
-    size = len(counts)
-    weight = [*counts.tolist(), *([10**15] * (size - 1))]
-    parent, is_right = [-1] * len(weight), [False] * len(weight)
-    leaf, node = size - 1, size
-    for new in range(size, 2 * size - 1):
-        pair = []
-        for _ in range(2):
-            if leaf >= 0 and weight[leaf] < weight[node]:
-                pair.append(leaf)
-                leaf -= 1
-            else:
-                pair.append(node)
-                node += 1
-        weight[new] = weight[pair[0]] + weight[pair[1]]
-        parent[pair[0]] = parent[pair[1]] = new
-        is_right[pair[1]] = True
+    children = huffman_tree(counts)
+    parent = {int(child): node for node, pair in enumerate(children.tolist()) for child in pair}
     nodes, right = [], []
     at = label
-    while parent[at] != -1:
-        nodes.append(parent[at] - size)
-        right.append(is_right[at])
-        at = parent[at]
+    while at in parent:
+        node = parent[at]
+        nodes.append(node)
+        right.append(bool(children[node, 1] == at))
+        at = node + len(counts)
     return np.array(nodes[::-1], np.int64), np.array(right[::-1], np.bool_)
+
+
+def huffman_tree(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """fastText's Huffman tree: the children, left and right, of each inner node, int64[labels - 1, 2].
+
+    A child below `labels` is a label, another one the inner node child - labels, which comes before its parent: the
+    last one is the root. counts: int64[labels], in the dictionary's order."""
+    size = len(counts)
+    weight = [*counts.tolist(), *([10**15] * (size - 1))]
+    children = np.empty((size - 1, 2), np.int64)
+    leaf, node = size - 1, size
+    for new in range(size, 2 * size - 1):
+        for side in range(2):
+            if leaf >= 0 and weight[leaf] < weight[node]:
+                children[new - size, side] = leaf
+                leaf -= 1
+            else:
+                children[new - size, side] = node
+                node += 1
+        weight[new] = int(sum(weight[child] for child in children[new - size].tolist()))
+    return children
 
 
 def _project(model: FasttextModel, outputs: NDArray[np.float64], width: int) -> NDArray[np.float32]:
@@ -250,7 +280,7 @@ def input_rows(model: FasttextModel) -> Rows:
     return Rows(model.dim, np.zeros(0, np.float32), source.codes, source.centroids, norms)
 
 
-def _near_steps(logits: NDArray[np.float64]) -> NDArray[np.int64]:
+def near_steps(logits: NDArray[np.float64]) -> NDArray[np.int64]:
     """Rows whose logit lies so near to a step of the sigmoid's table that rounding decides."""
     steps = SIGMOID_CELLS / (2 * SIGMOID_RANGE)
     inside = np.abs(logits) < SIGMOID_RANGE + 1
@@ -259,6 +289,7 @@ def _near_steps(logits: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 @lru_cache(1)
-def _sigmoid_table() -> NDArray[np.float32]:
+def sigmoid_table() -> NDArray[np.float32]:
+    """fastText's table of the sigmoid, float32[513], over -8..8."""
     step = 2 * SIGMOID_RANGE / SIGMOID_CELLS
     return np.array([1 / (1 + math.exp(SIGMOID_RANGE - i * step)) for i in range(SIGMOID_CELLS + 1)], np.float32)
