@@ -232,6 +232,16 @@ class StreamingStage(Stage):
         """The outcome for a batch; deterministic, row by row."""
         raise TypeError(f"{type(self).__name__} defines no apply()")
 
+    @property
+    def hides(self) -> bool:
+        """Whether the stage takes values out of the text that no file of the run may keep: what is kept of the text of
+        dropped documents goes through `hidden` first, and of unreadable records only the shape is kept."""
+        return False
+
+    def hidden(self, text: pa.LargeStringArray) -> pa.LargeStringArray:
+        """Texts without the values that the stage hides, of documents that it may never have seen."""
+        return text
+
     def warnings(self, noted: Mapping[str, Note], documents: int) -> list[str]:
         """What the user is told after the pass. noted: of the names in `Outcome.noted` that any document has.
         documents: how many the stage saw."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from corpuscurate.stages.normalize import Normalize as Normalize
     from corpuscurate.stages.outliers import Outliers as Outliers
     from corpuscurate.stages.perplexity import Perplexity as Perplexity
+    from corpuscurate.stages.pii import Pii as Pii
     from corpuscurate.stages.prototypes import Prototypes as Prototypes
     from corpuscurate.stages.refinedweb_lines import RefinedwebLines as RefinedwebLines
     from corpuscurate.stages.semantic import Semantic as Semantic

@@ -25,7 +25,7 @@ from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS, TEXT, sketch_file
 from corpuscurate.core.stage import GlobalStage, Outcome, StreamingStage
 from corpuscurate.core.tables import FewBatches, table_writer
 from corpuscurate.core.texts import TEXTS
-from corpuscurate.engine.documents import DOCS_SCHEMA, Reader, alive_batches
+from corpuscurate.engine.documents import DOCS_SCHEMA, Reader, alive_batches, without_values
 from corpuscurate.engine.failed_rules import Counts, add_counts, count_failed
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.plan import Pass, added_columns, global_stages
@@ -166,7 +166,7 @@ class _Measuring:
         started = time.perf_counter()
         for file, chunk, batch in alive_batches(self.body.reader, self.body.split):
             if chunk.bad and not self.body.reader.passes:
-                self.bad.write(bad_rows(file, chunk.bad))
+                self.bad.write(bad_rows(file, without_values(self.body.reader.stages, chunk.bad)))
                 for record in chunk.bad:
                     self.quarantined[record.reason] = self.quarantined.get(record.reason, 0) + 1
             if chunk.column_types is not None:

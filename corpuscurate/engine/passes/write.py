@@ -34,7 +34,15 @@ from corpuscurate.core.run_folder import (
 )
 from corpuscurate.core.stage import GlobalStage
 from corpuscurate.core.tables import FewBatches, read_table
-from corpuscurate.engine.documents import ColumnSource, FinishedPass, Reader, alive_ids, read_chunks, replay_edits
+from corpuscurate.engine.documents import (
+    ColumnSource,
+    FinishedPass,
+    Reader,
+    alive_ids,
+    hiding,
+    read_chunks,
+    replay_edits,
+)
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.passes.count import copies_by, edits_in
 from corpuscurate.engine.passes.dropped import (
@@ -270,9 +278,15 @@ class _Writing:
             return
         self.gone.append(batch.doc_id[~kept])
         if self.body.dropped_text:
-            self.gone_text.append(batch.text.filter(pa.array(~kept)))
+            self.gone_text.append(self.hidden(batch.text.filter(pa.array(~kept))))
         if self.body.dropped_text or sum(map(len, self.gone)) >= ROW_GROUP_ROWS:
             self.write_dropped(split)
+
+    def hidden(self, text: pa.LargeStringArray) -> pa.LargeStringArray:
+        """Texts without what the stages of the run hide."""
+        for stage in hiding(self.body.reader.stages):
+            text = stage.hidden(text)
+        return text
 
     def write_dropped(self, split: Split) -> None:
         """Write the rows of the documents collected by `drop`."""
