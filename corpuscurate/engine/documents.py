@@ -45,6 +45,16 @@ DOCS_SCHEMA = pa.schema(
 )
 
 
+def docs_schema(stages: Sequence[Stage]) -> pa.Schema:
+    """DOCS_SCHEMA, with a column `detail` where one of the stages gives details."""
+    return DOCS_SCHEMA.append(pa.field("detail", pa.large_string())) if gives_details(stages) else DOCS_SCHEMA
+
+
+def gives_details(stages: Sequence[Stage]) -> bool:
+    """Whether one of the stages gives details."""
+    return any(isinstance(stage, StreamingStage) and stage.details for stage in stages)
+
+
 _SHAPE = bytes(
     ord("0") if chr(byte).isdigit() and byte < 0x80 else ord("x") if byte >= 0x80 or chr(byte).isalpha() else byte
     for byte in range(256)

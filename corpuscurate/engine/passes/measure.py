@@ -25,7 +25,7 @@ from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS, TEXT, sketch_file
 from corpuscurate.core.stage import GlobalStage, Outcome, StreamingStage
 from corpuscurate.core.tables import FewBatches, table_writer
 from corpuscurate.core.texts import TEXTS
-from corpuscurate.engine.documents import DOCS_SCHEMA, Reader, alive_batches, without_values
+from corpuscurate.engine.documents import Reader, alive_batches, docs_schema, without_values
 from corpuscurate.engine.failed_rules import Counts, add_counts, count_failed
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.plan import Pass, added_columns, global_stages
@@ -145,7 +145,8 @@ class _Measuring:
         self.globals = global_stages(stages, body.current)
         self.added = added_columns([stage for _, stage in self.streaming])
         self.columns_schema = pa.schema([("doc_id", pa.uint64()), *self.added.items()])
-        self.docs = stack.enter_context(table_writer(folder / DOCS, DOCS_SCHEMA))
+        self.docs_schema = docs_schema([stage for _, stage in self.streaming])
+        self.docs = stack.enter_context(table_writer(folder / DOCS, self.docs_schema))
         self.bad = stack.enter_context(table_writer(folder / BAD, BAD_SCHEMA))
         self.columns = stack.enter_context(table_writer(folder / COLUMNS, self.columns_schema))
         self.sketches = [
@@ -238,8 +239,9 @@ class _Measuring:
             pa.array(passage.value),
             pa.array(passage.threshold),
             passage.failed,
+            passage.detail,
         ]
-        self.docs.write(pa.RecordBatch.from_arrays(arrays, schema=DOCS_SCHEMA))
+        self.docs.write(pa.RecordBatch.from_arrays(arrays[: len(self.docs_schema)], schema=self.docs_schema))
         self.counts["null_ids"] += ids.null_count if batch.id is not None and first_pass else 0
         self.counts["documents"] += len(batch)
         self.counts["text_bytes"] += batch.text_bytes

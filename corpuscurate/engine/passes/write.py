@@ -39,6 +39,7 @@ from corpuscurate.engine.documents import (
     FinishedPass,
     Reader,
     alive_ids,
+    gives_details,
     hiding,
     read_chunks,
     replay_edits,
@@ -175,7 +176,7 @@ class _Writing:
         self.keeper: Keeper = body.arranged.keeper(folder) if body.arranged else Parts(folder, body.shape, group.parts)
         stack.callback(self.keeper.abort)
         self.rows = Rows(body.reader, body.names)
-        dropped = with_ids_as(dropped_schema(body.dropped_text), body.ids)
+        dropped = with_ids_as(dropped_schema(body.dropped_text, gives_details(body.reader.stages)), body.ids)
         self.dropped = self._file(DROPPED, group.dropped, dropped, stack)
         self.edits = self._file(EDITS, group.edits, with_ids_as(EDITS_SCHEMA, body.ids), stack)
         self.bad = self._file(QUARANTINE, group.quarantine, BAD_SCHEMA, stack)
