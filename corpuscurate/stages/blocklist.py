@@ -97,11 +97,6 @@ class Blocklist(Filter):
         """The language, where lists go by it."""
         return () if self.language is None else (self.language,)
 
-    @property
-    def packages(self) -> tuple[str, ...]:
-        """None: every automaton finds the same."""
-        return ()
-
     def identity(self) -> dict[str, Any]:
         """The parameters, with the digests of the lists in the place of their paths. Raises InputError for a list that
         cannot be used."""

@@ -16,7 +16,7 @@ from corpuscurate.recipe.load import load_recipe
 from corpuscurate.stages import Blocklist
 
 LIST = __file__.replace("test_blocklist.py", "lists/words.txt")
-EXAMPLES = [{"words": LIST}, {"by_language": {"en": LIST, "de": [LIST]}, "language": "lang", "max_hit_ratio": 0.1}]
+EXAMPLES = [{"words": LIST}, {"by_language": {"fr": LIST, "de": [LIST]}, "language": "lang", "max_hit_ratio": 0.1}]
 ENTRIES = ["bad", "bad word", "Böse", "गंदा", "ชั่ว", "悪い", "a.b", "$hit", "나쁜", "word"]
 
 

@@ -250,7 +250,7 @@ def _entity(data: NDArray[np.uint8], i: Int, stop: Int, m: Markup, at: Int, out:
                 digit = (byte | 0x20) - 0x57
             if digit < 0:
                 break
-            value = min(value * base + digit, 0x110000)
+            value = min(np.int64(value * base + digit), np.int64(0x110000))
             j += 1
         if j == begin or j >= stop or data[j] != _SEMICOLON:
             return none
@@ -309,7 +309,7 @@ def strip_markup(
         known = False  # whether `ends` is of this text
         comments = True  # whether a comment may still end
         feed = False  # whether the last byte written stands for a tag
-        i = start
+        i: Int = np.int64(start)
         while i < stop:
             byte = data[np.uint64(i)]
             if byte == _LT and tags:
@@ -319,22 +319,22 @@ def strip_markup(
                 if i + 3 < stop and data[i + 1] == _BANG:
                     if data[i + 2] == _DASH and data[i + 3] == _DASH and comments:
                         behind = _find(data, i + 4, stop, _DASH, _DASH, _GT)
-                        comments = behind >= 0
+                        comments = bool(behind >= 0)
                         what = np.int64(COMMENTS)
                     else:
                         behind = _doctype_stop(data, i, stop)
                 elif i + 2 < stop and data[i + 1] == _SLASH:
-                    place, k = _element(data, i + 2, stop, m, name)
+                    place, tail = _element(data, i + 2, stop, m, name)
                     if place >= 0:
-                        while k < stop and _is_space(data[k]):
-                            k += 1
-                        if k < stop and data[k] == _GT:
-                            behind = np.int64(k + 1)
+                        while tail < stop and _is_space(data[tail]):
+                            tail += 1
+                        if tail < stop and data[tail] == _GT:
+                            behind = np.int64(tail + 1)
                             kind = np.int64(m.kinds[place])
                 elif i + 2 < stop:
-                    place, k = _element(data, i + 1, stop, m, name)
+                    place, tail = _element(data, i + 1, stop, m, name)
                     if place >= 0:
-                        behind, attributes = _attributes_stop(data, k, stop, m, name)
+                        behind, attributes = _attributes_stop(data, tail, stop, m, name)
                         kind = np.int64(m.kinds[place])
                         if behind >= 0:
                             if not known and (attributes == 0 or kind & _RAW):
