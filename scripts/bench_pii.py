@@ -246,7 +246,7 @@ def seekers(texts: list[str], count: int) -> dict[str, Any]:
         lambda a: a.find_matches_as_indexes(raw, overlapping=True),
     )
     tell("pyahocorasick", plain, lambda a: list(a.iter(whole)))
-    tell("daachorse", lambda: daachorse.Automaton(entries), lambda a: a.find_overlapping(whole))
+    tell("daachorse", lambda: daachorse.DoubleArrayAhoCorasick(encoded), lambda a: a.find_overlapping(raw))
     return found
 
 
