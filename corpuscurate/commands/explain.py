@@ -60,6 +60,8 @@ def sentence(row: dict[str, Any]) -> str:
     if row["value"] is not None and row["duplicate_of_doc_id"] is None:
         text += f" (measured {row['value']:.6g}"
         text += f", threshold {row['threshold']:.6g})" if row["threshold"] is not None else ")"
+    if row.get("detail"):
+        text += f"; {row['detail']}"
     if row["duplicate_of_doc_id"] is not None:
         text += f" of {_named(row['duplicate_of'], row['duplicate_of_doc_id'], row.get('duplicate_of_corpus'))}"
     if row["matched_doc_id"] is not None and row["similarity"] is not None:

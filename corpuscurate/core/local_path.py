@@ -54,7 +54,7 @@ def escaped(text: str) -> str:
 
 
 class RecipePath:
-    """Marks a text field, or a list of texts, as paths in which a recipe may have variables and `~`."""
+    """Marks a text field, or a list or mapping of texts, as paths in which a recipe may have variables and `~`."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema = with_info_after_validator_function(_expand_field, handler(source))
@@ -68,12 +68,21 @@ def _expand_field(value: Any, info: ValidationInfo) -> Any:
 
 def _escape_field(value: Any, info: SerializationInfo) -> Any:
     made = _each(escaped, value) if (info.context or {}).get(RECIPE) else value
-    return list(made) if info.mode == "json" and isinstance(made, tuple) else made
+    return _lists(made) if info.mode == "json" else made
+
+
+def _lists(value: Any) -> Any:
+    """Tuples as lists, also in a dict."""
+    if isinstance(value, dict):
+        return {name: _lists(each) for name, each in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _each(change: Any, value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_each(change, each) for each in value)
+    if isinstance(value, dict):
+        return {name: _each(change, each) for name, each in value.items()}
     return change(value) if isinstance(value, str) else value
 
 
@@ -123,9 +132,17 @@ def missing_files(value: BaseModel) -> list[str]:
         if isinstance(given, BaseModel):
             found += missing_files(given)
         if any(not mark.only_existing for mark in _marks(info)):
-            paths = given if isinstance(given, tuple) else (given,)
-            found += [path for path in paths if isinstance(path, str) and not Path(path).exists()]
+            found += [path for path in _paths(given) if not Path(path).exists()]
     return found
+
+
+def _paths(value: Any) -> list[str]:
+    """Every text in a value of a marked field."""
+    if isinstance(value, dict):
+        return [path for each in value.values() for path in _paths(each)]
+    if isinstance(value, tuple):
+        return [path for each in value for path in _paths(each)]
+    return [value] if isinstance(value, str) else []
 
 
 def _marks(info: FieldInfo) -> list[FromRecipe]:
@@ -142,6 +159,8 @@ def _marks(info: FieldInfo) -> list[FromRecipe]:
 def _absolute(given: Any, base: Path, mark: FromRecipe) -> Any:
     if isinstance(given, tuple):
         return tuple(_absolute(each, base, mark) for each in given)
+    if isinstance(given, dict):
+        return {name: _absolute(each, base, mark) for name, each in given.items()}
     if not isinstance(given, str):
         return given
     whole = Path(given)

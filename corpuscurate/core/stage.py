@@ -52,7 +52,9 @@ class Outcome:
     rule where it differs by document; None or nan: the threshold of `Stage.rules()`. failed: FAILED[n], every rule
     that failed, for dropped/; null: only the first one is reported. measures: the measures of the rules in force,
     always; the report shows their histograms, and in `mode: tag` they are columns. edits: what was removed, by reason.
-    noted: bool[n] each, documents that the user may have to know of, by a name that `StreamingStage.warnings` knows.
+    detail: large_string[n], for dropped/, what a document met where a number does not tell it (list, line and entry);
+    null elsewhere; of stages with `details` alone. noted: bool[n] each, documents that the user may have to know of, by
+    a name that `StreamingStage.warnings` knows.
     """
 
     text: pa.LargeStringArray | None = None
@@ -61,6 +63,7 @@ class Outcome:
     value: NDArray[np.float64] | None = None
     threshold: NDArray[np.float64] | None = None
     failed: pa.ListArray | None = None
+    detail: pa.LargeStringArray | None = None
     measures: Mapping[str, pa.Array] = field(default_factory=dict)
     edits: Mapping[str, Edit] = field(default_factory=dict)
     noted: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
@@ -227,10 +230,22 @@ class StreamingStage(Stage):
 
     edits_text: ClassVar[bool] = False
     """Whether `apply` may return text: such a stage is replayed when the text is read again."""
+    details: ClassVar[bool] = False
+    """Whether `apply` returns details: dropped/ then has a column `detail`."""
 
     def apply(self, batch: Batch) -> Outcome:
         """The outcome for a batch; deterministic, row by row."""
         raise TypeError(f"{type(self).__name__} defines no apply()")
+
+    @property
+    def hides(self) -> bool:
+        """Whether the stage takes values out of the text that no file of the run may keep: what is kept of the text of
+        dropped documents goes through `hidden` first, and of unreadable records only the shape is kept."""
+        return False
+
+    def hidden(self, text: pa.LargeStringArray) -> pa.LargeStringArray:
+        """Texts without the values that the stage hides, of documents that it may never have seen."""
+        return text
 
     def warnings(self, noted: Mapping[str, Note], documents: int) -> list[str]:
         """What the user is told after the pass. noted: of the names in `Outcome.noted` that any document has.

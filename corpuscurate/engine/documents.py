@@ -45,6 +45,22 @@ DOCS_SCHEMA = pa.schema(
 )
 
 
+def docs_schema(stages: Sequence[Stage]) -> pa.Schema:
+    """DOCS_SCHEMA, with a column `detail` where one of the stages gives details."""
+    return DOCS_SCHEMA.append(pa.field("detail", pa.large_string())) if gives_details(stages) else DOCS_SCHEMA
+
+
+def gives_details(stages: Sequence[Stage]) -> bool:
+    """Whether one of the stages gives details."""
+    return any(isinstance(stage, StreamingStage) and stage.details for stage in stages)
+
+
+_SHAPE = bytes(
+    ord("0") if chr(byte).isdigit() and byte < 0x80 else ord("x") if byte >= 0x80 or chr(byte).isalpha() else byte
+    for byte in range(256)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Verdicts:
     """The decision of a global stage. stage: its index in the pipeline. The other fields: see `Settled`."""
@@ -99,7 +115,7 @@ def read_chunks(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chun
     for file, span in zip(split.files, split.spans, strict=True):
         for chunk in input_format(file.format).read(file, span, reader.want):
             if reader.fail_on_bad and chunk.bad:
-                raise bad_input_error(file, chunk.bad[0])
+                raise bad_input_error(file, without_values(reader.stages, chunk.bad)[0])
             if chunk.batch is None:
                 yield file, chunk
                 continue
@@ -119,6 +135,19 @@ def bad_input_error(file: SourceFile, record: BadRecord) -> BadInputError:
         f"  It begins with {record.head[:80]!r}.\n"
         "  The recipe says `on_bad_input: fail`; with `quarantine` it would be set aside and counted."
     )
+
+
+def hiding(stages: Sequence[Stage]) -> list[StreamingStage]:
+    """The stages that take values out of the text that no file of the run may keep."""
+    return [stage for stage in stages if isinstance(stage, StreamingStage) and stage.hides]
+
+
+def without_values(stages: Sequence[Stage], records: tuple[BadRecord, ...]) -> tuple[BadRecord, ...]:
+    """Unreadable records as a run keeps them: where a stage hides values, of their heads the shape alone, with x for
+    letters and other characters, 0 for digits."""
+    if not hiding(stages):
+        return records
+    return tuple(replace(record, head=record.head.translate(_SHAPE)) for record in records)
 
 
 def drop_rows(verdicts: Sequence[Verdicts], first: int, last: int) -> list[tuple[int, pa.Table]]:

@@ -17,7 +17,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.errors import InputError
 from corpuscurate.core.layouts import has_parts, is_list_view, nested_type, parts_of
 from corpuscurate.core.spec import Spec
-from corpuscurate.engine.documents import bad_input_error
+from corpuscurate.engine.documents import bad_input_error, without_values
 from corpuscurate.engine.input_columns import Columns
 from corpuscurate.engine.passes.write import without_text
 from corpuscurate.engine.plan import user_columns
@@ -81,7 +81,7 @@ def prefix_warnings(spec: Spec, files: Sequence[SourceFile]) -> list[str]:
     for file in files[:: max(1, -(-len(files) // FILES))]:
         prefix = read_prefix(file, want, source.split_bytes)
         if prefix.bad and source.on_bad_input == "fail":
-            raise bad_input_error(file, prefix.bad[0])
+            raise bad_input_error(file, without_values(spec.stages, (prefix.bad[0],))[0])
         texts += _of_bad(prefix)
         documents += prefix.documents
         for batch in prefix.batches:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import TEXT
 from corpuscurate.core.doc_ids import id_range
 from corpuscurate.core.errors import OutOfMemoryError, StageError
 from corpuscurate.core.stage import FAILED, Outcome, Stage, StreamingStage
@@ -25,7 +26,7 @@ class Passage:
 
     batch: the alive documents after the last stage; alive: their rows in the batch, int64. stage: int16[n], 0: alive,
     i + 1: dropped by the pipeline's stage i. reason, value, threshold, failed: of that stage, see `Outcome`; threshold
-    is nan where the stage's own threshold holds.
+    is nan where the stage's own threshold holds. detail: of that stage, null where it gives none.
     """
 
     batch: Batch
@@ -35,6 +36,7 @@ class Passage:
     value: NDArray[np.float64]
     threshold: NDArray[np.float64]
     failed: pa.ListArray
+    detail: pa.LargeStringArray
 
 
 class Observer(Protocol):
@@ -53,7 +55,8 @@ def run_stages(stages: Sequence[tuple[int, StreamingStage]], batch: Batch, obser
     alive = np.arange(size)
     stage_of, reason_of = np.zeros(size, np.int16), np.zeros(size, np.int16)
     value_of, threshold_of = np.full(size, np.nan), np.full(size, np.nan)
-    lists: list[tuple[NDArray[np.int64], pa.ListArray]] = []
+    lists: list[tuple[NDArray[np.int64], pa.Array]] = []
+    details: list[tuple[NDArray[np.int64], pa.Array]] = []
     for index, stage in stages if size else ():  # all even where no document is left: each adds its columns
         started = time.perf_counter()
         outcome = apply_stage(stage, batch)
@@ -69,12 +72,15 @@ def run_stages(stages: Sequence[tuple[int, StreamingStage]], batch: Batch, obser
                 threshold_of[gone] = outcome.threshold[out]
             if outcome.failed is not None:
                 lists.append((gone, outcome.failed.filter(pa.array(out))))
+            if outcome.detail is not None:
+                details.append((gone, outcome.detail.filter(pa.array(out))))
             alive = alive[~out]
             after = after.filter(~out)
         if observe is not None:
             observe(stage, batch, outcome, after, seconds)
         batch = after
-    return Passage(batch, alive, stage_of, reason_of, value_of, threshold_of, _joined(lists, size))
+    failed, detail = _joined(lists, size, FAILED), _joined(details, size, TEXT)
+    return Passage(batch, alive, stage_of, reason_of, value_of, threshold_of, failed, detail)
 
 
 def _changed(stage: StreamingStage, batch: Batch, outcome: Outcome) -> Batch:
@@ -85,10 +91,10 @@ def _changed(stage: StreamingStage, batch: Batch, outcome: Outcome) -> Batch:
     return batch.with_columns({f"{stage.label}.{name}": column for name, column in measures.items()})
 
 
-def _joined(lists: Sequence[tuple[NDArray[np.int64], pa.ListArray]], size: int) -> pa.ListArray:
-    """FAILED[size] from (rows, their lists) of several stages; null elsewhere."""
+def _joined(lists: Sequence[tuple[NDArray[np.int64], pa.Array]], size: int, kind: pa.DataType) -> pa.Array:
+    """An array of `size` rows from (rows, their values) of several stages; null elsewhere."""
     if not lists:
-        return pa.nulls(size, FAILED)
+        return pa.nulls(size, kind)
     rows = np.concatenate([rows for rows, _ in lists])
     index = np.full(size, -1)
     index[rows] = np.arange(len(rows))
@@ -108,7 +114,7 @@ def apply_stage(stage: StreamingStage, batch: Batch) -> Outcome:
 def _check_outcome(stage: StreamingStage, outcome: Outcome, rows: int) -> None:
     """Every part of an outcome has a row a document, and reasons are those that the stage declares."""
     parts: dict[str, Any] = {
-        **{name: getattr(outcome, name) for name in ("text", "reason", "value", "threshold", "failed")},
+        **{name: getattr(outcome, name) for name in ("text", "reason", "value", "threshold", "failed", "detail")},
         **outcome.columns,
         **outcome.measures,
         **outcome.noted,
@@ -118,6 +124,8 @@ def _check_outcome(stage: StreamingStage, outcome: Outcome, rows: int) -> None:
             raise ValueError(f"{name} has {len(part)} rows for a batch of {rows} documents")
     if outcome.failed is not None and outcome.failed.type != FAILED:
         raise TypeError(f"failed is of type {outcome.failed.type}, not {FAILED}")
+    if outcome.detail is not None and not stage.details:
+        raise ValueError(f"detail is given, and {type(stage).__name__}.details is False")
     if outcome.reason is not None and rows:
         low, high, known = int(outcome.reason.min()), int(outcome.reason.max()), len(stage.rules())
         if low < 0 or high > known:

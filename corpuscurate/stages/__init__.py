@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from corpuscurate import _not_set_up
 
 if TYPE_CHECKING:
+    from corpuscurate.stages.blocklist import Blocklist as Blocklist
     from corpuscurate.stages.c4_quality import C4Quality as C4Quality
     from corpuscurate.stages.code_quality import CodeQuality as CodeQuality
     from corpuscurate.stages.diversity import Diversity as Diversity
@@ -30,15 +31,18 @@ if TYPE_CHECKING:
     from corpuscurate.stages.language import Language as Language
     from corpuscurate.stages.length import Length as Length
     from corpuscurate.stages.madlad_quality import MadladQuality as MadladQuality
+    from corpuscurate.stages.markup import Markup as Markup
     from corpuscurate.stages.minhash import MinHash as MinHash
     from corpuscurate.stages.nemotron_quality import NemotronQuality as NemotronQuality
     from corpuscurate.stages.normalize import Normalize as Normalize
     from corpuscurate.stages.outliers import Outliers as Outliers
     from corpuscurate.stages.perplexity import Perplexity as Perplexity
+    from corpuscurate.stages.pii import Pii as Pii
     from corpuscurate.stages.prototypes import Prototypes as Prototypes
     from corpuscurate.stages.refinedweb_lines import RefinedwebLines as RefinedwebLines
     from corpuscurate.stages.semantic import Semantic as Semantic
     from corpuscurate.stages.signals import Signals as Signals
+    from corpuscurate.stages.url_filter import UrlFilter as UrlFilter
     from corpuscurate.stages.where import Where as Where
 
 if not TYPE_CHECKING:

@@ -44,7 +44,9 @@ TEXTS = [
     "\U0010ffff\U0001fffe\uffff",
     "2021-11-20 12:34:56; 1,000,000",
     "WHY SHOUT? http://example.org/a?b=c <b>bold</b> {x: [1]} lorem ipsum",
+    "Write to jo@example.org, or to 8.8.8.8 &amp; +44 20 7946 0958<br>now",
 ]
+URLS = ['"http://www.example.org/a?b=c"', '"https://a.B.example.net"', None, "5", '"http://x.test/bad-word"', '""']
 SCORES = ["1", "0.2", '"x"', None, "null", "true", "12345678901234567890", "-1e400", "[1]", "{}", "0.6", "2"]
 LANGS = ['"en"', '"de"', '"fr"', None, "null", "5", '"\\u0065n"', '"\\ud800"']
 
@@ -60,7 +62,7 @@ def batch_of(texts: list[str]) -> Batch:
         np.arange(rows, dtype=np.uint64) * np.uint64(7),
         pa.array(texts, TEXT),
         np.full(rows, 100, np.int64),
-        columns={"score": json_column(SCORES, rows), "lang": json_column(LANGS, rows)},
+        columns={"score": json_column(SCORES, rows), "lang": json_column(LANGS, rows), "url": json_column(URLS, rows)},
     )
 
 

@@ -24,7 +24,7 @@ from corpuscurate.core.os_errors import explained
 from corpuscurate.core.run_folder import DOCS
 from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.core.tables import cached_table, rows_between
-from corpuscurate.engine.documents import Reader, drop_rows
+from corpuscurate.engine.documents import Reader, drop_rows, gives_details
 from corpuscurate.engine.ids import ids_as
 
 ROW_GROUP_ROWS = 1 << 16
@@ -76,9 +76,10 @@ _IDS = ("id", "duplicate_of", "matched", "partner")
 """Columns of dropped/ and edits/ that hold ids of the user."""
 
 
-def dropped_schema(with_text: bool) -> pa.Schema:
+def dropped_schema(with_text: bool, with_detail: bool = False) -> pa.Schema:
     """Columns of dropped/."""
-    return DROPPED_SCHEMA.append(pa.field("text", TEXT)) if with_text else DROPPED_SCHEMA
+    more = [name for name, there in (("detail", with_detail), ("text", with_text)) if there]
+    return pa.schema([*DROPPED_SCHEMA, *(pa.field(name, TEXT) for name in more)])
 
 
 def with_ids_as(schema: pa.Schema, kind: pa.DataType) -> pa.Schema:
@@ -160,9 +161,12 @@ class Rows:
             "similarity": table.column("similarity"),
             "failed": table.column("failed"),
         }
+        with_detail = gives_details(self.reader.stages)
+        if with_detail:
+            columns["detail"] = table.column("detail")
         if text is not None:
             columns["text"] = text
-        return pa.table(columns, schema=dropped_schema(text is not None))
+        return pa.table(columns, schema=dropped_schema(text is not None, with_detail))
 
     def edits(self, split: int, stage: Stage, rows: pa.Table) -> pa.Table:
         """Rows of edits/ for rows of EDITS, by doc_id and start."""
@@ -218,6 +222,7 @@ class Rows:
                 "value": pa.array(value, pa.float64(), from_pandas=True),  # nan: nothing was measured
                 "threshold": pc.coalesce(_own(rows, "threshold"), thresholds.take(reason)),
                 "failed": _failed_rules(rows, names, thresholds),
+                "detail": rows.column("detail") if "detail" in has else pa.nulls(rows.num_rows, TEXT),
                 "duplicate_of": rows.column("duplicate_of") if "duplicate_of" in has else missing,
                 "matched": rows.column("matched") if "matched" in has else missing,
                 **{name: self._corpora(stage, rows, name) for name in ("duplicate_of_corpus", "matched_corpus")},

@@ -26,7 +26,7 @@ from corpuscurate.core.run_folder import BAD, COLUMNS, DOCS, TEXT, sketch_file
 from corpuscurate.core.stage import GlobalStage, Outcome, StreamingStage
 from corpuscurate.core.tables import FewBatches, table_writer
 from corpuscurate.core.texts import TEXTS
-from corpuscurate.engine.documents import DOCS_SCHEMA, Reader, alive_batches
+from corpuscurate.engine.documents import Reader, alive_batches, docs_schema, hiding, without_values
 from corpuscurate.engine.failed_rules import Counts, add_counts, count_failed
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.plan import Pass, added_columns, global_stages
@@ -196,7 +196,8 @@ class _Measuring:
         self.globals = global_stages(stages, body.current)
         self.added = added_columns([stage for _, stage in self.streaming])
         self.columns_schema = pa.schema([("doc_id", pa.uint64()), *self.added.items()])
-        self.docs = stack.enter_context(table_writer(folder / DOCS, DOCS_SCHEMA))
+        self.docs_schema = docs_schema([stage for _, stage in self.streaming])
+        self.docs = stack.enter_context(table_writer(folder / DOCS, self.docs_schema))
         self.bad = stack.enter_context(table_writer(folder / BAD, BAD_SCHEMA))
         self.columns = stack.enter_context(table_writer(folder / COLUMNS, self.columns_schema))
         self.sketches = [
@@ -219,7 +220,7 @@ class _Measuring:
         started = time.perf_counter()
         for file, chunk, batch in alive_batches(self.body.reader, self.body.split):
             if chunk.bad and not self.body.reader.passes:
-                self.bad.write(bad_rows(file, chunk.bad))
+                self.bad.write(bad_rows(file, without_values(self.body.reader.stages, chunk.bad)))
                 for record in chunk.bad:
                     self.quarantined[record.reason] = self.quarantined.get(record.reason, 0) + 1
             if chunk.column_types is not None:
@@ -270,12 +271,15 @@ class _Measuring:
     def set_aside(self, file: SourceFile, batch: Batch, why: Mapping[int, str], reason: str) -> Batch:
         """Quarantine rows of a batch. why: the detail of each row; returns the others."""
         records = []
+        stages = self.body.reader.stages
+        if reason == STAGE_FAILED and hiding(stages):
+            why = dict.fromkeys(why, "its message is not kept, since a stage of the run hides values")
         for row, detail in sorted(why.items()):
             doc_id = int(batch.doc_id[row])
             head = batch.text.slice(row, 1).cast(pa.large_binary())[0].as_py()[:HEAD_BYTES]
             records.append(BadRecord(doc_id & POSITION, reason, detail, head))
             self.isolated.append(doc_id)
-        self.bad.write(bad_rows(file, tuple(records)))
+        self.bad.write(bad_rows(file, without_values(stages, tuple(records))))
         self.quarantined[reason] = self.quarantined.get(reason, 0) + len(records)
         left = np.ones(len(batch), bool)
         left[list(why)] = False
@@ -355,8 +359,9 @@ class _Measuring:
             pa.array(passage.value),
             pa.array(passage.threshold),
             passage.failed,
+            passage.detail,
         ]
-        self.docs.write(pa.RecordBatch.from_arrays(arrays, schema=DOCS_SCHEMA))
+        self.docs.write(pa.RecordBatch.from_arrays(arrays[: len(self.docs_schema)], schema=self.docs_schema))
         self.counts["null_ids"] += ids.null_count if batch.id is not None and first_pass else 0
         self.counts["documents"] += len(batch)
         self.counts["text_bytes"] += batch.text_bytes

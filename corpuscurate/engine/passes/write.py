@@ -38,6 +38,8 @@ from corpuscurate.engine.documents import (
     FinishedPass,
     Reader,
     alive_ids,
+    gives_details,
+    hiding,
     read_chunks,
     replay_edits,
     seen_documents,
@@ -178,7 +180,7 @@ class _Writing:
         self.keeper: Keeper = body.arranged.keeper(folder) if body.arranged else Parts(folder, body.shape, group.parts)
         stack.callback(self.keeper.abort)
         self.rows = Rows(body.reader, body.names)
-        dropped = with_ids_as(dropped_schema(body.dropped_text), body.ids)
+        dropped = with_ids_as(dropped_schema(body.dropped_text, gives_details(body.reader.stages)), body.ids)
         self.dropped = self._file(DROPPED, group.dropped, dropped, stack)
         self.edits = self._file(EDITS, group.edits, with_ids_as(EDITS_SCHEMA, body.ids), stack)
         self.bad = self._file(QUARANTINE, group.quarantine, BAD_SCHEMA, stack)
@@ -285,9 +287,15 @@ class _Writing:
             return
         self.gone.append(batch.doc_id[~kept])
         if self.body.dropped_text:
-            self.gone_text.append(batch.text.filter(pa.array(~kept)))
+            self.gone_text.append(self.hidden(batch.text.filter(pa.array(~kept))))
         if self.body.dropped_text or sum(map(len, self.gone)) >= ROW_GROUP_ROWS:
             self.write_dropped(split)
+
+    def hidden(self, text: pa.LargeStringArray) -> pa.LargeStringArray:
+        """Texts without what the stages of the run hide."""
+        for stage in hiding(self.body.reader.stages):
+            text = stage.hidden(text)
+        return text
 
     def write_dropped(self, split: Split) -> None:
         """Write the rows of the documents collected by `drop`."""

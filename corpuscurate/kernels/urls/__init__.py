@@ -1,0 +1,1 @@
+"""URLs: where their host stands, their plain form, and whether lists have them."""
