@@ -24,6 +24,7 @@ from corpuscurate.core.run_folder import COLUMNS, DOCS, task_folder
 from corpuscurate.core.stage import FAILED, GlobalStage, Stage, StreamingStage
 from corpuscurate.core.tables import cached_table, read_table, rows_between
 from corpuscurate.engine.edits import CutSpans
+from corpuscurate.engine.forgotten import Forgotten
 from corpuscurate.engine.input_columns import with_folder_columns
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.progress import beat
@@ -85,12 +86,15 @@ class Reader:
     fail_on_bad: bool = False
     folder_columns: tuple[tuple[str, pa.DataType], ...] = ()
     """The columns that the names of folders give: see `engine.input_columns`."""
+    forgotten: Forgotten | None = None
+    """Documents that are left out, as if the input had them not."""
 
 
 def read_chunks(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chunk]]:
-    """The chunks of a split's spans in input order, as the readers give them."""
+    """The chunks of a split's spans in input order, as the readers give them, without forgotten documents."""
     for file, span in zip(split.files, split.spans, strict=True):
-        for chunk in input_format(file.format).read(file, span, reader.want):
+        for read in input_format(file.format).read(file, span, reader.want):
+            chunk = read if reader.forgotten is None else reader.forgotten.without(file, read)
             if reader.fail_on_bad and chunk.bad:
                 raise bad_input_error(file, chunk.bad[0])
             if reader.folder_columns and chunk.batch is not None:
@@ -99,8 +103,8 @@ def read_chunks(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chun
                 yield file, replace(chunk, batch=batch)
             else:
                 yield file, chunk
-            if chunk.batch is not None:
-                beat(int(chunk.batch.record_bytes.sum()))
+            if read.batch is not None:
+                beat(int(read.batch.record_bytes.sum()))
 
 
 def bad_input_error(file: SourceFile, record: BadRecord) -> BadInputError:

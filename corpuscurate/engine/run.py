@@ -16,6 +16,7 @@ from corpuscurate.core.os_errors import system_error
 from corpuscurate.core.spec import Spec, planned
 from corpuscurate.engine.check import check_spec
 from corpuscurate.engine.fingerprints import run_identity
+from corpuscurate.engine.forgotten import forgotten_in
 from corpuscurate.engine.ledger.publish import OutputFolder
 from corpuscurate.engine.ledger.report import Facts, build_report
 from corpuscurate.engine.manifest import Manifest, build_manifest
@@ -54,6 +55,7 @@ def run_spec(
     identity = run_identity(spec, manifest)
     output = OutputFolder(spec.output)
     try:
+        output.finish_amendment(overwrite)
         finished = output.claim(identity, overwrite, verify)
         if finished is not None:
             foreign = output.foreign(finished)
@@ -129,6 +131,7 @@ def _run(
     make = runner or (lambda: make_runner(spec.settings, warm))
     with MemoryWatch() as memory, with_cards(spec, make()) as running:
         session = Session(spec, output.state, manifest, running, shown)
+        session.forgotten = forgotten_in(output.path, spec.stages, manifest)
         for text in warnings:
             session.warn(text)
         steps = Steps(session)

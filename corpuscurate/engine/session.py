@@ -18,6 +18,7 @@ import psutil
 from corpuscurate.core.errors import DamagedError, OutputError
 from corpuscurate.core.run_folder import LOCK
 from corpuscurate.core.spec import Spec
+from corpuscurate.engine.forgotten import Forgotten
 from corpuscurate.engine.ledger.resume import run_tasks
 from corpuscurate.engine.manifest import Manifest
 from corpuscurate.engine.progress import Progress
@@ -26,7 +27,8 @@ from corpuscurate.engine.task import Runner, Task
 
 @dataclass
 class Session:
-    """What the steps of a run share. state: the run folder `_run`. seconds: wall time by step."""
+    """What the steps of a run share. state: the run folder `_run`. seconds: wall time by step. forgotten: documents
+    that are left out."""
 
     spec: Spec
     state: Path
@@ -35,6 +37,7 @@ class Session:
     progress: Progress
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    forgotten: Forgotten | None = None
 
     @property
     def memory_bytes(self) -> int:

@@ -10,7 +10,16 @@ from corpuscurate.core.columns import TEXT
 from corpuscurate.core.corpus import Done
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.earlier_runs import write_index
-from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder, written_sketch_file
+from corpuscurate.core.run_folder import (
+    DATA,
+    FORGOTTEN,
+    GATHER,
+    PLACE,
+    WRITE,
+    measure_folder,
+    task_folder,
+    written_sketch_file,
+)
 from corpuscurate.core.spec import BadShare
 from corpuscurate.core.stage import GlobalStage, Note, Stage, StreamingStage, code_value
 from corpuscurate.engine.damage import (
@@ -108,6 +117,7 @@ class Steps:
             columns,
             self.spec.source.on_bad_input == "fail",
             tuple(self.session.manifest.folder_columns.items()),
+            self.session.forgotten,
         )
 
     def columns_for(self, current: Pass) -> tuple[str, ...]:
@@ -180,7 +190,7 @@ class Steps:
             [stage.word, stage.version, stage.label, stage.sketch_parameters(), *code_value(stage)]
             for stage in global_stages(stages, current)
         ]
-        identity = fingerprint(
+        identity = self.without_forgotten(
             [
                 versions(),
                 source_value(self.spec),
@@ -211,12 +221,22 @@ class Steps:
             quarantined = [result["quarantined"] for result in self.measured[0]]
             self.incomplete = incomplete_files(self.finished[0], self.session.manifest, quarantined)
             unread = unread_files(self.finished[0], self.session.manifest, quarantined, self.incomplete)
-            for text in (*warnings_of(self.incomplete), *unread_warning(unread), *self._missing_ids()):
+            for text in (
+                *warnings_of(self.incomplete),
+                *unread_warning(unread),
+                *self._missing_ids(),
+                *self._left_out(),
+            ):
                 self.session.warn(text)
             if isinstance(self.spec.source.on_bad_input, BadShare):
                 bound = self.spec.source.on_bad_input.max_share
                 check_bad_share(bound, self.session.manifest, self.measured[0], [*self.incomplete, *unread])
         self.identities.append(fingerprint([identity, [task.fingerprint for task in tasks]]))
+
+    def without_forgotten(self, value: list[Any]) -> str:
+        """A fingerprint of a value and of the documents that are left out, if any are."""
+        forgotten = self.session.forgotten
+        return fingerprint(value if forgotten is None else [*value, forgotten.identity])
 
     def _missing_ids(self) -> list[str]:
         """A warning where documents have no id."""
@@ -225,6 +245,11 @@ class Steps:
             return []
         column = self.spec.source.id
         return [f"{nulls:,} of {documents:,} documents have no id: it is null or missing in the column {column!r}"]
+
+    def _left_out(self) -> list[str]:
+        """A warning where forgotten documents are in the input."""
+        number = sum(result.get("forgotten", 0) for result in self.measured[0])
+        return [f"{number:,} documents of the input were forgotten ({FORGOTTEN}), and are left out"] if number else []
 
     def settle(self, current: Pass) -> None:
         """Run the settle steps of a pass, in order: each sees the documents that the ones before it did not drop."""
@@ -251,6 +276,7 @@ class Steps:
 
     def write(self, identity: str) -> None:
         """Count the kept documents, cut them into parts, write the output files."""
+        identity = identity if self.session.forgotten is None else self.without_forgotten([identity])
         manifest, sink, source = self.session.manifest, self.spec.sink, self.spec.source
         quarantined = [sum(result["quarantined"].values()) for result in self.measured[0]]
         with self.session.timed("counting"):
@@ -351,6 +377,8 @@ class Steps:
             "parts": sorted(parts),
             "in_input_order": self.in_input_order(),
         }
+        if self.session.forgotten is not None:
+            header["forgotten"] = self.session.forgotten.identity
         last = self.finished[-1]
         kept = (alive_ids(last, split.number) for split in self.session.manifest.splits)
         sketches = [
