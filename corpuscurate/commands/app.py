@@ -18,6 +18,7 @@ from corpuscurate.commands.run import run
 from corpuscurate.commands.stages import stages
 from corpuscurate.commands.train import train
 from corpuscurate.commands.tune import tune
+from corpuscurate.commands.warm import warm
 
 app = typer.Typer(
     name="corpuscurate",
@@ -44,7 +45,7 @@ def root(
     """Curate text corpora: filter, deduplicate and account for every document."""
 
 
-for _verb in (run, check, plan, stages, recipes, explain, forget, demo):
+for _verb in (run, check, plan, stages, recipes, explain, forget, warm, demo):
     app.command()(_verb)
 app.command("map")(map_)
 app.add_typer(tune, name="tune")

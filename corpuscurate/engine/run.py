@@ -86,13 +86,12 @@ def run_spec(
 def prepared(spec: Spec, shown: Progress, *, ahead: bool) -> tuple[Manifest, list[str]]:
     """Everything before the first pass: the manifest, and what `check` warns of.
 
-    ahead: on a machine without compiled kernels the process that workers come from begins to compile at once, since the
-    check reads, and compiles, too.
+    ahead: on a machine without compiled kernels, what the spec uses is compiled first, in several processes, since the
+    check reads, and would compile, too.
     """
     if is_cold() and ahead:
-        shown.message("compiling the kernels for this machine: once, some tens of seconds")
         files = expand(spec.source.paths, spec.base, spec.source.format)
-        load_ahead(spec.settings, to_text(spec, [file.format for file in files]))
+        load_ahead(spec.settings, to_text(spec, [file.format for file in files]), shown)
     warnings = check_spec(spec)
     return build_manifest(spec.source, spec.base), [*warnings, *runner_warnings(spec.settings)]
 
