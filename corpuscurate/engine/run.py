@@ -120,7 +120,7 @@ def _run(
     spec: Spec,
     manifest: Manifest,
     output: OutputFolder,
-    shown: Progress,
+    shown: Sheltered,
     warnings: list[str],
     identity: str,
     started: float,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from corpuscurate.core.artefact import Artefact, Artefacts
@@ -33,6 +33,7 @@ from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids, edits
 from corpuscurate.engine.fingerprints import source_value, stage_value, versions
 from corpuscurate.engine.ids import id_type
 from corpuscurate.engine.ledger.index import index_value, sketched_while_writing
+from corpuscurate.engine.overview import MEASURING, SETTLING, WRITING, Tracker
 from corpuscurate.engine.passes.arrange import GatherBody, PlaceBody, Scatter
 from corpuscurate.engine.passes.count import count_split, first_ids
 from corpuscurate.engine.passes.dropped import Names
@@ -83,6 +84,23 @@ class Steps:
         self.write_tasks: list[Task] = []
         self.parts: list[list[Any]] = []
         """[name, rows] of each file of data/."""
+        self.session.tracker = self.tracker()
+
+    def tracker(self) -> Tracker:
+        """Follows the phases: for each pass its measuring and the settling of its stages, then the writing."""
+        stages, format = self.spec.stages, output_format(self.spec.sink.format)
+        edits = [stage.label for stage in stages if isinstance(stage, StreamingStage) and stage.edits_text]
+        return Tracker(
+            [(kind, title, label) for kind, title, label in _phases(stages, self.cut)],
+            self.session.progress.overview,
+            slow_writing=format.columnar or format.compressed,
+            edits=edits,
+        )
+
+    def enter(self, kind: str, label: str = "") -> None:
+        """The phase of that kind begins, that of a stage by its label, a measuring pass by its number."""
+        keys = [(each, key) for each, _, key in _phases(self.spec.stages, self.cut)]
+        self.session.tracker.enter(keys.index((kind, label)))
 
     def want(self, rest: bool, types_of: TypesOf | None, reserved: tuple[str, ...]) -> Want:
         """What the readers deliver in a pass. types_of: see `Want`; None: no column types. reserved: names that the
@@ -211,7 +229,8 @@ class Steps:
             )
             for split in self.session.manifest.splits
         ]
-        title = "reading and measuring" if current.number == 0 else f"measuring again, pass {current.number + 1}"
+        title = _measuring(current)
+        self.enter(MEASURING, str(current.number))
         self.measured.append(self.session.tasks(title, tasks))
         self.finished.append(FinishedPass(folder, current.streaming))
         for index in current.streaming:
@@ -256,6 +275,7 @@ class Steps:
         reader = self.reader(current.number - 1, self.columns_for(current))
         for index in current.settling:
             stage = self.spec.stages[index]
+            self.enter(SETTLING, stage.label)
             done = self.finished[current.number]
             documents = fingerprint(self.identities)
             identity = fingerprint([self.identities, stage_value(stage)])
@@ -279,11 +299,13 @@ class Steps:
         identity = identity if self.session.forgotten is None else self.without_forgotten([identity])
         manifest, sink, source = self.session.manifest, self.spec.sink, self.spec.source
         quarantined = [sum(result["quarantined"].values()) for result in self.measured[0]]
+        self.enter(WRITING)
         with self.session.timed("counting"):
             self.counts = [
                 count_split(self.finished, split.number, quarantined[split.number], sink.part_bytes)
                 for split in manifest.splits
             ]
+        self.session.tracker.counted(sum(count.write.dropped for count in self.counts))
         stages = self.spec.stages
         with_edits = any(isinstance(stage, GlobalStage) and stage.edits_text for stage in stages)
         groups = pack_writes([count.write for count in self.counts], sink.part_bytes, with_edits)
@@ -400,6 +422,19 @@ class Steps:
         """Whether data/ holds each kept document once, by doc_id: then a later run finds its texts there."""
         stages = [stage for stage in self.spec.stages if isinstance(stage, GlobalStage) and stage.mode == "drop"]
         return not any(each.copies_documents or each.orders_documents or each.partitions() for each in stages)
+
+
+def _measuring(current: Pass) -> str:
+    return "reading and measuring" if current.number == 0 else f"measuring again, pass {current.number + 1}"
+
+
+def _phases(stages: Sequence[Stage], cut: Sequence[Pass]) -> Iterator[tuple[str, str, str]]:
+    """(kind, title, key) of each phase, in order."""
+    for current in cut:
+        yield MEASURING, _measuring(current), str(current.number)
+        for index in current.settling:
+            yield SETTLING, f"deciding: {stages[index].label}", stages[index].label
+    yield WRITING, "writing", ""
 
 
 def _told(stage: Stage, results: Sequence[Mapping[str, Any]]) -> list[str]:
