@@ -6,7 +6,7 @@ import sys
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from corpuscurate.engine.overview import Overview
 from corpuscurate.engine.progress import MENTIONED_BYTES
@@ -207,7 +207,7 @@ def _left(overview: Overview) -> str:
     return "-:-- left" if overview.seconds_left is None else f"{clock(overview.seconds_left)} left"
 
 
-def _fields(overview: Overview) -> dict[str, str]:
+def _fields(overview: Overview) -> dict[str, Any]:
     return {"rate": _rates(overview), "tasks": _counts(overview), "left": _left(overview)}
 
 

@@ -20,6 +20,8 @@ SETTLE_BY_PASS, WRITE_BY_PASS, AGAIN_BY_PASS = 0.9, 1.7, 0.8
 """The same for a second of the first pass, before a task is finished."""
 LEAST_SHARE = 0.01
 """Of a phase: before it, the pace is not known."""
+SURE_SHARE = 0.1
+"""Of a phase: from here on its own pace counts alone, and not what was expected of it."""
 MEASURING, SETTLING, WRITING = "measure", "settle", "write"
 
 
@@ -67,11 +69,21 @@ class _Phase:
     resumed: int = 0
     resumed_tasks: int = 0
     waves: int = 0
+    first: tuple[float, int] | None = None
+    """When the first bytes were told, and how many: what came before, such as loading, says nothing of the pace."""
 
     def share(self) -> float:
         """How much of what was left to do is done, by bytes; 0 where only an estimate of seconds can tell."""
         left = self.total - self.resumed
         return min(1.0, self.bytes / left) if self.kind != SETTLING and left > 0 else 0.0
+
+    def pace(self, now: float) -> float | None:
+        """Seconds a byte; None before it is known."""
+        if self.first is None or self.kind == SETTLING:
+            return None
+        since, known = self.first
+        more = self.bytes - known
+        return (now - since) / more if more >= LEAST_SHARE * (self.total - self.resumed) and more > 0 else None
 
 
 @dataclass
@@ -126,7 +138,9 @@ class Tracker:
     def advance(self, size: int) -> None:
         """So many bytes more are read."""
         if self._at >= 0:
-            self._phases[self._at].bytes += size
+            phase = self._phases[self._at]
+            phase.bytes += size
+            phase.first = phase.first or (self._clock(), size)
             self.tell()
 
     def resumed(self, tasks: int, size: int) -> None:
@@ -191,8 +205,12 @@ class Tracker:
             return None
         expected = [self._expected(phase, first) for phase in self._phases]
         phase = self._phases[self._at]
-        took, share = now - (phase.began or now), phase.share()
-        here = took * (1 - share) / share if share >= LEAST_SHARE else max(expected[self._at] - took, 0.1 * took)
+        took = now - (phase.began or now)
+        here, pace = max(expected[self._at] - took, 0.1 * took), phase.pace(now)
+        if pace is not None:
+            sure = 1.0 if self._at == 0 else min(1.0, phase.share() / SURE_SHARE)
+            left = max(0, phase.total - phase.resumed - phase.bytes) * pace
+            here = sure * left + (1 - sure) * here
         return here + sum(expected[self._at + 1 :])
 
     def _first_pass(self, now: float) -> float | None:
@@ -200,13 +218,12 @@ class Tracker:
         first = self._phases[0]
         if first.began is None:
             return None
-        took, share = (first.ended or now) - first.began, first.share()
         if first.resumed and first.resumed >= first.total:
             return 0.0 if first.ended is not None else None
-        if first.ended is None and share < LEAST_SHARE:
-            return None
-        fresh = took / (share if first.ended is None else 1.0)
-        return fresh * first.total / max(1, first.total - first.resumed)
+        pace = first.pace(first.ended or now)
+        if pace is not None:
+            return pace * first.total
+        return None if first.ended is None else first.ended - first.began
 
     def _expected(self, phase: _Phase, first: float) -> float:
         """Seconds of a phase, from the first pass and what its tasks measured."""
