@@ -31,18 +31,16 @@ def warm(
     from corpuscurate.commands.progress_bar import RichProgress
     from corpuscurate.core.machine import processors
     from corpuscurate.engine.progress import NoProgress
-    from corpuscurate.engine.runners import compile_all
     from corpuscurate.kernels.compile import cache_folder
-    from corpuscurate.tools.warm import what_recipes_load
+    from corpuscurate.tools.warm import warm_recipes
 
     began = time.monotonic()
-    text = what_recipes_load(recipes or (), allow_code=allow_code)
     count = processes or processors()
     if quiet or as_json:
-        compiled = compile_all(text, count, NoProgress(), load=False)
+        compiled = warm_recipes(recipes or (), count, NoProgress(), allow_code=allow_code)
     else:
         with RichProgress() as progress:
-            compiled = compile_all(text, count, progress, load=False)
+            compiled = warm_recipes(recipes or (), count, progress, allow_code=allow_code)
     seconds = round(time.monotonic() - began, 1)
     folder = cache_folder()
     if as_json:

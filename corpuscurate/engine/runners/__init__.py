@@ -24,6 +24,7 @@ __all__ = [
     "compile_all",
     "load_ahead",
     "make_runner",
+    "needs_card",
     "runner_warnings",
     "with_cards",
 ]

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,8 @@ def stamp_of(unit: str) -> Path | None:
 
 def is_compiled(unit: str) -> bool:
     """Whether the kernels of a unit were compiled on this machine."""
-    stamp = stamp_of(unit)
-    return stamp is not None and read_sealed(stamp) is not None
+    path = stamp_of(unit)
+    return path is not None and read_sealed(path) is not None
 
 
 def compile_units(units: Sequence[str], processes: int, told: Path, load: Callable[[str], None]) -> None:
@@ -80,9 +80,8 @@ def _as_child(units: Sequence[str], told: Path, load: Callable[[str], None]) -> 
                 (told / f"{number}.taken").touch(exist_ok=False)
             except FileExistsError:
                 continue
-            began = time.process_time()
-            load(unit)
-            _stamp(unit, time.process_time() - began)
+            with stamp(unit):
+                load(unit)
             (told / f"{number}.ended").touch()
             if os.getppid() != caller:
                 break
@@ -90,13 +89,17 @@ def _as_child(units: Sequence[str], told: Path, load: Callable[[str], None]) -> 
         os._exit(0)
 
 
-def _stamp(unit: str, seconds: float) -> None:
-    """Note that a unit was compiled. seconds: of processor time, without those of kernels that others compiled."""
-    stamp = stamp_of(unit)
-    if stamp is not None:
+@contextmanager
+def stamp(unit: str) -> Iterator[None]:
+    """Note that the block compiled a unit, and the seconds of this process, without those of kernels of others."""
+    began = time.process_time()
+    yield
+    path = stamp_of(unit)
+    if path is not None:
         with suppress(OSError):  # a help and no more
-            stamp.parent.mkdir(exist_ok=True)
-            write_sealed(stamp, {"unit": unit, "cpu_seconds": round(seconds, 2)}, durable=False)
+            path.parent.mkdir(exist_ok=True)
+            seconds = round(time.process_time() - began, 2)
+            write_sealed(path, {"unit": unit, "cpu_seconds": seconds}, durable=False)
 
 
 def compile_ahead(

@@ -13,6 +13,7 @@ from corpuscurate.engine.progress import NoProgress
 from corpuscurate.engine.runners import compiling
 from corpuscurate.engine.runners.warm import NOTHING, units_of, with_compiling
 from corpuscurate.recipe.bundled import bundled_recipe
+from corpuscurate.tools import warm
 from corpuscurate.tools.warm import what_recipes_load
 
 
@@ -98,3 +99,14 @@ def test_recipes_name_their_stages_and_the_formats_of_their_input() -> None:
     every = orjson.loads(what_recipes_load(()))
     assert {"normalize", "minhash", "gopher_quality", "c4_quality"} <= {word for word, _ in every["stages"]}
     assert len(every["stages"]) == len({orjson.dumps(stage) for stage in every["stages"]})
+
+
+def test_stages_are_settled_over_a_few_documents_once(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("input: {paths: gone/*.jsonl, text: body}\nstages: [{exact: {}}]\noutput: {path: out}\n")
+    (unit_of_exact,) = warm._settling(str(recipe), False)
+    assert not compiling.is_compiled(unit_of_exact)
+    warm._settle_one(str(recipe), unit_of_exact, False)
+    assert compiling.is_compiled(unit_of_exact)
+    assert warm.settle_ahead([str(recipe)], 2, NoProgress()) == []
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["compiled"]
