@@ -55,8 +55,11 @@ def with_cards(spec: Spec, inner: Runner) -> Runner:
 
 
 def load_ahead(settings: Settings, warm: str, shown: Progress) -> None:
-    """Have what `warm` names compiled, by as many processes as there are workers, before there is a runner."""
-    if not _in_process(settings):
+    """Have what `warm` names compiled, by as many processes as there are workers, before there is a runner. Where tasks
+    run in this process, it compiles what it meets, and says so."""
+    if _in_process(settings):
+        shown.message("compiling the kernels for this machine: once, some tens of seconds")
+    else:
         compile_all(warm, settings.workers, shown)
 
 
