@@ -10,6 +10,7 @@ from corpuscurate import __version__
 from corpuscurate.commands.check import check
 from corpuscurate.commands.demo import demo
 from corpuscurate.commands.explain import explain
+from corpuscurate.commands.forget import forget
 from corpuscurate.commands.map import map_
 from corpuscurate.commands.plan import plan
 from corpuscurate.commands.recipes import recipes
@@ -17,6 +18,7 @@ from corpuscurate.commands.run import run
 from corpuscurate.commands.stages import stages
 from corpuscurate.commands.train import train
 from corpuscurate.commands.tune import tune
+from corpuscurate.commands.warm import warm
 
 app = typer.Typer(
     name="corpuscurate",
@@ -43,7 +45,7 @@ def root(
     """Curate text corpora: filter, deduplicate and account for every document."""
 
 
-for _verb in (run, check, plan, stages, recipes, explain, demo):
+for _verb in (run, check, plan, stages, recipes, explain, forget, warm, demo):
     app.command()(_verb)
 app.command("map")(map_)
 app.add_typer(tune, name="tune")

@@ -39,12 +39,15 @@ def explain(out: Out, name: Name, by_doc_id: ByDocId = False, as_json: AsJson = 
 def lines(answer: dict[str, Any], name: str, out: Path) -> list[str]:
     """What became of one document, in words."""
     end = answer["ends_at"]
+    if answer["fate"] == "forgotten":
+        return [f"{name} was forgotten on {answer['date']}."]
     if answer["fate"] == "kept":
         known = name if end["doc_id"] is None else _named(name, end["doc_id"])
         return [f"{known} was kept: it is in {out / DATA}."]
     told = [sentence(row) for row in answer["chain"]]
     if end is not None:
-        told.append(f"{_named(end['id'], end['doc_id'], end.get('corpus'))} was kept.")
+        fate = f"forgotten on {end['forgotten']}" if "forgotten" in end else "kept"
+        told.append(f"{_named(end['id'], end['doc_id'], end.get('corpus'))} was {fate}.")
     return told
 
 

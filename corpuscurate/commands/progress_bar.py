@@ -6,8 +6,9 @@ import sys
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
+from corpuscurate.engine.overview import Overview
 from corpuscurate.engine.progress import MENTIONED_BYTES
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
-EVERY_SECONDS = 10.0
+EVERY_SECONDS = 60.0
 """Between two plain lines, where stderr is no terminal."""
 
 
@@ -76,6 +77,8 @@ class RichProgress:
         self._bars: Bars | None = None
         self._bar: TaskID | None = None
         self._said = 0.0
+        self._whole: Overview | None = None
+        self._say_resumed = True
 
     def __enter__(self) -> RichProgress:
         return self
@@ -84,12 +87,48 @@ class RichProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         bars, self._bars = self._bars, None
+        whole, self._whole = self._whole, None
+        if whole is not None and error is None:
+            with suppress(OSError, ValueError):
+                self._close(bars, whole)
         if bars is not None:
             with suppress(OSError, ValueError):  # the terminal is gone
                 bars.stop()
 
+    def overview(self, overview: Overview) -> None:
+        """One bar for the whole run, or a line a minute. From here on passes and waves are not shown."""
+        before, self._whole, self._state = self._whole, overview, None
+        if before is None or overview.number != before.number:
+            self._say_resumed = True
+        if overview.resumed_tasks and self._say_resumed:
+            self._say_resumed = False
+            self.message(
+                f"{overview.phase}: {overview.resumed_tasks:,} tasks were finished before, and are not repeated"
+            )
+        if not self._stream.isatty():
+            if before is None or time.monotonic() - self._said >= self._every:
+                self._said = time.monotonic()
+                self._print(whole_line(overview))
+            return
+        if self._bars is None:
+            self._bars = _bars(self._stream)
+            self._bars.start()
+        if self._bar is None:
+            self._bar = self._bars.add_task(overview.phase, total=1.0, rate="", left="", tasks="")
+        self._bars.update(self._bar, description=overview.phase, completed=overview.share, **_fields(overview))
+
+    def _close(self, bars: Bars | None, whole: Overview) -> None:
+        """The whole is done."""
+        if bars is not None and self._bar is not None:
+            done = {**_fields(whole), "left": f"in {clock(whole.seconds)}"}
+            bars.update(self._bar, description="done", completed=1.0, **done)
+        else:
+            self._print(f"done in {clock(whole.seconds)}: {_counts(whole)}")
+
     def start(self, title: str, total_bytes: int, tasks: int) -> None:
-        """A pass begins: a new bar, or a line."""
+        """A pass begins: a new bar, or a line. Nothing where the whole run is shown."""
+        if self._whole is not None:
+            return
         self._state = _State(title, total_bytes, tasks)
         self._said = self._state.began
         if not self._stream.isatty():
@@ -99,7 +138,7 @@ class RichProgress:
         if self._bars is None:
             self._bars = _bars(self._stream)
             self._bars.start()
-        self._bar = self._bars.add_task(title, total=1.0, rate="", left="", tasks=f"0/{tasks}")
+        self._bar = self._bars.add_task(title, total=1.0, rate="", left="", tasks=f"tasks 0/{tasks}")
 
     def advance(self, bytes: int) -> None:
         """Move the bar."""
@@ -120,7 +159,7 @@ class RichProgress:
             return
         if self._bars is not None and self._bar is not None:
             took = f"in {clock(state.seconds)}"
-            tasks = f"{state.done}/{state.tasks}"
+            tasks = f"tasks {state.done}/{state.tasks}"
             self._bars.update(self._bar, completed=1.0, rate=state.rate(), left=took, tasks=tasks)
             self._bars.stop_task(self._bar)
             self._bar = None
@@ -140,7 +179,7 @@ class RichProgress:
         if state is None:
             return
         if self._bars is not None and self._bar is not None:
-            tasks = f"{state.done}/{state.tasks}"
+            tasks = f"tasks {state.done}/{state.tasks}"
             self._bars.update(self._bar, completed=state.share, rate=state.rate(), left=state.left(), tasks=tasks)
         elif time.monotonic() - self._said >= self._every:
             self._said = time.monotonic()
@@ -148,6 +187,35 @@ class RichProgress:
 
     def _print(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
+
+
+def _rates(overview: Overview) -> str:
+    """Documents/s and MB/s, those of them that can be told."""
+    told = []
+    if overview.documents_per_second is not None:
+        told.append(f"{overview.documents_per_second:,.0f} documents/s")
+    if overview.mb_per_second is not None:
+        told.append(f"{overview.mb_per_second:.1f} MB/s")
+    return ", ".join(told)
+
+
+def _counts(overview: Overview) -> str:
+    return f"{overview.documents:,} documents, {overview.dropped:,} dropped"
+
+
+def _left(overview: Overview) -> str:
+    return "-:-- left" if overview.seconds_left is None else f"{clock(overview.seconds_left)} left"
+
+
+def _fields(overview: Overview) -> dict[str, Any]:
+    return {"rate": _rates(overview), "tasks": _counts(overview), "left": _left(overview)}
+
+
+def whole_line(overview: Overview) -> str:
+    """How a run stands, on one line."""
+    phase = f"{overview.phase} ({overview.number} of {overview.phases})"
+    told = [f"{overview.share:4.0%} {phase}", _rates(overview), _counts(overview), clock(overview.seconds)]
+    return ", ".join(each for each in [*told, _left(overview)] if each)
 
 
 def _bars(stream: TextIO) -> Bars:
@@ -160,7 +228,7 @@ def _bars(stream: TextIO) -> Bars:
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[rate]}", markup=False),
-        TextColumn("tasks {task.fields[tasks]}", markup=False),
+        TextColumn("{task.fields[tasks]}", markup=False),
         TextColumn("{task.fields[left]}", markup=False),
         console=Console(file=stream),
         refresh_per_second=5,

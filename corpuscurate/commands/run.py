@@ -43,7 +43,11 @@ def run(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Run a recipe. A run that was interrupted goes on where it stopped: give the same command again."""
+    """Run a recipe. A run that was interrupted goes on where it stopped: give the same command again.
+
+    With --json the report is on stdout, and progress on stderr, a JSON object a line (README, "Progress for programs").
+    """
+    from corpuscurate.commands.json_events import JsonEvents
     from corpuscurate.commands.progress_bar import RichProgress
     from corpuscurate.commands.summary import print_summary
     from corpuscurate.engine.progress import LOST, NoProgress
@@ -54,6 +58,11 @@ def run(
 
     if quiet:
         report = run_spec(spec, overwrite=overwrite, verify=verify, progress=NoProgress())
+    elif as_json:
+        events = JsonEvents()
+        events.begin(spec.output)
+        report = run_spec(spec, overwrite=overwrite, verify=verify, progress=events)
+        events.end(report, spec.output)
     else:
         with RichProgress() as progress:
             report = run_spec(spec, overwrite=overwrite, verify=verify, progress=progress)

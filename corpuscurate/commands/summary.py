@@ -47,6 +47,7 @@ def print_summary(report: Mapping[str, Any], output: Path) -> None:
     print(
         f"{counts['input']:,} documents in = {counts['kept']:,} kept + {counts['dropped']:,} dropped"
         f" + {counts['quarantined']:,} quarantined"
+        + (f" + {counts['forgotten']:,} forgotten" if counts.get("forgotten") else "")
     )
     if report["quarantined_by_reason"]:
         print(printable(f"quarantined: {_counts(report['quarantined_by_reason'])}"))

@@ -23,6 +23,7 @@ from corpuscurate.core.doc_ids import POSITION_BITS
 from corpuscurate.core.durable import link_file, read_json
 from corpuscurate.core.errors import DamagedError, InputError
 from corpuscurate.core.run_folder import (
+    AMEND,
     DOCS,
     INDEX,
     INDEX_FORM,
@@ -62,6 +63,11 @@ class EarlierRun:
     def edits(self) -> Any:
         """The text edits of the run, in order, as the header has them: all that its texts went through."""
         return self.header["edits"]
+
+    @property
+    def forgotten(self) -> list[str]:
+        """A fingerprint of what was forgotten there; empty where nothing was."""
+        return [str(self.header["forgotten"])] if "forgotten" in self.header else []
 
     def kept(self, split: int) -> Artefact:
         """The doc_ids of a split that are in data/, ascending."""
@@ -134,6 +140,11 @@ def _open(path: Path, name: str) -> EarlierRun:
         raise InputError(
             f"index {path} holds no finished run: there is no {REPORT}. Name a run's output folder."
         ) from error
+    if (path / STATE / AMEND).exists():
+        raise InputError(
+            f"index {path}: documents are being forgotten there, or that was interrupted. Finish it first:"
+            f" corpuscurate forget {path}"
+        )
     header = read_sealed(path / STATE / INDEX)
     if header is None:
         raise InputError(f"index {path}: its run left no sketches. {_AGAIN}")
@@ -231,5 +242,8 @@ def indexes_of(stage: GlobalStage) -> list[tuple[EarlierRun, Mapping[str, Any]]]
 
 def with_indexes(stage: GlobalStage, parameters: dict[str, Any]) -> dict[str, Any]:
     """The parameters for a fingerprint: each index by its name and the fingerprint of its run, not by its path, and by
-    its form, which says of what texts its sketches are."""
-    return {**parameters, "index": [[run.name, run.identity, INDEX_FORM] for run, _ in indexes_of(stage)]}
+    its form, which says of what texts its sketches are; and by what was forgotten there, if anything was."""
+    return {
+        **parameters,
+        "index": [[run.name, run.identity, INDEX_FORM, *run.forgotten] for run, _ in indexes_of(stage)],
+    }

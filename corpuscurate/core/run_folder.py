@@ -3,12 +3,14 @@
     OUT/data/part-00000.parquet        and dropped/, edits/, quarantine/
     OUT/report.json
     OUT/README.md                      the dataset card
+    OUT/forgotten.json                 tombstones of documents that were forgotten (`core/tombstones.py`)
     OUT/_run/run.json                  the fingerprint of the run, and the form of the folder
     OUT/_run/measure-0/00003           a split in a measuring pass: docs, columns, sketches, bad records
     OUT/_run/settle-minhash/<work>     a work of a stage's settle step; settled.json is its decision
     OUT/_run/duplicate-ids.json        which ids several documents have; duplicate-ids/ is the scratch of the search
     OUT/_run/write/00000               a writing task, until its files are published
     OUT/_run/index.json, kept/         the index for later runs: its header; kept doc_ids, and sketches of edited texts
+    OUT/_run/amend.json, amend/        files that are being replaced in a finished run (`engine/ledger/amend.py`)
 
 A task `X` stands in two entries: its files in X.<attempt>.attempt/, its marker in X.done.json (`core/artefact.py`).
 No other module spells one of these names (`tests/core/test_run_folder.py` holds it).
@@ -25,6 +27,7 @@ EDITS = "edits"
 KINDS = (DATA, DROPPED, QUARANTINE, EDITS)
 REPORT = "report.json"
 CARD = "README.md"
+FORGOTTEN = "forgotten.json"
 STATE = "_run"
 
 RUN = "run.json"
@@ -34,6 +37,7 @@ PUBLISH = "publish.json"
 PUBLISHING = "publish"
 PUBLISHED = "published.json"
 """Sizes and times of the published files, and the digest of the card."""
+AMEND, AMENDING = "amend.json", "amend"
 WRITE, PLACE, GATHER = "write", "place", "gather"
 DUPLICATE_IDS, DUPLICATE_IDS_FOUND = "duplicate-ids", "duplicate-ids.json"
 PIECES = "pieces.arrow"
@@ -58,7 +62,7 @@ KEPT = "kept"
 INDEX_FORM = 3
 """Format number of INDEX. An index of another form is refused: its sketches are of other texts."""
 
-_MEASURE = "measure-"
+_MEASURE, _SETTLE = "measure-", "settle-"
 
 
 def marker_file(task: str) -> str:
@@ -96,9 +100,14 @@ def is_measure_folder(name: str) -> bool:
     return name.startswith(_MEASURE)
 
 
+def is_settle_folder(name: str) -> bool:
+    """Whether a name within STATE is that of a global stage."""
+    return name.startswith(_SETTLE)
+
+
 def settle_folder(label: str) -> str:
     """The folder of a global stage, within STATE."""
-    return f"settle-{label}"
+    return f"{_SETTLE}{label}"
 
 
 def task_folder(number: int) -> str:

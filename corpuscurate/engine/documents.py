@@ -24,6 +24,7 @@ from corpuscurate.core.run_folder import COLUMNS, DOCS, task_folder
 from corpuscurate.core.stage import FAILED, GlobalStage, Stage, StreamingStage
 from corpuscurate.core.tables import cached_table, read_table, rows_between
 from corpuscurate.engine.edits import CutSpans
+from corpuscurate.engine.forgotten import Forgotten
 from corpuscurate.engine.input_columns import with_folder_columns
 from corpuscurate.engine.manifest import Split
 from corpuscurate.engine.progress import beat
@@ -101,6 +102,8 @@ class Reader:
     fail_on_bad: bool = False
     folder_columns: tuple[tuple[str, pa.DataType], ...] = ()
     """The columns that the names of folders give: see `engine.input_columns`."""
+    forgotten: Forgotten | None = None
+    """Documents that are left out, as if the input had them not."""
     isolated: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """doc_ids by split that the finished passes set aside under `on_task_failure: isolate`, ascending."""
 
@@ -110,22 +113,21 @@ class Reader:
 
 
 def read_chunks(reader: Reader, split: Split) -> Iterator[tuple[SourceFile, Chunk]]:
-    """The chunks of a split's spans in input order, as the readers give them, without isolated documents."""
+    """The chunks of a split's spans in input order, as the readers give them, without isolated and forgotten ones."""
     isolated = np.array(reader.isolated.get(split.number, ()), np.uint64)
     for file, span in zip(split.files, split.spans, strict=True):
-        for chunk in input_format(file.format).read(file, span, reader.want):
+        for read in input_format(file.format).read(file, span, reader.want):
+            chunk = read if reader.forgotten is None else reader.forgotten.without(file, read)
             if reader.fail_on_bad and chunk.bad:
                 raise bad_input_error(file, without_values(reader.stages, chunk.bad)[0])
-            if chunk.batch is None:
-                yield file, chunk
-                continue
             batch = chunk.batch
-            if reader.folder_columns:
+            if batch is not None and reader.folder_columns:
                 batch = with_folder_columns(batch, file, dict(reader.folder_columns), first=not reader.passes)
-            if len(isolated):
+            if batch is not None and len(isolated):
                 batch = batch.filter(~is_in_sorted(batch.doc_id, isolated))
             yield file, replace(chunk, batch=batch)
-            beat(int(chunk.batch.record_bytes.sum()))
+            if read.batch is not None:
+                beat(int(read.batch.record_bytes.sum()))
 
 
 def bad_input_error(file: SourceFile, record: BadRecord) -> BadInputError:

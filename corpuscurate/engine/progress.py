@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from corpuscurate.core.beats import EVERY_SECONDS, Sink, beat, begin, connect
+from corpuscurate.engine.overview import Overview
 
 __all__ = [
     "EVERY_SECONDS",
     "MENTIONED_BYTES",
+    "Display",
     "NoProgress",
     "Progress",
     "Sheltered",
@@ -42,8 +44,18 @@ class Progress(Protocol):
         """A message to show at once."""
 
 
+class Display(Progress, Protocol):
+    """Receives the progress of the run as a whole, too. One that has `overview` needs nothing of passes and waves."""
+
+    def overview(self, overview: Overview) -> None:
+        """How the run stands; called at every change, many times a second."""
+
+
 class NoProgress:
     """Ignores all progress."""
+
+    def overview(self, overview: Overview) -> None:
+        """Nothing."""
 
     def start(self, title: str, total_bytes: int, tasks: int) -> None:
         """Nothing."""
@@ -94,6 +106,12 @@ class Sheltered:
     def message(self, text: str) -> None:
         """See `Progress`."""
         self._try(lambda: self._progress.message(text))
+
+    def overview(self, overview: Overview) -> None:
+        """See `Display`; a display without it is told of passes and waves alone."""
+        show = getattr(self._progress, "overview", None)
+        if show is not None:
+            self._try(lambda: show(overview))
 
     def _try(self, show: Callable[[], None]) -> None:
         try:

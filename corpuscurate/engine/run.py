@@ -16,6 +16,7 @@ from corpuscurate.core.os_errors import system_error
 from corpuscurate.core.spec import Spec, planned
 from corpuscurate.engine.check import check_spec
 from corpuscurate.engine.fingerprints import run_identity
+from corpuscurate.engine.forgotten import forgotten_in
 from corpuscurate.engine.ledger.publish import OutputFolder
 from corpuscurate.engine.ledger.report import Facts, build_report
 from corpuscurate.engine.manifest import Manifest, build_manifest
@@ -56,6 +57,7 @@ def run_spec(
     identity = run_identity(spec, manifest)
     output = OutputFolder(spec.output)
     try:
+        output.finish_amendment(overwrite)
         finished = output.claim(identity, overwrite, verify)
         if finished is not None:
             foreign = output.foreign(finished)
@@ -86,13 +88,12 @@ def run_spec(
 def prepared(spec: Spec, shown: Progress, *, ahead: bool) -> tuple[Manifest, list[str]]:
     """Everything before the first pass: the manifest, and what `check` warns of.
 
-    ahead: on a machine without compiled kernels the process that workers come from begins to compile at once, since the
-    check reads, and compiles, too.
+    ahead: on a machine without compiled kernels, what the spec uses is compiled first, in several processes, since the
+    check reads, and would compile, too.
     """
     if ahead and is_cold():
-        shown.message("compiling the kernels for this machine: once, some tens of seconds")
         files = expand(spec.source.paths, spec.base, spec.source.format)
-        load_ahead(spec.settings, to_text(spec, [file.format for file in files]))
+        load_ahead(spec.settings, to_text(spec, [file.format for file in files]), shown)
     warnings = check_spec(spec)
     return build_manifest(spec.source, spec.base), [*warnings, *runner_warnings(spec.settings)]
 
@@ -121,7 +122,7 @@ def _run(
     spec: Spec,
     manifest: Manifest,
     output: OutputFolder,
-    shown: Progress,
+    shown: Sheltered,
     warnings: list[str],
     identity: str,
     started: float,
@@ -131,6 +132,7 @@ def _run(
     make = runner or (lambda: make_runner(spec.settings, warm))
     with MemoryWatch() as memory, with_cards(spec, make()) as running:
         session = Session(spec, output.state, manifest, running, shown)
+        session.forgotten = forgotten_in(output.path, spec.stages, manifest)
         for text in warnings:
             session.warn(text)
         steps = Steps(session)

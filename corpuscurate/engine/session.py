@@ -18,24 +18,29 @@ import psutil
 from corpuscurate.core.errors import DamagedError, OutputError
 from corpuscurate.core.run_folder import LOCK
 from corpuscurate.core.spec import Spec
+from corpuscurate.engine.forgotten import Forgotten
 from corpuscurate.engine.ledger.resume import run_tasks
 from corpuscurate.engine.manifest import Manifest
 from corpuscurate.engine.memory import settling_bytes
-from corpuscurate.engine.progress import Progress, Sink
+from corpuscurate.engine.overview import Tracker
+from corpuscurate.engine.progress import Display, Sink
 from corpuscurate.engine.task import Runner, Task
 
 
 @dataclass
 class Session:
-    """What the steps of a run share. state: the run folder `_run`. seconds: wall time by step."""
+    """What the steps of a run share. state: the run folder `_run`. seconds: wall time by step. forgotten: documents
+    that are left out."""
 
     spec: Spec
     state: Path
     manifest: Manifest
     runner: Runner
-    progress: Progress
+    progress: Display
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    forgotten: Forgotten | None = None
+    tracker: Tracker = field(default_factory=lambda: Tracker((), lambda _: None))
 
     @property
     def memory_bytes(self) -> int:
@@ -52,26 +57,36 @@ class Session:
 
         sizes = {str(task.home): task.bytes for task in tasks}
         told: dict[str, int] = {}
+        tracker = self.tracker
 
         def beat(name: str, size: int) -> None:
             before = told.get(name, 0)
             told[name] = min(before + size, sizes.get(name, 0))  # sizes of compressed files are estimates
             self.progress.advance(told[name] - before)
+            tracker.advance(told[name] - before)
 
-        def finished(task: Task) -> None:
-            self.progress.advance(task.bytes - told.pop(str(task.home), 0))
+        def finished(task: Task, result: dict[str, Any], is_fresh: bool) -> None:
+            rest = task.bytes - told.pop(str(task.home), 0)
+            self.progress.advance(rest)
             self.progress.task_done()
+            if is_fresh:
+                tracker.advance(rest)
+            else:
+                tracker.resumed(1, task.bytes)
+            tracker.task_done(task.bytes, result, fresh=is_fresh)
 
         def run(left: Sequence[Task], beat: Sink) -> Iterator[tuple[int, dict[str, Any]]]:
             return self.runner.run(left, beat, self.warn)
 
         damaged: list[DamagedError] = []
         self.progress.start(title, sum(task.bytes for task in tasks), len(tasks))
+        tracker.wave(sum(task.bytes for task in tasks))
         try:
             with self.timed(title):
                 return run_tasks(tasks, run, finished, beat, largest_first=largest_first, damaged=damaged.append)
         finally:
             self.progress.finish()
+            tracker.tell()
             if damaged:
                 self.warn(made_again(damaged))
 

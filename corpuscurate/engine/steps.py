@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from corpuscurate.core.artefact import Artefact, Artefacts
@@ -10,7 +10,16 @@ from corpuscurate.core.columns import TEXT
 from corpuscurate.core.corpus import Done
 from corpuscurate.core.digests import fingerprint
 from corpuscurate.core.earlier_runs import write_index
-from corpuscurate.core.run_folder import DATA, GATHER, PLACE, WRITE, measure_folder, task_folder, written_sketch_file
+from corpuscurate.core.run_folder import (
+    DATA,
+    FORGOTTEN,
+    GATHER,
+    PLACE,
+    WRITE,
+    measure_folder,
+    task_folder,
+    written_sketch_file,
+)
 from corpuscurate.core.spec import BadShare
 from corpuscurate.core.stage import GlobalStage, Note, Stage, StreamingStage, code_value
 from corpuscurate.engine.damage import (
@@ -24,6 +33,7 @@ from corpuscurate.engine.documents import FinishedPass, Reader, alive_ids, edits
 from corpuscurate.engine.fingerprints import source_value, stage_value, versions
 from corpuscurate.engine.ids import id_type
 from corpuscurate.engine.ledger.index import index_value, sketched_while_writing
+from corpuscurate.engine.overview import MEASURING, SETTLING, WRITING, Tracker
 from corpuscurate.engine.passes.arrange import GatherBody, PlaceBody, Scatter
 from corpuscurate.engine.passes.count import count_split, first_ids
 from corpuscurate.engine.passes.dropped import Names
@@ -75,6 +85,23 @@ class Steps:
         self.write_tasks: list[Task] = []
         self.parts: list[list[Any]] = []
         """[name, rows] of each file of data/."""
+        self.session.tracker = self.tracker()
+
+    def tracker(self) -> Tracker:
+        """Follows the phases: for each pass its measuring and the settling of its stages, then the writing."""
+        stages, format = self.spec.stages, output_format(self.spec.sink.format)
+        edits = [stage.label for stage in stages if isinstance(stage, StreamingStage) and stage.edits_text]
+        return Tracker(
+            [(kind, title, label) for kind, title, label in _phases(stages, self.cut)],
+            self.session.progress.overview,
+            slow_writing=format.columnar or format.compressed,
+            edits=edits,
+        )
+
+    def enter(self, kind: str, label: str = "") -> None:
+        """The phase of that kind begins, that of a stage by its label, a measuring pass by its number."""
+        keys = [(each, key) for each, _, key in _phases(self.spec.stages, self.cut)]
+        self.session.tracker.enter(keys.index((kind, label)))
 
     def want(self, rest: bool, types_of: TypesOf | None, reserved: tuple[str, ...]) -> Want:
         """What the readers deliver in a pass. types_of: see `Want`; None: no column types. reserved: names that the
@@ -109,7 +136,8 @@ class Steps:
             columns,
             self.spec.source.on_bad_input == "fail",
             tuple(self.session.manifest.folder_columns.items()),
-            dict(self.isolated),
+            forgotten=self.session.forgotten,
+            isolated=dict(self.isolated),
         )
 
     def columns_for(self, current: Pass) -> tuple[str, ...]:
@@ -182,7 +210,7 @@ class Steps:
             [stage.word, stage.version, stage.label, stage.sketch_parameters(), *code_value(stage)]
             for stage in global_stages(stages, current)
         ]
-        identity = fingerprint(
+        identity = self.without_forgotten(
             [
                 versions(),
                 source_value(self.spec),
@@ -203,7 +231,8 @@ class Steps:
             )
             for split in self.session.manifest.splits
         ]
-        title = "reading and measuring" if current.number == 0 else f"measuring again, pass {current.number + 1}"
+        title = _measuring(current)
+        self.enter(MEASURING, str(current.number))
         self.measured.append(self.session.tasks(title, tasks))
         self.finished.append(FinishedPass(folder, current.streaming))
         self.note_isolated()
@@ -214,7 +243,12 @@ class Steps:
             quarantined = [result["quarantined"] for result in self.measured[0]]
             self.incomplete = incomplete_files(self.finished[0], self.session.manifest, quarantined)
             unread = unread_files(self.finished[0], self.session.manifest, quarantined, self.incomplete)
-            for text in (*warnings_of(self.incomplete), *unread_warning(unread), *self._missing_ids()):
+            for text in (
+                *warnings_of(self.incomplete),
+                *unread_warning(unread),
+                *self._missing_ids(),
+                *self._left_out(),
+            ):
                 self.session.warn(text)
             if isinstance(self.spec.source.on_bad_input, BadShare):
                 bound = self.spec.source.on_bad_input.max_share
@@ -234,6 +268,11 @@ class Steps:
                 f" (on_task_failure: isolate), the first of them {', '.join(map(str, found[:3]))}"
             )
 
+    def without_forgotten(self, value: list[Any]) -> str:
+        """A fingerprint of a value and of the documents that are left out, if any are."""
+        forgotten = self.session.forgotten
+        return fingerprint(value if forgotten is None else [*value, forgotten.identity])
+
     def _missing_ids(self) -> list[str]:
         """A warning where documents have no id."""
         nulls, documents = (sum(result[name] for result in self.measured[0]) for name in ("null_ids", "documents"))
@@ -242,11 +281,17 @@ class Steps:
         column = self.spec.source.id
         return [f"{nulls:,} of {documents:,} documents have no id: it is null or missing in the column {column!r}"]
 
+    def _left_out(self) -> list[str]:
+        """A warning where forgotten documents are in the input."""
+        number = sum(result.get("forgotten", 0) for result in self.measured[0])
+        return [f"{number:,} documents of the input were forgotten ({FORGOTTEN}), and are left out"] if number else []
+
     def settle(self, current: Pass) -> None:
         """Run the settle steps of a pass, in order: each sees the documents that the ones before it did not drop."""
         reader = self.reader(current.number - 1, self.columns_for(current))
         for index in current.settling:
             stage = self.spec.stages[index]
+            self.enter(SETTLING, stage.label)
             done = self.finished[current.number]
             documents = fingerprint(self.identities)
             identity = fingerprint([self.identities, stage_value(stage)])
@@ -267,14 +312,17 @@ class Steps:
 
     def write(self, identity: str) -> None:
         """Count the kept documents, cut them into parts, write the output files."""
+        identity = identity if self.session.forgotten is None else self.without_forgotten([identity])
         manifest, sink, source = self.session.manifest, self.spec.sink, self.spec.source
         by_split = zip(*self.measured, strict=True)
         quarantined = [sum(sum(each["quarantined"].values()) for each in passes) for passes in by_split]
+        self.enter(WRITING)
         with self.session.timed("counting"):
             self.counts = [
                 count_split(self.finished, split.number, quarantined[split.number], sink.part_bytes, self.isolated)
                 for split in manifest.splits
             ]
+        self.session.tracker.counted(sum(count.write.dropped for count in self.counts))
         stages = self.spec.stages
         with_edits = any(isinstance(stage, GlobalStage) and stage.edits_text for stage in stages)
         groups = pack_writes([count.write for count in self.counts], sink.part_bytes, with_edits)
@@ -368,6 +416,8 @@ class Steps:
             "parts": sorted(parts),
             "in_input_order": self.in_input_order(),
         }
+        if self.session.forgotten is not None:
+            header["forgotten"] = self.session.forgotten.identity
         last = self.finished[-1]
         kept = (alive_ids(last, split.number) for split in self.session.manifest.splits)
         sketches = [
@@ -389,6 +439,19 @@ class Steps:
         """Whether data/ holds each kept document once, by doc_id: then a later run finds its texts there."""
         stages = [stage for stage in self.spec.stages if isinstance(stage, GlobalStage) and stage.mode == "drop"]
         return not any(each.copies_documents or each.orders_documents or each.partitions() for each in stages)
+
+
+def _measuring(current: Pass) -> str:
+    return "reading and measuring" if current.number == 0 else f"measuring again, pass {current.number + 1}"
+
+
+def _phases(stages: Sequence[Stage], cut: Sequence[Pass]) -> Iterator[tuple[str, str, str]]:
+    """(kind, title, key) of each phase, in order."""
+    for current in cut:
+        yield MEASURING, _measuring(current), str(current.number)
+        for index in current.settling:
+            yield SETTLING, f"deciding: {stages[index].label}", stages[index].label
+    yield WRITING, "writing", ""
 
 
 def _told(stage: Stage, results: Sequence[Mapping[str, Any]]) -> list[str]:

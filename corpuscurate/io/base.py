@@ -18,7 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.errors import RecipeError, did_you_mean
@@ -122,6 +124,8 @@ class Chunk:
     bad: tuple[BadRecord, ...] = ()
     column_types: dict[str, Any] | None = None
     """JSON-able, form: see `io.column_types`. Only in the last chunk of a span, and only where `Want.column_types`."""
+    forgotten: int = 0
+    """Documents and bad records that the engine left out, since they were forgotten. Readers leave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +184,16 @@ class OutputFormat:
 
     open(path, shape): a writer of a new file; raises OutputError. columnar: all records have the same typed columns, so
     `shape.schema` is needed, for which the whole input is looked at. compressed: parts are smaller than their text.
+    without(part, path, name, positions, text): copy a part without the records at these positions (int64, ascending, as
+    the reader of the format gives them) to a new file of the format `name`; its digest. All else stays, in its order.
+    text: the text column. None: `corpuscurate forget` refuses outputs of this format.
     """
 
     name: str
     open: Callable[[Path, OutputShape], Writer]
     columnar: bool = False
     compressed: bool = False
+    without: Callable[[Path, Path, str, NDArray[np.int64], str], str] | None = None
 
 
 F = TypeVar("F", InputFormat, OutputFormat)

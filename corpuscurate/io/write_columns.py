@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pyarrow import ipc
 
 from corpuscurate.core.batch import Batch
+from corpuscurate.core.columns import keep_rows, one_array
 from corpuscurate.core.errors import InputError, OutputError
 from corpuscurate.core.layouts import decoded
 from corpuscurate.core.os_errors import explained
@@ -214,5 +218,38 @@ def write_plain_parquet(path: Path, table: pa.Table) -> None:
         raise
 
 
-PARQUET = register(OutputFormat("parquet", ColumnWriter, columnar=True, compressed=True))
-ARROW = register(OutputFormat("arrow", ColumnWriter, columnar=True))
+def without_rows(part: Path, path: Path, name: str, positions: NDArray[np.int64], text: str) -> str:
+    """See `OutputFormat.without`: positions are rows. Each row group (record batch) keeps its other rows."""
+    file, first = OutputFile(path), 0
+    sink: _TableSink | None = None
+    try:
+        with explained(path):
+            schema, groups = _stored_groups(part, name)
+            sink = _ParquetSink(file, schema, text) if name == "parquet" else _ArrowSink(file, schema, text)
+            for table in groups:
+                kept = np.ones(len(table), np.bool_)
+                kept[positions[(positions >= first) & (positions < first + len(table))] - first] = False
+                first += len(table)
+                if kept.any():
+                    columns = [keep_rows(one_array(column), kept) for column in table.columns]
+                    sink.write(pa.Table.from_arrays(columns, schema=schema))
+            sink.close()
+        return file.close()
+    except BaseException:
+        if sink is not None:
+            sink.abandon()
+        file.discard()
+        raise
+
+
+def _stored_groups(part: Path, name: str) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """The schema of a part, and its row groups (record batches), one at a time."""
+    if name == "parquet":
+        parquet = pq.ParquetFile(part)
+        return parquet.schema_arrow, (parquet.read_row_group(at) for at in range(parquet.num_row_groups))
+    stored = ipc.open_file(pa.memory_map(str(part)))
+    return stored.schema, (pa.table(stored.get_batch(at)) for at in range(stored.num_record_batches))
+
+
+PARQUET = register(OutputFormat("parquet", ColumnWriter, columnar=True, compressed=True, without=without_rows))
+ARROW = register(OutputFormat("arrow", ColumnWriter, columnar=True, without=without_rows))

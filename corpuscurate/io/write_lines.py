@@ -3,15 +3,21 @@ depend on how documents were batched."""
 
 from __future__ import annotations
 
+import sys
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 import zstandard
+from numpy.typing import NDArray
 
 from corpuscurate.core.batch import Batch
-from corpuscurate.io.base import OutputFormat, OutputShape, register
+from corpuscurate.io.base import OutputFormat, OutputShape, SourceFile, register
+from corpuscurate.io.file_names import COMPRESSIONS
+from corpuscurate.io.files import open_bytes
 from corpuscurate.io.files_out import OutputFile
 from corpuscurate.io.output_rows import check_utf8, is_json_form, required_rest
 from corpuscurate.io.write_json import lines_from_columns, splice_lines
@@ -36,18 +42,16 @@ def _compressor(format: str) -> _Compressor | None:
     return None
 
 
-class LineWriter:
-    """Batches -> lines -> blocks -> a file."""
+class LineFile:
+    """Lines -> blocks of a fixed size, compressed -> a file. format: says how it is compressed."""
 
-    def __init__(self, path: Path, shape: OutputShape) -> None:
-        self._shape = shape
-        self._compressor = _compressor(shape.format)
+    def __init__(self, path: Path, format: str) -> None:
+        self._compressor = _compressor(format)
         self._waiting = bytearray()
         self._file = OutputFile(path)
 
-    def write(self, batch: Batch) -> None:
-        """Append the batch's documents. Raises OutputError."""
-        lines = _lines(batch, self._shape)
+    def write(self, lines: memoryview) -> None:
+        """Append whole lines. Raises OutputError."""
         if self._compressor is None:
             self._file.write(lines)
             return
@@ -66,7 +70,7 @@ class LineWriter:
             self._file.write(self._compressor.flush())
         return self._file.close()
 
-    def abort(self) -> None:
+    def discard(self) -> None:
         """Remove the file; nothing is kept. Never raises."""
         self._file.discard()
 
@@ -74,6 +78,26 @@ class LineWriter:
         if self._waiting:
             self._file.write(compressor.compress(bytes(self._waiting)))
             self._waiting.clear()
+
+
+class LineWriter:
+    """Batches -> lines -> a file."""
+
+    def __init__(self, path: Path, shape: OutputShape) -> None:
+        self._shape = shape
+        self._file = LineFile(path, shape.format)
+
+    def write(self, batch: Batch) -> None:
+        """Append the batch's documents. Raises OutputError."""
+        self._file.write(_lines(batch, self._shape))
+
+    def close(self) -> str:
+        """Write what is held back and close; the file's digest. Raises OutputError."""
+        return self._file.close()
+
+    def abort(self) -> None:
+        """Remove the file; nothing is kept. Never raises."""
+        self._file.discard()
 
 
 def _lines(batch: Batch, shape: OutputShape) -> memoryview:
@@ -95,6 +119,40 @@ def _with_text(
     return pa.RecordBatch.from_arrays([*columns, *added.values()], names=names)
 
 
-JSONL = register(OutputFormat("jsonl", LineWriter))
-JSONL_GZ = register(OutputFormat("jsonl.gz", LineWriter, compressed=True))
-JSONL_ZST = register(OutputFormat("jsonl.zst", LineWriter, compressed=True))
+def without_lines(part: Path, path: Path, name: str, positions: NDArray[np.int64], _text: str) -> str:
+    """See `OutputFormat.without`: positions are offsets of lines, uncompressed. The other lines stay byte for byte."""
+    compression = COMPRESSIONS.get(f".{name.rpartition('.')[2]}")
+    source = SourceFile(0, part.name, str(part), part.stat().st_size, "jsonl", compression)
+    out = LineFile(path, name)
+    try:
+        with open_bytes(source) as data:
+            for piece in _between(iter(lambda: data.read(BLOCK_BYTES), b""), positions.tolist()):
+                out.write(piece)
+        return out.close()
+    except BaseException:
+        out.discard()
+        raise
+
+
+def _between(blocks: Iterator[bytes], positions: Sequence[int]) -> Iterator[memoryview]:
+    """The bytes of a file but for the lines that begin at `positions`, ascending."""
+    following, base, within = iter([*positions, sys.maxsize]), 0, False
+    start = next(following)
+    for block in blocks:
+        at, whole = 0, memoryview(block)
+        while at < len(block):
+            if within:
+                end = block.find(b"\n", at)
+                at, within = (end + 1, False) if end >= 0 else (len(block), True)
+            else:
+                stop = min(start - base, len(block))
+                yield whole[at:stop]
+                at = stop
+                if stop < len(block):
+                    start, within = next(following), True
+        base += len(block)
+
+
+JSONL = register(OutputFormat("jsonl", LineWriter, without=without_lines))
+JSONL_GZ = register(OutputFormat("jsonl.gz", LineWriter, compressed=True, without=without_lines))
+JSONL_ZST = register(OutputFormat("jsonl.zst", LineWriter, compressed=True, without=without_lines))

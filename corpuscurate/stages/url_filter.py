@@ -142,13 +142,13 @@ class UrlFilter(Filter):
         found["missing"] = absent.astype(np.int64)
         detail = self._told(found, met, len(batch))
         found["detail"] = detail
-        outcome = self.outcome(found, len(batch))
+        outcome = self._outcome(found, len(batch))
         return replace(outcome, detail=detail, noted={"missing": absent})
 
-    def outcome(self, found: Mapping[str, Any], size: int) -> Outcome:
-        """See `Filter`; details are text."""
+    def _outcome(self, found: Mapping[str, Any], size: int) -> Outcome:
+        """As `Filter.outcome`; details are text."""
         numbers = {name: values for name, values in found.items() if name != "detail"}
-        plain_outcome = super().outcome({**numbers, "detail": np.array(found["detail"], object)}, size)
+        plain_outcome = self.outcome({**numbers, "detail": np.array(found["detail"], object)}, size)
         if "detail" not in plain_outcome.measures:
             return plain_outcome
         return replace(plain_outcome, measures={**plain_outcome.measures, "detail": found["detail"]})

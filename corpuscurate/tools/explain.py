@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from corpuscurate.core.columns import TEXT, to_numpy
 from corpuscurate.core.doc_ids import is_in_sorted
 from corpuscurate.core.durable import read_json
 from corpuscurate.core.errors import DamagedError, InputError
-from corpuscurate.core.run_folder import DATA, DOCS, DROPPED, MANIFEST, REPORT, STATE, measure_folder, task_folder
+from corpuscurate.core.run_folder import DATA, DOCS, DROPPED, MANIFEST, REPORT, RUN, STATE, measure_folder, task_folder
 from corpuscurate.core.tables import read_table
+from corpuscurate.core.tombstones import Tombstones, read_tombstones
 from corpuscurate.engine.ids import spelled_alike
 
 STEPS = 1000
@@ -29,13 +31,13 @@ MOST = 100
 
 
 def explain(out: Path, name: str, *, by_doc_id: bool = False) -> dict[str, Any]:
-    """What became of a document: {"fate": kept | dropped, "chain": [...], "ends_at": {...}}.
+    """What became of a document: {"fate": kept | dropped | forgotten, "chain": [...], "ends_at": {...}}.
 
     out: the output folder of a finished run. name: the user's id, or the doc_id where `by_doc_id`. chain: rows of
     dropped/, first the document's own; where it was dropped as a duplicate, the kept document's row follows if a later
     stage dropped that one too. "ends_at": the id and doc_id of the document that stands for it in data/, or None;
     with "corpus" where it is a document of an earlier run. The doc_id of a kept document is None where the run folder
-    does not tell it.
+    does not tell it. A forgotten document has its "date" alone; "ends_at" has "forgotten", a date, for one.
 
     Where several documents have the id, "same_id" is their number, and "others" has the same for the others (`MOST`
     documents at most, the first one included): dropped ones first, each kind by doc_id.
@@ -47,16 +49,48 @@ def explain(out: Path, name: str, *, by_doc_id: bool = False) -> dict[str, Any]:
     kept: Sequence[int | None] = []
     if not by_doc_id and (not gone.num_rows or _has_duplicate_ids(report)):
         kept = _kept(out, report, name, gone)
+    forgotten = _forgotten(out)
     if not gone.num_rows and not kept:
+        dates = forgotten.of(name, gone.schema.field("id").type, by_doc_id)
+        if dates:
+            told: dict[str, Any] = {"fate": "forgotten", "chain": [], "ends_at": None, "date": max(dates)}
+            return {**told, "same_id": len(dates), "others": []}
         raise _unknown(out, report, name, by_doc_id)
-    answers = [_followed(dropped, row) for row in gone.slice(0, MOST).to_pylist()]
+    answers = [_followed(dropped, row, forgotten) for row in gone.slice(0, MOST).to_pylist()]
     user = _as_type(name, gone.schema.field("id").type)
     ends = ({"id": name if user is None else user.as_py(), "doc_id": each} for each in kept)
     answers += [{"fate": "kept", "chain": [], "ends_at": end} for end in islice(ends, MOST - len(answers))]
     return {**answers[0], "same_id": gone.num_rows + len(kept), "others": answers[1:]}
 
 
-def _followed(dropped: ds.Dataset, row: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Forgotten:
+    """The tombstones of an output folder, if there are any. manifest: the fingerprint of its input."""
+
+    tombstones: Tombstones | None
+    manifest: str | None
+
+    def of(self, name: str, kind: pa.DataType, by_doc_id: bool) -> list[str]:
+        """When the documents with an id, or with a doc_id, were forgotten."""
+        if self.tombstones is None:
+            return []
+        if by_doc_id:
+            return [each.date for each in self.tombstones.with_doc_id(int(name), self.manifest)]
+        user = _as_type(name, kind)
+        return [] if user is None else [each.date for each in self.tombstones.with_id(str(user.as_py()))]
+
+    def end(self, end: dict[str, Any]) -> dict[str, Any]:
+        """The end of a chain, with `forgotten`, a date, where that document was forgotten."""
+        dates = [] if "corpus" in end else self.of(str(end["doc_id"]), TEXT, by_doc_id=True)
+        return {**end, "forgotten": max(dates)} if dates else end
+
+
+def _forgotten(out: Path) -> _Forgotten:
+    run = read_sealed(out / STATE / RUN)
+    return _Forgotten(read_tombstones(out), None if run is None else run["manifest"])
+
+
+def _followed(dropped: ds.Dataset, row: dict[str, Any], forgotten: _Forgotten) -> dict[str, Any]:
     """What became of a dropped document. row: its own of dropped/."""
     chain = [row]
     end: dict[str, Any] | None = None
@@ -67,7 +101,7 @@ def _followed(dropped: ds.Dataset, row: dict[str, Any]) -> dict[str, Any]:
         partner = pa.scalar(chain[-1]["duplicate_of_doc_id"], pa.uint64())
         following = dropped.to_table(filter=pc.field("doc_id") == partner).to_pylist()
         if not following:
-            end = _end(chain[-1])
+            end = forgotten.end(_end(chain[-1]))
             break
         chain.append(following[0])
     return {"fate": "dropped", "chain": chain, "ends_at": end}

@@ -38,12 +38,22 @@ def embedded(value: Any) -> str:
     return orjson.dumps(value).decode().replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+_HEAD = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>'
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+def is_our_page(path: Path) -> bool:
+    """Whether `write_page` wrote a file: by its first bytes, the policy among them."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16).decode("utf-8", "replace")
+    return head.startswith(_HEAD) and _POLICY in head and _STYLE in head
+
+
 def write_page(path: Path, title: str, body: str, *, style: str = "", script: str = "") -> None:
     """Write a page. The policy in it forbids everything that is not in the file."""
-    policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
     text = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escaped(title)}</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"{_HEAD}{escaped(title)}</title>"
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f"<style>{_STYLE}{style}</style></head><body><h1>{escaped(title)}</h1>{body}"
         f"{f'<script>{script}</script>' if script else ''}</body></html>\n"
     )

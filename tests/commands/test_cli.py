@@ -92,7 +92,7 @@ def test_run_from_outside(recipe):
     assert "peak memory" in done.stdout
     for name in ("data", "dropped", "quarantine", "report.json"):
         assert str(recipe.parent / "out" / name) in done.stdout
-    assert done.stderr.startswith("reading and measuring: 1 task\n")
+    assert done.stderr.startswith("  0% reading and measuring (1 of 2), ")
     again = outside("run", str(recipe))
     assert again.returncode == 0
     assert "already holds this very run, finished: nothing to do." in again.stderr

@@ -19,8 +19,11 @@ from corpuscurate.core.digests import digest_file, fingerprint
 from corpuscurate.core.durable import read_json, write_json, write_whole
 from corpuscurate.core.errors import DamagedError, OutputError
 from corpuscurate.core.run_folder import (
+    AMEND,
+    AMENDING,
     BASIS,
     CARD,
+    FORGOTTEN,
     FORM,
     GATHER,
     KEPT,
@@ -40,8 +43,10 @@ from corpuscurate.core.run_folder import (
     is_unpublished,
     published,
 )
+from corpuscurate.engine.ledger.amend import finish
 from corpuscurate.engine.ledger.card import card_text
 from corpuscurate.engine.manifest import Manifest
+from corpuscurate.engine.session import locked
 from corpuscurate.engine.task import Task
 
 SHOWN = 5
@@ -54,6 +59,17 @@ class OutputFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.state = path / STATE
+
+    def finish_amendment(self, overwrite: bool) -> None:
+        """Finish the change of a finished run that was interrupted, if there is one (`ledger.amend`).
+
+        Raises OutputError where its journal is damaged, unless `overwrite`: then nothing of it is needed.
+        """
+        if (self.state / AMEND).exists():
+            with locked(self.state):
+                if overwrite and read_sealed(self.state / AMEND) is None:
+                    _remove(self.state / AMEND)
+                finish(self.path)
 
     def claim(self, identity: str, overwrite: bool, verify: bool = False) -> dict[str, Any] | None:
         """Check that the folder may be used, and change nothing. Returns the report if it holds this run, finished.
@@ -68,7 +84,7 @@ class OutputFolder:
             return None
         run = self._run(overwrite)
         if run is None:
-            if set(there) <= {STATE}:
+            if set(there) <= {STATE, FORGOTTEN}:
                 return None
             raise OutputError(
                 f"the output folder {self.path} is not empty and holds no corpuscurate run: {', '.join(there[:5])}"
@@ -139,6 +155,7 @@ class OutputFolder:
             f"{STATE}/{PUBLISHING}",
             f"{STATE}/{WRITE}",
             f"{STATE}/{GATHER}",
+            f"{STATE}/{AMENDING}",
         ):
             _remove(self.path / name)
 

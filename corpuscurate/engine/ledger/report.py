@@ -59,6 +59,9 @@ def build_report(facts: Facts) -> dict[str, Any]:
         "dropped": sum(each["dropped"] for each in facts.written),
         "quarantined": sum(each["quarantined"] for each in facts.written),
     }
+    forgotten = sum(each.get("forgotten", 0) for each in first)  # runs before 2026-11-28 did not count them
+    if forgotten:
+        totals |= {"input": totals["input"] + forgotten, "forgotten": forgotten}
     rows = {
         "written": sum(count for _, count in facts.parts),
         "extra_copies": sum(count.write.extra_copies for count in facts.counts),
@@ -122,8 +125,8 @@ def check_balance(
     """Compare the counts of measuring passes, settle steps and writing pass. Raises BalanceError."""
     by_stage = sum(row["dropped"] for row in stages)
     problems = []
-    if totals["input"] != totals["kept"] + totals["dropped"] + totals["quarantined"]:
-        problems.append("input is not kept + dropped + quarantined")
+    if totals["input"] != sum(number for fate, number in totals.items() if fate != "input"):
+        problems.append("input is not kept + dropped + quarantined" + " + forgotten" * ("forgotten" in totals))
     if rows["written"] != totals["kept"] + rows["extra_copies"]:
         problems.append("the rows of data/ are not kept + extra copies")
     if by_stage != totals["dropped"]:

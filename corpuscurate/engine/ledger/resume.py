@@ -17,13 +17,14 @@ from corpuscurate.engine.task import Task, finished_result
 def run_tasks(
     tasks: Sequence[Task],
     run: Callable[[Sequence[Task], Sink], Iterator[tuple[int, dict[str, Any]]]],
-    finished: Callable[[Task], None],
+    finished: Callable[[Task, dict[str, Any], bool], None],
     beat: Sink,
     *,
     largest_first: bool = False,
     damaged: Callable[[DamagedError], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """The results of all tasks, in their order; finished tasks are not run again.
+    """The results of all tasks, in their order; finished tasks are not run again. finished: is told of each task, its
+    result, and whether it was run now.
 
     They are begun in their order, so that with one worker the first error of the input is told. largest_first: for few
     large ones, so that in the end no worker waits for another that has just begun. damaged: is told of files of
@@ -35,10 +36,10 @@ def run_tasks(
         left.sort(key=lambda index: -tasks[index].bytes)
     for task, result in zip(tasks, results, strict=True):
         if result is not None:
-            finished(task)
+            finished(task, result, False)
     for index, result in run([tasks[i] for i in left], beat):
         results[left[index]] = result
-        finished(tasks[left[index]])
+        finished(tasks[left[index]], result, True)
     if any(result is None for result in results):
         raise RuntimeError("a runner ended without running every task")
     return [result for result in results if result is not None]

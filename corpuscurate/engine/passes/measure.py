@@ -207,7 +207,7 @@ class _Measuring:
         if any(stage.keeps_text for stage in self.globals):
             self.texts = stack.enter_context(table_writer(folder / TEXT, TEXTS))
         self.stats = {stage.label: StageStats() for stage in [*(s for _, s in self.streaming), *self.globals]}
-        self.counts = {"null_ids": 0, "documents": 0, "text_bytes": 0, "record_bytes": 0, "kept": 0}
+        self.counts = {"null_ids": 0, "documents": 0, "text_bytes": 0, "record_bytes": 0, "kept": 0, "forgotten": 0}
         self.quarantined: dict[str, int] = {}
         self.column_types: dict[str, Any] | None = None
         self.kinds: Kinds = {}
@@ -219,6 +219,7 @@ class _Measuring:
         """Loop over the split."""
         started = time.perf_counter()
         for file, chunk, batch in alive_batches(self.body.reader, self.body.split):
+            self.counts["forgotten"] += chunk.forgotten
             if chunk.bad and not self.body.reader.passes:
                 self.bad.write(bad_rows(file, without_values(self.body.reader.stages, chunk.bad)))
                 for record in chunk.bad:

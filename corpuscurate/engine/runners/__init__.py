@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+from multiprocessing import forkserver
+from typing import Any
 
 from corpuscurate.core.errors import WorkerError
 from corpuscurate.core.spec import Settings, Spec
+from corpuscurate.engine.progress import Progress
 from corpuscurate.engine.runners.cards import WithCards, needs_card
+from corpuscurate.engine.runners.compiling import compile_ahead
 from corpuscurate.engine.runners.inprocess import InProcessRunner
 from corpuscurate.engine.runners.isolating import IsolatingRunner
 from corpuscurate.engine.runners.local import LocalRunner
 from corpuscurate.engine.runners.server import start_fork_server
+from corpuscurate.engine.runners.warm import NOTHING, units_of, with_compiling
 from corpuscurate.engine.task import Runner
 
 __all__ = [
@@ -18,8 +23,10 @@ __all__ = [
     "LocalRunner",
     "Runner",
     "WithCards",
+    "compile_all",
     "load_ahead",
     "make_runner",
+    "needs_card",
     "runner_warnings",
     "with_cards",
 ]
@@ -55,10 +62,27 @@ def with_cards(spec: Spec, inner: Runner) -> Runner:
     return WithCards(inner, spec.settings.cards, ahead)
 
 
-def load_ahead(settings: Settings, warm: str) -> None:
-    """Start the fork server early, so that it loads or compiles kernels before there is a runner."""
-    if not _in_process(settings):
-        start_fork_server(warm)
+def load_ahead(settings: Settings, warm: str, shown: Progress) -> None:
+    """Have what `warm` names compiled, by as many processes as there are workers, before there is a runner. Where tasks
+    run in this process, it compiles what it meets, and says so."""
+    if _in_process(settings):
+        shown.message("compiling the kernels for this machine: once, some tens of seconds")
+    else:
+        compile_all(warm, settings.workers, shown)
+
+
+def compile_all(warm: str, processes: int, shown: Progress, *, load: bool = True) -> list[str]:
+    """Have what `warm` names compiled by children of the fork server, which this starts; the names of what was.
+
+    load: the server loads it all afterwards, for workers to come.
+    """
+
+    def start(how: dict[str, Any]) -> int | None:
+        start_fork_server(with_compiling(warm if load else NOTHING, how))
+        number: int | None = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+        return number
+
+    return compile_ahead(units_of(warm), processes, start, shown)
 
 
 def runner_warnings(settings: Settings) -> list[str]:

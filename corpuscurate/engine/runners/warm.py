@@ -20,6 +20,7 @@ from corpuscurate.core.batch import Batch
 from corpuscurate.core.columns import JSON
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import GlobalStage, Stage, StreamingStage, stage_class
+from corpuscurate.engine.runners.compiling import compile_units
 from corpuscurate.io.base import SourceFile, Want, input_format, output_format
 
 LOG = logging.getLogger(__name__)
@@ -39,13 +40,33 @@ def to_text(spec: Spec, formats: Sequence[str]) -> str:
     return orjson.dumps(value).decode()
 
 
-def from_text(text: str) -> None:
-    """Load what `to_text` named."""
+NOTHING = '{"stages": [], "formats": [], "column_types": false}'
+"""What `to_text` gives where there is nothing to load."""
+
+
+def units_of(text: str) -> list[str]:
+    """What `to_text` named, each stage and each format alone, as such texts."""
     value = orjson.loads(text)
+    made = [{**value, "stages": [stage], "formats": []} for stage in value["stages"]]
+    made += [{**value, "stages": [], "formats": [name]} for name in value["formats"]]
+    return list(dict.fromkeys(orjson.dumps(each).decode() for each in made))
+
+
+def from_text(text: str) -> None:
+    """Load what `to_text` named, after what is to be compiled in several processes (`with_compiling`)."""
+    value = orjson.loads(text)
+    if "compile" in value:
+        how = value["compile"]
+        compile_units(how["units"], how["processes"], Path(how["told"]), from_text)
     for word, parameters in value["stages"]:
         _passing_over(lambda w=word, p=parameters: warm_stage(stage_class(w).model_validate(p, strict=False)))
     for name in value["formats"]:  # last: on a new machine the caller compiles these meanwhile
         _passing_over(lambda name=name: warm_format(name, value["column_types"]))
+
+
+def with_compiling(text: str, how: dict[str, Any]) -> str:
+    """What to load, and before that to compile. how: see `compiling.compile_ahead`."""
+    return orjson.dumps({**orjson.loads(text), "compile": how}).decode()
 
 
 def _passing_over(load: Any) -> None:

@@ -38,11 +38,11 @@ from corpuscurate.methods.embed.column import Column
 from corpuscurate.methods.embed.learned import Learned
 from corpuscurate.methods.semantic.clusters import Assigned, ClustersCorpus, cluster_corpus, joined
 from corpuscurate.methods.semantic.vectors import Vectors
+from corpuscurate.tools.map.names import COORDINATES, PAGE
 from corpuscurate.tools.map.page import write_map
 
 TEXT_BYTES = 400
 LABEL = "map"
-PAGE, COORDINATES = "map.html", "map.parquet"
 KEPT = "kept"
 
 

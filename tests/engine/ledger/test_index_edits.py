@@ -28,7 +28,6 @@ from corpuscurate.core.stage import GlobalStage, Stage
 from corpuscurate.core.tables import read_table
 from corpuscurate.engine.estimate import plan_spec
 from corpuscurate.engine.passes import dropped as dropped_rows
-from corpuscurate.engine.run import run_spec
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.length import Length
 from corpuscurate.stages.minhash import MinHash

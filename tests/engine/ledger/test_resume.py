@@ -100,7 +100,7 @@ def test_only_what_is_not_finished_is_run_and_results_keep_their_order(tmp_path:
             yield index, perform(given[index])
 
     told: list[str] = []
-    results = run_tasks(tasks, backwards, lambda task: told.append(task.home.name), lambda name, size: None)
+    results = run_tasks(tasks, backwards, lambda task, *_: told.append(task.home.name), lambda name, size: None)
     assert results == [{"n": 0}, {"n": 1}, {"n": 2}, {"n": 3}]
     assert ran == ["3", "1", "0"]
     assert sorted(told) == ["0", "1", "2", "3"]
@@ -115,7 +115,7 @@ def test_the_largest_first_where_it_is_asked_for(tmp_path: Path) -> None:
             ran.append(task.home.name)
             yield index, perform(task)
 
-    done = run_tasks(tasks, in_turn, lambda task: None, lambda name, size: None, largest_first=True)
+    done = run_tasks(tasks, in_turn, lambda *_: None, lambda name, size: None, largest_first=True)
     assert done == [{"n": 0}, {"n": 1}, {"n": 2}, {"n": 3}]
     assert ran == ["1", "3", "0", "2"]
 

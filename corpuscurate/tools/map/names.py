@@ -1,0 +1,3 @@
+"""The files of a map."""
+
+PAGE, COORDINATES = "map.html", "map.parquet"
