@@ -75,7 +75,7 @@ class UrlFilter(Filter):
     }
 
     url: str = Field("url", description="the column with the URL", min_length=1)
-    domains: LocalPaths = Field((), description="lists of domains, met with all below them")
+    domains: LocalPaths = Field((), description="lists of domains, met with all below them", examples=["domains.txt"])
     hosts: LocalPaths = Field((), description="lists of hosts, met alone")
     paths: LocalPaths = Field((), description="lists of hosts with the beginning of a path")
     urls: LocalPaths = Field((), description="lists of pages")

@@ -72,8 +72,8 @@ def test_no_groups_at_all(tmp_path):
 
 
 def test_the_defaults_of_a_run(monkeypatch):
-    monkeypatch.setattr(spec, "memory_bytes", lambda: 512 * MIB)
+    monkeypatch.setattr(spec, "memory_bytes", lambda: 768 * MIB)
     monkeypatch.setattr(spec, "processors", lambda: 1)
-    assert (spec.Settings().memory, spec.Settings().workers) == (256 * MIB, 1)
+    assert (spec.Settings().memory, spec.Settings().workers) == (384 * MIB, 1)
     monkeypatch.setattr(spec, "memory_bytes", lambda: 100 * MIB)
-    assert spec.Settings().memory == 256 * MIB, "less no run may have"
+    assert spec.Settings().memory == 384 * MIB, "less no run may have"

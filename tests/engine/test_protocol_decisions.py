@@ -200,7 +200,7 @@ def test_bytes_are_equal_however_it_is_run(tmp_path: Path) -> None:
     pipeline(tmp_path, stages, "one").run()
     wanted = files_of(tmp_path / "one")
     for number, options in enumerate(
-        [{"workers": 2}, {"batch_bytes": 300}, {"batch_bytes": 100_000, "memory": 256 << 20, "retain": "none"}]
+        [{"workers": 2}, {"batch_bytes": 300}, {"batch_bytes": 100_000, "memory": 384 << 20, "retain": "none"}]
     ):
         pipeline(tmp_path, stages, f"other-{number}", **options).run()
         assert files_of(tmp_path / f"other-{number}") == wanted

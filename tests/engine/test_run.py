@@ -129,9 +129,9 @@ def stops(spec: Pipeline) -> list[int]:
     waves: list[int] = []
 
     class Counts(InProcessRunner):
-        def run(self, tasks: Sequence[Task], beat: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+        def run(self, tasks: Sequence[Task], beat: Any, *warn: Any) -> Iterator[tuple[int, dict[str, Any]]]:
             waves.append(len(tasks))
-            yield from super().run(tasks, beat)
+            yield from super().run(tasks, beat, *warn)
 
     run_spec(spec, runner=Counts)
     total = sum(waves)

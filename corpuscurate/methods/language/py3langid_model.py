@@ -34,7 +34,7 @@ _KINDS = {"ptc": "f", "pc": "f", "classes": "U", "nextmove": "u", "nextmove_row"
 def model_path() -> Path:
     """Where the model lies. Raises InputError."""
     found = find_spec(PACKAGE)
-    path = Path(found.origin).parent / "data" / "model.npz.xz" if found is not None and found.origin else None
+    path = Path(found.origin).parent / "data/model.npz.xz" if found is not None and found.origin else None
     if path is None or not path.is_file():
         raise InputError(
             f"the model of {PACKAGE} is not there:"

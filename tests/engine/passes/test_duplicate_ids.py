@@ -189,7 +189,7 @@ def test_workers_and_memory_change_nothing(tmp_path):
     report = pipeline(tmp_path).run()
     assert told(report) == wanted(in_files(*files))
     assert report["duplicate_ids"]["documents"] > 200
-    for name, chosen in {"two": {"workers": 2}, "small": {"memory": 256 << 20, "batch_bytes": 100}}.items():
+    for name, chosen in {"two": {"workers": 2}, "small": {"memory": 384 << 20, "batch_bytes": 100}}.items():
         other = pipeline(tmp_path, name, **chosen).run()
         assert other["duplicate_ids"] == report["duplicate_ids"]
         assert other["warnings"] == report["warnings"]
