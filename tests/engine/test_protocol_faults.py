@@ -189,8 +189,8 @@ def test_what_workers_wrote_is_checked_by_who_reads_it(
 ) -> None:
     real = LocalRunner.run
 
-    def run(self: LocalRunner, tasks: Sequence[Task], beat: Any) -> Any:
-        yield from real(self, tasks, beat)
+    def run(self: LocalRunner, tasks: Sequence[Task], beat: Any, *warn: Any) -> Any:
+        yield from real(self, tasks, beat, *warn)
         damage(tasks)  # before this process reads it
 
     monkeypatch.setattr(LocalRunner, "run", run)
