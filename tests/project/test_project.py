@@ -96,11 +96,16 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_readme_recipes_are_right(folder):
-    _, later = readme_blocks("yaml")
+    _, *others = readme_blocks("yaml")
     spec = load_recipe(folder / "recipe.yaml")
     assert [stage.label for stage in spec.stages] == ["normalize", "length", "gopher_quality", "exact", "minhash"]
-    (folder / "later.yaml").write_text(f"input: {{paths: shards}}\noutput: {{path: out}}\n{later}")
-    check_last_edits(load_recipe(folder / "later.yaml").stages)
+    seen = []
+    for stages in others:
+        (folder / "other.yaml").write_text(f"input: {{paths: shards}}\noutput: {{path: out}}\n{stages}")
+        made = load_recipe(folder / "other.yaml").stages
+        check_last_edits(made)
+        seen += [stage.word for stage in made]
+    assert set(seen) == {"language", "minhash", "normalize", "url_filter", "markup", "blocklist", "pii"}
 
 
 def test_the_python_of_the_readme_runs(folder, capsys):
