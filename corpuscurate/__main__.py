@@ -11,11 +11,12 @@ def main() -> None:
     """Run the command line; ends the process with 0 done, 1 failed, 2 recipe or arguments wrong, 130 interrupted."""
     try:
         from corpuscurate.commands.app import app
-        from corpuscurate.commands.guard import standard_streams
+        from corpuscurate.commands.guard import say_interrupted, standard_streams
+        from corpuscurate.commands.interrupt import ending_soon
     except ModuleNotFoundError as error:
         sys.exit(f"error: {corpuscurate._not_set_up(error)}")
 
-    with standard_streams():
+    with standard_streams(), ending_soon(say_interrupted):
         app(prog_name="corpuscurate")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ from typing import ParamSpec
 
 import typer
 
-from corpuscurate.commands.interrupt import ending_soon, exit_code
+from corpuscurate.commands.interrupt import exit_code
 from corpuscurate.commands.show import printable
 from corpuscurate.core.errors import CorpusCurateError, InputError, ReadError, RecipeError
 
@@ -34,12 +35,11 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         if kwargs.get("debug"):
             os.environ["CORPUSCURATE_DEBUG"] = "1"
         try:
-            with ending_soon(_say_interrupted):
-                command(*args, **kwargs)
+            command(*args, **kwargs)
         except (typer.Exit, typer.BadParameter, BrokenPipeError):
             raise
         except KeyboardInterrupt as error:
-            _say_interrupted()
+            say_interrupted()
             raise typer.Exit(exit_code(error)) from None
         except Exception as error:
             raise typer.Exit(_report(error)) from None
@@ -68,8 +68,14 @@ def _report(error: Exception) -> int:
     return FAILED
 
 
-def _say_interrupted() -> None:
-    _say("interrupted. What was finished is kept: run the same command again, and it goes on from there.")
+_INTERRUPTED = threading.Event()
+
+
+def say_interrupted() -> None:
+    """Tell how to go on, once."""
+    if not _INTERRUPTED.is_set():
+        _INTERRUPTED.set()
+        _say("interrupted. What was finished is kept: run the same command again, and it goes on from there.")
 
 
 def _say(text: str) -> None:

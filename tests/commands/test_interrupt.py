@@ -13,7 +13,8 @@ import pytest
 PROGRAM = """
 import hashlib, signal, sys, time
 import typer
-from corpuscurate.commands.guard import guarded
+from corpuscurate.commands.guard import guarded, say_interrupted
+from corpuscurate.commands.interrupt import ending_soon
 
 if sys.argv[2] == "ignored":
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -34,8 +35,11 @@ def command():
     print("done")
 
 try:
-    command()
+    with ending_soon(say_interrupted):
+        command()
 except typer.Exit as ended:
+    if sys.argv[1] == "exit":
+        time.sleep(600)  # as where Python waits for a process that never ends
     sys.exit(ended.exit_code)
 """
 RESUME = "interrupted. What was finished is kept: run the same command again, and it goes on from there.\n"
@@ -56,9 +60,14 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize(
     ("what", "number", "code"),
-    [("sleep", signal.SIGINT, 130), ("sleep", signal.SIGTERM, 143), ("kernel", signal.SIGTERM, 143),
-     ("stubborn", signal.SIGINT, 130)],
-)  # fmt: skip
+    [
+        ("sleep", signal.SIGINT, 130),
+        ("sleep", signal.SIGTERM, 143),
+        ("kernel", signal.SIGTERM, 143),
+        ("exit", signal.SIGINT, 130),
+        ("stubborn", signal.SIGINT, 130),
+    ],
+)
 def test_a_signal_ends_a_command_within_two_seconds_and_says_how_to_go_on(what: str, number: int, code: int) -> None:
     process = start(what, "heard", "600")
     begun = time.monotonic()

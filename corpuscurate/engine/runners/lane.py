@@ -88,11 +88,6 @@ class Lane:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._start()
 
-    def end(self) -> None:
-        """End the process, whatever it does."""
-        if self._process is not None:
-            self._process.terminate()
-
     def close(self, *, wait: bool) -> None:
         """Let the process end after its task; wait: until it has."""
         self._pool.shutdown(wait=wait, cancel_futures=True)

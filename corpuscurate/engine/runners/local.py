@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,9 +36,11 @@ class LocalRunner:
         self._retries = retries
         self._keep = keep
         self._lanes: list[Lane] = []
+        self._others: set[Any] = set()
 
     def __enter__(self) -> Self:
         context = start_fork_server(self._warm, keep=self._keep)
+        self._others = set(active_children())
         with starting():
             self._lanes = [Lane(context, self._keep) for _ in range(self.workers)]
         return self
@@ -46,8 +49,8 @@ class LocalRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:  # don't wait for minutes of work that nobody will use
-            for lane in self._lanes:
-                lane.end()
+            for process in set(active_children()) - self._others:  # also one whose start was interrupted
+                process.terminate()
         for waits in (False, True):  # all of them end at once
             for lane in self._lanes:
                 lane.close(wait=waits)
