@@ -172,7 +172,7 @@ def _load(paths: Sequence[str]) -> _List:
 
 @lru_cache(64)
 def _loaded(paths: tuple[str, ...], states: tuple[tuple[int, int], ...]) -> _List:
-    forms, where = entries(paths, _WHAT, lambda line: iter([line.encode()]))
+    forms, where = entries(paths, _WHAT, lambda lines: [[line.encode()] for line in lines])
     lower = pc.utf8_lower(pa.array([form.decode() for form in forms], TEXT))
     known: dict[bytes, int] = {}
     for number, form in enumerate(lower.to_pylist()):

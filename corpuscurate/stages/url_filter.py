@@ -218,8 +218,8 @@ def _what(name: str) -> str:
 
 
 _FORMS = {
-    "domains": lambda line: sites(line, keep_www=True),
-    "hosts": lambda line: sites(line, keep_www=False),
+    "domains": lambda lines: sites(lines, keep_www=True),
+    "hosts": lambda lines: sites(lines, keep_www=False),
     "paths": pages,
     "urls": pages,
     "hard_words": words,

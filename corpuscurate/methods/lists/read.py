@@ -7,8 +7,9 @@ begins with "#" or "!" is one. Every error names the file and the line.
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,7 +35,7 @@ class Entry:
     @property
     def told(self) -> str:
         """List, line and entry, for the ledger."""
-        return f"{Path(self.path).name}:{self.line}: {self.text}"
+        return f"{os.path.basename(self.path)}:{self.line}: {self.text}"  # noqa: PTH119  a path a hit takes 40 µs
 
 
 def lines_of(path: str, what: str) -> tuple[tuple[int, str], ...]:
@@ -87,14 +88,15 @@ def _unpacked(path: str, what: str) -> bytes:
 
 
 def entries(
-    paths: Sequence[str], what: str, forms: Callable[[str], Iterator[bytes]]
+    paths: Sequence[str], what: str, forms: Callable[[Sequence[str]], Iterable[Sequence[bytes]]]
 ) -> tuple[tuple[bytes, ...], tuple[Entry, ...]]:
     """The distinct entries of lists in the form in which they are sought, and where each stands first. forms: the
-    forms of a line; none: it holds nothing. Raises InputError where no list holds anything."""
+    forms of each line of a file; none: it holds nothing. Raises InputError where no list holds anything."""
     found: dict[bytes, Entry] = {}
     for path in paths:
-        for number, line in lines_of(path, what):
-            for form in forms(line):
+        lines = lines_of(path, what)
+        for (number, line), made in zip(lines, forms([line for _, line in lines]), strict=True):
+            for form in made:
                 if form and form not in found:
                     found[form] = Entry(path, number, line)
     if paths and not found:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address
@@ -113,8 +113,12 @@ def _one(line: str) -> Plain:
     return plain(pa.array([line], TEXT))
 
 
-def sites(line: str, keep_www: bool) -> Iterator[bytes]:
-    """The hosts that a line of a list of domains or hosts names."""
+def sites(lines: Sequence[str], keep_www: bool) -> Iterator[list[bytes]]:
+    """The hosts that each line of a list of domains or hosts names."""
+    return (list(_sites(line, keep_www)) for line in lines)
+
+
+def _sites(line: str, keep_www: bool) -> Iterator[bytes]:
     if line[0] in "#!":
         return
     found = _HOSTS_LINE.fullmatch(line)
@@ -139,15 +143,19 @@ def sites(line: str, keep_www: bool) -> Iterator[bytes]:
 _SIMPLE = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
 
 
-def pages(line: str) -> Iterator[bytes]:
-    """The plain form of a line of a list of URLs, or of path prefixes."""
-    if line[0] not in "#!":
-        yield from _one(line).pieces()
+def pages(lines: Sequence[str]) -> Iterator[list[bytes]]:
+    """The plain form of each line of a list of URLs, or of path prefixes."""
+    named = plain(pa.array(["" if line[0] in "#!" else line for line in lines], TEXT)).pieces()
+    return ([piece] for piece in named)
 
 
-def words(line: str) -> Iterator[bytes]:
-    """A word as it is sought in plain URLs: letters and digits, ASCII in lower case."""
-    yield "".join(char for char in line if char.isalnum() or ord(char) > 0x7F).encode().lower()
+def words(lines: Sequence[str]) -> Iterator[list[bytes]]:
+    """Words as they are sought in plain URLs: letters and digits, ASCII in lower case."""
+    return ([_word(line)] for line in lines)
+
+
+def _word(line: str) -> bytes:
+    return "".join(char for char in line if char.isalnum() or ord(char) > 0x7F).encode().lower()
 
 
 @lru_cache(1)
