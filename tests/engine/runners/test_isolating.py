@@ -104,7 +104,7 @@ def test_workers_batches_and_a_resume_change_no_byte(folder: Path) -> None:
     run(folder, "one", *stages, workers=1, on_task_failure="isolate")
     run(folder, "two", *stages, workers=2, batch_bytes=2_000, on_task_failure="isolate", retain="all")
     assert digests(folder / "one") == digests(folder / "two")
-    with pytest.raises(StageError, match="cannot take d46"):
+    with pytest.raises(StageError, match="cannot take d"):
         run(folder, "three", *stages)
     report = run(folder, "three", *stages, on_task_failure="isolate")
     assert digests(folder / "three") == digests(folder / "one")
