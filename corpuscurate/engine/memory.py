@@ -55,12 +55,16 @@ class Memory:
         return {"measure": streaming, "settle": self.limit, "write": streaming}
 
 
-def memory_of(settings: Settings, stages: Sequence[Stage]) -> Memory:
-    """The parts for these settings."""
+def models_bytes(stages: Sequence[Stage]) -> int:
+    """What the weights and tables of stages take."""
+    return sum(stage.resources.memory_bytes for stage in stages)
+
+
+def memory_of(settings: Settings, models: int) -> Memory:
+    """The parts for these settings. models: `models_bytes`."""
     workers = settings.workers
     alone = settings.runner == "inprocess" or (workers == 1 and settings.on_task_failure == "fail")
     processes = ALONE if alone else TOGETHER + EACH * workers
-    models = sum(stage.resources.memory_bytes for stage in stages)
     return Memory(settings.memory, workers, processes, models, BATCHES * settings.batch_bytes * workers)
 
 
@@ -70,14 +74,14 @@ def fitted(spec: Spec) -> tuple[Spec, list[str]]:
     A batch is made smaller before a worker is left out: one of a MiB is nearly as fast. Raises RecipeError where one
     worker does not fit.
     """
-    settings = spec.settings
+    settings, models = spec.settings, models_bytes(spec.stages)
     for workers in range(settings.workers, 0, -1):
         batch = settings.batch_bytes
         while True:
             tried = settings.model_copy(update={"workers": workers, "batch_bytes": batch})
-            memory = memory_of(tried, spec.stages)
+            memory = memory_of(tried, models)
             if memory.least <= memory.limit:
-                told = _fewer(settings, tried, memory_of(settings, spec.stages).least)
+                told = _fewer(settings, tried, memory_of(settings, models).least)
                 return replace(spec, settings=tried), told
             if batch <= MIB:
                 break
@@ -87,13 +91,13 @@ def fitted(spec: Spec) -> tuple[Spec, list[str]]:
 
 def settling_bytes(spec: Spec) -> int:
     """Bytes that the settle steps may use, all workers together."""
-    memory = memory_of(spec.settings, spec.stages)
+    memory = memory_of(spec.settings, models_bytes(spec.stages))
     return max(memory.settling, spec.settings.workers * LEAST_SETTLING)
 
 
 def plan_memory(spec: Spec) -> dict[str, Any]:
     """For `plan`: the parts and the sum by kind of phase, in bytes."""
-    memory = memory_of(spec.settings, spec.stages)
+    memory = memory_of(spec.settings, models_bytes(spec.stages))
     phases = memory.phases()
     if not any(isinstance(stage, GlobalStage) for stage in spec.stages):
         del phases["settle"]

@@ -150,7 +150,7 @@ class Rows:
         keep = np.ones(len(rows), np.bool_)
         keep[list(reasons)] = False
         bad = tuple(
-            BadRecord(int(positions[row]), *reason, _head(text, row)) for row, reason in sorted(reasons.items())
+            BadRecord(int(positions[row]), *reason, head_of(text, row)) for row, reason in sorted(reasons.items())
         )
         columns = {name: self._named(rows, name) for name in want.columns}
         batch = Batch(doc_ids(self.file.number, positions), text, size, id, columns, self._rest(rows, text))
@@ -213,9 +213,10 @@ def _decoded(column: pa.Array) -> pa.LargeStringArray:
     return large_string(column)
 
 
-def _head(text: pa.LargeStringArray, row: int) -> bytes:
-    value = text.slice(row, 1).view(pa.large_binary())[0].as_py()  # one of few: a bad record
-    return b"" if value is None else value[:HEAD_BYTES]
+def head_of(text: pa.LargeStringArray, row: int) -> bytes:
+    """The first bytes of a text, for quarantine/; of null none. For few: records that are set aside."""
+    head: bytes | None = pc.binary_slice(text.slice(row, 1).view(pa.large_binary()), 0, HEAD_BYTES)[0].as_py()
+    return head or b""
 
 
 def text_lengths(column: pa.Array) -> NDArray[np.int64]:

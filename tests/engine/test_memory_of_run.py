@@ -17,7 +17,7 @@ from corpuscurate.core.errors import RecipeError
 from corpuscurate.core.spec import Spec
 from corpuscurate.core.stage import Resources
 from corpuscurate.engine.estimate import plan_spec
-from corpuscurate.engine.memory import MIB, fitted, memory_of, settling_bytes
+from corpuscurate.engine.memory import MIB, fitted, memory_of, models_bytes, settling_bytes
 from corpuscurate.engine.session import proportional
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.length import Length
@@ -54,7 +54,7 @@ def test_as_many_workers_run_as_fit_and_fewer_are_told(memory: int, asked: int, 
     assert made.settings.workers == got
     assert len(told) == (got < asked)
     assert all(f"{memory // MIB:,} MiB has room for {got} of {asked} workers" in text for text in told)
-    found = memory_of(made.settings, made.stages)
+    found = memory_of(made.settings, models_bytes(made.stages))
     assert found.least <= memory
     assert max(found.phases().values()) == memory >= found.processes + settling_bytes(made)
 

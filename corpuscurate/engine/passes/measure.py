@@ -33,6 +33,7 @@ from corpuscurate.engine.plan import Pass, added_columns, global_stages
 from corpuscurate.engine.streaming import Passage, run_stages, stage_error, stages_named_with
 from corpuscurate.io.base import BadRecord, SourceFile
 from corpuscurate.io.column_types import merge
+from corpuscurate.io.columnar import head_of
 from corpuscurate.io.type_changes import Kinds, kinds_in, merge_kinds
 
 BAD_SCHEMA = pa.schema(
@@ -47,8 +48,6 @@ BAD_SCHEMA = pa.schema(
 )
 STAGE_FAILED, WORKER_DIED = "stage_failed", "worker_died"
 """Reasons of quarantine under `on_task_failure: isolate`."""
-HEAD_BYTES = 200
-"""Of the text of an isolated document, kept in quarantine/."""
 
 
 @dataclass
@@ -277,8 +276,7 @@ class _Measuring:
             why = dict.fromkeys(why, "its message is not kept, since a stage of the run hides values")
         for row, detail in sorted(why.items()):
             doc_id = int(batch.doc_id[row])
-            head = batch.text.slice(row, 1).cast(pa.large_binary())[0].as_py()[:HEAD_BYTES]
-            records.append(BadRecord(doc_id & POSITION, reason, detail, head))
+            records.append(BadRecord(doc_id & POSITION, reason, detail, head_of(batch.text, row)))
             self.isolated.append(doc_id)
         self.bad.write(bad_rows(file, without_values(stages, tuple(records))))
         self.quarantined[reason] = self.quarantined.get(reason, 0) + len(records)
@@ -296,6 +294,8 @@ class _Measuring:
             if not self.body.isolate:
                 raise
             batch = self.set_aside(file, batch, self.failing(batch, error), STAGE_FAILED)
+            if not len(batch):
+                return
             measured = self.measure(batch)
         self.append(batch, measured)
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 Beats = SimpleQueue[tuple[str, int]]
 """Of (task, bytes read since the last one)."""
-END_SECONDS = 5.0
-"""How long the end of a worker is waited for, to learn its exit code."""
 
 
 def _start_worker(beats: Beats, caller: int, code: tuple[user_code.Source, ...], keep: bool) -> None:
@@ -75,19 +73,16 @@ class Lane:
         while not self._beats.empty():
             beat(*self._beats.get())
 
-    def exit_code(self) -> int | None:
-        """Of the process that died; -n: by signal n."""
-        if self._process is None:
-            return None
-        self._process.join(END_SECONDS)
-        code: int | None = self._process.exitcode
+    def replace(self) -> int | None:
+        """Have a fresh process in the place of the one that died; the exit code of that, -n: by signal n.
+
+        The pool's own thread waits for the process, and must have done so: of two that wait at once one reads nothing.
+        """
+        self.close()
+        code: int | None = None if self._process is None else self._process.exitcode
+        self._start()
         return code
 
-    def replace(self) -> None:
-        """Have a fresh process, after the other one died."""
+    def close(self) -> None:
+        """Let the process end after its task, and wait until it has."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._start()
-
-    def close(self, *, wait: bool) -> None:
-        """Let the process end after its task; wait: until it has."""
-        self._pool.shutdown(wait=wait, cancel_futures=True)

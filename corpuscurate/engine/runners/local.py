@@ -7,7 +7,7 @@ it has failed `retries` times more it is given up, and the other tasks are finis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children
 from types import TracebackType
@@ -51,10 +51,10 @@ class LocalRunner:
         if error is not None:  # don't wait for minutes of work that nobody will use
             for process in set(active_children()) - self._others:  # also one whose start was interrupted
                 process.terminate()
-        for waits in (False, True):  # all of them end at once
-            for lane in self._lanes:
-                lane.close(wait=waits)
-        self._lanes = []
+        lanes, self._lanes = self._lanes, []
+        if lanes:
+            with ThreadPoolExecutor(len(lanes)) as together:  # each takes a moment
+                list(together.map(Lane.close, lanes))
 
     def run(
         self,
@@ -121,8 +121,7 @@ class _Wave:
         try:
             return future.result()
         except BrokenProcessPool:
-            death = Death(lane.exit_code())
-            lane.replace()
+            death = Death(lane.replace())
         except MemoryError as error:
             death = Death(None, error)
         self._tries[index] += 1

@@ -115,3 +115,13 @@ def test_what_no_single_document_does_is_an_error(folder: Path) -> None:
     with pytest.raises(WorkerError, match=r"SIGSEGV while it worked on in/shard-3\.jsonl"):
         run(folder, "out", Poisoned(min_words=3, name="p", how="together"), on_task_failure="isolate")
     assert not (folder / "out" / "data").exists()
+
+
+@pytest.mark.parametrize("how", ["raises", "dies"])
+def test_a_batch_of_nothing_but_poison_leaves_the_other_batches(folder: Path, how: str) -> None:
+    report = run(
+        folder, "out", Poisoned(min_words=3, name="p", how=how), workers=1, batch_bytes=1, on_task_failure="isolate"
+    )
+    assert [id for _, id, _, _ in quarantined(folder / "out")] == list(POISONS)
+    counts = report["documents"]
+    assert counts["input"] == counts["kept"] + counts["dropped"] + counts["quarantined"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from multiprocessing import synchronize
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from corpuscurate import Pipeline, Settings, Sink, Source
 from corpuscurate.core.batch import Batch
 from corpuscurate.core.errors import WorkerError
 from corpuscurate.core.stage import Outcome
+from corpuscurate.engine.runners.local import LocalRunner
+from corpuscurate.engine.task import Task
 from corpuscurate.stages.exact import Exact
 from corpuscurate.stages.length import Length
 from corpuscurate.stages.minhash import MinHash
@@ -182,6 +186,27 @@ def test_a_task_without_luck_is_tried_again_then_with_less_text_at_once(folder: 
     report = run_of(folder, stage, workers, out="small", batch_bytes=16_000, retries=4).run()
     assert digests(folder / "small") == wanted
     assert 1 <= len([text for text in report["warnings"] if "half the text" in text]) <= 4
+
+
+def test_no_worker_outlives_its_runner(folder: Path) -> None:
+    """Leaving the runner waits for them: what a caller does next finds no process and no open file of the run."""
+    before = set(multiprocessing.active_children())
+    with LocalRunner(3) as runner:
+        tasks = [Task(folder / f"{number}", "f", Tells()) for number in range(3)]
+        results = [result for _, result in runner.run(tasks, lambda *_: None)]
+        begun = set(multiprocessing.active_children()) - before
+    assert {each["process"] for each in results} == {process.pid for process in begun}
+    assert not any(process.is_alive() for process in begun)
+    assert not any(psutil.pid_exists(each["process"]) for each in results)
+
+
+@dataclass(frozen=True)
+class Tells:
+    """The work of telling its process."""
+
+    def run(self, _folder: Path) -> dict[str, Any]:
+        time.sleep(0.3)  # so that each worker has one
+        return {"process": os.getpid()}
 
 
 def test_a_shard_that_kills_every_worker_is_named_and_the_others_are_finished(folder: Path) -> None:
