@@ -20,10 +20,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import phonenumbers
 import pyarrow as pa
 
 ROOT = Path(__file__).parents[1]
@@ -105,8 +107,20 @@ def labelled(data: Path) -> dict[str, Any]:
             precision, recall = true / max(own.total(), 1), true / wanted.total()
             told = {"precision": precision, "recall": recall, "f1": 2 * true / (own.total() + wanted.total())}
             found[f"{kind} all" if kind == "ip" and not public else kind] = {**told, "labelled": wanted.total()}
+            if kind == "phone":
+                valid = Counter({key: count for key, count in wanted.items() if is_valid_phone(key[2])})
+                found["phones valid in a region"] = {"labelled": valid.total(), "found": (own & valid).total()}
     found["microseconds_a_hit"] = {name: cost(stage, texts) for name, stage in COSTS.items()}
     return found
+
+
+def is_valid_phone(text: str) -> bool:
+    """Whether libphonenumber calls it valid in any of the regions."""
+    for region in REGIONS:
+        with suppress(phonenumbers.NumberParseException):
+            if phonenumbers.is_valid_number(phonenumbers.parse(text, region)):
+                return True
+    return False
 
 
 COSTS = {
