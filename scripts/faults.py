@@ -2,10 +2,13 @@
 
     python scripts/faults.py kills --trials 100 --input FOLDER [--seed 1] [--json FILE]
     python scripts/faults.py flips --trials 100 --input FOLDER [--seed 1] [--json FILE]
+    python scripts/faults.py signals --trials 100 --busy 8 --input FOLDER [--seed 1] [--json FILE]
 
 The recipe has streaming and global stages, a stage after a global one, and small splits and parts, so that a run has
 many tasks and all kinds of files. Each trial starts it in a session of its own with 1 or 2 workers and kills the whole
 session (SIGKILL) at a random moment. `kills`: it is resumed and killed again until one attempt ends by itself.
+`signals`: the command alone gets SIGINT, SIGTERM or SIGHUP, while `--busy` loops take the processors; told are the
+seconds until no process of it is left, and the trial is wrong where it did not say how to go on; then it is resumed.
 `flips`: one random bit of one random file of `_run/` is flipped, then it is resumed. Compared with the undisturbed run:
 xxh3-64 of every file of data/, dropped/, edits/ and quarantine/. Exit status 1 where a trial ended in other bytes. A
 trial that was refused with an error counts apart if its output is whole: nobody knows whose data/ it is where a bit of
@@ -25,9 +28,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import xxhash
 import yaml
 
@@ -134,18 +140,60 @@ def kind_of(path: Path, out: Path) -> str:
     return first if path.parent == out / "_run" else f"{first}/{path.name}"
 
 
+def signal_trial(job: Job, out: Path, seconds: list[float], rng: random.Random) -> tuple[str, Counter[str]]:
+    """Signal the command, wait until all of its processes are gone, resume. As `kill_trial`; ms: the milliseconds."""
+    while True:
+        process = job.start(out, rng.choice((1, 2)))
+        try:
+            process.communicate(timeout=rng.uniform(0.1, 1) * seconds[0])
+        except subprocess.TimeoutExpired:
+            break
+        seconds[0] *= 0.9
+        shutil.rmtree(out)
+    below = psutil.Process(process.pid).children(recursive=True)
+    number = rng.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    begun = time.perf_counter()
+    process.send_signal(number)
+    _, told = process.communicate()
+    psutil.wait_procs(below)
+    seen = Counter(ms=round(1000 * (time.perf_counter() - begun)))
+    if process.returncode not in (128 + number, -number, 0):
+        return f"{number.name}: exit status {process.returncode}\n{told}", seen
+    if process.returncode > 0 and "goes on from there" not in told:
+        return f"{number.name}: it did not say how to go on: {told}", seen
+    status, told = job.finish(out, rng.choice((1, 2)))
+    return (told if status else ""), seen
+
+
+TRIALS = {"kills": kill_trial, "flips": flip_trial, "signals": signal_trial}
+
+
+@contextmanager
+def busy(loops: int) -> Iterator[None]:
+    """So many processes that do nothing but take time."""
+    begun = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
+    try:
+        yield
+    finally:
+        for process in begun:
+            process.kill()
+            process.wait()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("kills", "flips"))
+    parser.add_argument("what", choices=tuple(TRIALS))
     parser.add_argument("--input", type=Path, required=True)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--busy", type=int, default=0, help="processes that take time beside, from the first trial on")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     rng = random.Random(given.seed)
     wrong: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     counts = Counter[str]()
+    slowest = 0
     with tempfile.TemporaryDirectory() as folder:
         job = Job(Path(folder), given.input.absolute())
         job.finish(Path(folder, "warm"), 1)  # kernels are compiled
@@ -158,20 +206,22 @@ def main() -> None:
         expected = [seconds]
         for number in range(given.trials):
             out = Path(folder, f"trial-{number}")
-            trial = kill_trial if given.what == "kills" else flip_trial
-            message, seen = trial(job, out, expected, rng)
+            with busy(given.busy):
+                message, seen = TRIALS[given.what](job, out, expected, rng)
+            slowest = max(slowest, seen.pop("ms", 0))
             counts += seen
             differs = digests(out) != wanted
             if message or differs:
                 (wrong if differs else refused).append({"trial": number, "told": message[-2000:], **seen})
             shutil.rmtree(out)
-            print(f"{number + 1}: {len(wrong)} wrong, {len(refused)} refused, {dict(seen)}", flush=True)
+            print(f"{number + 1}: {len(wrong)} wrong, {len(refused)} refused, {dict(seen)}, {slowest} ms", flush=True)
     result = {
         "what": given.what,
         "trials": given.trials,
         "seed": given.seed,
         "files": len(wanted),
         "seconds_undisturbed": round(seconds, 1),
+        "slowest_end_ms": slowest,
         "wrong": wrong,
         "refused": refused,
         **dict(sorted(counts.items())),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +12,7 @@ from typing import ParamSpec
 
 import typer
 
-from corpuscurate.commands.interrupt import exit_code
+from corpuscurate.commands.interrupt import exit_code, say_interrupted
 from corpuscurate.commands.show import printable
 from corpuscurate.core.errors import CorpusCurateError, InputError, ReadError, RecipeError
 
@@ -66,16 +65,6 @@ def _report(error: Exception) -> int:
         if not debugging():
             _say("Run it again with --debug for the traceback, and please report it.")
     return FAILED
-
-
-_INTERRUPTED = threading.Event()
-
-
-def say_interrupted() -> None:
-    """Tell how to go on, once."""
-    if not _INTERRUPTED.is_set():
-        _INTERRUPTED.set()
-        _say("interrupted. What was finished is kept: run the same command again, and it goes on from there.")
 
 
 def _say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal end a command within two seconds, whatever it computes.
+"""Ctrl-C, SIGTERM and a closed terminal end a command soon, whatever it computes.
 
 Python answers a signal between two of its instructions, and a kernel may take long; a worker that was just being
 started may be waited for at the end of the process. A thread that the signal wakes waits a moment for the process to
@@ -8,17 +8,17 @@ its marker, and the rest is done again.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-import psutil
-
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 0.7
 """For the command to end by itself."""
 INTERRUPTED = 130
 SIGNALS = tuple(found for name in ("SIGINT", "SIGTERM", "SIGHUP") if (found := getattr(signal, name, None)) is not None)
@@ -37,10 +37,22 @@ def exit_code(error: KeyboardInterrupt) -> int:
     return 128 + error.number if isinstance(error, Ended) else INTERRUPTED
 
 
+_SAID = threading.Event()
+
+
+def say_interrupted() -> None:
+    """Tell how to go on, once."""
+    if not _SAID.is_set():
+        _SAID.set()
+        text = "interrupted. What was finished is kept: run the same command again, and it goes on from there."
+        with suppress(OSError, ValueError):  # nobody can read it: the exit code tells
+            print(text, file=sys.stderr, flush=True)
+
+
 @contextmanager
-def ending_soon(say: Callable[[], None]) -> Iterator[None]:
+def ending_soon() -> Iterator[None]:
     """The block ends soon after a signal that asks for it, by KeyboardInterrupt, and the process soon after, if need be
-    by force. say: tells the user in that case. Signals that are ignored, as under nohup, stay so."""
+    by force. Signals that are ignored, as under nohup, stay so."""
     if threading.current_thread() is not threading.main_thread() or os.name != "posix":
         yield
         return
@@ -57,7 +69,7 @@ def ending_soon(say: Callable[[], None]) -> Iterator[None]:
     for number in heard:
         signal.signal(number, end)
     woken_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    watch = threading.Thread(target=_watch, args=(reading, frozenset(heard), say), daemon=True)
+    watch = threading.Thread(target=_watch, args=(reading, frozenset(heard)), daemon=True)
     watch.start()
     try:
         yield
@@ -70,15 +82,14 @@ def ending_soon(say: Callable[[], None]) -> Iterator[None]:
             watch.join(GRACE_SECONDS)
 
 
-def _watch(reading: int, heard: frozenset[int], say: Callable[[], None]) -> None:
+def _watch(reading: int, heard: frozenset[int]) -> None:
     """Wait for a signal that asks to end, then a moment, and end the process if it still goes on."""
     while number := os.read(reading, 1):
         if number[0] in heard:
             time.sleep(GRACE_SECONDS)  # where the process ends by itself, this thread ends with it
-            say()
-            with suppress(psutil.Error):
-                for child in psutil.Process().children(recursive=True):
-                    with suppress(psutil.Error):
-                        child.kill()
+            say_interrupted()
+            for child in multiprocessing.active_children():
+                with suppress(OSError):
+                    child.kill()
             os._exit(128 + number[0])
     os.close(reading)

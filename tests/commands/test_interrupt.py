@@ -13,7 +13,7 @@ import pytest
 PROGRAM = """
 import hashlib, signal, sys, time
 import typer
-from corpuscurate.commands.guard import guarded, say_interrupted
+from corpuscurate.commands.guard import guarded
 from corpuscurate.commands.interrupt import ending_soon
 
 if sys.argv[2] == "ignored":
@@ -35,7 +35,7 @@ def command():
     print("done")
 
 try:
-    with ending_soon(say_interrupted):
+    with ending_soon():
         command()
 except typer.Exit as ended:
     if sys.argv[1] == "exit":
