@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpuscurate.kernels.compile import kernel, uncounted
+from corpuscurate.kernels.compile import inlined, kernel, uncounted
 from corpuscurate.kernels.simd.rows import add_sixteen, prefetch
 from corpuscurate.kernels.text.unicode import Int
 
@@ -61,6 +61,18 @@ class Scratch(NamedTuple):
     sums: NDArray[np.int32]
 
 
+@inlined
+def _counted(state: np.uint64, n: Int, counts: NDArray[np.uint32], seen: NDArray[np.int32]) -> Int:
+    """Count the feature of a state, if it has one; how many different ones there are now."""
+    feature = state >> _S32
+    if feature:
+        k = feature - _ONE
+        seen[n] = k
+        n += np.int64(counts[k] == 0)
+        counts[k] += np.uint32(1)
+    return n
+
+
 @uncounted
 def _walk(
     data: NDArray[np.uint8], start: Int, stop: Int, m: ByteNgrams, counts: NDArray[np.uint32], seen: NDArray[np.int32]
@@ -75,12 +87,7 @@ def _walk(
         for i in range(np.uint64(start), np.uint64(stop)):
             state = states[moves[one + np.uint64(data[i])]]
             one = state & _LOW32
-            feature = state >> _S32
-            if feature:
-                k = feature - _ONE
-                seen[n] = k
-                n += np.int64(counts[k] == 0)
-                counts[k] += np.uint32(1)
+            n = _counted(state, n, counts, seen)
         return n
     piece = np.uint64(size // LANES)
     depth = np.uint64(m.depth)
@@ -98,21 +105,11 @@ def _walk(
         s4 = states[moves[four + np.uint64(data[d + i])]]
         one, two, three, four = s1 & _LOW32, s2 & _LOW32, s3 & _LOW32, s4 & _LOW32
         for state in (s1, s2, s3, s4):
-            feature = state >> _S32
-            if feature:
-                k = feature - _ONE
-                seen[n] = k
-                n += np.int64(counts[k] == 0)
-                counts[k] += np.uint32(1)
+            n = _counted(state, n, counts, seen)
     for i in range(d + piece, end):
         state = states[moves[four + np.uint64(data[i])]]
         four = state & _LOW32
-        feature = state >> _S32
-        if feature:
-            k = feature - _ONE
-            seen[n] = k
-            n += np.int64(counts[k] == 0)
-            counts[k] += np.uint32(1)
+        n = _counted(state, n, counts, seen)
     return n
 
 

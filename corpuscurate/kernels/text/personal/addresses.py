@@ -252,8 +252,9 @@ def parse_v6(data: NDArray[np.uint8], i: Int, stop: Int, groups: NDArray[np.int6
             if v4_end >= 0:
                 first, second = groups[0], groups[1]
                 third, fourth = groups[2], groups[3]
-                groups[:4] = 0
-                return _set_groups(data, i, stop, groups, count, gap, first << 8 | second, third << 8 | fourth, v4_end)
+                _read_groups(data, i, v4_end, groups, count, gap, 6)
+                groups[6], groups[7], groups[8] = first << 8 | second, third << 8 | fourth, 1
+                return v4_end
         long = bool(long or at - begin > 2)
         telling = bool(telling or digit or at - begin == 4)
         count += 1
@@ -270,46 +271,17 @@ def parse_v6(data: NDArray[np.uint8], i: Int, stop: Int, groups: NDArray[np.int6
             break
     if (gap < 0 and count != 8) or (gap >= 0 and count > 7) or end < 0:
         return np.int64(-1)
-    return _fill(data, i, end, groups, count, gap, bool(long if gap < 0 else (telling and count >= 2)))
-
-
-@uncounted
-def _fill(
-    data: NDArray[np.uint8], i: Int, end: Int, groups: NDArray[np.int64], count: Int, gap: Int, good: bool
-) -> Int:
-    """Read the groups once more, now that the length of "::" is known; the byte behind the address."""
-    for k in range(8):
-        groups[k] = 0
-    at: Int = np.int64(i)
-    k = 0
-    while at < end:
-        if data[at] == _COLON:
-            at += 1
-            continue
-        value: Int = np.int64(0)
-        while at < end and data[at] != _COLON:
-            byte = np.int64(data[at])
-            value = value * 16 + (byte - 0x30 if byte <= 0x39 else (byte | 0x20) - 0x57)
-            at += 1
-        groups[k if gap < 0 or k < gap else k + 8 - count] = value
-        k += 1
-    groups[8] = 1 if good else 0
+    _read_groups(data, i, end, groups, count, gap, 8)
+    groups[8] = np.int64(long if gap < 0 else (telling and count >= 2))
     return np.int64(end)
 
 
 @uncounted
-def _set_groups(
-    data: NDArray[np.uint8],
-    i: Int,
-    stop: Int,
-    groups: NDArray[np.int64],
-    count: Int,
-    gap: Int,
-    high: Int,
-    low: Int,
-    end: Int,
-) -> Int:
-    """`_fill` for an address whose last 32 bits, high and low, are written as IPv4."""
+def _read_groups(
+    data: NDArray[np.uint8], i: Int, end: Int, groups: NDArray[np.int64], count: Int, gap: Int, whole: Int
+) -> None:
+    """Read the `count` hexadecimal groups of an address once more, now that the length of "::" is known. gap: how many
+    stand before it, -1: there is none. whole: groups that are written so in full, 8, or 6 before an IPv4 address."""
     for k in range(8):
         groups[k] = 0
     at: Int = np.int64(i)
@@ -319,14 +291,12 @@ def _set_groups(
             at += 1
             continue
         value: Int = np.int64(0)
-        while data[at] != _COLON:
+        while at < end and data[at] != _COLON:
             byte = np.int64(data[at])
             value = value * 16 + (byte - 0x30 if byte <= 0x39 else (byte | 0x20) - 0x57)
             at += 1
-        groups[k if gap < 0 or k < gap else k + 6 - count] = value
+        groups[k if gap < 0 or k < gap else k + whole - count] = value
         k += 1
-    groups[6], groups[7], groups[8] = high, low, 1
-    return np.int64(end)
 
 
 @uncounted
